@@ -1,0 +1,1 @@
+"""Small parts without a domain: checks, hashing, time and lazy imports."""

@@ -1,0 +1,194 @@
+"""From sums to exact probabilities and draws: what a decision needs, worked out once per state."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Generic, NamedTuple, final
+
+import numpy as np
+
+from siamrec._core import check
+from siamrec.bandits.base import ModelT, Rounds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from siamrec.bandits._memory import Memory
+    from siamrec.bandits.base import Policy
+    from siamrec.bandits.context import Context
+    from siamrec.bandits.limits import Limits
+    from siamrec.typing import BoolArray, FloatArray, Instant, IntArray
+
+_BLOCK = 4_000_000
+"""Comparisons per block when many rounds are drawn at once."""
+
+
+class Weights(NamedTuple):
+    """What one cell and one set of eligible arms come to; a number per arm in each column."""
+
+    chance: tuple[float, ...]
+    edges: tuple[float, ...]
+    best: tuple[float, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def draw(self, uniform: float) -> int:
+        """Return the arm whose stretch of [0, 1) holds `uniform`."""
+        return bisect_right(self.edges, uniform)
+
+
+@final
+class Chooser(Generic[ModelT]):
+    """Keeps the model of the present state and the weights of cells that were asked for; mutable.
+
+    Args:
+        policy: How to weigh the arms.
+        limits: Least and greatest probability.
+        holdout: Share of even choice, mixed in before the limits.
+        temperature: Temperature of each cell, shape `(n_cells,)`.
+        refresh_every: Versions by which the state may run ahead of the model.
+    """
+
+    def __init__(
+        self,
+        policy: Policy[ModelT],
+        *,
+        limits: Limits,
+        holdout: float,
+        temperature: FloatArray,
+        refresh_every: int,
+    ) -> None:
+        self._policy = policy
+        self._limits = limits
+        self._holdout = holdout
+        self._temperature = temperature
+        self._refresh_every = refresh_every
+        self._model: ModelT | None = None
+        self._cache: dict[int, dict[bytes, Weights]] = {}
+        self._tick = 0
+        self._stale: set[int] = set()
+        self.version = -1
+        """Version of the state that the model was made from."""
+
+    def model(self, memory: Memory, version: int, now: Instant) -> ModelT:
+        """Return the model of the state at `now`, made anew only where something changed."""
+        tick = memory.tick(now)
+        fresh = (
+            self._model is not None
+            and tick == self._tick
+            and (version == self.version or 0 < version - self.version < self._refresh_every)
+        )
+        if fresh and self._model is not None:
+            return self._model
+        if self._policy.pools or tick != self._tick or self._model is None:
+            self._cache.clear()
+        else:
+            for cell in self._stale:
+                self._cache.pop(cell, None)
+        self._stale.clear()
+        self._model = self._policy.posterior(memory.look(now), memory.space)
+        self._tick, self.version = tick, version
+        return self._model
+
+    def touch(self, cells: IntArray) -> None:
+        """Note that rewards came to cells."""
+        self._stale.update(cells.tolist())
+
+    def reset(self) -> None:
+        """Forget everything that was worked out."""
+        self._model = None
+        self._cache.clear()
+
+    def weights(
+        self, model: ModelT, cell: int, eligible: BoolArray, vector: FloatArray | None
+    ) -> Weights:
+        """Return what a decision needs in one cell."""
+        if vector is not None:
+            return self._weights(model, cell, eligible, vector)
+        row = self._cache.setdefault(cell, {})
+        key = eligible.tobytes()
+        if key not in row:
+            row[key] = self._weights(model, cell, eligible, None)
+        return row[key]
+
+    def chances(
+        self, model: ModelT, cells: IntArray, eligible: BoolArray, vectors: FloatArray | None
+    ) -> tuple[FloatArray, IntArray]:
+        """Return rows of probabilities, and for each round which row is its own."""
+        if vectors is not None:
+            weighing = self._policy.weigh(model, self.rounds(cells, eligible, vectors))
+            return self.limited(weighing.probability, eligible), np.arange(cells.size)
+        distinct, which = np.unique(cells, return_inverse=True)
+        key = eligible.tobytes()
+        known = [self._cache.get(cell, {}).get(key) for cell in distinct.tolist()]
+        table = np.empty((distinct.size, eligible.size))
+        missing = np.array([each is None for each in known], dtype=np.bool_)
+        for row, each in enumerate(known):  # cells, not rounds
+            if each is not None:
+                table[row] = each.chance
+        if missing.any():
+            weighing = self._policy.weigh(model, self.rounds(distinct[missing], eligible, None))
+            table[missing] = self.limited(weighing.probability, eligible)
+        return table, which.reshape(-1)
+
+    def rounds(
+        self, cells: IntArray, eligible: BoolArray, features: FloatArray | None
+    ) -> Rounds:
+        """Return rounds at their temperatures."""
+        return Rounds(
+            cell=cells, eligible=eligible, temperature=self._temperature[cells], features=features
+        )
+
+    def limited(self, probability: FloatArray, eligible: BoolArray) -> FloatArray:
+        """Return wanted probabilities after holdout, floor and cap."""
+        if self._holdout:
+            probability = probability + self._holdout * (eligible / eligible.sum() - probability)
+        return self._limits.apply(probability, eligible)
+
+    def _weights(
+        self, model: ModelT, cell: int, eligible: BoolArray, vector: FloatArray | None
+    ) -> Weights:
+        rounds = self.rounds(np.array([cell]), eligible, vector)
+        weighing = self._policy.weigh(model, rounds)
+        chance = self.limited(weighing.probability, eligible)[0]
+        edges = np.cumsum(chance)
+        estimates = self._policy.estimate(model, rounds)
+        return Weights(
+            chance=tuple(chance.tolist()),
+            edges=tuple((edges / edges[-1]).tolist()),
+            best=tuple(weighing.best[0].tolist()),
+            mean=tuple(estimates.mean[0].tolist()),
+            low=tuple(estimates.low[0].tolist()),
+            high=tuple(estimates.high[0].tolist()),
+        )
+
+
+def draw_many(chance: FloatArray, which: IntArray, draws: FloatArray) -> IntArray:
+    """Return the arm drawn in each round, by the same rule as `Weights.draw`."""
+    edges = np.cumsum(chance, axis=1)
+    edges /= edges[:, -1:]
+    arms = np.empty(draws.size, dtype=np.int64)
+    rows = max(1, _BLOCK // chance.shape[1])
+    for start in range(0, draws.size, rows):  # blocks, to bound memory
+        part = slice(start, start + rows)
+        arms[part] = (draws[part, None] >= edges[which[part]]).sum(axis=1)
+    return arms
+
+
+def temperatures(context: Context, tempering: Mapping[str, Mapping[str, float]]) -> FloatArray:
+    """Return the temperature of every cell; the temperatures of several factors multiply.
+
+    Raises:
+        InvalidParameterError: If a temperature is not above 0.
+        UnknownNameError: If a factor or level is not known.
+    """
+    cells = np.arange(context.n_cells)
+    heat = np.ones(cells.size)
+    for factor, levels in tempering.items():
+        codes = context.level_of(factor, cells)
+        labels = context.factors[context.names.index(factor)].labels
+        for level, value in levels.items():
+            place = labels.index(check.one_of(f"level of {factor}", level, labels))
+            heat[codes == place] *= check.positive("temperature", value)
+    return heat

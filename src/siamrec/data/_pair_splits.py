@@ -1,0 +1,173 @@
+"""Splitting pairs so that training and validation share no unit, and proving it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from siamrec._core import check
+from siamrec._core.hashing import uniforms
+from siamrec.data.frames import NO_TIME
+from siamrec.data.pairs import PairOrigin
+from siamrec.data.vocabulary import UNKNOWN, Vocabulary
+from siamrec.errors import InvalidDataError, LeakageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy.typing as npt
+
+    from siamrec.data.pairs import Pairs
+    from siamrec.typing import BoolArray
+
+UNITS = ("user", "query", "time", "cluster")
+
+_FORBIDDEN: dict[str, tuple[str, ...]] = {
+    "user": ("users",),
+    "query": ("queries", "pairs"),
+    "cluster": ("clusters", "queries", "pairs"),
+    "time": ("rows from the future",),
+}
+
+
+def split_masks(
+    pairs: Pairs, *, by: str, fraction: float, seed: int
+) -> tuple[tuple[BoolArray, BoolArray], tuple[BoolArray, BoolArray]]:
+    """Return the rows and the likes of each side.
+
+    Raises:
+        LeakageError: If the two sides overlap in what `by` forbids.
+        InvalidDataError: If a side is empty or units are not known.
+    """
+    check.one_of("by", by, UNITS)
+    check.share("fraction", fraction, open_ends=True)
+    synthetic = pairs.origin == PairOrigin.SYNTHETIC
+    likes_valid = np.zeros(pairs.liked_user.size, dtype=np.bool_)
+    if by == "user":
+        drawn = _drawn((f"{id_}" for id_ in pairs.users.ids), fraction, seed)
+        _require(pairs, known=(pairs.user != UNKNOWN) | synthetic, what="user", by=by)
+        valid = np.append(drawn, False)[pairs.user]
+        likes_valid = drawn[pairs.liked_user]
+    elif by == "time":
+        _require(pairs, known=(pairs.time != NO_TIME) | synthetic, what="time", by=by)
+        valid = _latest(pairs, synthetic, fraction)
+    else:
+        units = normalised(pairs.texts) if by == "query" else clusters(pairs)
+        drawn = _drawn(map(str, np.unique(units)), fraction, seed)
+        valid = drawn[np.unique(units, return_inverse=True)[1]][pairs.left]
+    valid = valid & ~synthetic
+    train = ~valid
+    if not (train.any() and valid.any()):
+        raise InvalidDataError(
+            f"A split by {by} must leave rows on both sides, got {int(train.sum())} for training "
+            f"and {int(valid.sum())} for validation of {len(pairs)}; change fraction or seed, "
+            "or bring more units."
+        )
+    _refuse_leaks(pairs, train, valid, by)
+    return (train, ~likes_valid), (valid, likes_valid)
+
+
+def leaks(train: Pairs, valid: Pairs) -> dict[str, int]:
+    """Return in what two sets of pairs overlap, with counts.
+
+    Args:
+        train: Pairs to learn from.
+        valid: Pairs to judge by.
+
+    Returns:
+        `users` in both; `queries`: anchors' texts in both, case and spaces aside; `pairs`: the
+        same two texts in either order; `rows from the future`: training rows later than the
+        first validation row.
+
+    Examples:
+        >>> from siamrec.data import Pairs
+        >>> leaks(Pairs.of(["a heist"], ["Heat"]), Pairs.of(["A  heist"], ["Ronin"]))["queries"]
+        1
+    """
+    early = valid.time[valid.time != NO_TIME]
+    future = int((train.time > early.min()).sum()) if early.size else 0
+    return {
+        "users": len(_users(train) & _users(valid)),
+        "queries": len(_queries(train) & _queries(valid)),
+        "pairs": len(_couples(train) & _couples(valid)),
+        "rows from the future": future,
+    }
+
+
+def normalise(text: str) -> str:
+    """Return `text` in lower case with single spaces and without punctuation."""
+    return re.sub(r"[\W_]+", " ", text.casefold()).strip() or text.strip()
+
+
+def normalised(texts: Iterable[str]) -> npt.NDArray[np.int32]:
+    """Return a code for each text; texts that differ in case and spaces only share one."""
+    return Vocabulary.factorize([" ".join(text.casefold().split()) for text in texts])[1]
+
+
+def clusters(pairs: Pairs) -> npt.NDArray[np.int32]:
+    """Return the connected component of each text, linked by pairs with label >= 0.5.
+
+    Texts that are equal, case, spaces and punctuation aside, are one.
+    """
+    same = Vocabulary.factorize([normalise(text) for text in pairs.texts])[1]
+    linked = pairs.label >= 0.5  # noqa: PLR2004
+    ends = (same[pairs.left[linked]], same[pairs.right[linked]])
+    n = len(pairs.texts)
+    graph = coo_array((np.ones(ends[0].size, np.int8), ends), shape=(n, n))
+    component: npt.NDArray[np.int32] = connected_components(graph, directed=False)[1]
+    return component[same]
+
+
+def _drawn(ids: Iterable[str], fraction: float, seed: int) -> BoolArray:
+    return np.asarray(uniforms(ids, f"split-{seed}") < fraction, dtype=np.bool_)
+
+
+def _latest(pairs: Pairs, synthetic: BoolArray, fraction: float) -> BoolArray:
+    """Rows after the quantile; rows of one instant stay on one side."""
+    times = np.sort(pairs.time[~synthetic])
+    cut = times[min(times.size - 1, int(np.ceil(times.size * (1 - fraction))))]
+    return np.asarray(pairs.time >= cut, dtype=np.bool_)
+
+
+def _require(pairs: Pairs, *, known: BoolArray, what: str, by: str) -> None:
+    if not known.all():
+        raise InvalidDataError(
+            f"A split by {by} needs the {what} of every pair that is not synthetic; "
+            f"{int((~known).sum())} of {len(pairs)} rows have none."
+        )
+
+
+def _refuse_leaks(pairs: Pairs, train: BoolArray, valid: BoolArray, by: str) -> None:
+    first, second = pairs.where(train), pairs.where(valid)
+    found = leaks(first, second)
+    if by == "cluster":
+        label = clusters(pairs)
+        found["clusters"] = np.intersect1d(label[first.left], label[second.left]).size
+    if by == "time":  # rows of the very first validation instant are in validation by design
+        found["rows from the future"] = int((first.time >= second.time.min()).sum())
+    overlap = {name: found[name] for name in _FORBIDDEN[by] if found[name]}
+    if overlap:
+        listed = ", ".join(f"{count} {name}" for name, count in overlap.items())
+        raise LeakageError(
+            f"Training and validation share {listed} after a split by {by}; "
+            "split by 'cluster' or 'user' instead, or remove the duplicates.",
+            overlap,
+        )
+
+
+def _users(pairs: Pairs) -> set[object]:
+    known = np.unique(pairs.user[pairs.user != UNKNOWN])
+    return set(pairs.users.decode(known))
+
+
+def _queries(pairs: Pairs) -> set[str]:
+    return {" ".join(pairs.texts[code].casefold().split()) for code in np.unique(pairs.left)}
+
+
+def _couples(pairs: Pairs) -> set[frozenset[str]]:
+    ends = np.unique(np.stack([pairs.left, pairs.right], axis=1), axis=0)
+    return {frozenset((pairs.texts[a], pairs.texts[b])) for a, b in ends.tolist()}

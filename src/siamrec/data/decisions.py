@@ -1,0 +1,343 @@
+"""What a bandit chose, with what probability, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from siamrec._core import check
+from siamrec._core.hashing import canonical_json
+from siamrec.data.frames import arrow_table, codes_of, floats_of, instants_of, pick, table_of
+from siamrec.errors import InvalidDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from typing_extensions import Self
+
+    from siamrec.typing import CodeArray, FloatArray, IdArray, Instant, IntArray
+
+_ROUNDING = 1e-9
+"""How far a stored probability may stand outside [0, 1] from rounding alone."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One choice of a bandit: ranked arms and the exact probability of each rank.
+
+    Attributes:
+        id: Name of the decision; rewards refer to it. Ids of one bandit sort by time.
+        bandit: Name of the bandit.
+        context: Level of each context factor, as the bandit understood it.
+        arms: Chosen arms, best rank first; one arm for `n=1`.
+        propensities: For each rank, the probability with which its arm was drawn, given the
+            arms above it; their product is the probability of the ranked list. Computed
+            after tempering, holdout, floor, cap and mask.
+        confidences: For each chosen arm, the probability that it is the best of all eligible
+            arms, given the context and the data.
+        means: Expected reward of each chosen arm.
+        intervals: 95 % interval of each mean, as `(low, high)`.
+        in_top: For each chosen arm, the probability that it is among the best `n`.
+        policy: Name of the policy.
+        state_version: Version of the state the decision was made with.
+        time: When, in nanoseconds since the epoch.
+        unit: Whom it was made for, if that was told.
+
+    Raises:
+        InvalidDataError: If no arm is given, an arm repeats, the lengths differ or a
+            probability is outside `[0, 1]`.
+
+    Examples:
+        >>> decision = Decision(id="7", bandit="home", arms=("svd",), propensities=(0.4,))
+        >>> Decision.from_json(decision.to_json()) == decision
+        True
+    """
+
+    id: str
+    bandit: str
+    context: Mapping[str, str] = field(default_factory=dict)
+    arms: tuple[str, ...]
+    propensities: tuple[float, ...]
+    confidences: tuple[float, ...] = ()
+    means: tuple[float, ...] = ()
+    intervals: tuple[tuple[float, float], ...] = ()
+    in_top: tuple[float, ...] = ()
+    policy: str = ""
+    state_version: int = 0
+    time: Instant = 0
+    unit: str | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.arms)
+        if not n or len(set(self.arms)) != n:
+            raise InvalidDataError(f"arms must be one or more different names, got {self.arms!r}.")
+        if len(self.propensities) != n:
+            raise InvalidDataError(
+                f"propensities must hold one number per arm, got {len(self.propensities)} for {n}."
+            )
+        for name in ("confidences", "means", "intervals", "in_top"):
+            if len(getattr(self, name)) not in {0, n}:
+                raise InvalidDataError(f"{name} must be empty or hold one entry per arm.")
+        for value in (*self.propensities, *self.confidences, *self.in_top):
+            if not -_ROUNDING <= value <= 1 + _ROUNDING:
+                raise InvalidDataError(f"A probability must be in [0, 1], got {value!r}.")
+
+    @property
+    def arm(self) -> str:
+        """The first-ranked arm."""
+        return self.arms[0]
+
+    @property
+    def propensity(self) -> float:
+        """The probability with which the first-ranked arm was drawn."""
+        return self.propensities[0]
+
+    def to_json(self) -> str:
+        """Return the decision as JSON; equal decisions give equal text."""
+        return canonical_json({
+            name: dict(value) if name == "context" else value
+            for name in self.__slots__
+            for value in (getattr(self, name),)
+        })
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the decision that `to_json` wrote.
+
+        Raises:
+            InvalidDataError: If the text is not JSON of a decision.
+        """
+        try:
+            fields = json.loads(text)
+            for name in ("arms", "propensities", "confidences", "means", "in_top"):
+                fields[name] = tuple(fields.get(name, ()))
+            fields["intervals"] = tuple((low, high) for low, high in fields.get("intervals", ()))
+            return cls(**fields)
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            if isinstance(error, InvalidDataError):
+                raise
+            raise InvalidDataError(f"text must be JSON of a decision: {error}.") from error
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decisions:
+    """Many single-arm choices as columns of length `n`.
+
+    Attributes:
+        id: Decision ids, int64 or fixed-width text.
+        arm: Code of the chosen arm in `arms`, int32.
+        propensity: Probability with which that arm was drawn, in `(0, 1]`.
+        cell: Context cell of the round, int32.
+        time: Instant of the decision in nanoseconds, int64.
+        state_version: Version of the state the batch was made with.
+        arms: Names of the arms.
+        bandit: Name of the bandit.
+        policy: Name of the policy.
+
+    Raises:
+        InvalidDataError: If lengths differ, a code is out of range or a propensity is not in
+            `(0, 1]`.
+
+    Examples:
+        >>> decisions = Decisions(
+        ...     id=np.arange(2), arm=np.array([0, 1]), propensity=np.array([0.5, 0.5]),
+        ...     cell=np.zeros(2), time=np.zeros(2), arms=("svd", "graph"),
+        ... )
+        >>> decisions.names()
+        ['svd', 'graph']
+    """
+
+    id: IdArray
+    arm: CodeArray
+    propensity: FloatArray
+    cell: CodeArray
+    time: IntArray
+    state_version: int = 0
+    arms: tuple[str, ...]
+    bandit: str = ""
+    policy: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", _ids(self.id))
+        for name, dtype in (("arm", np.int32), ("cell", np.int32), ("time", np.int64)):
+            object.__setattr__(self, name, check.frozen(getattr(self, name), dtype))
+        chances = check.frozen(check.finite("propensity", self.propensity), np.float64)
+        object.__setattr__(self, "propensity", chances)
+        check.same_length(
+            id=self.id, arm=self.arm, propensity=chances, cell=self.cell, time=self.time
+        )
+        if self.arm.size and not (0 <= self.arm.min() and self.arm.max() < len(self.arms)):
+            raise InvalidDataError(f"arm must hold codes of the {len(self.arms)} arms.")
+        if chances.size and not (chances.min() > 0 and chances.max() <= 1 + _ROUNDING):
+            raise InvalidDataError(
+                f"propensity must be in (0, 1], got {chances.min()} to {chances.max()}."
+            )
+
+    def names(self) -> list[str]:
+        """Return the name of each chosen arm."""
+        return [self.arms[code] for code in self.arm.tolist()]
+
+    def __len__(self) -> int:
+        return int(self.arm.size)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: object,
+        *,
+        id: str = "id",  # noqa: A002 - the column is called so
+        arm: str = "arm",
+        propensity: str = "propensity",
+        time: str | None = None,
+        arms: tuple[str, ...] | None = None,
+    ) -> Self:
+        """Return the decisions of a data frame.
+
+        Args:
+            frame: Anything with `__arrow_c_stream__`, or a mapping of columns.
+            id: Column of decision ids.
+            arm: Column of arm names.
+            propensity: Column of propensities.
+            time: Column of instants; without it every instant is 0.
+            arms: Names of all arms, in order; by default those that occur.
+
+        Raises:
+            InvalidDataError: If a column breaks the contract of the class.
+            UnknownNameError: If a column is missing or an arm is not in `arms`.
+        """
+        table = table_of(frame)
+        names, codes = codes_of(pick(table, arm, "the arm"), arm)
+        known = tuple(map(str, names.ids)) if arms is None else arms
+        place = {name: code for code, name in enumerate(known)}
+        for name in names.ids:
+            check.one_of("arm", str(name), place)
+        lookup = np.array([place[str(name)] for name in names.ids], dtype=np.int32)
+        n = len(codes)
+        return cls(
+            id=_id_column(pick(table, id, "the decision id")),
+            arm=lookup[codes] if n else codes,
+            propensity=floats_of(pick(table, propensity, "the propensity"), propensity),
+            cell=np.zeros(n, dtype=np.int32),
+            time=instants_of(pick(table, time, "the time"), time)
+            if time is not None
+            else np.zeros(n, dtype=np.int64),
+            arms=known,
+        )
+
+    def to_arrow(self) -> Any:
+        """Return a pyarrow table with the columns id, arm, propensity, cell, time."""
+        return arrow_table({
+            "id": self.id,
+            "arm": self.names(),
+            "propensity": self.propensity,
+            "cell": self.cell,
+            "time": self.time,
+        })
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewards:
+    """What followed decisions, one row per observed reward.
+
+    Attributes:
+        decision: Ids of the decisions, int64 or fixed-width text, shape `(n,)`.
+        reward: Finite rewards, shape `(n,)`; most policies want them in `[0, 1]`.
+        time: Instant each reward was observed, int64 ns; the latest one of a decision counts.
+        weight: How much each row counts, above or equal to 0; 1 when absent.
+        arm: Name of the arm each reward belongs to, where a decision blended several arms;
+            without it the first-ranked arm is meant.
+
+    Raises:
+        InvalidDataError: If lengths differ, a reward is not finite or a weight is negative.
+
+    Examples:
+        >>> len(Rewards(decision=np.array([3, 4]), reward=np.array([1.0, 0.0])))
+        2
+    """
+
+    decision: IdArray
+    reward: FloatArray
+    time: IntArray | None = None
+    weight: FloatArray | None = None
+    arm: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "decision", _ids(self.decision))
+        object.__setattr__(self, "reward", check.frozen(check.finite("reward", self.reward), float))
+        if self.time is not None:
+            object.__setattr__(self, "time", check.frozen(self.time, np.int64))
+        if self.weight is not None:
+            weight = check.finite("weight", self.weight)
+            if weight.size and weight.min() < 0:
+                raise InvalidDataError(f"weight must not be below 0, got {weight.min()}.")
+            object.__setattr__(self, "weight", check.frozen(weight, float))
+        n = check.same_length(
+            decision=self.decision, reward=self.reward, time=self.time, weight=self.weight
+        )
+        if self.arm is not None:
+            object.__setattr__(self, "arm", tuple(self.arm))
+            if len(self.arm) != n:
+                raise InvalidDataError(f"arm must hold {n} names, got {len(self.arm)}.")
+
+    def __len__(self) -> int:
+        return int(self.reward.size)
+
+    def __iter__(self) -> Iterator[tuple[str, float]]:
+        """Yield `(decision id as text, reward)` of every row."""
+        return zip(map(str, self.decision.tolist()), self.reward.tolist(), strict=True)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: object,
+        *,
+        decision: str = "decision",
+        reward: str = "reward",
+        time: str | None = None,
+        weight: str | None = None,
+    ) -> Self:
+        """Return the rewards of a data frame; each argument names a column.
+
+        Raises:
+            InvalidDataError: If a column breaks the contract of the class.
+            UnknownNameError: If a column is missing.
+        """
+        table = table_of(frame)
+        return cls(
+            decision=_id_column(pick(table, decision, "the decision id")),
+            reward=floats_of(pick(table, reward, "the reward"), reward),
+            time=None if time is None else instants_of(pick(table, time, "the time"), time),
+            weight=None if weight is None else floats_of(pick(table, weight, "weight"), weight),
+        )
+
+    def to_arrow(self) -> Any:
+        """Return a pyarrow table with the columns decision, reward and those that are set."""
+        columns: dict[str, Any] = {"decision": self.decision, "reward": self.reward}
+        for name in ("time", "weight", "arm"):
+            if getattr(self, name) is not None:
+                columns[name] = getattr(self, name)
+        return arrow_table(columns)
+
+
+def _ids(values: IdArray) -> IdArray:
+    column = np.asarray(values)
+    if column.dtype.kind == "O":
+        column = np.array([str(value) for value in column.tolist()], dtype=np.str_)
+    if column.dtype.kind in "ui":
+        column = column.astype(np.int64, copy=False)
+    if column.dtype.kind not in "iUS" and column.size:
+        raise InvalidDataError(f"Decision ids must be whole numbers or text, got {column.dtype}.")
+    return check.frozen(column, column.dtype)
+
+
+def _id_column(column: Any) -> IdArray:
+    if column.null_count:
+        raise InvalidDataError(f"Decision ids must not be null, got {column.null_count} nulls.")
+    values: IdArray = np.array(column.to_pylist())
+    return values

@@ -1,0 +1,126 @@
+"""Ids of any hashable kind at the edge, int32 codes inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from siamrec._core.hashing import content_hash
+from siamrec.errors import InvalidDataError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator
+    from typing import Self
+
+    import numpy.typing as npt
+
+    from siamrec.typing import CodeArray
+
+UNKNOWN = -1
+"""The code of an id that is not in the vocabulary."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """An ordered set of ids; an id's code is its place.
+
+    Args:
+        ids: Distinct hashable ids.
+
+    Raises:
+        InvalidDataError: If an id repeats.
+
+    Examples:
+        >>> users = Vocabulary(("ann", "bob"))
+        >>> users.encode(["bob", "ann", "eve"], unknown="code").tolist()
+        [1, 0, -1]
+        >>> users.decode([1, 0])
+        ['bob', 'ann']
+    """
+
+    ids: tuple[Hashable, ...] = ()
+    _index: dict[Hashable, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        index = {id_: code for code, id_ in enumerate(self.ids)}
+        if len(index) != len(self.ids):
+            raise InvalidDataError(
+                f"Ids of a vocabulary must differ, got {len(self.ids)} ids of which "
+                f"{len(index)} are distinct."
+            )
+        object.__setattr__(self, "_index", index)
+
+    @classmethod
+    def of(cls, ids: Iterable[Hashable]) -> Self:
+        """Return the vocabulary of `ids` in order of first appearance; repeats are dropped."""
+        return cls(tuple(dict.fromkeys(ids)))
+
+    @classmethod
+    def factorize(cls, ids: Iterable[Hashable] | npt.NDArray[Any]) -> tuple[Self, CodeArray]:
+        """Return the vocabulary of `ids`, in order of first appearance, and the code of each.
+
+        Integer and text arrays go through a sort in NumPy, anything else through a dict.
+        """
+        if isinstance(ids, np.ndarray) and ids.dtype.kind in "iuUS":
+            distinct, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
+            order = np.argsort(first, kind="stable")
+            rank = np.empty(order.size, dtype=np.int32)
+            rank[order] = np.arange(order.size, dtype=np.int32)
+            return cls(tuple(distinct[order].tolist())), rank[inverse.reshape(-1)]
+        listed = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+        vocabulary = cls.of(listed)
+        return vocabulary, vocabulary.encode(listed)
+
+    def encode(
+        self, ids: Iterable[Hashable], *, unknown: str = "error", name: str = "id"
+    ) -> CodeArray:
+        """Return the code of every id.
+
+        Args:
+            ids: Ids, each of a hashable kind.
+            unknown: `"error"`, or `"code"` to give an unknown id the code -1.
+            name: What the ids stand for, for the error message.
+
+        Raises:
+            UnknownNameError: If an id is unknown and `unknown` is `"error"`.
+        """
+        listed = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+        found = map(self._index.get, listed, (UNKNOWN for _ in listed))
+        codes = np.fromiter(found, dtype=np.int32, count=len(listed))
+        if unknown == "error" and (codes == UNKNOWN).any():
+            raise UnknownNameError(name, listed[int(np.argmax(codes == UNKNOWN))], self.ids)
+        return codes
+
+    def decode(self, codes: npt.ArrayLike) -> list[Any]:
+        """Return the ids of `codes`, in their order; each code must be in range."""
+        ids = self.ids
+        return [ids[code] for code in np.asarray(codes).tolist()]
+
+    def extend(self, ids: Iterable[Hashable]) -> Self:
+        """Return a vocabulary in which old codes stay and new ids follow."""
+        return type(self)(tuple(dict.fromkeys((*self.ids, *ids))))
+
+    def translate(self, target: Vocabulary) -> CodeArray:
+        """Return, for each of our codes, the code of the same id in `target` (-1 if absent)."""
+        if target is self or target.ids == self.ids:
+            return np.arange(len(self), dtype=np.int32)
+        return target.encode(self.ids, unknown="code")
+
+    def fingerprint(self) -> str:
+        """Return a hash of the ids and their order, as 64 hexadecimal digits."""
+        return content_hash("\x1f".join(f"{type(id_).__name__}:{id_}" for id_ in self.ids))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self.ids)
+
+    def __contains__(self, id_: object) -> bool:
+        return id_ in self._index
+
+    def __getitem__(self, code: int) -> Any:
+        return self.ids[code]

@@ -1,0 +1,129 @@
+"""Everything siamrec raises on purpose, so that a host can catch one family.
+
+Every error is also the builtin exception that a caller would expect, and carries its
+parts as attributes beside the message.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "InvalidDataError",
+    "InvalidParameterError",
+    "LeakageError",
+    "MissingExtraError",
+    "MissingInputError",
+    "ModelLoadError",
+    "NotTrainedError",
+    "PluginConflictError",
+    "PluginError",
+    "RegressionFound",
+    "RejectedDataError",
+    "SiamrecError",
+    "StaleWriteError",
+    "StorageError",
+    "TrainingDivergedError",
+    "UnknownNameError",
+    "UnsupportedEstimate",
+]
+
+
+class SiamrecError(Exception):
+    """Root of every error raised on purpose by siamrec."""
+
+
+class InvalidParameterError(SiamrecError, ValueError):
+    """A constructor or call argument is outside its documented range."""
+
+    def __init__(self, name: str, value: object, expected: str) -> None:
+        super().__init__(f"{name} must be {expected}, got {value!r}.")
+        self.name = name
+        self.value = value
+        self.expected = expected
+
+
+class InvalidDataError(SiamrecError, ValueError):
+    """Columns break the contract of their type (length, dtype, range, NaN)."""
+
+
+class RejectedDataError(InvalidDataError):
+    """Too many rows of an input were bad to go on with the rest."""
+
+
+class MissingInputError(SiamrecError, ValueError):
+    """A computation needs an input that was not given; the message shows how to give it."""
+
+    def __init__(self, name: str, remedy: str) -> None:
+        super().__init__(f"{name} is needed here; pass it as {remedy}.")
+        self.name = name
+        self.remedy = remedy
+
+
+class UnknownNameError(SiamrecError, LookupError):
+    """A name is not known; the message offers the nearest ones."""
+
+    def __init__(self, kind: str, name: object, known: Iterable[object]) -> None:
+        self.kind = kind
+        self.name = name
+        self.known = tuple(sorted(map(str, known)))
+        near = get_close_matches(str(name), self.known, n=3)
+        hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
+        listed = ", ".join(self.known[:20]) + (", …" if len(self.known) > 20 else "")  # noqa: PLR2004
+        super().__init__(f"No {kind} is named {name!r}.{hint} Known: {listed or '-'}.")
+
+
+class LeakageError(SiamrecError, ValueError):
+    """Training and evaluation data overlap; `overlap` says in what and how much."""
+
+    def __init__(self, message: str, overlap: dict[str, int] | None = None) -> None:
+        super().__init__(message)
+        self.overlap = dict(overlap or {})
+
+
+class NotTrainedError(SiamrecError, RuntimeError):
+    """A recipe was asked for what only a fitted value can answer."""
+
+
+class TrainingDivergedError(SiamrecError, ArithmeticError):
+    """Training reached a loss that is not finite."""
+
+
+class ModelLoadError(SiamrecError, OSError):
+    """Model files are missing, unreadable or unsafe; the message names a way out."""
+
+
+class RegressionFound(SiamrecError, AssertionError):  # noqa: N818
+    """A metric is worse than its baseline by more than the allowed margin."""
+
+
+class UnsupportedEstimate(SiamrecError, ArithmeticError):  # noqa: N818
+    """The data cannot support the estimate that was asked for; the message says why."""
+
+
+class StorageError(SiamrecError, OSError):
+    """The event log or a registry could not be read or written."""
+
+
+class StaleWriteError(StorageError):
+    """Somebody else changed the value first; read it again and decide anew."""
+
+
+class PluginError(SiamrecError, RuntimeError):
+    """A plugin is broken or does not fit this version."""
+
+
+class PluginConflictError(PluginError):
+    """Two plugins claim one name."""
+
+
+class MissingExtraError(SiamrecError, ImportError):
+    """An optional dependency is not installed; the message holds the pip line."""
+
+    def __init__(self, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs an extra: pip install 'siamrec[{extra}]'.")
+        self.extra = extra

@@ -1,0 +1,82 @@
+"""What is known to belong together, so that it never serves as a negative."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor, nn
+
+from siamrec.data.vocabulary import UNKNOWN
+
+if TYPE_CHECKING:
+    from siamrec.data import Pairs
+
+
+@final
+class KnownPositives(nn.Module):
+    """A set of (row, text) couples that answers many membership questions at once.
+
+    Couples are kept as sorted 64-bit keys `row * n_texts + text`, so memory is 8 bytes for each
+    and a lookup is a binary search.
+
+    Args:
+        rows: Row of each couple: a user, or an anchor's text.
+        texts: Text of each couple, of the same length.
+        n_texts: Number of texts.
+
+    Examples:
+        >>> known = KnownPositives(np.array([0, 0]), np.array([1, 2]), n_texts=3)
+        >>> known(torch.tensor([0, 1]), torch.tensor([1, 2])).tolist()
+        [[True, True], [False, False]]
+    """
+
+    keys: Tensor
+
+    def __init__(self, rows: np.ndarray, texts: np.ndarray, *, n_texts: int) -> None:
+        super().__init__()
+        keys = np.unique(np.asarray(rows, np.int64) * n_texts + np.asarray(texts, np.int64))
+        self.n_texts = n_texts
+        self.register_buffer("keys", torch.from_numpy(keys), persistent=False)
+
+    @classmethod
+    def likes(cls, pairs: Pairs) -> KnownPositives:
+        """Return what each user of `pairs` is known to like, by user code and text code."""
+        positive = (pairs.label >= 0.5) & (pairs.user != UNKNOWN)  # noqa: PLR2004
+        users = [pairs.liked_user, pairs.user[positive], pairs.user[positive]]
+        texts = [pairs.liked_text, pairs.left[positive], pairs.right[positive]]
+        return cls(np.concatenate(users), np.concatenate(texts), n_texts=len(pairs.texts))
+
+    @classmethod
+    def related(cls, pairs: Pairs, *, least_users: int = 5) -> KnownPositives:
+        """Return the texts that belong to each text, by text code twice.
+
+        A text belongs to itself, to what a positive pair joins it with, and to what at least
+        `least_users` users like together with it (0 leaves these out).
+        """
+        n = len(pairs.texts)
+        positive = pairs.label >= 0.5  # noqa: PLR2004
+        left, right = pairs.left[positive], pairs.right[positive]
+        rows, texts = [np.arange(n), left, right], [np.arange(n), right, left]
+        if least_users and pairs.liked_user.size:
+            both = (np.ones(pairs.liked_user.size, np.float32), (pairs.liked_user, pairs.liked_text))
+            likes = sparse.csr_array(sparse.coo_array(both, shape=(len(pairs.users), n)))
+            likes.data[:] = 1.0
+            together = sparse.coo_array(likes.T @ likes)
+            often = together.data >= least_users
+            rows.append(together.row[often])
+            texts.append(together.col[often])
+        return cls(np.concatenate(rows), np.concatenate(texts), n_texts=n)
+
+    def forward(self, rows: Tensor, texts: Tensor) -> Tensor:
+        """Return whether each couple of a row and a text is known, shape `(rows, texts)`.
+
+        A negative row (no user) knows nothing.
+        """
+        if not self.keys.numel():
+            return torch.zeros(rows.shape[0], texts.shape[0], dtype=torch.bool, device=rows.device)
+        wanted = rows.long()[:, None] * self.n_texts + texts.long()[None, :]
+        place = torch.searchsorted(self.keys, wanted).clamp(max=self.keys.numel() - 1)
+        return (self.keys[place] == wanted) & (rows >= 0)[:, None]

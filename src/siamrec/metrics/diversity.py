@@ -1,0 +1,108 @@
+"""How different the items of one list are from each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, final
+
+import numpy as np
+from typing_extensions import override
+
+from siamrec._core import check
+from siamrec.metrics.accuracy import check_cut, divided
+from siamrec.metrics.base import Metric
+
+if TYPE_CHECKING:
+    from siamrec.metrics.view import EvaluationView
+    from siamrec.typing import FloatArray
+
+_BLOCK_CELLS = 1 << 20
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntraListDiversity(Metric):
+    """Mean distance between two items of a list; NaN for lists of fewer than two items.
+
+    `ILD = mean over pairs i < j of d(i, j)`. The cosine distance `1 - cos` takes the closed form
+    `1 - (|sum v|² - n) / (n (n - 1))` over unit vectors, so no pair is ever formed.
+
+    Args:
+        k: Cut-off; without it, whole lists.
+        distance: `"cosine"`, `"euclidean"`, `"hamming"` (share of differing features) or
+            `"jaccard"` (over non-zero features).
+
+    References:
+        Smyth and McClave (2001), ICCBR; Ziegler et al. (2005), WWW.
+
+    Examples:
+        >>> from siamrec.data.rankings import Rankings
+        >>> from siamrec.metrics._inputs import Inputs
+        >>> from siamrec.metrics.view import EvaluationView
+        >>> lists = Rankings.from_lists({"ann": ["a", "b"]})
+        >>> view = EvaluationView(lists, inputs=Inputs(embeddings=[[1.0, 0.0], [0.0, 2.0]]))
+        >>> IntraListDiversity(k=2).per_user(view)
+        array([1.])
+    """
+
+    stem: ClassVar[str] = "ild"
+    needs: ClassVar[frozenset[str]] = frozenset({"embeddings"})
+
+    k: int | None = None
+    distance: Literal["cosine", "euclidean", "hamming", "jaccard"] = "cosine"
+
+    def __post_init__(self) -> None:
+        check_cut(self.k)
+        check.one_of("distance", self.distance, ("cosine", "euclidean", "hamming", "jaccard"))
+
+    @override
+    def per_user(self, view: EvaluationView) -> FloatArray:
+        if self.distance == "cosine":
+            return _cosine_diversity(view, self.k)
+        return _pairwise_diversity(view, self.k, self.distance)
+
+
+def _cosine_diversity(view: EvaluationView, k: int | None) -> FloatArray:
+    unit = view.embeddings
+    size = view.n_shown(k).astype(np.float64)
+    square = np.zeros(view.n_users)
+    width = int(size.max(initial=0))
+    rows = max(1, _BLOCK_CELLS // max(1, unit.shape[1]))
+    table = view.table[:, :width]
+    for low in range(0, view.n_users, rows):  # blocks keep the sums in the cache
+        block = table[low : low + rows]
+        total = np.zeros((len(block), unit.shape[1]))
+        for rank in range(width):  # added in order of rank: a user's sum depends on it alone
+            filled = block[:, rank] >= 0
+            total[filled] += unit[block[filled, rank]]
+        square[low : low + rows] = np.einsum("ij,ij->i", total, total)
+    spread = 1.0 - divided(square - size, size * (size - 1.0))
+    return np.where(size > 1, np.clip(spread, 0.0, None), np.nan)
+
+
+def _pairwise_diversity(view: EvaluationView, k: int | None, distance: str) -> FloatArray:
+    features = view.raw_embeddings
+    values = np.full(view.n_users, np.nan)
+    for user in np.flatnonzero(view.n_shown(k) > 1):  # lists differ in length; each is one matrix
+        low, high = view.start[user], view.start[user + 1]
+        high = high if k is None else min(high, low + k)
+        matrix = _distances(features[view.rankings.item[low:high]], distance)
+        size = len(matrix)
+        values[user] = matrix.sum() / (size * (size - 1))
+    return values
+
+
+def _distances(rows: FloatArray, distance: str) -> FloatArray:
+    """Return all distances between rows, shape `(n, n)`."""
+    matrix: FloatArray
+    if distance == "euclidean":
+        difference = rows[:, None, :] - rows[None, :, :]
+        matrix = np.sqrt((difference**2).sum(axis=2))
+    elif distance == "hamming":
+        matrix = (rows[:, None, :] != rows[None, :, :]).mean(axis=2)
+    else:
+        present = rows != 0
+        both = (present[:, None, :] & present[None, :, :]).sum(axis=2)
+        either = (present[:, None, :] | present[None, :, :]).sum(axis=2)
+        matrix = 1.0 - divided(both, either, empty=1.0)
+    return matrix

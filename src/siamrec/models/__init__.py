@@ -1,0 +1,10 @@
+"""Models: encoders of texts, recommenders, their training and their export."""
+
+from siamrec.models.encoders import (
+    AdapterEncoder,
+    CachedEncoder,
+    HashingEncoder,
+    SentenceEncoder,
+)
+
+__all__ = ["AdapterEncoder", "CachedEncoder", "HashingEncoder", "SentenceEncoder"]

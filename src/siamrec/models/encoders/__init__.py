@@ -1,0 +1,8 @@
+"""Encoders: texts in, unit vectors out."""
+
+from siamrec.models.encoders.adapter import AdapterEncoder
+from siamrec.models.encoders.cached import CachedEncoder
+from siamrec.models.encoders.hashing import HashingEncoder
+from siamrec.models.encoders.sentence import SentenceEncoder
+
+__all__ = ["AdapterEncoder", "CachedEncoder", "HashingEncoder", "SentenceEncoder"]

@@ -1,0 +1,163 @@
+"""A linear head on a frozen encoder: what the adapter strategy of the fine-tuner learns."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from siamrec._core import check
+from siamrec._core.hashing import content_hash
+from siamrec.errors import InvalidDataError, ModelLoadError
+from siamrec.models.encoders._texts import unit_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Self
+
+    from siamrec.models.encoders._texts import TextKind
+    from siamrec.protocols import SiameseEncoder
+    from siamrec.typing import Float32Array
+
+_WEIGHTS = "adapter.safetensors"
+_CARD = "adapter.json"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AdapterEncoder:
+    r"""Reads with a frozen encoder and maps its vectors: `normalise(weight @ x + bias)`.
+
+    With `weight = I + A` the head starts as no change at all, and A is what feedback taught. It
+    costs one small matrix product, and old vectors can be mapped without reading a text again.
+
+    Args:
+        base: The frozen encoder.
+        weight: Matrix of the head, shape `(dim, base.dim)`.
+        bias: Shift before normalising, shape `(dim,)`; none by default.
+
+    Raises:
+        InvalidDataError: If shapes do not fit or a value is not finite.
+
+    Examples:
+        >>> import numpy as np
+        >>> from siamrec.models import HashingEncoder
+        >>> base = HashingEncoder(dim=4)
+        >>> same = AdapterEncoder.identity(base)
+        >>> bool(np.allclose(same.encode(["Heat"]), base.encode(["Heat"])))
+        True
+    """
+
+    base: SiameseEncoder
+    weight: Float32Array
+    bias: Float32Array | None = None
+
+    def __post_init__(self) -> None:
+        weight = check.frozen(np.asarray(self.weight), np.float32)
+        if weight.ndim != 2 or weight.shape[1] != self.base.dim or not weight.shape[0]:  # noqa: PLR2004
+            raise InvalidDataError(
+                f"weight must have shape (dim, {self.base.dim}), got {weight.shape}."
+            )
+        check.finite("weight", weight)
+        object.__setattr__(self, "weight", weight)
+        if self.bias is not None:
+            bias = check.frozen(np.asarray(self.bias), np.float32)
+            if bias.shape != weight.shape[:1]:
+                raise InvalidDataError(f"bias must have shape {weight.shape[:1]}, got {bias.shape}.")
+            check.finite("bias", bias)
+            object.__setattr__(self, "bias", bias)
+
+    @classmethod
+    def identity(cls, base: SiameseEncoder) -> Self:
+        """Return a head that changes nothing."""
+        return cls(base, np.eye(base.dim, dtype=np.float32))
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return int(self.weight.shape[0])
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the base's fingerprint and the head."""
+        shift = np.zeros(0, np.float32) if self.bias is None else self.bias
+        return content_hash("adapter", self.base.fingerprint, self.weight, shift)
+
+    def encode(self, texts: Sequence[str], *, kind: TextKind = "document") -> Float32Array:
+        """Return one unit vector for each text, shape `(len(texts), dim)`.
+
+        Args:
+            texts: Texts.
+            kind: Whether they are queries or documents, for the base.
+
+        Raises:
+            InvalidDataError: If `texts` is not a sequence of texts.
+        """
+        return self.project(self.base.encode(texts, kind=kind))
+
+    def project(self, vectors: Float32Array) -> Float32Array:
+        """Return what the head makes of the base's vectors, shape `(n, dim)`."""
+        mapped = vectors @ self.weight.T
+        return unit_rows(mapped if self.bias is None else mapped + self.bias)
+
+    def towards(self, share: float) -> Self:
+        """Return the head `share` of the way from the untouched base (0) to this one (1).
+
+        References:
+            Wortsman et al. (2022), Robust fine-tuning of zero-shot models (WiSE-FT), CVPR.
+
+        Raises:
+            InvalidDataError: If the head changes the dimension, so that there is no way between.
+        """
+        if self.dim != self.base.dim:
+            raise InvalidDataError(
+                f"A head from {self.base.dim} to {self.dim} dimensions has no untouched base to "
+                "mix with."
+            )
+        eye = np.eye(self.dim, dtype=np.float32)
+        bias = None if self.bias is None else share * self.bias
+        return type(self)(self.base, eye + share * (self.weight - eye), bias)
+
+    def save(self, path: str | Path) -> None:
+        """Write the head to a folder: safetensors for the numbers, JSON for what it belongs to."""
+        from safetensors.numpy import save_file  # noqa: PLC0415
+
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {"weight": np.array(self.weight)}
+        if self.bias is not None:
+            tensors["bias"] = np.array(self.bias)
+        save_file(tensors, folder / _WEIGHTS)
+        card = {
+            "kind": "adapter",
+            "base_fingerprint": self.base.fingerprint,
+            "fingerprint": self.fingerprint,
+        }
+        (folder / _CARD).write_text(json.dumps(card, indent=2), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path, base: SiameseEncoder) -> Self:
+        """Return the encoder whose head `save` wrote, on top of `base`.
+
+        Raises:
+            ModelLoadError: If files are missing or unreadable, or `base` is another encoder than
+                the one that the head was learned on.
+        """
+        from safetensors.numpy import load_file  # noqa: PLC0415
+
+        folder = Path(path)
+        try:
+            card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
+            tensors = load_file(folder / _WEIGHTS)
+            loaded = cls(base, tensors["weight"], tensors.get("bias"))
+        except Exception as error:  # safetensors has its own exception type
+            raise ModelLoadError(f"{folder} must hold a saved adapter: {error}.") from error
+        if loaded.fingerprint != card.get("fingerprint"):
+            raise ModelLoadError(
+                f"{folder} holds a head for the encoder {str(card.get('base_fingerprint'))[:16]}, "
+                f"got the base {base.fingerprint[:16]}, or its weights were changed."
+            )
+        return loaded

@@ -1,0 +1,124 @@
+"""Popularity: the baseline that every arm has to beat."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, ClassVar, final
+
+import numpy as np
+from typing_extensions import override
+
+from siamrec._core.clock import duration
+from siamrec.errors import InvalidDataError
+from siamrec.models.recommenders._files import load_arm, save_arm
+from siamrec.models.recommenders.base import (
+    Capability,
+    FittedRecommender,
+    Histories,
+    RecommenderRecipe,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from siamrec.data import Catalog, Feedback, Vocabulary
+    from siamrec.typing import Float32Array, FloatArray
+
+_KIND = "popularity"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Popularity(RecommenderRecipe):
+    """Rank items by how many users liked them, lately if wanted.
+
+    `score_i = Σ_u w_ui`, where `w` is 1 for a liked item, or `2^(−age / half_life)` by the age
+    of the event before the newest one.
+
+    Args:
+        positive: Smallest value that counts as liking; None counts every event.
+        half_life: Age at which an event counts half, such as `"90d"`; None counts all alike.
+
+    Raises:
+        siamrec.errors.InvalidParameterError: If `half_life` is not a duration above 0.
+
+    Examples:
+        >>> from siamrec.data import Feedback
+        >>> feedback = Feedback.of(user=["ann", "bob", "cid"], item=["x", "x", "y"])
+        >>> Popularity().fit(feedback).recommend(["cid"], k=1).lists()
+        {'cid': ['x']}
+    """
+
+    positive: float | None = None
+    half_life: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.half_life is not None:
+            duration("half_life", self.half_life)
+
+    @override
+    def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedPopularity:
+        history = Histories.of(feedback, feedback.users, feedback.items)
+        if self.half_life is None:
+            counts = np.bincount(
+                history.liked(self.positive).indices, minlength=len(feedback.items)
+            )
+            weight = counts.astype(np.float64)
+        else:
+            weight = self._recent(feedback)
+        return FittedPopularity(self, feedback.users, feedback.items, history, weight)
+
+    def _recent(self, feedback: Feedback) -> FloatArray:
+        if not feedback.has_time:
+            raise InvalidDataError("half_life needs the time of every event.")
+        age = (feedback.time.max() - feedback.time) / duration("half_life", self.half_life or "")
+        liked = (
+            np.ones(len(feedback), bool)
+            if self.positive is None
+            else feedback.value >= self.positive
+        )
+        weight: FloatArray = np.bincount(
+            feedback.item, weights=np.exp2(-age) * liked, minlength=len(feedback.items)
+        ).astype(np.float64)
+        return weight
+
+    @staticmethod
+    def load(path: str | Path) -> FittedPopularity:
+        """Return an arm that `save` wrote."""
+        recipe, parts = load_arm(path, kind=_KIND)
+        return FittedPopularity(
+            Popularity(**recipe),
+            parts["users"],
+            parts["items"],
+            parts["history"],
+            parts["weight"],
+        )
+
+
+@final
+class FittedPopularity(FittedRecommender):
+    """Items by popularity; the same order for everybody."""
+
+    capabilities: ClassVar[Capability] = Capability.RANKING | Capability.COLD_USER
+
+    def __init__(
+        self,
+        recipe: Popularity,
+        users: Vocabulary,
+        items: Vocabulary,
+        history: Histories,
+        weight: FloatArray,
+    ) -> None:
+        self.recipe = recipe
+        self.users, self.items, self.history = users, items, history
+        self.weight = weight
+
+    @override
+    def score(self, histories: Histories) -> Float32Array:
+        return np.tile(self.weight.astype(np.float32), (len(histories), 1))
+
+    @override
+    def save(self, path: str | Path) -> None:
+        save_arm(
+            path, self, kind=_KIND, recipe=asdict(self.recipe), arrays={"weight": self.weight}
+        )

@@ -1,0 +1,144 @@
+"""The text arm: people and items as vectors of one Siamese encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+import numpy as np
+from typing_extensions import override
+
+from siamrec._core import check
+from siamrec.errors import InvalidDataError, MissingInputError
+from siamrec.models.recommenders._files import load_arm, save_arm
+from siamrec.models.recommenders.base import (
+    Capability,
+    FittedRecommender,
+    Histories,
+    RecommenderRecipe,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from siamrec.data import Catalog, Feedback, Vocabulary
+    from siamrec.protocols import SiameseEncoder
+    from siamrec.typing import BoolArray, Float32Array
+
+_KIND = "text-profile"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextProfile(RecommenderRecipe):
+    """Rank items by the cosine of their text with what a person liked.
+
+    With unit vectors `v_i` of the item texts, a person's profile is
+    `p = Σ_{i liked} v_i`, and the score of an item is `p·v_i / ‖p‖`. Items that nobody has
+    rated are ranked like any other; items without a text are never ranked.
+
+    Args:
+        encoder: Maps texts to unit vectors.
+        positive: Smallest value that counts as liking; None counts every event.
+
+    Raises:
+        siamrec.errors.MissingInputError: On fitting, without a catalogue.
+        siamrec.errors.InvalidDataError: On fitting, if no item has a text.
+    """
+
+    encoder: SiameseEncoder
+    positive: float | None = 4.0
+
+    @override
+    def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedTextProfile:
+        if catalog is None:
+            raise MissingInputError("catalog", "fit(feedback, catalog=catalog)")
+        items = feedback.items.extend(catalog.items)
+        aligned = catalog.aligned(items)
+        written = aligned.has_text
+        if not written.any():
+            raise InvalidDataError("TextProfile needs items with texts, got none.")
+        vectors = np.zeros((len(items), self.encoder.dim), dtype=np.float32)
+        texts = [text for text in aligned.text if text is not None]
+        vectors[written] = self.encoder.encode(texts, kind="document")
+        return self.with_vectors(feedback, items, vectors, written)
+
+    def with_vectors(
+        self, feedback: Feedback, items: Vocabulary, vectors: Float32Array, written: BoolArray
+    ) -> FittedTextProfile:
+        """Return the arm over vectors that are known already.
+
+        Args:
+            feedback: What the training users did.
+            items: Items that can be ranked.
+            vectors: Unit vectors, float32, shape `(n_items, dim)`.
+            written: Whether an item has a vector, shape `(n_items,)`.
+        """
+        history = Histories.of(feedback, feedback.users, items)
+        return FittedTextProfile(self.positive, feedback.users, items, history, vectors, written)
+
+    @staticmethod
+    def load(path: str | Path) -> FittedTextProfile:
+        """Return an arm that `save` wrote; it ranks without the encoder."""
+        recipe, parts = load_arm(path, kind=_KIND)
+        return FittedTextProfile(
+            recipe["positive"],
+            parts["users"],
+            parts["items"],
+            parts["history"],
+            parts["vectors"],
+            parts["written"].astype(bool),
+        )
+
+
+@final
+class FittedTextProfile(FittedRecommender):
+    """Item vectors, and the histories that make profiles.
+
+    Attributes:
+        vectors: Unit vectors, float32, shape `(n_items, dim)`; zero without a text.
+        written: Whether an item has a text, shape `(n_items,)`.
+    """
+
+    capabilities: ClassVar[Capability] = (
+        Capability.RANKING | Capability.COLD_USER | Capability.COLD_ITEM | Capability.SIMILAR
+    )
+
+    def __init__(  # noqa: PLR0917
+        self,
+        positive: float | None,
+        users: Vocabulary,
+        items: Vocabulary,
+        history: Histories,
+        vectors: Float32Array,
+        written: BoolArray,
+    ) -> None:
+        self.positive = positive
+        self.users, self.items, self.history = users, items, history
+        self.vectors, self.written = vectors, written
+
+    @override
+    def score(self, histories: Histories) -> Float32Array:
+        profile = histories.liked(self.positive) @ self.vectors
+        length = np.linalg.norm(profile, axis=1, keepdims=True)
+        scores: Float32Array = (profile / np.maximum(length, 1e-12)) @ self.vectors.T
+        scores[:, ~self.written] = -np.inf
+        return scores
+
+    @override
+    def similar(self, item: object, *, k: int = 10) -> list[tuple[object, float]]:
+        code = int(self.items.encode([item], name="item")[0])
+        cosine = np.where(self.written, self.vectors @ self.vectors[code], -np.inf)
+        cosine[code] = -np.inf
+        best = np.argsort(-cosine, kind="stable")[: check.count("k", k)]
+        return [(self.items[c], float(cosine[c])) for c in best.tolist() if cosine[c] > -np.inf]
+
+    @override
+    def save(self, path: str | Path) -> None:
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "vectors": self.vectors,
+            "written": self.written.astype(np.uint8),
+        }
+        save_arm(path, self, kind=_KIND, recipe={"positive": self.positive}, arrays=arrays)

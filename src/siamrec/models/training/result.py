@@ -1,0 +1,133 @@
+"""What a fine-tuning gives back: the encoder, the evidence, and the verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
+
+import numpy as np
+from scipy.special import stdtrit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from siamrec.protocols import SiameseEncoder
+    from siamrec.typing import FloatArray
+
+EventKind: TypeAlias = Literal["start", "step", "evaluation", "choice", "warning", "end"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TrainingEvent:
+    """Something that happened while training; for progress bars and logs.
+
+    Args:
+        kind: `"start"`, `"step"`, `"evaluation"`, `"choice"`, `"warning"` or `"end"`.
+        step: Steps done.
+        total: Steps planned.
+        loss: Mean loss since the last event, where there is one.
+        metrics: Measured values, where there are any.
+        message: What happened, in words.
+    """
+
+    kind: EventKind
+    step: int
+    total: int
+    loss: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    message: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A paired difference of one metric over the same users, with its 95 % interval.
+
+    Args:
+        metric: Name of the metric.
+        base: Mean before.
+        tuned: Mean after.
+        difference: Mean of the differences.
+        low: Lower end of the interval; -inf below two users.
+        high: Upper end of the interval; inf below two users.
+        n: Users compared.
+    """
+
+    metric: str
+    base: float
+    tuned: float
+    difference: float
+    low: float
+    high: float
+    n: int
+
+    @classmethod
+    def of(cls, metric: str, base: FloatArray, tuned: FloatArray) -> Comparison:
+        """Return the comparison of two columns; users without a value in one are left out.
+
+        The interval is Student's for the mean of paired differences.
+        """
+        both = np.isfinite(base) & np.isfinite(tuned)
+        before, after = base[both], tuned[both]
+        n = int(both.sum())
+        if not n:
+            nan = float("nan")
+            return cls(metric, nan, nan, nan, -np.inf, np.inf, 0)
+        gain = after - before
+        mean = float(gain.mean())
+        if n == 1:
+            return cls(metric, float(before[0]), float(after[0]), mean, -np.inf, np.inf, 1)
+        half = float(stdtrit(n - 1, 0.975) * gain.std(ddof=1) / np.sqrt(n))
+        return cls(
+            metric, float(before.mean()), float(after.mean()), mean, mean - half, mean + half, n
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.metric}: {self.base:.4f} -> {self.tuned:.4f}, difference "
+            f"{self.difference:+.4f} [{self.low:+.4f}, {self.high:+.4f}], {self.n} users"
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the tuned encoder should replace the base, and why.
+
+    Args:
+        ship: Whether it should.
+        reasons: One sentence for each thing that counted.
+    """
+
+    ship: bool
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "; ".join(("ship" if self.ship else "do not ship", *self.reasons))
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FineTuneResult:
+    """A tuned encoder with its evidence.
+
+    Args:
+        encoder: The tuned encoder.
+        verdict: Ship or do not ship, with reasons.
+        metrics: Means on validation by name: `ndcg@10`, `base_ndcg@10`, `popularity_ndcg@10`, and
+            with hidden texts `cold_ndcg@10`, `base_cold_ndcg@10`.
+        comparisons: Paired differences to the base on validation, by metric.
+        history: One entry for each evaluation: step, loss and metrics.
+        card: Lineage and settings as JSON values.
+        path: Folder where it was saved, if it was.
+    """
+
+    encoder: SiameseEncoder
+    verdict: Verdict
+    metrics: Mapping[str, float]
+    comparisons: Mapping[str, Comparison]
+    history: tuple[Mapping[str, float], ...]
+    card: Mapping[str, Any]
+    path: Path | None = None

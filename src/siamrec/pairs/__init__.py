@@ -1,0 +1,6 @@
+"""Training pairs from feedback."""
+
+from siamrec.pairs.base import Generator, MinimumCounts
+from siamrec.pairs.ratings import RatingPairs
+
+__all__ = ["Generator", "MinimumCounts", "RatingPairs"]

@@ -1,0 +1,132 @@
+"""The contract of pair generators, and the recipe steps that they share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, final
+
+import numpy as np
+
+from siamrec._core import check
+from siamrec.data.vocabulary import UNKNOWN, Vocabulary
+from siamrec.errors import InvalidDataError
+
+if TYPE_CHECKING:
+    from siamrec.data import Catalog, Feedback, Pairs
+    from siamrec.typing import BoolArray, CodeArray, IntArray
+
+
+class Generator(ABC):
+    """A recipe that turns feedback into training pairs; it holds settings and never changes."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    @abstractmethod
+    def generate(self, feedback: Feedback, catalog: Catalog, *, rng: np.random.Generator) -> Pairs:
+        """Return training pairs.
+
+        Args:
+            feedback: What users did.
+            catalog: Texts of the items; items without a text give no pairs.
+            rng: The only source of chance.
+
+        Raises:
+            InvalidDataError: If the feedback cannot give enough pairs.
+        """
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinimumCounts:
+    """The fewest pairs worth training on.
+
+    Args:
+        positive: Pairs that belong together.
+        negative: Pairs that do not.
+        total: Pairs of both kinds.
+    """
+
+    positive: int = 50
+    negative: int = 50
+    total: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("positive", "negative", "total"):
+            check.count(name, getattr(self, name), least=0)
+
+    def require(self, *, positive: int, negative: int, source: str) -> None:
+        """Pass when there are enough pairs.
+
+        Raises:
+            InvalidDataError: If there are too few; the message says how many of each there are
+                and what to lower.
+        """
+        have = {"positive": positive, "negative": negative, "total": positive + negative}
+        short = [name for name, count in have.items() if count < getattr(self, name)]
+        if not short:
+            return
+        needed = ", ".join(f"{getattr(self, name)} {name}" for name in short)
+        lower = ", ".join(f"{name}={have[name]}" for name in short)
+        raise InvalidDataError(
+            f"{source} gave {positive} positive and {negative} negative pairs, but at least "
+            f"{needed} are asked for; bring more feedback or lower minimum to "
+            f"MinimumCounts({lower})."
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """Distinct texts of a catalogue and the place of each item's text.
+
+    Args:
+        texts: Distinct texts.
+        of_item: Code of each item's text, -1 where it has none, in the order of `items`.
+        items: The items.
+    """
+
+    texts: tuple[str, ...]
+    of_item: CodeArray
+    items: Vocabulary
+
+    @classmethod
+    def of(cls, catalog: Catalog, items: Vocabulary) -> TextTable:
+        """Return the texts of `items` in a catalogue.
+
+        Raises:
+            InvalidDataError: If no item has a text.
+        """
+        place = items.translate(catalog.items).tolist()
+        listed = [None if code == UNKNOWN else catalog.text[code] for code in place]
+        table = Vocabulary.of(text for text in listed if text is not None)
+        if not len(table):
+            raise InvalidDataError(
+                f"catalog must have a text for at least one of the {len(items)} items of the "
+                "feedback, got none; check that both use the same ids."
+            )
+        texts = tuple(str(text) for text in table.ids)
+        return cls(texts, table.encode(listed, unknown="code"), items)
+
+
+def latest(feedback: Feedback) -> IntArray:
+    """Return the rows of the last event of each user with each item, in order of time."""
+    order = np.argsort(feedback.time, kind="stable")
+    key = feedback.user.astype(np.int64) * len(feedback.items) + feedback.item
+    _, from_end = np.unique(key[order][::-1], return_index=True)
+    last: IntArray = order[np.sort(order.size - 1 - from_end)]
+    return last
+
+
+def capped(group: CodeArray, most: int, rng: np.random.Generator) -> BoolArray:
+    """Return a mask that keeps at most `most` rows of each group, drawn at random."""
+    order = rng.permutation(group.size)
+    order = order[np.argsort(group[order], kind="stable")]
+    ordered = group[order]
+    start = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if order.size else order
+    size = np.diff(np.r_[start, order.size])
+    rank = np.arange(order.size) - np.repeat(start, size)
+    keep = np.zeros(group.size, dtype=np.bool_)
+    keep[order[rank < most]] = True
+    return keep

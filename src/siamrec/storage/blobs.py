@@ -1,0 +1,81 @@
+"""Named bytes in a folder; a write is seen whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+from uuid import uuid4
+
+from siamrec.errors import InvalidParameterError, StorageError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
+
+
+@final
+class FolderBlobs:
+    """A `BlobStore` in a folder of the file system.
+
+    Args:
+        folder: Where the blobs lie; made on the first write.
+
+    Examples:
+        >>> from tempfile import mkdtemp
+        >>> blobs = FolderBlobs(mkdtemp())
+        >>> blobs.put("greetings/one", b"hello")
+        >>> blobs.get("greetings/one"), list(blobs.keys("greetings"))
+        (b'hello', ['greetings/one'])
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store `data` under `key`; the same key with the same data is no change.
+
+        Raises:
+            siamrec.errors.StorageError: If the folder cannot be written.
+        """
+        path = self._path(key)
+        try:
+            if path.is_file() and path.read_bytes() == data:
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft = path.with_name(f".{path.name}.{uuid4().hex}")
+            with draft.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        except OSError as error:
+            raise StorageError(f"Blob {key!r} cannot be written: {error}.") from error
+
+    def get(self, key: str) -> bytes:
+        """Return the bytes of `key`.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If there are none.
+        """
+        try:
+            return self._path(key).read_bytes()
+        except FileNotFoundError as error:
+            raise UnknownNameError("blob", key, self.keys()) from error
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Yield the keys that begin with `prefix`, sorted."""
+        paths = (path for path in self._folder.rglob("*") if path.is_file())
+        names = (path.relative_to(self._folder).as_posix() for path in paths)
+        yield from sorted(
+            name for name in names if name.startswith(prefix) and _KEY.fullmatch(name)
+        )
+
+    def _path(self, key: str) -> Path:
+        if not _KEY.fullmatch(key):
+            raise InvalidParameterError(
+                "key", key, "letters, digits, '.', '_' and '-' between single slashes"
+            )
+        return self._folder / key

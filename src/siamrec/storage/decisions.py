@@ -1,0 +1,96 @@
+"""Decisions with their propensities, and the rewards that came of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from siamrec.data import Decision, Rewards
+from siamrec.storage import _engine
+from siamrec.storage.schema import decision as decision_table
+from siamrec.storage.schema import reward as reward_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import Engine
+
+    from siamrec.protocols import Clock
+
+_BATCH = 1_000
+
+
+@final
+class DecisionLog:
+    """An append-only log of decisions; a repeated decision or reward is stored once."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        make = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self._insert = make
+
+    def write(self, decisions: Sequence[Decision], rewards: Rewards | None = None) -> int:
+        """Store decisions and their rewards in one transaction; return how many were new."""
+        rows = [
+            {
+                "id": decision.id,
+                "bandit": decision.bandit,
+                "time": decision.time,
+                "unit": decision.unit,
+                "arm": decision.arms[0],
+                "propensity": decision.propensities[0],
+                "state_version": decision.state_version,
+                "body": decision.to_json(),
+            }
+            for decision in decisions
+        ]
+        stored = 0
+        with _engine.writing(self._engine) as connection:
+            for first in range(0, len(rows), _BATCH):
+                statement = self._insert(decision_table).values(rows[first : first + _BATCH])
+                done = connection.execute(statement.on_conflict_do_nothing())
+                stored += max(done.rowcount, 0)
+            if rewards is not None and len(rewards):
+                known = self._insert(reward_table).on_conflict_do_nothing()
+                connection.execute(known, self._reward_rows(rewards))
+        return stored
+
+    def _reward_rows(self, rewards: Rewards) -> list[dict[str, object]]:
+        received = self._clock.now()
+        times = [None] * len(rewards) if rewards.time is None else rewards.time.tolist()
+        columns = zip(rewards.decision.tolist(), rewards.reward.tolist(), times, strict=True)
+        return [
+            {"decision": str(id_), "reward": value, "time": time, "received": received}
+            for id_, value, time in columns
+        ]
+
+    def read(self, bandit: str) -> Iterator[Decision]:
+        """Yield the decisions of one bandit in time order."""
+        query = (
+            select(decision_table.c.body)
+            .where(decision_table.c.bandit == bandit)
+            .order_by(decision_table.c.time, decision_table.c.id)
+        )
+        with _engine.reading(self._engine) as connection:
+            bodies = connection.execute(query).scalars().all()
+        for body in bodies:
+            yield Decision.from_json(body)
+
+    def rewards(self, bandit: str) -> Rewards:
+        """Return the rewards of one bandit's decisions, in the order of the decisions."""
+        query = (
+            select(reward_table.c.decision, reward_table.c.reward, reward_table.c.time)
+            .join(decision_table, decision_table.c.id == reward_table.c.decision)
+            .where(decision_table.c.bandit == bandit)
+            .order_by(decision_table.c.time, decision_table.c.id)
+        )
+        with _engine.reading(self._engine) as connection:
+            rows = connection.execute(query).all()
+        return Rewards(
+            decision=np.asarray([row.decision for row in rows], dtype=np.str_),
+            reward=np.asarray([row.reward for row in rows], dtype=np.float64),
+        )

@@ -1,0 +1,1 @@
+"""Forward-only Alembic migrations; `siamrec.storage.Store` runs them under a lock."""
