@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, final
 import numpy as np
 
 from siamrec._core import check
+from siamrec._core.hashing import uniform
 from siamrec.bandits.base import ModelT, Rounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from siamrec.bandits._memory import Memory
+    from siamrec.bandits._settings import Settings
     from siamrec.bandits.base import Policy
     from siamrec.bandits.context import Context
-    from siamrec.bandits.limits import Limits
     from siamrec.typing import BoolArray, FloatArray, Instant, IntArray
 
 _BLOCK = 4_000_000
@@ -33,9 +34,9 @@ class Weights(NamedTuple):
     low: tuple[float, ...]
     high: tuple[float, ...]
 
-    def draw(self, uniform: float) -> int:
-        """Return the arm whose stretch of [0, 1) holds `uniform`."""
-        return bisect_right(self.edges, uniform)
+    def draw(self, point: float) -> int:
+        """Return the arm whose stretch of [0, 1) holds `point`."""
+        return bisect_right(self.edges, point)
 
 
 @final
@@ -44,26 +45,20 @@ class Chooser(Generic[ModelT]):
 
     Args:
         policy: How to weigh the arms.
-        limits: Least and greatest probability.
-        holdout: Share of even choice, mixed in before the limits.
+        settings: Limits, holdout share, salt, and by how many versions the state may run
+            ahead of the model.
         temperature: Temperature of each cell, shape `(n_cells,)`.
-        refresh_every: Versions by which the state may run ahead of the model.
     """
 
     def __init__(
-        self,
-        policy: Policy[ModelT],
-        *,
-        limits: Limits,
-        holdout: float,
-        temperature: FloatArray,
-        refresh_every: int,
+        self, policy: Policy[ModelT], settings: Settings, temperature: FloatArray
     ) -> None:
         self._policy = policy
-        self._limits = limits
-        self._holdout = holdout
+        self._limits = settings.limits
+        self._holdout = settings.holdout
+        self._salt = settings.salt
         self._temperature = temperature
-        self._refresh_every = refresh_every
+        self._refresh_every = settings.refresh_every
         self._model: ModelT | None = None
         self._cache: dict[int, dict[bytes, Weights]] = {}
         self._tick = 0
@@ -112,6 +107,30 @@ class Chooser(Generic[ModelT]):
             row[key] = self._weights(model, cell, eligible, None)
         return row[key]
 
+    def draw_ranks(
+        self,
+        model: ModelT,
+        cell: int,
+        eligible: BoolArray,
+        vector: FloatArray | None,
+        *,
+        id_: str,
+        n: int,
+    ) -> tuple[list[int], list[float]]:
+        """Draw `n` different arms, rank by rank, and tell the probability of each draw."""
+        chosen: list[int] = []
+        chances: list[float] = []
+        left = eligible
+        for rank in range(n):
+            if rank:
+                left = left.copy()
+                left[chosen[-1]] = False
+            weights = self.weights(model, cell, left, vector)
+            arm = weights.draw(uniform(f"{id_}#{rank}" if rank else id_, self._salt))
+            chosen.append(arm)
+            chances.append(weights.chance[arm])
+        return chosen, chances
+
     def chances(
         self, model: ModelT, cells: IntArray, eligible: BoolArray, vectors: FloatArray | None
     ) -> tuple[FloatArray, IntArray]:
@@ -132,9 +151,7 @@ class Chooser(Generic[ModelT]):
             table[missing] = self.limited(weighing.probability, eligible)
         return table, which.reshape(-1)
 
-    def rounds(
-        self, cells: IntArray, eligible: BoolArray, features: FloatArray | None
-    ) -> Rounds:
+    def rounds(self, cells: IntArray, eligible: BoolArray, features: FloatArray | None) -> Rounds:
         """Return rounds at their temperatures."""
         return Rounds(
             cell=cells, eligible=eligible, temperature=self._temperature[cells], features=features

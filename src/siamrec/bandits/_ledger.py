@@ -96,9 +96,16 @@ class Ledger:
             self.first.update(zip(ids, heads.tolist(), strict=True))
 
     def append_one(
-        self, id_: str, arms: Sequence[int], chances: Sequence[float], cell: int, time: int
+        self,
+        id_: str,
+        arms: Sequence[int],
+        chances: Sequence[float],
+        *,
+        cell: int,
+        time: int,
+        features: FloatArray | None = None,
     ) -> None:
-        """Add one decision of origin 0 without features; the short way of `append`."""
+        """Add one decision of origin 0; the short way of `append`."""
         start = self.n_rows
         self._reserve(start + len(arms))
         columns = self._columns
@@ -112,6 +119,8 @@ class Ledger:
             columns["origin"][row] = 0
             columns["reward_time"][row] = _NO_REWARD
         self.n_rows = start + len(arms)
+        if features is not None:
+            self._features[start : self.n_rows] = features
         self.first[id_] = start
 
     def row_of(self, id_: str, arm: int | None) -> int | None:

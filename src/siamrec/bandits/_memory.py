@@ -116,6 +116,16 @@ class Memory:
         for key, sums in other.buckets.items():
             self.buckets[key] = add_sums(self._bucket(key), sums)
 
+    def copy(self) -> Memory:
+        """Return a memory that changes apart from this one."""
+        twin = Memory(self._policy, self.space, self.half_life, None)
+        twin.bucket, twin.landmark = self.bucket, self.landmark
+        twin.buckets = {
+            key: {name: value.copy() for name, value in sums.items()}
+            for key, sums in self.buckets.items()
+        }
+        return twin
+
     def _bucket(self, key: int) -> Sums:
         if key not in self.buckets:
             self.buckets[key] = self._policy.init(self.space)

@@ -117,7 +117,8 @@ def gamma_grid(shape: FloatArray, rate: FloatArray) -> Grid:
     left = width[..., None] * _REACH + _TAIL_REACH / shape[..., None]
     # The right half: e^z - 1 - z = q solved to first order at both ends.
     right = np.minimum(
-        width[..., None] * _REACH, np.log1p(width[..., None] * _REACH + _TAIL_REACH / shape[..., None])
+        width[..., None] * _REACH,
+        np.log1p(width[..., None] * _REACH + _TAIL_REACH / shape[..., None]),
     )
     node, half = _panels(peak, left, right)
     y = node[:, None] - peak[..., None]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypeVar, final
 
 import numpy as np
 
-from siamrec._core import check
 from siamrec.errors import InvalidDataError
 from siamrec.typing import FloatArray
 
@@ -88,9 +87,7 @@ class Rounds:
     features: FloatArray | None = None
 
     @classmethod
-    def of(
-        cls, cells: IntArray, n_arms: int, *, features: FloatArray | None = None
-    ) -> Rounds:
+    def of(cls, cells: IntArray, n_arms: int, *, features: FloatArray | None = None) -> Rounds:
         """Return plain rounds: every arm eligible, temperature 1."""
         cell = np.asarray(cells, dtype=np.int64)
         return cls(
@@ -247,35 +244,3 @@ def tally(total: FloatArray, slot: IntArray, weights: FloatArray) -> None:
         np.add.at(flat, slot, weights)
     else:
         flat += np.bincount(slot, weights, flat.size)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class ArmSet:
-    """Named arms in a fixed order; retired ones keep their code.
-
-    Args:
-        names: Every arm that ever was, in order of arrival.
-        retired: Codes that may no longer be chosen.
-    """
-
-    names: tuple[str, ...]
-    retired: frozenset[int] = frozenset()
-    codes: dict[str, int] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        check.distinct("arms", self.names)
-        object.__setattr__(self, "codes", {name: code for code, name in enumerate(self.names)})
-
-    @property
-    def active(self) -> tuple[str, ...]:
-        """Arms that may be chosen."""
-        return tuple(n for code, n in enumerate(self.names) if code not in self.retired)
-
-    def code(self, name: str) -> int:
-        """Return the code of an arm.
-
-        Raises:
-            UnknownNameError: If there is no such arm.
-        """
-        return self.codes[check.one_of("arm", name, self.codes)]

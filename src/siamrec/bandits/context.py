@@ -55,6 +55,7 @@ class Bins:
             )
 
     def __call__(self, value: Any) -> str:
+        """Return the bucket of a value."""
         return self.labels[bisect_right(self.edges, float(value))]
 
 
@@ -76,6 +77,7 @@ class TimeOfDay:
     zone: tzinfo = UTC
 
     def __call__(self, value: Any) -> str:
+        """Return the bucket of a value."""
         hour = int(value) if 0 <= value < 24 else _local(value, self.zone).hour  # noqa: PLR2004
         return ("night", "morning", "afternoon", "evening", "night")[
             bisect_right((6, 12, 18, 22), hour)
@@ -98,6 +100,7 @@ class DayKind:
     zone: tzinfo = UTC
 
     def __call__(self, value: Any) -> str:
+        """Return the bucket of a value."""
         day = int(value) if 0 <= value < 7 else _local(value, self.zone).weekday()  # noqa: PLR2004
         return "weekend" if day >= _SATURDAY else "weekday"
 
@@ -197,9 +200,7 @@ class Context:
         return cls()
 
     @classmethod
-    def default(
-        cls, *, zone: tzinfo = UTC, unknown: Literal["pool", "error"] = "pool"
-    ) -> Context:
+    def default(cls, *, zone: tzinfo = UTC, unknown: Literal["pool", "error"] = "pool") -> Context:
         """Return the context of a recommender: 4 x 2 x 3 x 3 x 3 = 216 known cells.
 
         time_of_day (a level, an hour or an instant), day (weekday or weekend, a weekday number
@@ -218,11 +219,13 @@ class Context:
             "session_position": Bins((3, 10), ("early", "middle", "late")),
         }
         times = ("night", "morning", "afternoon", "evening")
-        return cls((
-            Factor("time_of_day", times, TimeOfDay(zone), unknown),
-            Factor("day", ("weekday", "weekend"), DayKind(zone), unknown),
-            *(Factor(name, bin_.labels, bin_, unknown) for name, bin_ in bins.items()),
-        ))
+        return cls(
+            (
+                Factor("time_of_day", times, TimeOfDay(zone), unknown),
+                Factor("day", ("weekday", "weekend"), DayKind(zone), unknown),
+                *(Factor(name, bin_.labels, bin_, unknown) for name, bin_ in bins.items()),
+            )
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -254,9 +257,7 @@ class Context:
                 check.one_of("context factor", name, self.names)
         return cell
 
-    def cells(
-        self, contexts: Sequence[ContextLike] | Mapping[str, Sequence[object]]
-    ) -> IntArray:
+    def cells(self, contexts: Sequence[ContextLike] | Mapping[str, Sequence[object]]) -> IntArray:
         """Return the cells of many contexts: a list of mappings, or columns by factor name.
 
         Raises:
@@ -274,10 +275,10 @@ class Context:
         cells = np.zeros(n, dtype=np.int64)
         for factor in self.factors:
             cells *= len(factor.labels)
-            column = contexts.get(factor.name)
-            if column is None:
+            if factor.name not in contexts:
                 cells += factor.code(None)
             else:
+                column: Any = contexts[factor.name]
                 values = column.tolist() if isinstance(column, np.ndarray) else column
                 known = {value: factor.code(value) for value in set(values)}
                 cells += np.fromiter(map(known.__getitem__, values), np.int64, n)

@@ -22,7 +22,7 @@ from siamrec.bandits.base import Policy
 
 if TYPE_CHECKING:
     from siamrec.bandits.base import Estimates, Outcomes, Rounds, Space, Sums, Weighing
-    from siamrec.typing import FloatArray
+    from siamrec.typing import FloatArray, IntArray
 
 _HERMITE, _HERMITE_WEIGHT = np.polynomial.hermite_e.hermegauss(15)
 _HERMITE_WEIGHT = _HERMITE_WEIGHT / _HERMITE_WEIGHT.sum()
@@ -140,9 +140,7 @@ class HierarchicalBeta(Policy[PooledPosterior]):
     def estimate(self, model: PooledPosterior, rounds: Rounds) -> Estimates:
         return estimate_beta(*self.cells(model, rounds.cell))
 
-    def cells(
-        self, model: PooledPosterior, cell: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def cells(self, model: PooledPosterior, cell: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return the Beta parameters of cells, each `(n, n_arms)`: the public state."""
         wins, losses = model.wins[cell], model.losses[cell]
         if self.pooling == "none":
@@ -185,10 +183,10 @@ class HierarchicalBeta(Policy[PooledPosterior]):
             weight = weight + step * np.minimum(1.0, _LONGEST_STEP / np.maximum(longest, 1e-300))
             if longest.max() < _TOLERANCE:
                 break
-        return weight, np.linalg.inv(curvature)
+        return weight, np.asarray(np.linalg.inv(curvature), dtype=np.float64)
 
     def _predict(
-        self, model: PooledPosterior, cell: FloatArray, wins: FloatArray, losses: FloatArray
+        self, model: PooledPosterior, cell: IntArray, wins: FloatArray, losses: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Predict the rate of each cell from all others: mean and variance, `(n, n_arms)`."""
         rows = model.design[cell]
@@ -202,7 +200,7 @@ class HierarchicalBeta(Policy[PooledPosterior]):
         variance = variance / np.maximum(1.0 - own * variance, 1e-6)
         logit = logit - variance * discount * (wins - total * rate)
         draws = special.expit(logit[..., None] + np.sqrt(variance)[..., None] * _HERMITE)
-        mean = draws @ _HERMITE_WEIGHT
-        between = (draws - mean[..., None]) ** 2 @ _HERMITE_WEIGHT
+        mean = np.asarray(draws @ _HERMITE_WEIGHT, dtype=np.float64)
+        between = np.asarray((draws - mean[..., None]) ** 2 @ _HERMITE_WEIGHT, dtype=np.float64)
         within = mean * (1 - mean) / (self.strength + 1.0)
         return mean, between + within

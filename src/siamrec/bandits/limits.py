@@ -62,9 +62,7 @@ class Limits:
                 "floor", self.floor, f"at most {1 / n_arms:.4g} for {n_arms} arms"
             )
 
-    def apply(
-        self, probability: FloatArray, eligible: BoolArray | None = None
-    ) -> FloatArray:
+    def apply(self, probability: FloatArray, eligible: BoolArray | None = None) -> FloatArray:
         """Return probabilities within the limits.
 
         Args:
@@ -106,9 +104,7 @@ def _scale_by_breakpoints(wanted: FloatArray, floor: float, cap: float) -> Float
     low = np.maximum(high - 1, 0)
     rows = np.arange(len(wanted))
     rise = sums[rows, high] - sums[rows, low]
-    part = np.divide(
-        1.0 - sums[rows, low], rise, out=np.zeros_like(rise), where=rise > 0
-    )
+    part = np.divide(1.0 - sums[rows, low], rise, out=np.zeros_like(rise), where=rise > 0)
     found: FloatArray = points[rows, low] + part * (points[rows, high] - points[rows, low])
     return found
 

@@ -15,9 +15,9 @@ from siamrec.errors import InvalidDataError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
     import numpy.typing as npt
-    from typing_extensions import Self
 
 FORMAT = 1
 """Version of the layout that this release writes."""
@@ -84,7 +84,9 @@ class Snapshot:
             draft.write_bytes(self.to_bytes())
             draft.replace(target)
         except OSError as error:
-            raise StorageError(f"The snapshot could not be written to {target}: {error}.") from error
+            raise StorageError(
+                f"The snapshot could not be written to {target}: {error}."
+            ) from error
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

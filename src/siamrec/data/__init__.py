@@ -1,9 +1,11 @@
 """Columnar values that travel between rooms: frozen, validated once, read-only."""
 
+from siamrec.data.assignments import Assignment, Assignments
 from siamrec.data.catalog import Catalog
 from siamrec.data.decisions import Decision, Decisions, Rewards
 from siamrec.data.feedback import Feedback, FeedbackKind
 from siamrec.data.frames import NO_TIME
+from siamrec.data.moments import Moments
 from siamrec.data.pairs import PairOrigin, Pairs, PairStatistics
 from siamrec.data.rankings import Rankings
 from siamrec.data.truth import Truth
@@ -12,11 +14,14 @@ from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 __all__ = [
     "NO_TIME",
     "UNKNOWN",
+    "Assignment",
+    "Assignments",
     "Catalog",
     "Decision",
     "Decisions",
     "Feedback",
     "FeedbackKind",
+    "Moments",
     "PairOrigin",
     "PairStatistics",
     "Pairs",

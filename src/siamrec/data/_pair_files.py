@@ -41,9 +41,7 @@ def pairs_of_frame(frame: object, names: Mapping[str, str]) -> dict[str, Any]:
     table = frames.table_of(frame)
     column = {role: frames.pick(table, name, role) for role, name in names.items()}
     n = table.num_rows
-    label = (
-        frames.floats_of(column["label"], names["label"]) if "label" in column else np.ones(n)
-    )
+    label = frames.floats_of(column["label"], names["label"]) if "label" in column else np.ones(n)
     weight = (
         frames.floats_of(column["weight"], names["weight"]) if "weight" in column else np.ones(n)
     )
@@ -80,7 +78,8 @@ def rows_of(pairs: Pairs) -> dict[str, list[Any]]:
     """Return one row per pair with texts and ids written out, None for what is not known."""
     texts, none = pairs.texts, None
     users, items = (*pairs.users.ids, none), (*pairs.items.ids, none)
-    negatives = [[] for _ in range(len(pairs))] if pairs.negatives is None else pairs.negatives
+    none_mined: list[list[int]] = [[]] * len(pairs)
+    negatives = none_mined if pairs.negatives is None else pairs.negatives.tolist()
     return {
         "left": [texts[code] for code in pairs.left.tolist()],
         "right": [texts[code] for code in pairs.right.tolist()],
@@ -198,8 +197,7 @@ def _negatives(texts: Vocabulary, rows: Sequence[Sequence[str | None]]) -> CodeA
 
 
 def _optional(vocabulary: Vocabulary, ids: Sequence[Any]) -> CodeArray:
-    codes = vocabulary.encode(ids, unknown="code")
-    return codes
+    return vocabulary.encode(ids, unknown="code")
 
 
 def _kept(values: Sequence[Any], mask: Iterable[bool]) -> list[Any]:
@@ -208,7 +206,9 @@ def _kept(values: Sequence[Any], mask: Iterable[bool]) -> list[Any]:
 
 def _texts(column: Any, name: str) -> list[str]:
     if column.null_count:
-        raise InvalidDataError(f"{name} must have a text in every row, got {column.null_count} nulls.")
+        raise InvalidDataError(
+            f"{name} must have a text in every row, got {column.null_count} nulls."
+        )
     return [str(text) for text in column.to_pylist()]
 
 

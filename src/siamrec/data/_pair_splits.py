@@ -59,8 +59,8 @@ def split_masks(
         units = normalised(pairs.texts) if by == "query" else clusters(pairs)
         drawn = _drawn(map(str, np.unique(units)), fraction, seed)
         valid = drawn[np.unique(units, return_inverse=True)[1]][pairs.left]
+    train = ~valid  # what was made from a held-out unit is on neither side
     valid = valid & ~synthetic
-    train = ~valid
     if not (train.any() and valid.any()):
         raise InvalidDataError(
             f"A split by {by} must leave rows on both sides, got {int(train.sum())} for training "

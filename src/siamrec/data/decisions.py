@@ -15,8 +15,7 @@ from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from typing_extensions import Self
+    from typing import Self
 
     from siamrec.typing import CodeArray, FloatArray, IdArray, Instant, IntArray
 
@@ -98,11 +97,13 @@ class Decision:
 
     def to_json(self) -> str:
         """Return the decision as JSON; equal decisions give equal text."""
-        return canonical_json({
-            name: dict(value) if name == "context" else value
-            for name in self.__slots__
-            for value in (getattr(self, name),)
-        })
+        return canonical_json(
+            {
+                name: dict(value) if name == "context" else value
+                for name in self.__slots__
+                for value in (getattr(self, name),)
+            }
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -171,7 +172,7 @@ class Decisions:
         check.same_length(
             id=self.id, arm=self.arm, propensity=chances, cell=self.cell, time=self.time
         )
-        if self.arm.size and not (0 <= self.arm.min() and self.arm.max() < len(self.arms)):
+        if self.arm.size and not (self.arm.min() >= 0 and self.arm.max() < len(self.arms)):
             raise InvalidDataError(f"arm must hold codes of the {len(self.arms)} arms.")
         if chances.size and not (chances.min() > 0 and chances.max() <= 1 + _ROUNDING):
             raise InvalidDataError(
@@ -231,13 +232,15 @@ class Decisions:
 
     def to_arrow(self) -> Any:
         """Return a pyarrow table with the columns id, arm, propensity, cell, time."""
-        return arrow_table({
-            "id": self.id,
-            "arm": self.names(),
-            "propensity": self.propensity,
-            "cell": self.cell,
-            "time": self.time,
-        })
+        return arrow_table(
+            {
+                "id": self.id,
+                "arm": self.names(),
+                "propensity": self.propensity,
+                "cell": self.cell,
+                "time": self.time.view("datetime64[ns]"),
+            }
+        )
 
 
 @final
@@ -269,7 +272,9 @@ class Rewards:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "decision", _ids(self.decision))
-        object.__setattr__(self, "reward", check.frozen(check.finite("reward", self.reward), float))
+        object.__setattr__(
+            self, "reward", check.frozen(check.finite("reward", self.reward), float)
+        )
         if self.time is not None:
             object.__setattr__(self, "time", check.frozen(self.time, np.int64))
         if self.weight is not None:
@@ -319,7 +324,9 @@ class Rewards:
     def to_arrow(self) -> Any:
         """Return a pyarrow table with the columns decision, reward and those that are set."""
         columns: dict[str, Any] = {"decision": self.decision, "reward": self.reward}
-        for name in ("time", "weight", "arm"):
+        if self.time is not None:
+            columns["time"] = self.time.view("datetime64[ns]")
+        for name in ("weight", "arm"):
             if getattr(self, name) is not None:
                 columns[name] = getattr(self, name)
         return arrow_table(columns)

@@ -1,4 +1,4 @@
-"""Training pairs as columns: two texts, how well they belong together, and where that is known from."""
+"""Training pairs as columns: two texts, how well they belong together, and how that is known."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+    from typing import Self
 
     import numpy.typing as npt
-    from typing_extensions import Self
 
     from siamrec.typing import BoolArray, CodeArray, Float32Array, IntArray
 
@@ -331,7 +332,7 @@ def _check_lengths(pairs: Pairs) -> None:
 
 def _check_values(pairs: Pairs) -> None:
     texts = pairs.texts
-    if any(not isinstance(text, str) or not text.strip() for text in texts):
+    if not all(map(_is_spoken, texts)):
         raise InvalidDataError("texts must be text that is not blank.")
     if len(set(texts)) != len(texts):
         raise InvalidDataError("texts must differ from one another.")
@@ -352,6 +353,10 @@ def _check_values(pairs: Pairs) -> None:
         raise InvalidDataError("weight must be finite and not below 0 in every row.")
 
 
+def _is_spoken(text: object) -> bool:
+    return isinstance(text, str) and bool(text.strip())
+
+
 def _in_range(name: str, codes: npt.NDArray[Any], low: int, high: int) -> None:
     if codes.size and not (codes.min() >= low and codes.max() < high):
         raise InvalidDataError(
@@ -367,7 +372,7 @@ def _id_text(id_: object) -> str:
     return f"{type(id_).__name__}:{id_}"
 
 
-def _digests(texts: Any) -> npt.NDArray[np.uint64]:
+def _digests(texts: Iterable[str]) -> npt.NDArray[np.uint64]:
     """One row of 128 bits for each text, and a last row of zeros, which the code -1 picks."""
     import hashlib  # noqa: PLC0415
 

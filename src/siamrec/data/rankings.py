@@ -10,15 +10,15 @@ import numpy as np
 from siamrec._core import check
 from siamrec.data import frames
 from siamrec.data._top import best_first, repeated
-from siamrec.data.truth import check_rows, in_range, own_codes, whole_numbers
+from siamrec.data.truth import check_rows, in_range, own_codes
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError, InvalidParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
+    from typing import Self
 
     import numpy.typing as npt
-    from typing_extensions import Self
 
     from siamrec.data.truth import Truth
     from siamrec.typing import BoolArray, CodeArray, FloatArray, IntArray

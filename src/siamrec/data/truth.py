@@ -15,9 +15,9 @@ from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
+    from typing import Self
 
     import numpy.typing as npt
-    from typing_extensions import Self
 
     from siamrec.typing import CodeArray, FloatArray, IntArray
 
@@ -195,11 +195,13 @@ class Truth:
     def to_arrow(self) -> Any:
         """Return a pyarrow table with the columns user, item and grade."""
         owner = np.repeat(np.arange(len(self)), self.n_judged)
-        return frames.arrow_table({
-            "user": self.users.decode(owner),
-            "item": self.items.decode(self.item),
-            "grade": self.grade,
-        })
+        return frames.arrow_table(
+            {
+                "user": self.users.decode(owner),
+                "item": self.items.decode(self.item),
+                "grade": self.grade,
+            }
+        )
 
 
 def whole_numbers(name: str, values: npt.ArrayLike) -> IntArray:

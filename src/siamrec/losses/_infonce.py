@@ -61,7 +61,9 @@ def feedback_infonce(
         0.3133
     """
     chosen = _mask_of(positives, anchors.shape[0], candidates.shape[0])
-    logits = scale * functional.normalize(anchors, dim=1) @ functional.normalize(candidates, dim=1).T
+    logits = (
+        scale * functional.normalize(anchors, dim=1) @ functional.normalize(candidates, dim=1).T
+    )
     if log_q is not None:
         logits = logits - log_q
     excluded = chosen if known is None else chosen | known

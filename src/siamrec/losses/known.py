@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor, nn
+from typing_extensions import override
 
 from siamrec.data.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
     from siamrec.data import Pairs
+    from siamrec.typing import IntArray
 
 
 @final
 class KnownPositives(nn.Module):
     """A set of (row, text) couples that answers many membership questions at once.
+
+    `known(rows, texts)` tells whether each couple of a row and a text is in the set, as a mask of
+    shape `(rows, texts)`; a negative row (no user) knows nothing.
 
     Couples are kept as sorted 64-bit keys `row * n_texts + text`, so memory is 8 bytes for each
     and a lookup is a binary search.
@@ -35,7 +40,7 @@ class KnownPositives(nn.Module):
 
     keys: Tensor
 
-    def __init__(self, rows: np.ndarray, texts: np.ndarray, *, n_texts: int) -> None:
+    def __init__(self, rows: IntArray, texts: IntArray, *, n_texts: int) -> None:
         super().__init__()
         keys = np.unique(np.asarray(rows, np.int64) * n_texts + np.asarray(texts, np.int64))
         self.n_texts = n_texts
@@ -59,9 +64,13 @@ class KnownPositives(nn.Module):
         n = len(pairs.texts)
         positive = pairs.label >= 0.5  # noqa: PLR2004
         left, right = pairs.left[positive], pairs.right[positive]
-        rows, texts = [np.arange(n), left, right], [np.arange(n), right, left]
+        rows: list[Any] = [np.arange(n), left, right]
+        texts: list[Any] = [np.arange(n), right, left]
         if least_users and pairs.liked_user.size:
-            both = (np.ones(pairs.liked_user.size, np.float32), (pairs.liked_user, pairs.liked_text))
+            both = (
+                np.ones(pairs.liked_user.size, np.float32),
+                (pairs.liked_user, pairs.liked_text),
+            )
             likes = sparse.csr_array(sparse.coo_array(both, shape=(len(pairs.users), n)))
             likes.data[:] = 1.0
             together = sparse.coo_array(likes.T @ likes)
@@ -70,11 +79,8 @@ class KnownPositives(nn.Module):
             texts.append(together.col[often])
         return cls(np.concatenate(rows), np.concatenate(texts), n_texts=n)
 
+    @override
     def forward(self, rows: Tensor, texts: Tensor) -> Tensor:
-        """Return whether each couple of a row and a text is known, shape `(rows, texts)`.
-
-        A negative row (no user) knows nothing.
-        """
         if not self.keys.numel():
             return torch.zeros(rows.shape[0], texts.shape[0], dtype=torch.bool, device=rows.device)
         wanted = rows.long()[:, None] * self.n_texts + texts.long()[None, :]

@@ -1,4 +1,4 @@
-"""Lists and truth of possibly different vocabularies, brought into one order of users and items."""
+"""Lists and truth of different vocabularies, brought into one order of users and items."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from siamrec.data.truth import Truth
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from siamrec.data.rankings import Rankings
-    from siamrec.data.truth import Truth
     from siamrec.data.vocabulary import Vocabulary
-    from siamrec.typing import CodeArray, FloatArray, IntArray
+    from siamrec.typing import CodeArray, FloatArray, Id, IntArray
 
 
 @final
@@ -55,12 +58,15 @@ def joint_users(rankings: Rankings, truth: Truth | None) -> Vocabulary:
     return rankings.users.extend(truth.users.decode(np.flatnonzero(absent)))
 
 
-def joint_items(rankings: Rankings, truth: Truth | None) -> Vocabulary:
-    """Return the items of the lists, followed by judged items that no list knows."""
-    if truth is None or rankings.items.ids == truth.items.ids:
-        return rankings.items
-    absent = truth.items.translate(rankings.items) < 0
-    return rankings.items.extend(truth.items.decode(np.flatnonzero(absent)))
+def joint_items(rankings: Rankings, truth: Truth | None, known: Iterable[Id] = ()) -> Vocabulary:
+    """Return the items of the lists, then judged items no list knows, then other known ones."""
+    items = rankings.items
+    if truth is not None and items.ids != truth.items.ids:
+        absent = truth.items.translate(items) < 0
+        if absent.any():
+            items = items.extend(truth.items.decode(np.flatnonzero(absent)))
+    others = [id_ for id_ in known if id_ not in items]
+    return items.extend(others) if others else items
 
 
 def rows_of(truth: Truth, users: Vocabulary, items: Vocabulary) -> Rows:
@@ -80,6 +86,13 @@ def rows_of(truth: Truth, users: Vocabulary, items: Vocabulary) -> Rows:
     first = truth.start[:-1][source] if len(truth) else source
     entry = np.arange(start[-1]) + np.repeat(first - start[:-1], counts)
     return Rows(start, item[entry], truth.grade[entry])
+
+
+def as_truth(rankings: Rankings) -> Truth:
+    """Return the items of lists as judged items of grade 1."""
+    return Truth.from_arrays(
+        user=rankings.owner, item=rankings.item, users=rankings.users, items=rankings.items
+    )
 
 
 def lists_as_rows(rankings: Rankings, users: Vocabulary) -> IntArray:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from siamrec.typing import CodeArray, IntArray
+    from siamrec.typing import BoolArray, CodeArray, IntArray
 
-_BLOCK_CELLS = 1 << 17
+_BLOCK_CELLS = 1 << 18
 _TABLE_CELLS = 1 << 20
 _FEW = 32
 _SHORT_CODES = np.iinfo(np.uint16).max - 1
@@ -62,59 +62,88 @@ def find_hits(
     wanted = np.where(item < 0, _NO_MATCH if short else -2, item)  # pads are -1: never equal
     wanted = wanted.astype(np.uint16 if short else np.int32)
     counts = np.diff(start)
-    rows = max(1, _BLOCK_CELLS // depth)
+    rows = max(8, _BLOCK_CELLS // depth // 8 * 8)
+    buffers = _Buffers.of(min(rows, n_users), depth, wanted.dtype)
     places, found = [], []
     for low in range(0, n_users, rows):
-        block = table[low : low + rows]
-        marks = _marks(block, start[low : low + rows], counts[low : low + rows], wanted, item)
-        flat = marks.reshape(-1)
-        place = np.flatnonzero(flat)
-        places.append(place + low * depth)
+        block, first, sizes = table[low : low + rows], start[low:-1], counts[low : low + rows]
+        few = sizes <= _FEW
+        compared = sizes if few.all() else np.where(few, sizes, 0)
+        marks: npt.NDArray[Any] = _mark_by_comparing(
+            block, first[: len(block)], compared, wanted, buffers, entries=entries
+        )
+        if compared is not sizes:
+            marks = _mark_by_table(block, first, sizes, item, many=~few, marks=marks)
+        place = _set_places(marks)
         if entries:
-            found.append(flat[place] - 1)
+            found.append(marks.reshape(-1)[place] - np.int64(1))
+        places.append(place + low * depth)
     place = np.concatenate(places)
     user = place // depth
-    entry = np.concatenate(found).astype(np.int64) if entries else None
-    return Hits(user, place - user * depth, entry)
+    return Hits(user, place - user * depth, np.concatenate(found) if entries else None)
 
 
-def _marks(
-    block: CodeArray, start: IntArray, counts: IntArray, wanted: npt.NDArray[Any], item: CodeArray
-) -> npt.NDArray[Any]:
-    """Return, for each place of a block, 1 + the index of the relevant item there, or 0."""
-    most = int(counts.max())
-    marks = np.zeros(block.shape, dtype=np.uint8 if most < 256 else np.int32)  # noqa: PLR2004
-    few = counts <= _FEW
-    if not few.all():
-        many = np.flatnonzero(~few)
-        _mark_by_table(block, start, counts, item, many, marks)
-        counts = np.where(few, counts, 0)
-    _mark_by_comparing(block.astype(wanted.dtype), start, counts, wanted, marks)
-    return marks
+class _Buffers(NamedTuple):
+    """Memory that every block uses again, so that it stays in the cache."""
+
+    codes: npt.NDArray[Any]
+    lists: npt.NDArray[Any]
+    same: BoolArray
+    mark: npt.NDArray[np.uint8]
+    marks: npt.NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, rows: int, depth: int, dtype: np.dtype[Any]) -> _Buffers:
+        shape = (rows, depth)
+        small = (np.empty(shape, dtype=np.uint8) for _ in range(2))
+        return cls(
+            np.empty(shape, dtype), np.empty(shape, dtype), np.empty(shape, dtype=np.bool_), *small
+        )
+
+
+def _set_places(marks: npt.NDArray[Any]) -> IntArray:
+    """Return the flat places that are not 0; most are, so eight are looked at together."""
+    flat = marks.reshape(-1)
+    if flat.dtype != np.uint8 or flat.size % 8:
+        return np.flatnonzero(flat)
+    words = flat.view(np.uint64)
+    touched = np.flatnonzero(words != 0)
+    byte = np.flatnonzero(words[touched].view(np.uint8) != 0)
+    places: IntArray = (touched[byte >> 3] << 3) + (byte & 7)
+    return places
 
 
 def _mark_by_comparing(
-    block: npt.NDArray[Any],
+    block: CodeArray,
     start: IntArray,
     counts: IntArray,
     wanted: npt.NDArray[Any],
-    marks: npt.NDArray[Any],
-) -> None:
+    buffers: _Buffers,
+    *,
+    entries: bool,
+) -> npt.NDArray[np.uint8]:
+    """Return 1 + the index of the relevant item at each place (or just 1), and 0 elsewhere."""
+    size = len(block)
+    codes, lists, same = (buffer[:size] for buffer in buffers[:3])
+    mark, marks = buffers.mark[:size], buffers.marks[:size]
     order = np.argsort((-counts).astype(np.int16), kind="stable")  # a radix sort
-    lists, first, sizes = block[order], start[order], -counts[order]
-    mark = np.zeros(block.shape, dtype=np.uint8)
-    same = np.empty(block.shape, dtype=np.bool_)
-    for entry in range(-int(sizes[0])):  # users with more than `entry` relevant items lead
-        n = int(np.searchsorted(sizes, -entry))
-        target = wanted.take(first[:n])
+    codes[:] = block
+    np.take(codes, order, axis=0, out=lists, mode="clip")
+    first, sizes = start[order], -counts[order]
+    lead = np.searchsorted(sizes, -np.arange(-sizes[0])).tolist()
+    mark[lead[0] if lead else 0 :] = 0
+    for entry, n in enumerate(lead):  # the first n users have more than `entry` relevant items
+        target = wanted.take(first[:n])[:, None]
         first[:n] += 1
-        np.equal(lists[:n], target[:, None], out=same[:n])
-        here = same[:n].view(np.uint8)
-        if entry:
+        if not entry:
+            np.equal(lists[:n], target, out=mark[:n].view(np.bool_))
+            continue
+        here = np.equal(lists[:n], target, out=same[:n]).view(np.uint8)
+        if entries:
             np.multiply(here, np.uint8(entry + 1), out=here)
         np.bitwise_or(mark[:n], here, out=mark[:n])
-    counted = counts[order] > 0
-    marks[order[counted]] = mark[counted]
+    marks[order] = mark
+    return marks
 
 
 def _mark_by_table(
@@ -122,17 +151,19 @@ def _mark_by_table(
     start: IntArray,
     counts: IntArray,
     item: CodeArray,
-    many: IntArray,
-    marks: npt.NDArray[Any],
-) -> None:
-    """Look every place of the lists up in a table over the catalogue, some users at a time."""
-    largest = max(int(block.max()), int(item.max()))
-    size = largest + 2  # the last cell is for "no item" and never marked
+    *,
+    many: BoolArray,
+    marks: npt.NDArray[np.uint8],
+) -> npt.NDArray[Any]:
+    """Add the marks of users with many relevant items, by a table over the catalogue."""
+    wide: npt.NDArray[Any] = marks.astype(np.int32)
+    size = max(int(block.max()), int(item.max())) + 2  # the last cell, for "no item", stays 0
     together = max(1, _TABLE_CELLS // size)
-    table = np.zeros((min(together, many.size), size), dtype=marks.dtype)
+    users = np.flatnonzero(many)
+    table = np.zeros((min(together, users.size), size), dtype=np.int32)
     flat = table.reshape(-1)
-    for low in range(0, many.size, together):
-        chosen = many[low : low + together]
+    for low in range(0, users.size, together):
+        chosen = users[low : low + together]
         n_entries = counts[chosen]
         lane = np.repeat(np.arange(chosen.size), n_entries)
         entry = np.arange(lane.size) - np.repeat(n_entries.cumsum() - n_entries, n_entries)
@@ -141,5 +172,6 @@ def _mark_by_table(
         cell = (lane * size + codes)[known]
         flat[cell] = (entry + 1)[known]
         lists = np.where(block[chosen] < 0, size - 1, block[chosen])
-        marks[chosen] = flat.take(lists + np.arange(chosen.size)[:, None] * size, mode="clip")
+        wide[chosen] = flat.take(lists + np.arange(chosen.size)[:, None] * size, mode="clip")
         flat[cell] = 0
+    return wide

@@ -31,7 +31,9 @@ REMEDIES = {
     "expected": "evaluate(..., expected=rankings of an obvious model, or a list of items)",
     "groups": "evaluate(..., groups={item: group})",
     "history": "evaluate(..., history=Truth of what each user did before)",
+    "n_users": "evaluate(..., n_users=number of users behind popularity)",
     "popularity": "evaluate(..., popularity=counts), one count for each of rankings.items",
+    "previous": "evaluate(..., previous=rankings of the earlier version)",
     "propensity": "evaluate(..., propensity=probabilities), one for each of rankings.items",
     "quality": "evaluate(..., quality=mean ratings), one for each of rankings.items",
     "scores": "Rankings with scores, such as Rankings.from_frame(df, score='score')",
@@ -54,6 +56,7 @@ class Inputs:
         history: What each user did before.
         categories: Categories of each item: a 0/1 matrix, or a mapping to names.
         expected: What an obvious model recommends: rankings, or one list of items for all.
+        previous: Lists of an earlier version.
         propensity: Probability that each item is observed, in (0, 1].
         groups: Group of each item.
         n_users: Number of users behind `popularity`; for inverse user frequency.
@@ -66,6 +69,7 @@ class Inputs:
     history: Truth | None = None
     categories: ItemNames | None = None
     expected: Expected | None = None
+    previous: Rankings | None = None
     propensity: ItemNumbers | None = None
     groups: ItemNames | None = None
     n_users: int | None = None
@@ -76,15 +80,17 @@ class Inputs:
         if self.n_users is not None:
             check.count("n_users", self.n_users)
         if self.history is not None and not isinstance(self.history, Truth):
-            raise InvalidDataError(
-                f"history must be a Truth, got {type(self.history).__name__}."
-            )
+            raise InvalidDataError(f"history must be a Truth, got {type(self.history).__name__}.")
 
     def given(self) -> frozenset[str]:
         """Return the names of the inputs that were given."""
         return frozenset(
             field.name for field in fields(self) if getattr(self, field.name) is not None
         )
+
+    def item_ids(self) -> Iterable[Id]:
+        """Return the ids of the items whose popularity is given by id: the known catalogue."""
+        return self.popularity if isinstance(self.popularity, Mapping) else ()
 
 
 def require(what: str, value: Any, metric: str) -> None:
@@ -110,7 +116,7 @@ def numbers(
         missing: Number of an item that a mapping leaves out, or that no list knows.
 
     Raises:
-        siamrec.errors.InvalidDataError: If the length is wrong, or a number negative or not finite.
+        siamrec.errors.InvalidDataError: If the length is wrong or a number negative or infinite.
     """
     if isinstance(given, Mapping):
         column = np.array([given.get(id_, missing) for id_ in items], dtype=np.float64)
@@ -212,6 +218,6 @@ def codes_of_groups(
     several = np.flatnonzero((table > 0).sum(axis=1) > 1)
     if several.size:
         raise InvalidDataError(
-            f"groups must name one group for each item, got several for {items[int(several[0])]!r}."
+            f"groups must name one group for each item, several for {items[int(several[0])]!r}."
         )
     return names, np.where(table.any(axis=1), table.argmax(axis=1), -1)

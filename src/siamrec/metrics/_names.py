@@ -56,7 +56,7 @@ def build(text: str, factories: Mapping[str, MetricFactory]) -> AnyMetric:
 
 
 def _parts(text: str) -> tuple[str, str, list[int | None]]:
-    form = _FORM.match(text) if isinstance(text, str) else None
+    form = _FORM.match(text)
     if form is None:
         raise InvalidParameterError(
             "metric", text, "a name such as 'ndcg@10', 'recall@{5,10}' or 'ndcg(gain=exp)@10'"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from siamrec.errors import InvalidDataError, LeakageError
-from siamrec.metrics._align import joint_items, rows_of
+from siamrec.metrics._align import rows_of
 from siamrec.metrics._hits import find_hits
+from siamrec.metrics._inputs import require
 from siamrec.metrics.policies import Policies, SeenItemsWarning
 
 if TYPE_CHECKING:
@@ -46,12 +47,12 @@ def without_seen(
     """
     if history is None or policies.seen_items == "allow":
         return rankings, 0
-    seen = grades_of_places(rankings, history) > 0
-    n_seen = int(seen.sum())
+    places, _ = judged_places(rankings, history)
+    n_seen = places.size
     if not n_seen:
         return rankings, 0
     message = (
-        f"{n_seen} places in {np.unique(rankings.owner[seen]).size} lists hold items of "
+        f"{n_seen} places in {np.unique(rankings.owner[places]).size} lists hold items of "
         "history=; Suite(..., seen_items='remove') takes them out."
     )
     if policies.seen_items == "raise":
@@ -59,33 +60,33 @@ def without_seen(
     if policies.seen_items == "warn":
         warnings.warn(message, SeenItemsWarning, stacklevel=4)
         return rankings, n_seen
-    return rankings.places(np.flatnonzero(~seen)), n_seen
+    return rankings.places(np.delete(np.arange(rankings.item.size), places)), n_seen
 
 
-def grades_of_places(rankings: Rankings, truth: Truth) -> FloatArray:
-    """Return the grade of the item of each place; 0 where it is not judged."""
-    rows = rows_of(truth, rankings.users, joint_items(rankings, truth))
-    table = rankings.padded() if rankings.depth else None
-    grade = np.zeros(rankings.item.size)
-    if table is None:
-        return grade
-    hits = find_hits(table, rows.start, rows.item, len(rankings.items), entries=True)
+def judged_places(rankings: Rankings, truth: Truth) -> tuple[IntArray, FloatArray]:
+    """Return the places that hold a judged item, rising, and its grade."""
+    rows = rows_of(truth, rankings.users, rankings.items)
+    if not rankings.depth:
+        return np.empty(0, dtype=np.int64), np.empty(0)
+    hits = find_hits(rankings.padded(), rows.start, rows.item, len(rankings.items), entries=True)
     assert hits.entry is not None
-    place = rankings.start[hits.user] + hits.rank
-    grade[place] = np.maximum(rows.grade[rows.start[hits.user] + hits.entry], 1e-300)
-    return grade
+    return rankings.start[hits.user] + hits.rank, rows.grade[rows.start[hits.user] + hits.entry]
 
 
 def tied_order(rankings: Rankings, truth: Truth | None, policies: Policies) -> Rankings:
     """Return lists with items of equal score ordered by the policy.
 
     Raises:
-        siamrec.errors.InvalidDataError: If there are no scores, or they rise along a list.
+        siamrec.errors.MissingInputError: If there are no scores to average or reorder by.
+        siamrec.errors.InvalidDataError: If scores rise along a list.
     """
     if policies.ties == "given":
         return rankings
     if rankings.score is None:
-        raise InvalidDataError(f"ties={policies.ties!r} needs rankings with scores.")
+        if policies.ties == "id-descending":  # no scores, no ties: the order is the ranking
+            return rankings
+        require("scores", None, f"ties={policies.ties!r}")
+    assert rankings.score is not None
     score, owner = rankings.score, rankings.owner
     rises = (score[1:] > score[:-1]) & (owner[1:] == owner[:-1])
     if rises.any():
@@ -107,7 +108,9 @@ def _second_key(rankings: Rankings, truth: Truth | None, ties: str) -> FloatArra
         return -place[rankings.item]
     if truth is None:
         return np.zeros(rankings.item.size)
-    grade = grades_of_places(rankings, truth)
+    grade = np.zeros(rankings.item.size)
+    places, grades = judged_places(rankings, truth)
+    grade[places] = grades
     return grade if ties == "pessimistic" else -grade
 
 
@@ -115,6 +118,8 @@ def tie_blocks(rankings: Rankings) -> tuple[IntArray, BoolArray]:
     """Return the block of equal scores of each place, and whether a place opens a block."""
     assert rankings.score is not None
     opens = np.ones(rankings.item.size, dtype=np.bool_)
-    same = (rankings.score[1:] == rankings.score[:-1]) & (rankings.owner[1:] == rankings.owner[:-1])
+    same = (rankings.score[1:] == rankings.score[:-1]) & (
+        rankings.owner[1:] == rankings.owner[:-1]
+    )
     opens[1:] = ~same
     return opens.cumsum() - 1, opens

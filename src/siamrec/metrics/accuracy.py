@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 from typing_extensions import override
@@ -12,6 +12,8 @@ from siamrec._core import check
 from siamrec.metrics.base import Metric
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from siamrec.metrics.view import EvaluationView
     from siamrec.typing import FloatArray
 
@@ -28,11 +30,13 @@ def check_cut(k: int | None, rel: float | None = None) -> None:
         check.positive("rel", rel)
 
 
-def divided(numerator: FloatArray, denominator: FloatArray, *, empty: float = np.nan) -> FloatArray:
+def divided(
+    numerator: npt.NDArray[Any], denominator: npt.NDArray[Any], *, empty: float = np.nan
+) -> FloatArray:
     """Return a quotient that is `empty` where the denominator is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         quotient: FloatArray = numerator / denominator
-    quotient[np.asarray(denominator) == 0] = empty
+    quotient[denominator == 0] = empty
     return quotient
 
 
@@ -54,6 +58,7 @@ class Precision(Metric):
 
     stem: ClassVar[str] = "precision"
     needs: ClassVar[frozenset[str]] = frozenset({"truth"})
+    averages_ties: ClassVar[bool] = True
 
     k: int | None = None
     rel: float | None = None
@@ -63,7 +68,7 @@ class Precision(Metric):
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
-        return divided(view.n_found(self.k, self.rel), view.n_places(self.k), empty=0.0)
+        return divided(view.expected_found(self.k, self.rel), view.n_places(self.k), empty=0.0)
 
 
 @final
@@ -85,6 +90,7 @@ class Recall(Metric):
 
     stem: ClassVar[str] = "recall"
     needs: ClassVar[frozenset[str]] = frozenset({"truth"})
+    averages_ties: ClassVar[bool] = True
 
     k: int | None = None
     capped: bool = False
@@ -98,7 +104,7 @@ class Recall(Metric):
         wanted = view.n_relevant(self.rel)
         if self.capped and self.k is not None:
             wanted = np.minimum(wanted, self.k)
-        return divided(view.n_found(self.k, self.rel), wanted)
+        return divided(view.expected_found(self.k, self.rel), wanted)
 
 
 @final

@@ -44,6 +44,9 @@ class Metric(_Named):
     `needs` the inputs it cannot do without. A setting called `k` is the cut-off.
     """
 
+    averages_ties: ClassVar[bool] = False
+    """Whether the metric can average over the orders of equal scores (`ties="expected"`)."""
+
     @abstractmethod
     def per_user(self, view: EvaluationView) -> FloatArray:
         """Return the metric of each user of the view, shape `(n_users,)`.

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
     from siamrec.typing import FloatArray
 
-_BLOCK_CELLS = 1 << 20
-
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,25 +61,15 @@ class IntraListDiversity(Metric):
 
 
 def _cosine_diversity(view: EvaluationView, k: int | None) -> FloatArray:
-    unit = view.embeddings
     size = view.n_shown(k).astype(np.float64)
-    square = np.zeros(view.n_users)
-    width = int(size.max(initial=0))
-    rows = max(1, _BLOCK_CELLS // max(1, unit.shape[1]))
-    table = view.table[:, :width]
-    for low in range(0, view.n_users, rows):  # blocks keep the sums in the cache
-        block = table[low : low + rows]
-        total = np.zeros((len(block), unit.shape[1]))
-        for rank in range(width):  # added in order of rank: a user's sum depends on it alone
-            filled = block[:, rank] >= 0
-            total[filled] += unit[block[filled, rank]]
-        square[low : low + rows] = np.einsum("ij,ij->i", total, total)
+    total = view.sum_rows(view.listed(k), view.of_item.embeddings)
+    square = np.einsum("ij,ij->i", total, total)
     spread = 1.0 - divided(square - size, size * (size - 1.0))
     return np.where(size > 1, np.clip(spread, 0.0, None), np.nan)
 
 
 def _pairwise_diversity(view: EvaluationView, k: int | None, distance: str) -> FloatArray:
-    features = view.raw_embeddings
+    features = view.of_item.features
     values = np.full(view.n_users, np.nan)
     for user in np.flatnonzero(view.n_shown(k) > 1):  # lists differ in length; each is one matrix
         low, high = view.start[user], view.start[user + 1]

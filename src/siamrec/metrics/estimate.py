@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
-from scipy.special import stdtrit
 
 if TYPE_CHECKING:
     from siamrec.typing import FloatArray
@@ -42,17 +41,23 @@ def t_interval(
     """Return Student's interval; unbounded where there is no degree of freedom."""
     if df < 1 or not math.isfinite(standard_error):
         return (-math.inf, math.inf)
+    from scipy.special import stdtrit  # noqa: PLC0415  # half of the import time
+
     half = float(stdtrit(df, 0.5 + confidence / 2)) * standard_error
     return (mean - half, mean + half)
 
 
 def of_users(values: FloatArray, confidence: float, *, nan_counts: bool = False) -> Estimate:
     """Return the mean over the users for whom a metric is defined, with Student's interval."""
-    undefined = np.isnan(values)
-    defined = values if nan_counts or not undefined.any() else values[~undefined]
+    defined = values
+    if not nan_counts and np.isnan(values.sum()):
+        defined = values[~np.isnan(values)]
     n = defined.size
     mean = float(defined.mean()) if n else math.nan
-    error = float(defined.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
+    error = math.inf
+    if n > 1:
+        away = defined - mean
+        error = math.sqrt(float(away @ away) / (n - 1) / n)
     return Estimate(
         mean=mean,
         interval=t_interval(mean, error, n - 1, confidence),

@@ -17,35 +17,63 @@ if TYPE_CHECKING:
     from siamrec.typing import FloatArray
 
 _TRUTH = frozenset({"truth"})
+_GAINS = ("linear", "exp", "binary")
 
 
 def gain_of(grade: FloatArray, kind: str) -> FloatArray:
-    """Return the gain of grades: themselves (`"linear"`) or `2^grade - 1` (`"exp"`)."""
-    return grade if kind == "linear" else np.exp2(grade) - 1.0
+    """Return the gain of grades: themselves, `2^grade - 1` (`"exp"`) or 1 (`"binary"`)."""
+    if kind == "linear":
+        return grade
+    gain: FloatArray = np.exp2(grade) - 1.0 if kind == "exp" else (grade > 0).astype(np.float64)
+    return gain
 
 
-def dcg(view: EvaluationView, k: int | None, gain: str) -> FloatArray:
+def discount_of(view: EvaluationView, kind: str, k: int | None = None) -> FloatArray:
+    """Return the weight of each rank: `1 / log2(r + 1)`, or LensKit's `1 / max(1, log2(r))`."""
+    if kind == "log2" and (k is None or k <= view.discount.size):
+        return view.discount
+    rank = np.arange(1.0, max(view.discount.size, k or 0) + 1.0)
+    return 1.0 / (np.log2(rank + 1.0) if kind == "log2" else np.maximum(1.0, np.log2(rank)))
+
+
+def dcg(view: EvaluationView, k: int | None, gain: str, discount: FloatArray) -> FloatArray:
     """Return the discounted gain of each user, added in order of rank."""
+    if view.policies.ties == "expected":
+        every = view.found(None, 0.0)
+        return view.expected_sum(every, gain_of(every.grade, gain), discount, k)
     found = view.found(k, 0.0)
     if view.one_grade is not None:
-        weight = gain_of(np.float64(view.one_grade), gain) * view.discount
+        weight = gain_of(np.array([view.one_grade]), gain) * discount
         return view.sum_by_user(found.user, weight[found.rank])
-    return view.sum_by_user(found.user, gain_of(found.grade, gain) * view.discount[found.rank])
+    return view.sum_by_user(found.user, gain_of(found.grade, gain) * discount[found.rank])
 
 
-def ideal_dcg(view: EvaluationView, k: int | None, gain: str) -> FloatArray:
+def ideal_dcg(view: EvaluationView, k: int | None, gain: str, discount: FloatArray) -> FloatArray:
     """Return the greatest discounted gain of each user, added in order of rank."""
     counts = np.diff(view.positive.start)
     reach = counts if k is None else np.minimum(counts, k)
     if view.one_grade is not None:
-        weight = gain_of(np.float64(view.one_grade), gain) * view.discount
+        weight = gain_of(np.array([view.one_grade]), gain) * discount
         best: FloatArray = np.concatenate(([0.0], weight.cumsum()))[reach]
         return best
     owner = view.positive.owner
     rank = np.arange(owner.size) - view.positive.start[owner]
     inside = slice(None) if k is None else rank < k
     grade = gain_of(view.ideal_grade[inside], gain)
-    return view.sum_by_user(owner[inside], grade * view.discount[rank[inside]])
+    return view.sum_by_user(owner[inside], grade * discount[rank[inside]])
+
+
+def retrieved_ideal(
+    view: EvaluationView, k: int | None, gain: str, discount: FloatArray
+) -> FloatArray:
+    """Return the greatest discounted gain that the items of the list allow in its own places."""
+    found = view.found(None, 0.0)
+    order = np.lexsort((-found.grade, found.user))
+    inside = found.order < (view.table.shape[1] if k is None else k)
+    grade = found.grade[order][inside]  # the n-th best grade at rank n
+    return view.sum_by_user(
+        found.user[inside], gain_of(grade, gain) * discount[found.order[inside]]
+    )
 
 
 @final
@@ -55,25 +83,26 @@ class DCG(Metric):
 
     Args:
         k: Cut-off; without it, whole lists.
-        gain: `"linear"` takes the grade, `"exp"` takes `2^grade - 1`.
+        gain: `"linear"` takes the grade, `"exp"` takes `2^grade - 1`, `"binary"` takes 1.
 
     References:
-        Järvelin and Kekäläinen (2002), ACM TOIS 20(4) (linear); Burges et al. (2005), ICML (exp).
+        Järvelin and Kekäläinen (2002), ACM TOIS 20(4); Burges et al. (2005), ICML (exp).
     """
 
     stem: ClassVar[str] = "dcg"
     needs: ClassVar[frozenset[str]] = _TRUTH
+    averages_ties: ClassVar[bool] = True
 
     k: int | None = None
-    gain: Literal["linear", "exp"] = "linear"
+    gain: Literal["linear", "exp", "binary"] = "linear"
 
     def __post_init__(self) -> None:
         check_cut(self.k)
-        check.one_of("gain", self.gain, ("linear", "exp"))
+        check.one_of("gain", self.gain, _GAINS)
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
-        return dcg(view, self.k, self.gain)
+        return dcg(view, self.k, self.gain, view.discount)
 
 
 @final
@@ -86,10 +115,14 @@ class NDCG(Metric):
 
     Args:
         k: Cut-off; without it, whole lists against the whole ideal list.
-        gain: `"linear"` takes the grade, `"exp"` takes `2^grade - 1`.
+        gain: `"linear"` takes the grade, `"exp"` takes `2^grade - 1`, `"binary"` takes 1.
+        discount: `"log2"` is `1 / log2(r + 1)`; `"lenskit"` is `1 / max(1, log2(r))`, which does
+            not tell ranks 1 and 2 apart.
+        ideal: `"judged"` is the definition of record. Two others exist to reproduce libraries:
+            `"full"` is a list of `k` items of gain 1, `"retrieved"` the items of the list itself.
 
     References:
-        Järvelin and Kekäläinen (2002), ACM TOIS 20(4) (linear); Burges et al. (2005), ICML (exp).
+        Järvelin and Kekäläinen (2002), ACM TOIS 20(4); Burges et al. (2005), ICML (exp).
 
     Examples:
         >>> from siamrec.data.rankings import Rankings
@@ -102,18 +135,32 @@ class NDCG(Metric):
 
     stem: ClassVar[str] = "ndcg"
     needs: ClassVar[frozenset[str]] = _TRUTH
+    averages_ties: ClassVar[bool] = True
 
     k: int | None = None
-    gain: Literal["linear", "exp"] = "linear"
+    gain: Literal["linear", "exp", "binary"] = "linear"
+    discount: Literal["log2", "lenskit"] = "log2"
+    ideal: Literal["judged", "full", "retrieved"] = "judged"
 
     def __post_init__(self) -> None:
         check_cut(self.k)
-        check.one_of("gain", self.gain, ("linear", "exp"))
+        check.one_of("gain", self.gain, _GAINS)
+        check.one_of("discount", self.discount, ("log2", "lenskit"))
+        check.one_of("ideal", self.ideal, ("judged", "full", "retrieved"))
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
-        best = ideal_dcg(view, self.k, self.gain)
-        share = divided(dcg(view, self.k, self.gain), best)
+        discount = discount_of(view, self.discount, self.k)
+        reached = dcg(view, self.k, self.gain, discount)
+        if self.ideal == "judged":
+            best = ideal_dcg(view, self.k, self.gain, discount)
+        elif self.ideal == "retrieved":
+            best = retrieved_ideal(view, self.k, self.gain, discount)
+        else:
+            places = view.length if self.k is None else np.full(view.n_users, self.k)
+            best = np.concatenate(([0.0], discount.cumsum()))[places]
+        empty = np.nan if self.ideal == "judged" else 0.0
+        share = divided(reached, best, empty=empty)
         return np.minimum(share, 1.0, out=share)  # sums in another order may exceed by an ulp
 
 
@@ -123,7 +170,8 @@ class AveragePrecision(Metric):
     """Mean of the precisions at the ranks of the hits.
 
     `AP@k = sum over hits at r <= k of P@r / D`. The divisor `D` is `|R|` (`"relevant"`, the
-    definition of record), `min(k, |R|)` (`"min"`) or `k` (`"k"`).
+    definition of record), `min(k, |R|)` (`"min"`) or `k` (`"k"`). Some libraries divide by the
+    number of hits (`"hits"`), which rewards finding less; it is here to reproduce them.
 
     Args:
         k: Cut-off; without it, whole lists.
@@ -138,24 +186,27 @@ class AveragePrecision(Metric):
     needs: ClassVar[frozenset[str]] = _TRUTH
 
     k: int | None = None
-    denominator: Literal["relevant", "min", "k"] = "relevant"
+    denominator: Literal["relevant", "min", "k", "hits"] = "relevant"
     rel: float | None = None
 
     def __post_init__(self) -> None:
         check_cut(self.k, self.rel)
-        check.one_of("denominator", self.denominator, ("relevant", "min", "k"))
+        check.one_of("denominator", self.denominator, ("relevant", "min", "k", "hits"))
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
         found = view.found(self.k, self.rel)
         total = view.sum_by_user(found.user, (found.order + 1.0) / (found.rank + 1.0))
-        wanted: FloatArray = view.n_relevant(self.rel).astype(np.float64)
-        if self.denominator == "min":
-            wanted = np.minimum(wanted, view.n_places(self.k))
-        elif self.denominator == "k":
-            wanted = np.where(wanted > 0, view.n_places(self.k), 0.0)
-        undefined = view.n_relevant(self.rel) == 0
-        return np.where(undefined, np.nan, divided(total, wanted, empty=0.0))
+        relevant = view.n_relevant(self.rel)
+        if self.denominator == "relevant":
+            return divided(total, relevant)
+        if self.denominator == "hits":
+            return divided(total, view.n_found(self.k, self.rel), empty=0.0)
+        places = view.n_places(self.k)
+        wanted = places if self.denominator == "k" else np.minimum(relevant, places)
+        mean = divided(total, wanted, empty=0.0)
+        mean[relevant == 0] = np.nan
+        return mean
 
 
 @final

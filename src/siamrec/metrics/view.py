@@ -3,53 +3,32 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.data.rankings import Rankings
+from siamrec.errors import InvalidParameterError
 from siamrec.metrics import _inputs
-from siamrec.metrics._align import Rows, joint_items, joint_users, lists_as_rows, rows_of
+from siamrec.metrics._align import (
+    Rows,
+    as_truth,
+    bounds,
+    joint_items,
+    joint_users,
+    lists_as_rows,
+    rows_of,
+)
+from siamrec.metrics._found import Found, Places
 from siamrec.metrics._hits import find_hits
 from siamrec.metrics._inputs import Inputs
+from siamrec.metrics._prepare import judged_places, tie_blocks
+from siamrec.metrics.items import ItemTables
 from siamrec.metrics.policies import Policies
 
 if TYPE_CHECKING:
-    from typing import Any
-
-    from siamrec.data.rankings import Rankings
     from siamrec.data.truth import Truth
     from siamrec.typing import BoolArray, CodeArray, FloatArray, IntArray
-
-
-class Found(NamedTuple):
-    """Relevant items within the first `k` places, in order of user and rank.
-
-    Attributes:
-        user: Row of the user, shape `(n_found,)`.
-        rank: Rank from 0, shape `(n_found,)`.
-        order: How many relevant items stand above in the same list, shape `(n_found,)`.
-        grade: Grade of the item, shape `(n_found,)`.
-    """
-
-    user: IntArray
-    rank: IntArray
-    order: IntArray
-    grade: FloatArray
-
-
-class Places(NamedTuple):
-    """The first `k` places of every list, in order of user and rank.
-
-    Attributes:
-        user: Row of the user, shape `(n_places,)`.
-        rank: Rank from 0, shape `(n_places,)`.
-        item: Code of the item, shape `(n_places,)`.
-    """
-
-    user: IntArray
-    rank: IntArray
-    item: IntArray
 
 
 @final
@@ -65,10 +44,12 @@ class EvaluationView:
         inputs: Optional inputs.
         policies: Choices of the suite.
         depth: Greatest cut-off that will be asked for; without it, whole lists.
+        as_given: The lists before any policy changed them; without them, `rankings`.
 
     Attributes:
         users: Ids of the users.
         items: Ids of the items: those of the rankings, then judged items no list knows.
+        of_item: Optional inputs as columns in the order of `items`.
     """
 
     def __init__(
@@ -79,17 +60,20 @@ class EvaluationView:
         inputs: Inputs | None = None,
         policies: Policies | None = None,
         depth: int | None = None,
+        as_given: Rankings | None = None,
     ) -> None:
         self.rankings = rankings
+        self.as_given = rankings if as_given is None else as_given
         self.truth = truth
         self.inputs = Inputs() if inputs is None else inputs
         self.policies = Policies() if policies is None else policies
         self.users = joint_users(rankings, truth)
-        self.items = joint_items(rankings, truth)
+        self.items = joint_items(rankings, truth, self.inputs.item_ids())
         self.n_users = len(self.users)
         self.n_items = len(self.items)
         self.start = lists_as_rows(rankings, self.users)
         self._depth = rankings.depth if depth is None else min(depth, rankings.depth)
+        self.of_item = ItemTables(self.inputs, self.items, rankings)
         self._found: dict[tuple[int | None, float | None], Found] = {}
         self._counted: dict[tuple[int | None, float | None], IntArray] = {}
         self._places: dict[int | None, Places] = {}
@@ -176,8 +160,8 @@ class EvaluationView:
             rel: Smallest relevant grade; without it, the suite's.
         """
         limit = self._limit(rel)
-        return self.positive if limit is None else self.positive.where(
-            self.positive.grade >= limit
+        return (
+            self.positive if limit is None else self.positive.where(self.positive.grade >= limit)
         )
 
     def n_relevant(self, rel: float | None = None) -> IntArray:
@@ -198,8 +182,7 @@ class EvaluationView:
         if key not in self._found:
             found = self._all_found if key[1] is None else self._graded(key[1])
             if cut is not None:
-                keep = found.rank < cut
-                found = Found(*(column[keep] for column in found))
+                found = found.at(np.flatnonzero(found.rank < cut))
             self._found[key] = found
         return self._found[key]
 
@@ -211,10 +194,35 @@ class EvaluationView:
             self._counted[key] = np.bincount(self.found(k, rel).user, minlength=self.n_users)
         return self._counted[key]
 
+    def expected_found(self, k: int | None, rel: float | None = None) -> FloatArray:
+        """Return `n_found`, or its mean over all orders of equal scores if that is the policy."""
+        if self.policies.ties != "expected":
+            return self.n_found(k, rel).astype(np.float64)
+        found = self.found(None, rel)
+        return self.expected_sum(found, np.ones(found.user.size), None, k)
+
+    def expected_sum(
+        self, found: Found, gain: FloatArray, weight: FloatArray | None, k: int | None
+    ) -> FloatArray:
+        """Return the gain of each user in the first `k` places, mean over orders of equal scores.
+
+        Args:
+            found: Items that gain, in whole lists.
+            gain: What each of them gains.
+            weight: Weight of each rank; without it, 1.
+            k: Cut-off; without it, whole lists.
+        """
+        of_place = np.zeros(self.rankings.item.size)
+        of_place[self.start[found.user] + found.rank] = gain
+        mean, places = self.mean_over_ties(of_place), self.places()
+        inside = np.ones(mean.size, dtype=np.bool_) if k is None else places.rank < k
+        value = mean if weight is None else mean * weight[places.rank]
+        return self.sum_by_user(places.user[inside], value[inside])
+
     def sum_by_user(self, user: IntArray, weights: FloatArray) -> FloatArray:
         """Return the sum of `weights` of each user, added in the given order."""
-        total: FloatArray = np.bincount(user, weights, minlength=self.n_users)
-        return total
+        total = np.bincount(user, weights, minlength=self.n_users)
+        return total.astype(np.float64, copy=False)
 
     @cached_property
     def ideal_grade(self) -> FloatArray:
@@ -235,18 +243,17 @@ class EvaluationView:
         counts = np.bincount(hits.user, minlength=self.n_users)
         order = np.arange(hits.user.size) - (counts.cumsum() - counts)[hits.user]
         if hits.entry is None:
-            grade = np.broadcast_to(np.float64(self.one_grade or 1.0), hits.user.shape)
+            grade: FloatArray = np.broadcast_to(self.one_grade or 1.0, hits.user.shape)
         else:
             grade = rows.grade[rows.start[hits.user] + hits.entry]
         return Found(hits.user, hits.rank, order, grade)
 
     def _graded(self, limit: float) -> Found:
         every = self._all_found
-        keep = every.grade >= limit
-        user = every.user[keep]
-        counts = np.bincount(user, minlength=self.n_users)
-        order = np.arange(user.size) - (counts.cumsum() - counts)[user]
-        return Found(user, every.rank[keep], order, every.grade[keep])
+        kept = every.at(np.flatnonzero(every.grade >= limit))
+        counts = np.bincount(kept.user, minlength=self.n_users)
+        order = np.arange(kept.user.size) - (counts.cumsum() - counts)[kept.user]
+        return kept._replace(order=order)
 
     def _limit(self, rel: float | None) -> float | None:
         """Return the smallest relevant grade, or None where every positive grade counts."""
@@ -256,74 +263,7 @@ class EvaluationView:
         grade = self.positive.grade
         return None if not grade.size or limit <= float(grade.min()) else limit
 
-    # --- inputs ------------------------------------------------------------------------------
-
-    @cached_property
-    def popularity(self) -> FloatArray:
-        """Past interactions of each item, shape `(n_items,)`; 0 for an item that is not known.
-
-        Raises:
-            siamrec.errors.MissingInputError: If it was not given.
-        """
-        return self._numbers("popularity", missing=0.0)
-
-    @cached_property
-    def quality(self) -> FloatArray:
-        """Mean rating of each item, shape `(n_items,)`; 0 for an item that is not known.
-
-        Raises:
-            siamrec.errors.MissingInputError: If it was not given.
-        """
-        return self._numbers("quality", missing=0.0)
-
-    @cached_property
-    def propensity(self) -> FloatArray:
-        """Probability that each item is observed, shape `(n_items,)`; 1 where not known.
-
-        Raises:
-            siamrec.errors.MissingInputError: If it was not given.
-            siamrec.errors.InvalidDataError: If one is not in (0, 1].
-        """
-        values = self._numbers("propensity", missing=1.0)
-        if ((values <= 0) | (values > 1)).any():
-            raise InvalidDataError("propensity must be in (0, 1] for every item.")
-        return values
-
-    @cached_property
-    def embeddings(self) -> FloatArray:
-        """Vectors of the items scaled to unit length, shape `(n_items, dim)`.
-
-        Raises:
-            siamrec.errors.MissingInputError: If they were not given.
-            siamrec.errors.InvalidDataError: If an item of the lists has none, or a zero vector.
-        """
-        raw = self.raw_embeddings
-        length = np.sqrt(np.einsum("ij,ij->i", raw, raw))
-        bad = np.flatnonzero(length == 0)
-        if bad.size:
-            raise InvalidDataError(
-                f"embeddings must not be zero, got a zero vector for {self.items[int(bad[0])]!r}."
-            )
-        return raw / length[:, None]
-
-    @cached_property
-    def raw_embeddings(self) -> FloatArray:
-        """Vectors of the items as given, shape `(n_items, dim)`.
-
-        Raises:
-            siamrec.errors.MissingInputError: If they were not given.
-            siamrec.errors.InvalidDataError: If an item of the lists has none.
-        """
-        given = self.inputs.embeddings
-        _inputs.require("embeddings", given, "a metric of content")
-        assert given is not None
-        raw = _inputs.vectors(given, self.items, len(self.rankings.items))
-        bare = np.isnan(raw[:, 0]) if raw.shape[1] else np.zeros(self.n_items, dtype=bool)
-        shown = np.flatnonzero(bare[self.rankings.item])
-        if shown.size:
-            item = self.items[int(self.rankings.item[shown[0]])]
-            raise InvalidDataError(f"embeddings must hold every listed item, got none for {item!r}.")
-        return raw
+    # --- what users did before, and what else was or could be shown ----------------------------
 
     @cached_property
     def history(self) -> Rows:
@@ -339,30 +279,94 @@ class EvaluationView:
         return rows.where(rows.item >= 0)
 
     @cached_property
-    def categories(self) -> tuple[tuple[Any, ...], FloatArray]:
-        """Names of the categories and parts of each item, shape `(n_items, n_categories)`.
+    def is_expected(self) -> BoolArray:
+        """Whether an obvious model would show the item of each place, shape `(n_places,)`.
 
         Raises:
-            siamrec.errors.MissingInputError: If they were not given.
-            siamrec.errors.InvalidDataError: If an item of the lists has none.
+            siamrec.errors.MissingInputError: If `expected` was not given.
         """
-        given = self.inputs.categories
-        _inputs.require("categories", given, "a metric of categories")
+        given = self.inputs.expected
+        _inputs.require("expected", given, "a metric of surprise")
         assert given is not None
-        return _inputs.memberships("categories", given, self.items, len(self.rankings.items))
+        if not isinstance(given, Rankings):
+            obvious = np.zeros(self.n_items, dtype=np.bool_)
+            known = self.items.encode(list(given), unknown="code")
+            obvious[known[known >= 0]] = True
+            return obvious[self.rankings.item]
+        marked = np.zeros(self.rankings.item.size, dtype=np.bool_)
+        marked[judged_places(self.rankings, as_truth(given))[0]] = True
+        return marked
 
     @cached_property
-    def groups(self) -> tuple[tuple[Any, ...], IntArray]:
-        """Names of the groups and the group of each item; -1 for items no list knows.
+    def previous(self) -> CodeArray:
+        """Lists of an earlier version in the same codes, `(n_users, depth)`, -1 for no item.
+
+        An item that this version's lists do not know has a code below -1.
 
         Raises:
             siamrec.errors.MissingInputError: If they were not given.
-            siamrec.errors.InvalidDataError: If an item of the lists has none or several.
         """
-        given = self.inputs.groups
-        _inputs.require("groups", given, "a metric of item groups")
+        given = self.inputs.previous
+        _inputs.require("previous", given, "a metric of stability")
         assert given is not None
-        return _inputs.codes_of_groups(given, self.items, len(self.rankings.items))
+        code = given.items.translate(self.items)
+        code[code < 0] = -2
+        table = np.where(given.padded() < 0, -1, code[given.padded()]) if given.depth else None
+        row = self.users.translate(given.users)
+        if table is None:
+            return np.empty((self.n_users, 0), dtype=np.int32)
+        return np.where(row[:, None] < 0, -1, table[row]).astype(np.int32)
+
+    @cached_property
+    def rated(self) -> tuple[IntArray, FloatArray, FloatArray]:
+        """User, grade and score of every place that holds a judged item, also of grade 0.
+
+        Raises:
+            siamrec.errors.MissingInputError: If the rankings have no scores.
+        """
+        if self.truth is None:
+            _inputs.require("truth", None, "a metric of ratings")
+        assert self.truth is not None
+        places, grade = judged_places(self.rankings, self.truth)
+        return self.rankings.owner[places], grade, self.score[places]
+
+    def sum_rows(self, rows: Rows, of_item: FloatArray) -> FloatArray:
+        """Return the sum over each user's entries of grade times a row of `of_item`.
+
+        Args:
+            rows: Entries of each user.
+            of_item: One row for each item, shape `(n_items, size)`.
+
+        Returns:
+            Sums in the order of the entries, shape `(n_users, size)`.
+        """
+        from scipy.sparse import csr_array  # noqa: PLC0415  # costs 0.2 s at import
+
+        shape = (rows.start.size - 1, self.n_items)
+        table: FloatArray = csr_array((rows.grade, rows.item, rows.start), shape=shape) @ of_item
+        return table
+
+    def listed(self, k: int | None, weight: FloatArray | None = None) -> Rows:
+        """Return the first `k` places of the lists as rows.
+
+        Args:
+            k: Cut-off; without it, whole lists.
+            weight: Weight of each rank, at least `k` long; without it, 1.
+        """
+        places = self.places(k)
+        grade = np.ones(places.item.size) if weight is None else weight[places.rank]
+        return Rows(bounds(self.n_shown(k)), places.item.astype(np.int32), grade)
+
+    def mean_over_ties(self, of_place: FloatArray) -> FloatArray:
+        """Return, for each place, the mean of a number over the places of equal score."""
+        block, _ = tie_blocks(self.rankings)
+        size = np.bincount(block)
+        return (np.bincount(block, of_place) / size)[block]
+
+    @cached_property
+    def has_list(self) -> BoolArray:
+        """Whether each user has a list that is not empty, shape `(n_users,)`."""
+        return self.length > 0
 
     @property
     def catalog_size(self) -> int:
@@ -385,18 +389,6 @@ class EvaluationView:
     def n_listed_items(self) -> int:
         """Number of different items in the lists."""
         return int(np.count_nonzero(np.bincount(self.rankings.item, minlength=1)))
-
-    def _numbers(self, name: str, *, missing: float) -> FloatArray:
-        given = getattr(self.inputs, name)
-        _inputs.require(name, given, "a metric of items")
-        return _inputs.numbers(
-            name, given, self.items, len(self.rankings.items), missing=missing
-        )
-
-    @cached_property
-    def has_list(self) -> BoolArray:
-        """Whether each user has a list that is not empty, shape `(n_users,)`."""
-        return self.length > 0
 
 
 def _no_columns(rankings: Rankings) -> CodeArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -40,7 +40,7 @@ class RatingPairs(Generator):
         per_root: Positive pairs of a user by the square root of the number of liked items.
         per_user: Most positive pairs of a user.
         per_item: Most positive pairs in which an item is the second text; no limit by default.
-        negatives_per_positive: Negative pairs of a user by positive ones, where enough is disliked.
+        negatives_per_positive: Negative pairs by positive ones, where enough is disliked.
         minimum: Fewest pairs to return.
 
     Raises:
@@ -70,7 +70,7 @@ class RatingPairs(Generator):
     per_user: int = 200
     per_item: int | None = None
     negatives_per_positive: float = 0.5
-    minimum: MinimumCounts = MinimumCounts()
+    minimum: MinimumCounts = field(default_factory=MinimumCounts)
 
     def __post_init__(self) -> None:
         if not self.negative < self.positive:
@@ -90,9 +90,7 @@ class RatingPairs(Generator):
             keep = capped(events.item[right], self.per_item, rng)
             left, right = left[keep], right[keep]
         anchor, disliked = self._negatives(events, left, rng)
-        self.minimum.require(
-            positive=left.size, negative=disliked.size, source="The ratings"
-        )
+        self.minimum.require(positive=left.size, negative=disliked.size, source="The ratings")
         first, second = np.concatenate([left, anchor]), np.concatenate([right, disliked])
         label = np.repeat([1.0, 0.0], [left.size, disliked.size])
         origin = np.repeat([PairOrigin.POSITIVE, PairOrigin.NEGATIVE], [left.size, disliked.size])
@@ -123,9 +121,7 @@ class RatingPairs(Generator):
         size = np.bincount(events.user[rows], minlength=events.n_users)
         start = np.cumsum(size) - size
         wanted = np.minimum(np.ceil(self.per_root * np.sqrt(size)), size * (size - 1))
-        drawn = np.repeat(
-            np.arange(size.size), np.minimum(wanted, self.per_user).astype(np.int64)
-        )
+        drawn = np.repeat(np.arange(size.size), np.minimum(wanted, self.per_user).astype(np.int64))
         first = (rng.random(drawn.size) * size[drawn]).astype(np.int64)
         second = (rng.random(drawn.size) * (size[drawn] - 1)).astype(np.int64)
         second += second >= first

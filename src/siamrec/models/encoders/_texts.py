@@ -27,13 +27,15 @@ def distinct(texts: Sequence[str]) -> tuple[list[str], CodeArray]:
         InvalidDataError: If `texts` is one text or holds something that is not text.
     """
     if isinstance(texts, str):
-        raise InvalidDataError("texts must be a sequence of texts, got one text; put it in a list.")
-    listed = list(texts)
+        raise InvalidDataError(
+            "texts must be a sequence of texts, got one text; put it in a list."
+        )
+    listed: list[object] = list(texts)
     wrong = next((place for place, text in enumerate(listed) if not isinstance(text, str)), None)
     if wrong is not None:
         raise InvalidDataError(f"texts must be text, got {listed[wrong]!r} in place {wrong}.")
-    vocabulary = Vocabulary.of(listed)
-    return [str(text) for text in vocabulary.ids], vocabulary.encode(listed)
+    vocabulary = Vocabulary.of(map(str, listed))
+    return [str(text) for text in vocabulary.ids], vocabulary.encode(map(str, listed))
 
 
 def unit_rows(vectors: npt.NDArray[Any]) -> Float32Array:

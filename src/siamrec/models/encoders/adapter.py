@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
@@ -26,18 +26,27 @@ _WEIGHTS = "adapter.safetensors"
 _CARD = "adapter.json"
 
 
+_OPTIONAL = ("bias", "inner", "inner_bias", "outer")
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class AdapterEncoder:
-    r"""Reads with a frozen encoder and maps its vectors: `normalise(weight @ x + bias)`.
+    r"""Reads with a frozen encoder and maps its vectors.
 
-    With `weight = I + A` the head starts as no change at all, and A is what feedback taught. It
-    costs one small matrix product, and old vectors can be mapped without reading a text again.
+    .. math:: y = \text{normalise}(W x + b + V \max(0, U x + c))
+
+    With :math:`W = I + A` the head starts as no change at all, and A, b and the optional bent part
+    V, U, c are what feedback taught. It costs small matrix products, and old vectors can be mapped
+    without reading a text again.
 
     Args:
         base: The frozen encoder.
-        weight: Matrix of the head, shape `(dim, base.dim)`.
-        bias: Shift before normalising, shape `(dim,)`; none by default.
+        weight: W, shape `(dim, base.dim)`.
+        bias: b, shape `(dim,)`; none by default.
+        inner: U, shape `(hidden, base.dim)`; the three of the bent part go together.
+        inner_bias: c, shape `(hidden,)`.
+        outer: V, shape `(dim, hidden)`.
 
     Raises:
         InvalidDataError: If shapes do not fit or a value is not finite.
@@ -54,6 +63,9 @@ class AdapterEncoder:
     base: SiameseEncoder
     weight: Float32Array
     bias: Float32Array | None = None
+    inner: Float32Array | None = None
+    inner_bias: Float32Array | None = None
+    outer: Float32Array | None = None
 
     def __post_init__(self) -> None:
         weight = check.frozen(np.asarray(self.weight), np.float32)
@@ -61,14 +73,31 @@ class AdapterEncoder:
             raise InvalidDataError(
                 f"weight must have shape (dim, {self.base.dim}), got {weight.shape}."
             )
-        check.finite("weight", weight)
         object.__setattr__(self, "weight", weight)
-        if self.bias is not None:
-            bias = check.frozen(np.asarray(self.bias), np.float32)
-            if bias.shape != weight.shape[:1]:
-                raise InvalidDataError(f"bias must have shape {weight.shape[:1]}, got {bias.shape}.")
-            check.finite("bias", bias)
-            object.__setattr__(self, "bias", bias)
+        check.finite("weight", weight)
+        bent = [getattr(self, name) is not None for name in _OPTIONAL[1:]]
+        if any(bent) and not all(bent):
+            raise InvalidDataError("inner, inner_bias and outer must be given together.")
+        hidden = len(self.inner_bias) if self.inner_bias is not None else 0
+        dim, base_dim = weight.shape
+        shapes = {
+            "bias": (dim,),
+            "inner": (hidden, base_dim),
+            "inner_bias": (hidden,),
+            "outer": (dim, hidden),
+        }
+        for name, shape in shapes.items():
+            self._check(name, shape)
+
+    def _check(self, name: str, shape: tuple[int, ...]) -> None:
+        value = getattr(self, name)
+        if value is None:
+            return
+        array = check.frozen(np.asarray(value), np.float32)
+        if array.shape != shape:
+            raise InvalidDataError(f"{name} must have shape {shape}, got {array.shape}.")
+        check.finite(name, array)
+        object.__setattr__(self, name, array)
 
     @classmethod
     def identity(cls, base: SiameseEncoder) -> Self:
@@ -83,8 +112,9 @@ class AdapterEncoder:
     @property
     def fingerprint(self) -> str:
         """Hash of the base's fingerprint and the head."""
-        shift = np.zeros(0, np.float32) if self.bias is None else self.bias
-        return content_hash("adapter", self.base.fingerprint, self.weight, shift)
+        none = np.zeros(0, np.float32)
+        parts = [none if (v := getattr(self, name)) is None else v for name in _OPTIONAL]
+        return content_hash("adapter", self.base.fingerprint, self.weight, *parts)
 
     def encode(self, texts: Sequence[str], *, kind: TextKind = "document") -> Float32Array:
         """Return one unit vector for each text, shape `(len(texts), dim)`.
@@ -101,7 +131,11 @@ class AdapterEncoder:
     def project(self, vectors: Float32Array) -> Float32Array:
         """Return what the head makes of the base's vectors, shape `(n, dim)`."""
         mapped = vectors @ self.weight.T
-        return unit_rows(mapped if self.bias is None else mapped + self.bias)
+        if self.bias is not None:
+            mapped += self.bias
+        if self.inner is not None and self.inner_bias is not None and self.outer is not None:
+            mapped += np.maximum(vectors @ self.inner.T + self.inner_bias, 0.0) @ self.outer.T
+        return unit_rows(mapped)
 
     def towards(self, share: float) -> Self:
         """Return the head `share` of the way from the untouched base (0) to this one (1).
@@ -118,8 +152,12 @@ class AdapterEncoder:
                 "mix with."
             )
         eye = np.eye(self.dim, dtype=np.float32)
-        bias = None if self.bias is None else share * self.bias
-        return type(self)(self.base, eye + share * (self.weight - eye), bias)
+        return replace(
+            self,
+            weight=eye + share * (self.weight - eye),
+            bias=None if self.bias is None else share * self.bias,
+            outer=None if self.outer is None else share * self.outer,
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the head to a folder: safetensors for the numbers, JSON for what it belongs to."""
@@ -128,8 +166,9 @@ class AdapterEncoder:
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {"weight": np.array(self.weight)}
-        if self.bias is not None:
-            tensors["bias"] = np.array(self.bias)
+        for name in _OPTIONAL:
+            if getattr(self, name) is not None:
+                tensors[name] = np.array(getattr(self, name))
         save_file(tensors, folder / _WEIGHTS)
         card = {
             "kind": "adapter",
@@ -152,7 +191,7 @@ class AdapterEncoder:
         try:
             card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
             tensors = load_file(folder / _WEIGHTS)
-            loaded = cls(base, tensors["weight"], tensors.get("bias"))
+            loaded = cls(base, **tensors)
         except Exception as error:  # safetensors has its own exception type
             raise ModelLoadError(f"{folder} must hold a saved adapter: {error}.") from error
         if loaded.fingerprint != card.get("fingerprint"):

@@ -132,5 +132,7 @@ class CachedEncoder:
         name = f"{hash64(content_hash(texts)):016x}.npz"
         handle, temporary = tempfile.mkstemp(dir=home, suffix=".part")
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, texts=np.frombuffer(json.dumps(texts).encode(), np.uint8), vectors=vectors)
+            np.savez(
+                file, texts=np.frombuffer(json.dumps(texts).encode(), np.uint8), vectors=vectors
+            )
         Path(temporary).replace(home / name)

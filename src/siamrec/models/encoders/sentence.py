@@ -131,7 +131,7 @@ class SentenceEncoder:
 
 
 def load_sentence_transformer(name: str, *, device: str = "cpu") -> SentenceTransformer:
-    """Return a model from a folder, the local cache, the offline package or the hub, in this order.
+    """Return a model from a folder, the cache, the offline package or the hub, in this order.
 
     Raises:
         ModelLoadError: If none has it; the message names the extra and the offline way.
@@ -186,7 +186,9 @@ def _read(path: str, device: str) -> SentenceTransformer:
     try:
         return SentenceTransformer(path, device=device, local_files_only=True)
     except Exception as error:  # the loader's exceptions have no common base
-        raise ModelLoadError(f"{path} must hold a sentence-transformers model: {error}.") from error
+        raise ModelLoadError(
+            f"{path} must hold a sentence-transformers model: {error}."
+        ) from error
 
 
 def _packaged(name: str) -> Path | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
 import numpy as np
 from scipy.special import stdtrit
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,6 +85,7 @@ class Comparison:
             metric, float(before.mean()), float(after.mean()), mean, mean - half, mean + half, n
         )
 
+    @override
     def __str__(self) -> str:
         return (
             f"{self.metric}: {self.base:.4f} -> {self.tuned:.4f}, difference "
@@ -104,6 +106,7 @@ class Verdict:
     ship: bool
     reasons: tuple[str, ...]
 
+    @override
     def __str__(self) -> str:
         return "; ".join(("ship" if self.ship else "do not ship", *self.reasons))
 

@@ -1,0 +1,56 @@
+# Two commands for a stranger: `make demo` and `make test`. Each sets up what it needs by itself.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+
+.PHONY: demo test check lint types imports fast slow docs bench clean
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
+	$(INSTALL) torch
+	$(INSTALL) -e '.[demo]'
+	touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt tests/guest_plugin/pyproject.toml
+	$(INSTALL) torch
+	$(INSTALL) -e '.[dev]'
+	$(INSTALL) --no-deps --no-build-isolation tests/guest_plugin
+	touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo  ## the main job on simulated data: runs/demo/report.html
+	$(BIN)/siamrec improve --out runs/demo
+
+test: $(VENV)/.dev  ## the tests
+	$(BIN)/python -m pytest -q
+
+check: lint types imports test slow docs  ## what CI runs
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+slow: $(VENV)/.dev  ## simulations, and real data where SIAMREC_DATA is set
+	$(BIN)/python -m pytest -q -m 'slow or realdata'
+
+docs: $(VENV)/.dev
+	$(BIN)/sphinx-build -q -n -W --keep-going -b html docs docs/_build/html
+
+bench: $(VENV)/.dev
+	for script in benchmarks/*.py; do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf docs/_build docs/gallery .mypy_cache .ruff_cache .pytest_cache build dist

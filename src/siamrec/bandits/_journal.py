@@ -1,0 +1,231 @@
+"""Decisions and rewards as they come in, and the sums that are a fold of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+import numpy as np
+
+from siamrec.bandits._ledger import Early, Ledger
+from siamrec.bandits._memory import Memory
+from siamrec.errors import InvalidDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from siamrec.bandits._roster import Roster
+    from siamrec.bandits._settings import Settings
+    from siamrec.bandits.base import Policy, Space
+    from siamrec.data.decisions import Rewards
+    from siamrec.typing import BoolArray, FloatArray, Instant, IntArray
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What became of rewards that were handed in.
+
+    Attributes:
+        applied: Rewards that changed what is believed (corrections included).
+        unchanged: Repeated rewards, and rewards older than one already taken in.
+        early: Rewards whose decision is not known yet; they wait for it.
+        late: Rewards after the attribution window; they are left out.
+    """
+
+    applied: int = 0
+    unchanged: int = 0
+    early: int = 0
+    late: int = 0
+
+
+class Picks(NamedTuple):
+    """Ranked arms of decisions as columns; `ids` names each decision once."""
+
+    ids: Sequence[str]
+    arm: IntArray
+    cell: IntArray
+    rank: IntArray
+    time: IntArray
+    propensity: FloatArray
+    features: FloatArray | None = None
+
+
+@final
+class Journal:
+    """The log of one bandit and what it adds up to; mutable.
+
+    Args:
+        policy: Whose sums are kept.
+        space: Its cells, arms and features.
+        settings: Half-life, window and the name of the worker that writes here.
+    """
+
+    def __init__(self, policy: Policy[Any], space: Space, settings: Settings) -> None:
+        self.policy = policy
+        self.worker = settings.worker
+        self.half_life, self.window = settings.half_life, settings.window
+        self.ledger = Ledger(space.n_features)
+        self.memory = Memory(policy, space, settings.half_life, settings.window)
+        self.origins = [settings.worker]
+        self.settled: dict[str, tuple[Instant, Memory]] = {}
+        self.version = 0
+
+    def fresh_memory(self) -> Memory:
+        """Return an empty memory of the same kind."""
+        return Memory(self.policy, self.memory.space, self.half_life, self.window)
+
+    def widen(self, space: Space) -> None:
+        """Make room for added arms."""
+        self.memory.widen(space)
+        for _, memory in self.settled.values():
+            memory.widen(space)
+
+    def n_pending(self, arm: int | None = None) -> int:
+        """Return the number of picks, of one arm or of all, without a reward."""
+        rows = self.ledger.pending()
+        return int(rows.size if arm is None else (self.ledger.column("arm")[rows] == arm).sum())
+
+    def record(self, picks: Picks, arms: Roster) -> tuple[int, IntArray]:
+        """Add decisions made elsewhere, once each, and the rewards that waited for them.
+
+        Returns:
+            How many decisions were new, and the cells whose sums changed.
+        """
+        head = np.flatnonzero(picks.rank == 0)
+        new = np.array([id_ not in self.ledger.first for id_ in picks.ids], dtype=np.bool_)
+        # A repeated id inside one batch: its first mention counts.
+        _, first = np.unique(np.array(picks.ids, dtype=np.str_), return_index=True)
+        once = np.zeros(len(picks.ids), dtype=np.bool_)
+        once[first] = True
+        new &= once
+        rows = np.repeat(new, np.diff(np.append(head, picks.rank.size)))
+        ids = [id_ for id_, keep in zip(picks.ids, new.tolist(), strict=True) if keep]
+        self.ledger.append(
+            ids,
+            arm=picks.arm[rows],
+            cell=picks.cell[rows],
+            rank=picks.rank[rows],
+            time=picks.time[rows],
+            propensity=picks.propensity[rows],
+            origin=0,
+            features=None if picks.features is None else picks.features[rows],
+        )
+        return len(ids), self.post_early(ids, arms)
+
+    def post(
+        self, rewards: Rewards, arms: Roster, now: Instant, attribution: int | None
+    ) -> tuple[Receipt, IntArray]:
+        """Take in rewards.
+
+        Returns:
+            What became of them, and the cells whose sums changed.
+        """
+        self._check(rewards, arms)
+        n = len(rewards)
+        times = np.full(n, now) if rewards.time is None else rewards.time
+        weights = np.ones(n) if rewards.weight is None else rewards.weight
+        names = (None,) * n if rewards.arm is None else rewards.arm
+        rows = np.empty(n, dtype=np.int64)
+        early: list[tuple[str, Early]] = []
+        for row, (id_, name) in enumerate(
+            zip(map(str, rewards.decision.tolist()), names, strict=True)
+        ):
+            # One dictionary look-up per reward: the join by id is what this loop is.
+            found = self.ledger.row_of(id_, None if name is None else arms.codes[name])
+            rows[row] = -1 if found is None else found
+            if found is None:
+                if id_ in self.ledger.first:
+                    raise InvalidDataError(f"Decision {id_!r} did not choose the arm {name!r}.")
+                waiting = Early(
+                    name, float(rewards.reward[row]), int(times[row]), float(weights[row])
+                )
+                early.append((id_, waiting))
+        for id_, reward in early:
+            self.ledger.early.setdefault(id_, []).append(reward)
+        known = rows >= 0
+        late = np.zeros(n, dtype=np.bool_)
+        if attribution is not None:
+            decided = self.ledger.column("time")
+            late[known] = times[known] > decided[rows[known]] + attribution
+        use = known & ~late
+        applied, cells = self._apply(rows[use], rewards.reward[use], times[use], weights[use])
+        receipt = Receipt(
+            applied=applied,
+            unchanged=int(use.sum()) - applied,
+            early=len(early),
+            late=int(late.sum()),
+        )
+        return receipt, cells
+
+    def expire(self, now: Instant, attribution: int) -> tuple[Receipt, IntArray]:
+        """Post 0 to every pick whose attribution window has passed without a reward."""
+        rows = self.ledger.pending()
+        closed = self.ledger.column("time")[rows] + attribution
+        over = closed <= now
+        zeros = np.zeros(int(over.sum()))
+        applied, cells = self._apply(rows[over], zeros, closed[over], np.ones(zeros.size))
+        return Receipt(applied=applied), cells
+
+    def settle(self, before: Instant) -> int:
+        """Fold this worker's picks older than `before` into settled sums and drop them."""
+        ledger = self.ledger
+        done = (ledger.column("origin") == 0) & (ledger.column("time") < before)
+        rows = np.intersect1d(np.flatnonzero(done), ledger.rewarded())
+        horizon, sums = self.settled.get(self.worker, (before, self.fresh_memory()))
+        sums.add(ledger.outcomes(rows), ledger.column("time")[rows])
+        self.settled[self.worker] = (max(horizon, before), sums)
+        ledger.keep(~done)
+        return int(done.sum())
+
+    def refold(self) -> None:
+        """Work out the sums anew from the log: settled sums, then every rewarded pick."""
+        self.memory = self.fresh_memory()
+        for worker in sorted(self.settled):
+            self.memory.absorb(self.settled[worker][1].copy())
+        rows = self.ledger.rewarded()
+        self.memory.add(self.ledger.outcomes(rows), self.ledger.column("time")[rows])
+
+    def post_early(self, ids: Sequence[str], arms: Roster) -> IntArray:
+        """Post the rewards that waited for decisions; return the cells that changed."""
+        found = [
+            (
+                self.ledger.row_of(id_, None if reward.arm is None else arms.codes[reward.arm]),
+                reward,
+            )
+            for id_ in ids
+            if id_ in self.ledger.early
+            for reward in self.ledger.early.pop(id_)
+        ]
+        posts = [(row, reward) for row, reward in found if row is not None]
+        if not posts:
+            return np.empty(0, dtype=np.int64)
+        return self._apply(
+            np.array([row for row, _ in posts]),
+            np.array([reward.reward for _, reward in posts]),
+            np.array([reward.time for _, reward in posts]),
+            np.array([reward.weight for _, reward in posts]),
+        )[1]
+
+    def _apply(
+        self, rows: IntArray, reward: FloatArray, time: IntArray, weight: FloatArray
+    ) -> tuple[int, IntArray]:
+        if not rows.size:
+            return 0, rows
+        outcomes, touched, effective = self.ledger.post(rows, reward, time, weight)
+        self.memory.add(outcomes, self.ledger.column("time")[touched])
+        applied = int(effective.sum())
+        self.version += applied
+        return applied, outcomes.cell
+
+    def _check(self, rewards: Rewards, arms: Roster) -> None:
+        low, high = self.policy.reward_range
+        bad: BoolArray = (rewards.reward < low) | (rewards.reward > high)
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise InvalidDataError(
+                f"reward must be in [{low:g}, {high:g}] for {self.policy.name}, got "
+                f"{rewards.reward[row]} in row {row}; rescale it first."
+            )
+        for name in set(rewards.arm or ()):
+            arms.code(name)

@@ -1,0 +1,217 @@
+"""The `siamrec` command."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from siamrec.errors import InvalidParameterError, SiamrecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from siamrec.lifecycle import CycleReport, LoopEvent
+
+app = typer.Typer(
+    name="siamrec",
+    help="Turn user feedback into a better recommender, with proof.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_BAD_INPUT = 2
+_INTERRUPTED = 130
+
+
+@app.callback()
+def _root() -> None:
+    """Turn user feedback into a better recommender, with proof."""
+
+
+@app.command()
+def improve(
+    feedback: Annotated[
+        Path | None, typer.Option(help="Ratings: CSV, JSON lines or Parquet, gzipped or not.")
+    ] = None,
+    items: Annotated[
+        Path | None, typer.Option(help="Items with texts: CSV, JSON lines or Parquet.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/first"),
+    db: Annotated[
+        str | None, typer.Option(help="Database URL of the event log [default: a file in --out].")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="Text encoder: a hub name or a local path.")
+    ] = "all-MiniLM-L6-v2",
+    strategy: Annotated[
+        str, typer.Option(help="'adapter' trains a head in seconds, 'full' the whole encoder.")
+    ] = "adapter",
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
+    positive: Annotated[float, typer.Option(help="Smallest rating that is a like.")] = 4.0,
+    rating_min: Annotated[float, typer.Option(help="Smallest valid rating.")] = 0.0,
+    rating_max: Annotated[float, typer.Option(help="Largest valid rating.")] = 5.0,
+    holdout: Annotated[float, typer.Option(help="Share of users that test.")] = 0.2,
+    cold_share: Annotated[float, typer.Option(help="Share of items hidden in training.")] = 0.1,
+    k: Annotated[int, typer.Option(help="Length of the lists in replayed traffic.")] = 10,
+    serving: Annotated[
+        str | None, typer.Option(help="Arm that serves today [default: as registered].")
+    ] = None,
+    max_rejected: Annotated[
+        float, typer.Option(help="Largest share of bad rows that is put up with.")
+    ] = 0.05,
+    user: Annotated[str | None, typer.Option(help="Column of user ids in --feedback.")] = None,
+    item: Annotated[str | None, typer.Option(help="Column of item ids in --feedback.")] = None,
+    value: Annotated[str | None, typer.Option(help="Column of ratings in --feedback.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column of times in --feedback.")] = None,
+    items_id: Annotated[str | None, typer.Option(help="Column of item ids in --items.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="Column of --items for the text; may be repeated.")
+    ] = None,
+) -> None:
+    """Run one improvement cycle; without --feedback on simulated data.
+
+    A run that was interrupted goes on when it is called again with the same --out.
+    """
+    console = Console()
+    arguments: dict[str, Any] = {"out": out, "seed": seed, "strategy": strategy}
+    arguments |= {"positive": positive, "holdout": holdout, "cold_share": cold_share, "k": k}
+    arguments |= {"serving": serving, "max_rejected": max_rejected, "store": db}
+    columns = {"user": user, "item": item, "value": value, "time": time}
+    with _one_line(console, out):
+        arguments |= _material(feedback, items, columns, (rating_min, rating_max), items_id, text)
+        report = _run(console, {**arguments, "encoder": model})
+    _show(console, report)
+
+
+def _material(
+    feedback: Path | None,
+    items: Path | None,
+    columns: Mapping[str, str | None],
+    rating_range: tuple[float, float],
+    items_id: str | None,
+    text: list[str] | None,
+) -> dict[str, Any]:
+    from siamrec.feedback import FileFeedback, read_catalog  # noqa: PLC0415  NumPy takes its time
+
+    if feedback is None:
+        if items is not None:
+            raise InvalidParameterError("--items", str(items), "given together with --feedback")
+        return {}
+    if items is None:
+        raise InvalidParameterError(
+            "--items", None, "a file with item ids and texts, given together with --feedback"
+        )
+    named = {role: name for role, name in columns.items() if name is not None}
+    return {
+        "source": FileFeedback(path=feedback, columns=named, rating_range=rating_range),
+        "catalog": read_catalog(items, item=items_id, text=text or ()),
+    }
+
+
+def _run(console: Console, arguments: dict[str, Any]) -> CycleReport:
+    with console.status("Loading …"):
+        from siamrec.lifecycle import ImprovementLoop  # noqa: PLC0415  torch takes seconds
+    progress = Progress(
+        TextColumn("{task.description:>10}"),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[line]}"),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def show(event: LoopEvent) -> None:
+        if event.step not in tasks:
+            tasks[event.step] = progress.add_task(event.step, total=1.0, line="")
+        progress.update(tasks[event.step], completed=event.done, line=event.message)
+        if event.message and not console.is_terminal:
+            console.print(f"{event.step:>10}  {event.message}", highlight=False, soft_wrap=True)
+
+    with progress:
+        return ImprovementLoop(**arguments, observers=[show]).run()
+
+
+def _show(console: Console, report: CycleReport) -> None:
+    summary = report.summary()
+    metric = summary["tuning"]["metric"]
+    if summary["data"]["simulated"]:
+        console.print("[yellow]Simulated data:[/] users, items and ratings are made up.")
+    table = Table(title=f"{summary['split']['held_out_users']:,} held-out users, 95 % intervals")
+    table.add_column("arm")
+    shown = [
+        name for name in (metric, "recall@20", "long_tail_share@10") if name in _first(summary)
+    ]
+    for name in (*shown, f"{metric}, cold items"):
+        table.add_column(name, justify="right")
+    for name, arm in report.arms.items():
+        cells = [_cell(arm.metrics[each]) for each in shown]
+        cold = _cell(arm.cold[metric]) if metric in arm.cold else "–"
+        table.add_row(name, *cells, cold)
+    console.print(table)
+    colour = "green" if report.verdict == "ship" else "yellow"
+    console.print(f"Tuned encoder: [bold {colour}]{report.verdict}[/]")
+    for reason in report.reasons:
+        console.print(f"  {reason}", highlight=False, soft_wrap=True)
+    experiment = report.experiment
+    console.print(
+        f"A/B test, bandit against {experiment['control']}: [bold]{experiment['decision']}[/]"
+    )
+    console.print(f"Report: {report.out / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _first(summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", next(iter(summary["arms"].values())))
+
+
+def _cell(measured: Any) -> str:
+    low, high = measured.interval
+    return f"{measured.mean:.3f} [dim]{low:.3f}–{high:.3f}[/]"
+
+
+@app.command()
+def plugins() -> None:
+    """List what is installed, from where, and what is broken."""
+    from siamrec.plugins import default_registry  # noqa: PLC0415  loads every plugin
+
+    console = Console()
+    table = Table("plugin", "from", "kind", "parts")
+    broken = []
+    for info in default_registry().plugins:
+        if info.error:
+            broken.append(info)
+            table.add_row(info.name, info.source, "[red]broken[/]", info.error)
+        for kind, names in info.parts.items():
+            table.add_row(info.name, info.source, kind, ", ".join(names))
+        if info.observes:
+            table.add_row(info.name, info.source, "observer", ", ".join(info.observes))
+    console.print(table)
+    if broken:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _one_line(console: Console, out: Path) -> Iterator[None]:
+    """Turn errors made on purpose into one line, and an interruption into a way to go on."""
+    try:
+        yield
+    except SiamrecError as error:
+        line = Text.assemble(("Error: ", "red"), str(error))
+        Console(stderr=True).print(line, highlight=False, soft_wrap=True)
+        raise typer.Exit(_BAD_INPUT) from None
+    except KeyboardInterrupt:
+        console.print(f"Interrupted. Call again with --out {out} to go on.")
+        raise typer.Exit(_INTERRUPTED) from None
+
+
+def main() -> None:
+    """Run the command."""
+    app(prog_name="siamrec")

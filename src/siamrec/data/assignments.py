@@ -1,0 +1,138 @@
+"""Which variant units were given, why, and with what probability."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+import numpy as np
+
+from siamrec._core import check
+from siamrec.data.frames import arrow_table
+from siamrec.errors import InvalidDataError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from siamrec.typing import BoolArray, FloatArray, Instant
+
+OUTSIDE = -1
+"""Code of a unit that is not in the experiment."""
+
+
+@final
+class Assignment(NamedTuple):
+    """The variant of one unit; a tuple, because it is made half a million times a second.
+
+    Attributes:
+        unit: The unit as it was hashed: text.
+        experiment: Key of the experiment.
+        variant: Name of the variant; None for a unit outside the experiment.
+        in_experiment: Whether the unit takes part.
+        reason: Why: `split`, `sticky`, `override`, or for units outside `not_exposed`,
+            `not_targeted`, `holdout`, `other_experiment`, `not_running`.
+        bucket: The uniform number in [0, 1) that chose the variant.
+        propensity: Probability of this variant for a unit that takes part; 1 for an override.
+        layer: Name of the layer, if any.
+        version: Version of the experiment's allocation.
+    """
+
+    unit: str
+    experiment: str
+    variant: str | None
+    in_experiment: bool
+    reason: str
+    bucket: float
+    propensity: float
+    layer: str | None = None
+    version: int = 1
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignments:
+    """The variants of many units as columns of length `n`.
+
+    Attributes:
+        units: The units, in the order asked for.
+        experiment: Key of the experiment.
+        variants: Names of the variants.
+        codes: Code of each unit's variant in `variants`, int8; -1 outside the experiment.
+        propensity: Probability of the variant for a unit that takes part, float64; 0 outside.
+        version: Version of the experiment's allocation.
+
+    Raises:
+        InvalidDataError: If lengths differ or a code is out of range.
+
+    Examples:
+        >>> many = Assignments(
+        ...     units=("a", "b"), experiment="x", variants=("control", "new"),
+        ...     codes=np.array([1, -1]), propensity=np.array([0.5, 0.0]),
+        ... )
+        >>> many.names()
+        ['new', None]
+    """
+
+    units: tuple[str, ...]
+    experiment: str
+    variants: tuple[str, ...]
+    codes: npt.NDArray[np.int8]
+    propensity: FloatArray
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "codes", check.frozen(self.codes, np.int8))
+        object.__setattr__(
+            self, "propensity", check.frozen(check.finite("propensity", self.propensity), float)
+        )
+        if check.same_length(codes=self.codes, propensity=self.propensity) != len(self.units):
+            raise InvalidDataError(
+                f"codes must have one entry per unit, got {self.codes.size} for {len(self.units)}."
+            )
+        if self.codes.size and not (
+            self.codes.min() >= OUTSIDE and self.codes.max() < len(self.variants)
+        ):
+            raise InvalidDataError(f"codes must be -1 to {len(self.variants) - 1}.")
+
+    @property
+    def in_experiment(self) -> BoolArray:
+        """Which units take part."""
+        inside: BoolArray = self.codes >= 0
+        return inside
+
+    def names(self) -> list[str | None]:
+        """Return the name of each unit's variant, None outside the experiment."""
+        labels = (*self.variants, None)
+        return [labels[code] for code in self.codes.tolist()]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many units each variant has."""
+        sizes = np.bincount(self.codes[self.in_experiment], minlength=len(self.variants))
+        return dict(zip(self.variants, sizes.tolist(), strict=True))
+
+    def __len__(self) -> int:
+        return int(self.codes.size)
+
+    def to_arrow(self) -> Any:
+        """Return a pyarrow table with the columns unit, variant and propensity."""
+        return arrow_table(
+            {
+                "unit": list(self.units),
+                "variant": self.names(),
+                "propensity": self.propensity,
+            }
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """A unit has met its variant: the event that analysis starts from.
+
+    Attributes:
+        assignment: What the unit was given.
+        time: When, in nanoseconds since the epoch.
+    """
+
+    assignment: Assignment
+    time: Instant

@@ -1,0 +1,308 @@
+"""From data frames to the moments of each metric in each variant, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from siamrec.data.frames import floats_of, pick, table_of
+from siamrec.data.moments import Moments
+from siamrec.errors import InvalidDataError, UnknownNameError
+from siamrec.experiments.metrics import Mean, Metric, Proportion, Term
+from siamrec.experiments.report import Check
+
+if TYPE_CHECKING:
+    from siamrec.experiments.plan import Plan
+    from siamrec.typing import BoolArray, FloatArray, IntArray
+
+_ROWS = "#rows"
+"""Denominator of a mean over rows where a unit has several."""
+
+_MOST_VARIANTS = 100
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What analysis needs of the data.
+
+    Attributes:
+        variants: Names of the variants, sorted.
+        n_units: Number of units of each variant.
+        moments: For each metric, its moments in each variant.
+        clustered: Whether units have several rows, so that terms without a denominator are
+            means over rows.
+        checks: What was noticed on the way.
+    """
+
+    variants: tuple[str, ...]
+    n_units: tuple[int, ...]
+    moments: Mapping[str, tuple[Moments, ...]]
+    clustered: bool
+    checks: tuple[Check, ...]
+
+    def terms(self, metric: Metric) -> tuple[Term, ...]:
+        """Return the outcome and the covariates of a metric as its moments hold them."""
+        plain = (metric.outcome, *metric.covariates)
+        if not self.clustered:
+            return plain
+        return tuple(Term(term.numerator, term.denominator or _ROWS) for term in plain)
+
+
+def sample_of(data: object, plan: Plan, variant: str, unit: str | None) -> Sample:
+    """Return the sample in a frame, in an iterator of frames, or in moments by variant.
+
+    Raises:
+        InvalidDataError: If the data cannot be read this way; the message says why.
+        UnknownNameError: If a column is missing.
+    """
+    if isinstance(data, Mapping) and data and all(isinstance(m, Moments) for m in data.values()):
+        return _of_moments(data, plan)
+    if _is_chunks(data):
+        return _of_chunks(data, plan, variant, unit)
+    return _of_table(table_of(data), plan, variant, unit)
+
+
+def _is_chunks(data: object) -> bool:
+    framed = hasattr(data, "__arrow_c_stream__") or isinstance(data, Mapping)
+    return isinstance(data, Iterable) and not framed
+
+
+def _of_moments(data: Mapping[Any, Moments], plan: Plan) -> Sample:
+    names = tuple(sorted(map(str, data)))
+    by_name = {str(name): moments for name, moments in data.items()}
+    chosen = {
+        metric.name: tuple(by_name[name].select(metric.columns) for name in names)
+        for metric in plan.metrics
+    }
+    return Sample(names, tuple(by_name[name].n for name in names), chosen, False, ())
+
+
+def _of_chunks(data: Any, plan: Plan, variant: str, unit: str | None) -> Sample:
+    total: Sample | None = None
+    for chunk in data:
+        part = _of_table(table_of(chunk), plan, variant, unit)
+        if part.clustered:
+            raise InvalidDataError(
+                "Units must not repeat when data come in chunks; pass one frame, or aggregate "
+                "to one row per unit first."
+            )
+        total = part if total is None else _merged(total, part)
+    if total is None:
+        raise InvalidDataError("The data must hold at least one row.")
+    return total
+
+
+def _merged(left: Sample, right: Sample) -> Sample:
+    names = tuple(sorted({*left.variants, *right.variants}))
+
+    def counted(sample: Sample, name: str) -> int:
+        there = name in sample.variants
+        return sample.n_units[sample.variants.index(name)] if there else 0
+
+    def found(sample: Sample, metric: str, name: str) -> Moments:
+        moments = sample.moments[metric]
+        if name in sample.variants:
+            return moments[sample.variants.index(name)]
+        return Moments.empty(moments[0].names)
+
+    return Sample(
+        names,
+        tuple(counted(left, name) + counted(right, name) for name in names),
+        {
+            metric: tuple(found(left, metric, name) + found(right, metric, name) for name in names)
+            for metric in left.moments
+        },
+        False,
+        tuple(dict.fromkeys((*left.checks, *right.checks))),
+    )
+
+
+def _of_table(table: Any, plan: Plan, variant: str, unit: str | None) -> Sample:
+    checks: list[Check] = []
+    column = pick(table, variant, "the variant")
+    if column.null_count:
+        note = f"{column.null_count} rows without a variant were left out."
+        checks.append(Check("variant", "note", note))
+        table = table.filter(column.is_valid())
+        column = pick(table, variant, "the variant")
+    names, groups = _codes(column)
+    if not names:
+        raise InvalidDataError("The data must hold at least one row with a variant.")
+    if len(names) > _MOST_VARIANTS:
+        raise InvalidDataError(
+            f"{variant!r} must hold names of variants, got {len(names)} different values."
+        )
+    clusters: IntArray | None = None
+    if unit is None:
+        checks.append(Check("unit", "note", "No unit column: rows are taken as independent."))
+    else:
+        groups, clusters = _units(pick(table, unit, "the unit"), groups, checks)
+    n_units = _count_units(groups, clusters, len(names))
+    columns = {name: _floats(pick(table, name, "a metric"), name) for name in plan.columns}
+    moments = _collect(plan, columns, groups, clusters, n_groups=len(names), checks=checks)
+    return Sample(names, n_units, moments, clusters is not None, tuple(checks))
+
+
+def _codes(column: Any) -> tuple[tuple[str, ...], IntArray]:
+    encoded = column.dictionary_encode() if not hasattr(column, "indices") else column
+    listed = [str(value) for value in encoded.dictionary.to_pylist()]
+    order = sorted(range(len(listed)), key=listed.__getitem__)
+    place = np.empty(len(listed), dtype=np.int64)
+    place[order] = np.arange(len(listed))
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    return tuple(listed[code] for code in order), place[codes] if listed else codes
+
+
+def _units(column: Any, groups: IntArray, checks: list[Check]) -> tuple[IntArray, IntArray | None]:
+    """Return the groups without units seen in several variants, and clusters if units repeat."""
+    if column.null_count:
+        raise InvalidDataError(f"Units must not be null, got {column.null_count} nulls.")
+    encoded = column.dictionary_encode() if not hasattr(column, "indices") else column
+    clusters = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
+    n_units = int(clusters.max()) + 1 if clusters.size else 0
+    if n_units == clusters.size:
+        return groups, None
+    one = np.zeros(n_units, dtype=np.int64)
+    one[clusters] = groups
+    mixed = np.zeros(n_units, dtype=np.bool_)
+    mixed[clusters[one[clusters] != groups]] = True
+    n_mixed = int(mixed.sum())
+    checks.append(
+        Check("unit", "note", f"{clusters.size} rows of {n_units} units: clustered by unit.")
+    )
+    if n_mixed:
+        share = n_mixed / n_units
+        message = f"{n_mixed} units ({share:.2%}) met several variants and were left out."
+        serious = share > 0.01  # noqa: PLR2004
+        checks.append(Check("multiple exposure", "failure" if serious else "warning", message))
+        groups = np.where(mixed[clusters], -1, groups)
+    return groups, clusters
+
+
+def _count_units(groups: IntArray, clusters: IntArray | None, n_groups: int) -> tuple[int, ...]:
+    kept = groups >= 0
+    if clusters is None:
+        counts = np.bincount(groups[kept], minlength=n_groups)
+    else:
+        _, first = np.unique(clusters[kept], return_index=True)
+        counts = np.bincount(groups[kept][first], minlength=n_groups)
+    return tuple(counts.tolist())
+
+
+def _floats(column: Any, name: str) -> FloatArray:
+    values = floats_of(column, name)
+    if np.isinf(values).any():
+        row = int(np.argmax(np.isinf(values)))
+        raise InvalidDataError(f"{name} must be finite, got {values[row]} in row {row}.")
+    return values
+
+
+def _collect(
+    plan: Plan,
+    columns: Mapping[str, FloatArray],
+    groups: IntArray,
+    clusters: IntArray | None,
+    *,
+    n_groups: int,
+    checks: list[Check],
+) -> dict[str, tuple[Moments, ...]]:
+    absent = {name: np.isnan(values) for name, values in columns.items()}
+    holes = {name for name, mask in absent.items() if mask.any()}
+    plain = [metric for metric in plan.metrics if _is_plain(metric, holes, clusters, columns)]
+    found: dict[str, tuple[Moments, ...]] = {}
+    if plain:
+        names = dict.fromkeys(name for metric in plain for name in metric.columns)
+        joint = Moments.by_group({name: columns[name] for name in names}, groups, n_groups)
+        for metric in plain:
+            found[metric.name] = tuple(each.select(metric.columns) for each in joint)
+    for metric in plan.metrics:
+        if metric.name not in found:
+            rows, kept = _rows(metric, columns, absent, checks)
+            found[metric.name] = _moments(
+                metric, rows, np.where(kept, groups, -1), clusters, n_groups
+            )
+    return found
+
+
+def _is_plain(
+    metric: Metric, holes: set[str], clusters: IntArray | None, columns: Mapping[str, FloatArray]
+) -> bool:
+    """Whether a metric can share one pass with the others: one row per unit, nothing missing."""
+    if isinstance(metric, Proportion):
+        _check_binary(metric, columns[metric.outcome.numerator])
+    capped = isinstance(metric, Mean) and metric.cap is not None
+    return clusters is None and not capped and holes.isdisjoint(metric.columns)
+
+
+def _check_binary(metric: Proportion, values: FloatArray) -> None:
+    bad = (values != 0) & (values != 1) & ~np.isnan(values)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InvalidDataError(
+            f"{metric.outcome.numerator} must be 0 or 1 for the proportion {metric.name!r}, got "
+            f"{values[row]} in row {row}."
+        )
+
+
+def _rows(
+    metric: Metric,
+    columns: Mapping[str, FloatArray],
+    absent: Mapping[str, BoolArray],
+    checks: list[Check],
+) -> tuple[dict[str, FloatArray], BoolArray]:
+    """Return the metric's columns after its missing policy and cap, and which rows stay."""
+    gone = np.zeros(len(next(iter(columns.values()))), dtype=np.bool_)
+    for name in metric.columns:
+        gone |= absent[name]
+    n_gone = int(gone.sum())
+    if n_gone and metric.missing == "error":
+        raise InvalidDataError(f"{metric.name} must not be missing, got {n_gone} rows without it.")
+    rows = {name: columns[name] for name in metric.columns}
+    if n_gone:
+        fate = "counted as 0" if metric.missing == "zero" else "left out"
+        share = n_gone / gone.size
+        checks.append(Check("missing", "note", f"{metric.name}: {share:.2%} of rows {fate}."))
+        rows = {name: np.where(absent[name], 0.0, values) for name, values in rows.items()}
+    if isinstance(metric, Mean) and metric.cap is not None:
+        outcome = metric.outcome.numerator
+        share = float((rows[outcome] > metric.cap).mean())
+        rows[outcome] = np.minimum(rows[outcome], metric.cap)
+        message = f"{metric.name}: {share:.2%} of rows capped at {metric.cap:g}."
+        checks.append(Check("outliers", "note", message))
+    return rows, ~gone if metric.missing == "drop" else np.ones_like(gone)
+
+
+def _moments(
+    metric: Metric,
+    rows: Mapping[str, FloatArray],
+    groups: IntArray,
+    clusters: IntArray | None,
+    n_groups: int,
+) -> tuple[Moments, ...]:
+    if clusters is None:
+        return tuple(Moments.by_group(rows, groups, n_groups))
+    kept = groups >= 0
+    unit, first, place = np.unique(clusters[kept], return_index=True, return_inverse=True)
+    totals: dict[str, FloatArray] = {
+        name: np.asarray(np.bincount(place, values[kept], unit.size), dtype=np.float64)
+        for name, values in rows.items()
+    }
+    totals[_ROWS] = np.bincount(place, minlength=unit.size).astype(np.float64)
+    names = [*metric.columns, _ROWS]
+    group = groups[kept][first]
+    return tuple(Moments.by_group({name: totals[name] for name in names}, group, n_groups))
+
+
+def control_of(sample: Sample, control: str) -> int:
+    """Return the place of the control.
+
+    Raises:
+        UnknownNameError: If no row has it.
+    """
+    if control not in sample.variants:
+        raise UnknownNameError("variant (control)", control, sample.variants)
+    return sample.variants.index(control)

@@ -1,0 +1,76 @@
+"""Whether the numbers can be believed: the sample ratio."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+from siamrec.errors import InvalidDataError, UnknownNameError
+from siamrec.experiments._effects import positive_p
+from siamrec.experiments.report import SampleRatio
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def sample_ratio(
+    observed: Mapping[str, int], shares: Mapping[str, float] | None = None
+) -> SampleRatio:
+    """Test whether the numbers of units fit the planned shares.
+
+        chi² = sum (observed - expected)² / expected,   variants of share above 0 less 1 d.o.f.
+
+    A small p-value says that assignment, logging or filtering treats variants differently; the
+    effects are then not to be believed, whatever they are. Units in a variant whose share is 0
+    make p the least positive number.
+
+    Args:
+        observed: Units of each variant.
+        shares: Planned shares; even when absent.
+
+    Raises:
+        InvalidDataError: If there is no unit, or the shares sum to 0.
+        UnknownNameError: If a variant has no planned share.
+
+    References:
+        Fabijan et al. (2019), KDD: diagnosing sample ratio mismatch.
+
+    Examples:
+        >>> round(sample_ratio({"control": 5000, "new": 5200}).p, 4)
+        0.0477
+    """
+    wanted = dict.fromkeys(observed, 1.0) if shares is None else dict(shares)
+    for name in observed:
+        if name not in wanted:
+            raise UnknownNameError("variant in the planned shares", name, wanted)
+    total = sum(observed.values())
+    scale = sum(wanted.values())
+    if total <= 0 or scale <= 0:
+        raise InvalidDataError("A sample ratio must have at least one unit and one share above 0.")
+    expected = {name: total * share / scale for name, share in wanted.items()}
+    known = [name for name, share in wanted.items() if share > 0]
+    stray = sum(observed.get(name, 0) for name, share in wanted.items() if share == 0)
+    if stray:
+        p, log_p = positive_p(-np.inf)
+        return SampleRatio(observed=dict(observed), expected=expected, p=p, log_p=log_p)
+    distance = sum(
+        (observed.get(name, 0) - expected[name]) ** 2 / expected[name] for name in known
+    )
+    p, log_p = chi_square_tail(distance, len(known) - 1)
+    return SampleRatio(observed=dict(observed), expected=expected, p=p, log_p=log_p)
+
+
+def chi_square_tail(statistic: float, freedom: int) -> tuple[float, float]:
+    """Return the upper tail of the chi-square distribution and its logarithm, never 0."""
+    if freedom < 1:
+        return 1.0, 0.0
+    p = float(special.chdtrc(freedom, statistic))
+    if p > 1e-290:  # noqa: PLR2004
+        return p, float(np.log(p))
+    # Leading terms of the incomplete gamma function far out in the tail.
+    half, x = freedom / 2, statistic / 2
+    return positive_p(
+        float((half - 1) * np.log(x) - x - special.gammaln(half) + np.log1p((half - 1) / x))
+    )

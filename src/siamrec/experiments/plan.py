@@ -1,0 +1,76 @@
+"""What is decided before the data: metrics, error rate, looking rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, final
+
+from siamrec._core import check
+from siamrec.errors import InvalidParameterError
+from siamrec.experiments.multiplicity import CORRECTIONS, Correction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from siamrec.experiments.metrics import Metric
+    from siamrec.experiments.sequential import Sequence as LookingRule
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The analysis of an experiment, fixed before it starts.
+
+    Args:
+        metrics: What is measured; names must differ. Primary metrics decide, guardrails may not
+            get worse by more than their margin.
+        sequential: Rule that allows looking at any time; without one the experiment is to be
+            looked at once, at `planned` units where that is given.
+        alpha: Error rate over all primary comparisons, in (0, 1).
+        correction: How primary comparisons share alpha (`"holm"`, …, `"none"`).
+        adjustment: How covariates are used: `"lin"` (a slope per variant), `"pooled"` (one
+            slope, CUPED as first published) or `"none"`.
+        shares: Expected share of each variant, for the sample ratio check; even when absent.
+        planned: Number of units of both variants at which a fixed-horizon plan is analysed.
+        daily_units: Units per day, to tell how long it will take.
+        srm_alpha: Below this p-value of the sample ratio, the experiment is invalid.
+
+    Raises:
+        InvalidParameterError: If there is no metric, names repeat or a number is out of range.
+        UnknownNameError: If the correction or the adjustment is not known.
+    """
+
+    metrics: Sequence[Metric]
+    sequential: LookingRule | None = None
+    alpha: float = 0.05
+    correction: Correction = "holm"
+    adjustment: Literal["lin", "pooled", "none"] = "lin"
+    shares: Mapping[str, float] | None = None
+    planned: float | None = None
+    daily_units: float | None = None
+    srm_alpha: float = 1e-3
+    by_name: dict[str, Metric] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check.distinct("metrics", [metric.name for metric in self.metrics])
+        check.share("alpha", self.alpha, open_ends=True)
+        check.share("srm_alpha", self.srm_alpha, open_ends=True)
+        check.one_of("correction", self.correction, CORRECTIONS)
+        check.one_of("adjustment", self.adjustment, ("lin", "pooled", "none"))
+        for name in ("planned", "daily_units"):
+            if getattr(self, name) is not None:
+                check.positive(name, getattr(self, name))
+        if self.shares is not None and abs(sum(self.shares.values()) - 1) > 1e-6:  # noqa: PLR2004
+            raise InvalidParameterError("shares", dict(self.shares), "shares that sum to 1")
+        object.__setattr__(self, "by_name", {metric.name: metric for metric in self.metrics})
+
+    @property
+    def planned_units(self) -> float | None:
+        """Units of both variants after which the experiment ends, if that is planned."""
+        return self.planned if self.sequential is None else self.sequential.planned_units
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that some metric reads, each once."""
+        names = (name for metric in self.metrics for name in metric.columns)
+        return tuple(dict.fromkeys(names))

@@ -1,0 +1,19 @@
+"""The lifecycle: one loop that ties every room together, and the registry it fills."""
+
+from siamrec.lifecycle.events import LoopEvent
+from siamrec.lifecycle.holdout import HeldOut, hold_out
+from siamrec.lifecycle.loop import ImprovementLoop
+from siamrec.lifecycle.registry import Lineage, Registry
+from siamrec.lifecycle.report import ArmResult, CycleReport, Measured
+
+__all__ = [
+    "ArmResult",
+    "CycleReport",
+    "HeldOut",
+    "ImprovementLoop",
+    "Lineage",
+    "LoopEvent",
+    "Measured",
+    "Registry",
+    "hold_out",
+]

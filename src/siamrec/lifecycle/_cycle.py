@@ -1,0 +1,382 @@
+"""The steps of one cycle, each a function of the data, the settings and the steps before."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, final
+
+from siamrec._core.clock import ManualClock
+from siamrec.errors import InvalidDataError
+from siamrec.lifecycle import _evaluate, _parts, _serve, _tune
+from siamrec.lifecycle._journal import Journal, write_whole
+from siamrec.lifecycle._report import render
+from siamrec.lifecycle.events import LoopEvent
+from siamrec.lifecycle.holdout import HeldOut, hold_out
+from siamrec.lifecycle.registry import Lineage, Registry
+from siamrec.lifecycle.traffic import Traffic, replay
+from siamrec.models import CachedEncoder, SentenceEncoder
+from siamrec.storage import FolderBlobs, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from siamrec.data import Catalog, Feedback
+    from siamrec.feedback import RejectedRow
+    from siamrec.lifecycle._settings import Parts, Settings
+    from siamrec.models.recommenders import FittedRecommender
+    from siamrec.protocols import Bandit, SiameseEncoder
+    from siamrec.typing import FloatArray, IntArray
+
+ENCODER, SERVING = "encoder", "serving"
+_TUNED = "encoder"
+
+
+@final
+class Cycle:
+    """One run: what its steps share, and the steps in their order.
+
+    Args:
+        settings: Numbers and names.
+        parts: What the host handed in.
+        feedback: Good events, as they were read.
+        catalog: Items with texts.
+        rejected: Bad rows.
+        simulated: Whether the data is made up.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        parts: Parts,
+        *,
+        feedback: Feedback,
+        catalog: Catalog,
+        rejected: Sequence[RejectedRow],
+        simulated: bool,
+    ) -> None:
+        self.settings, self.parts = settings, parts
+        self.catalog, self.rejected, self.simulated = catalog, tuple(rejected), simulated
+        key = {
+            "data": feedback.fingerprint(),
+            "catalogue": catalog.fingerprint(),
+            "encoder": parts.encoder.fingerprint,
+            "settings": settings.as_dict(),
+            "arms": {name: repr(recipe) for name, recipe in parts.arms.items()},
+        }
+        self.journal = Journal(parts.out, key, parts.observers)
+        url = parts.store or f"sqlite:///{parts.out / 'siamrec.db'}"
+        self._own_store = isinstance(url, str)
+        self.store = Store(url, clock=parts.clock) if isinstance(url, str) else url
+        self.registry = Registry(self.store, parts.blobs or FolderBlobs(parts.out / "registry"))
+        self._receipt = self.store.feedback.write(feedback)
+        self._write_rejected()
+        self.feedback = self.store.feedback.read_all()
+        self.base = CachedEncoder(parts.encoder, folder=parts.out / "vectors")
+
+    # --- what steps share ---------------------------------------------------------------------
+
+    @cached_property
+    def split(self) -> HeldOut:
+        """The held-out split."""
+        return hold_out(
+            self.feedback,
+            self.catalog,
+            rng=self.settings.rng("split"),
+            share=self.settings.holdout,
+            cold_share=self.settings.cold_share,
+            positive=self.settings.positive,
+        )
+
+    @cached_property
+    def tuned(self) -> SiameseEncoder:
+        """The tuned encoder, as the tuning step saved it."""
+        encoder = _tune.load_encoder(self.parts.out / _TUNED, self.base)
+        if isinstance(encoder, SentenceEncoder):
+            return CachedEncoder(encoder, folder=self.parts.out / "vectors")
+        return encoder
+
+    @cached_property
+    def arms(self) -> dict[str, FittedRecommender]:
+        """The fitted arms by name; the host's own come on top of the default ones."""
+        catalog = self.catalog.aligned(self.feedback.items)
+        defaults = _parts.default_arms(self.settings.positive, self.base, self.tuned)
+        recipes = {**defaults, **self.parts.arms}
+        return {
+            name: recipe.fit(self.split.train, catalog=catalog) for name, recipe in recipes.items()
+        }
+
+    @cached_property
+    def traffic(self) -> Traffic:
+        """The held-out users' later feedback as visits."""
+        found = replay(
+            self.split,
+            self.arms,
+            k=self.settings.k,
+            progress=lambda share: self._tell("bandit", share / 2),
+        )
+        if not len(found):
+            raise InvalidDataError("The held-out users never come back: there is no traffic.")
+        return found
+
+    @property
+    def serving(self) -> str:
+        """The arm that serves today: as given, as registered, or popularity."""
+        if self.settings.serving is not None:
+            return self.settings.serving
+        active = self.registry.active(SERVING)
+        if active is not None:
+            arm = self.registry.get(active).manifest["lineage"]["config"].get("arm")
+            if arm in self.arms:
+                return str(arm)
+        return "popularity"
+
+    # --- the steps ----------------------------------------------------------------------------
+
+    def read(self) -> dict[str, Any]:
+        """Say what was read; the event log has it already."""
+        texts = self.catalog.aligned(self.feedback.items).has_text
+        reasons: dict[str, int] = {}
+        for row in self.rejected:
+            kind = row.reason.split(":")[0]
+            reasons[kind] = reasons.get(kind, 0) + 1
+        return {
+            "users": len(self.feedback.users),
+            "items": len(self.feedback.items),
+            "events": len(self.feedback),
+            "rejected": len(self.rejected),
+            "rejected_reasons": reasons,
+            "duplicates": self._receipt.duplicates,
+            "items_without_text": int((~texts).sum()),
+            "hash": self.feedback.fingerprint(),
+            "simulated": self.simulated,
+        }
+
+    def split_summary(self) -> dict[str, Any]:
+        """Say how the data was parted."""
+        split = self.split
+        return {
+            "by": "time" if split.by_time else "chance",
+            "train_users": len(split.train.users),
+            "train_events": len(split.train),
+            "held_out_users": len(split.profile.users),
+            "warm_items": len(split.warm),
+            "cold_items": len(split.cold),
+            "later_events": len(split.later),
+        }
+
+    def tune(self) -> dict[str, Any]:
+        """Encode the items, train on pairs, and save the tuned encoder."""
+        aligned = self.catalog.aligned(self.feedback.items)
+        texts = [text for text in aligned.text if text is not None]
+        _tune.read_texts(self.base, texts, progress=lambda s: self._tell("tune", 0.7 * s))
+        result, counts = _tune.fine_tune(
+            self.base,
+            self.split,
+            self.catalog,
+            generator=self.parts.pairs,
+            strategy=self.settings.strategy,
+            seed=self.settings.seed,
+            rng=self.settings.rng("pairs"),
+            progress=lambda s: self._tell("tune", 0.7 + 0.3 * s),
+        )
+        folder = self.parts.out / _TUNED
+        draft = folder.with_name(".encoder.draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        _tune.save_encoder(result.encoder, draft)
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.rename(folder)
+        return {
+            "strategy": self.settings.strategy,
+            **counts,
+            "texts": len(texts),
+            "validation": {name: float(value) for name, value in result.metrics.items()},
+            "validation_verdict": "ship" if result.verdict.ship else "do not ship",
+            "card": json.loads(json.dumps(dict(result.card), default=str)),
+        }
+
+    def measure(self) -> dict[str, Any]:
+        """Measure every arm and judge the tuned encoder."""
+        metric = self.settings.metric
+        found = _evaluate.measure(
+            self.split,
+            self.arms,
+            self.parts.suite,
+            metric,
+            progress=lambda share: self._tell("arms", share),
+        )
+        names = (_parts.TEXT_BASE, _parts.TEXT_TUNED)
+        warm = _evaluate.paired(*(found["users"].get(name, []) for name in names))
+        cold = _evaluate.paired(*(found["cold_users"].get(name, []) for name in names))
+        ship, reasons = _evaluate.judged(metric, warm, cold)
+        tuning = {
+            "metric": metric,
+            **warm,
+            "cold": cold,
+            "verdict": "ship" if ship else "do not ship",
+            "reasons": reasons,
+        }
+        return {"arms": found["arms"], "cold_arms": found["cold_arms"], "tuning": tuning}
+
+    def register(self) -> dict[str, Any]:
+        """Register base and tuned encoder with their lineage."""
+        tuning = self.journal.result("arms")["tuning"]
+        base = self.registry.register(
+            ENCODER,
+            self._base_files(),
+            lineage=Lineage(packages=_parts.package_versions()),
+        )
+        card = self.journal.result("tune")["card"]
+        tuned = self.registry.register(
+            ENCODER,
+            self.parts.out / _TUNED,
+            lineage=Lineage(
+                data=self.journal.result("read")["hash"],
+                parents=(base.id,),
+                config=card.get("config", {}),
+                seed=self.settings.seed,
+                metrics={name: tuning[name] for name in ("metric", "base", "tuned", "difference")},
+                packages=_parts.package_versions(),
+            ),
+        )
+        return {"base": base.id, "tuned": tuned.id}
+
+    def serve(self) -> dict[str, Any]:
+        """Replay the traffic under the bandit, and log its decisions."""
+        clock = ManualClock()
+        bandit = self._new_bandit(clock)
+        every = _serve.every_visit(self.traffic)
+        decisions, rewards = _serve.run_bandit(
+            bandit,
+            self.traffic,
+            clock,
+            rows=every,
+            progress=lambda share: self._tell("bandit", 0.5 + share / 2),
+        )
+        self.store.decisions.write(decisions, _serve.as_rewards(decisions, rewards))
+        return _serve.bandit_summary(self.traffic, decisions, rewards)
+
+    def test(self) -> dict[str, Any]:
+        """Test the bandit against the arm serving today."""
+        clock = ManualClock()
+        bandit = self._new_bandit(clock)
+        assigner = self.parts.assigner or _serve.default_assigner(self.settings.seed)
+
+        def treated(rows: IntArray) -> FloatArray:
+            _, rewards = _serve.run_bandit(
+                bandit,
+                self.traffic,
+                clock,
+                rows=rows,
+                progress=lambda share: self._tell("experiment", share),
+            )
+            return rewards
+
+        if self.serving not in self.traffic.arms:
+            raise InvalidDataError(
+                f"serving must be one of the arms {', '.join(self.traffic.arms)}, "
+                f"got {self.serving!r}."
+            )
+        return _serve.run_experiment(self.traffic, assigner, treated, control=self.serving)
+
+    def activate(self) -> dict[str, Any]:
+        """Activate what won, or keep what serves and say why."""
+        ids = self.journal.result("register")
+        tuning = self.journal.result("arms")["tuning"]
+        experiment = self.journal.result("experiment")
+        previous = self.registry.active(ENCODER)
+        if previous is None:
+            self.registry.activate(ENCODER, ids["base"], reason="first version")
+            previous = ids["base"]
+        ship = tuning["verdict"] == "ship"
+        reason = tuning["reasons"][0]
+        if ship:
+            self.registry.activate(ENCODER, ids["tuned"], reason=reason)
+        serving = self._activate_serving(experiment)
+        return {
+            "active": self.registry.active(ENCODER),
+            "previous": previous,
+            "reason": reason if ship else f"Kept: {reason}",
+            "serving": serving,
+        }
+
+    def _activate_serving(self, experiment: Mapping[str, Any]) -> dict[str, Any]:
+        control = str(experiment["control"])
+        if self.registry.active(SERVING) is None:
+            version = self._policy({"arm": control})
+            self.registry.activate(SERVING, version, reason="first version")
+        before = self.registry.active(SERVING)
+        if experiment["decision"] == "ship":
+            policy = self._policy({"arm": "bandit", "arms": list(self.traffic.arms)})
+            self.registry.activate(SERVING, policy, reason=experiment["reasons"][0])
+        winner = "bandit" if experiment["decision"] == "ship" else control
+        return {"active": self.registry.active(SERVING), "previous": before, "winner": winner}
+
+    def _policy(self, config: dict[str, Any]) -> str:
+        body = json.dumps(config, sort_keys=True).encode()
+        lineage = Lineage(config=config, seed=self.settings.seed)
+        return self.registry.register(SERVING, {"policy.json": body}, lineage=lineage).id
+
+    def summary(self) -> dict[str, Any]:
+        """Return every number of the run."""
+        result = self.journal.result
+        return {
+            "data": result("read"),
+            "split": result("split"),
+            "arms": result("arms")["arms"],
+            "cold_arms": result("arms")["cold_arms"],
+            "tuning": {**result("arms")["tuning"], "training": _without_card(result("tune"))},
+            "bandit": result("bandit"),
+            "experiment": result("experiment"),
+            "registry": {**result("activate"), "versions": result("register")},
+            "seed": self.settings.seed,
+            "settings": self.settings.as_dict(),
+            "versions": _parts.package_versions(),
+        }
+
+    def write(self, summary: Mapping[str, Any]) -> dict[str, Any]:
+        """Write `report.html`."""
+        path = self.parts.out / "report.html"
+        write_whole(path, render(summary))
+        return {"html": path.name}
+
+    def close(self) -> None:
+        """Close what the cycle opened."""
+        if self._own_store:
+            self.store.close()
+
+    # --- helpers ------------------------------------------------------------------------------
+
+    def _new_bandit(self, clock: ManualClock) -> Bandit:
+        if self.parts.bandit is None:
+            return _serve.default_bandit(
+                tuple(self.traffic.arms), self.traffic, self.settings.seed, clock
+            )
+        return _serve.fresh(self.parts.bandit, self.traffic.arms)
+
+    def _base_files(self) -> dict[str, bytes] | Any:
+        """A saved copy of the base where it can be saved, else its name and fingerprint."""
+        encoder = self.parts.encoder
+        if isinstance(encoder, SentenceEncoder):
+            folder = self.parts.out / "base"
+            encoder.save(folder)
+            return folder
+        about = {"kind": type(encoder).__name__, "fingerprint": encoder.fingerprint}
+        return {"encoder.json": json.dumps(about, sort_keys=True).encode()}
+
+    def _write_rejected(self) -> None:
+        if not self.rejected:
+            return
+        lines = [
+            json.dumps({"row": row.row, "reason": row.reason, "data": dict(row.data)})
+            for row in self.rejected
+        ]
+        write_whole(self.parts.out / "rejected.jsonl", "\n".join(lines) + "\n")
+
+    def _tell(self, step: str, done: float) -> None:
+        self.parts.observers.tell(LoopEvent(kind="progress", step=step, done=done))
+
+
+def _without_card(result: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in result.items() if name != "card"}

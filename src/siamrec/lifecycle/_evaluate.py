@@ -1,0 +1,139 @@
+"""Every arm on the held-out users: warm items first, then cold items among themselves."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from siamrec.metrics import paired_difference
+from siamrec.models.recommenders import Capability
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from siamrec.data import Truth, Vocabulary
+    from siamrec.lifecycle.holdout import HeldOut
+    from siamrec.models.recommenders import FittedRecommender
+    from siamrec.protocols import MetricReport, MetricSuite
+    from siamrec.typing import FloatArray
+
+WARM_METRICS = (
+    "ndcg@10",
+    "recall@20",
+    "mrr@20",
+    "coverage@10",
+    "gini@10",
+    "novelty@10",
+    "long_tail_share@10",
+)
+"""Metrics of the default suite."""
+
+_DEPTH = 20
+
+
+def measure(
+    split: HeldOut,
+    arms: Mapping[str, FittedRecommender],
+    suite: MetricSuite,
+    metric: str,
+    *,
+    progress: Callable[[float], None],
+) -> dict[str, Any]:
+    """Return the metrics of every arm on both slices, and per-user values of `metric`."""
+    found: dict[str, Any] = {"arms": {}, "cold_arms": {}, "users": {}, "cold_users": {}}
+    slices = (("arms", "users", split.warm), ("cold_arms", "cold_users", split.cold))
+    for done, (name, arm) in enumerate(arms.items(), start=1):
+        for table, users, items in slices:
+            if not len(items) or (items is split.cold and not _ranks_cold(arm, items)):
+                continue
+            report = _evaluated(split, arm, items, suite)
+            found[table][name] = {
+                each: _entry(report[each].mean, report[each].interval) for each in report.names
+            }
+            if metric in report.names:
+                values = report.per_user(metric)
+                found[users][name] = [None if math.isnan(v) else v for v in values.tolist()]
+        progress(done / len(arms))
+    return found
+
+
+def _ranks_cold(arm: FittedRecommender, items: Vocabulary) -> bool:
+    known = bool((items.translate(arm.items) >= 0).all())
+    return bool(arm.capabilities & Capability.COLD_ITEM) and known
+
+
+def _evaluated(
+    split: HeldOut, arm: FittedRecommender, items: Vocabulary, suite: MetricSuite
+) -> MetricReport:
+    rankings = arm.recommend_for_feedback(split.profile, k=_DEPTH, candidates=items.ids)
+    truth: Truth = split.truth(items)
+    counts = np.bincount(split.train.item, minlength=len(split.train.items))
+    place = rankings.items.translate(split.train.items)
+    popularity = np.where(place >= 0, counts[place], 0)
+    return suite.evaluate(
+        rankings,
+        truth,
+        catalog_size=len(items),
+        popularity=popularity,
+        n_users=len(split.train.users),
+    )
+
+
+def paired(before: list[float | None], after: list[float | None]) -> dict[str, Any]:
+    """Return the paired difference of per-user values with its 95 % interval."""
+    base, tuned = _column(before), _column(after)
+    both = np.isfinite(base) & np.isfinite(tuned)
+    if both.sum() < 2:  # noqa: PLR2004
+        return {"base": None, "tuned": None, "difference": None, "low": None, "high": None}
+    difference = paired_difference(tuned[both], base[both])
+    return {
+        "base": float(base[both].mean()),
+        "tuned": float(tuned[both].mean()),
+        "difference": difference.mean,
+        "low": difference.low,
+        "high": difference.high,
+        "users": int(both.sum()),
+    }
+
+
+def judged(
+    metric: str, warm: Mapping[str, Any], cold: Mapping[str, Any]
+) -> tuple[bool, list[str]]:
+    """Return whether the tuned encoder should ship, and why.
+
+    It ships when it gains on warm items with an interval above zero and does not lose on cold
+    items: their interval must not lie below zero.
+    """
+    reasons = []
+    for name, slice_ in (("warm", warm), ("cold", cold)):
+        if slice_["difference"] is None:
+            reasons.append(f"{metric} on {name} items cannot be compared: too few users.")
+            continue
+        kind = (
+            "gains"
+            if slice_["low"] > 0
+            else "loses"
+            if slice_["high"] < 0
+            else "does not move clearly"
+        )
+        reasons.append(
+            f"{metric} on {name} items {kind}: {slice_['base']:.4f} to {slice_['tuned']:.4f}, "
+            f"{slice_['difference']:+.4f} [{slice_['low']:+.4f}, {slice_['high']:+.4f}], "
+            f"{slice_['users']} users."
+        )
+    gains = warm["difference"] is not None and warm["low"] > 0
+    loses = cold["difference"] is not None and cold["high"] < 0
+    return gains and not loses, reasons
+
+
+def _column(values: list[float | None]) -> FloatArray:
+    return np.asarray([np.nan if v is None else v for v in values], dtype=np.float64)
+
+
+def _entry(mean: float, interval: tuple[float, float]) -> dict[str, float | None]:
+    """NaN and infinity are no JSON: what is not known is null."""
+    low, high = interval
+    numbers = {"mean": mean, "low": low, "high": high}
+    return {name: float(v) if math.isfinite(v) else None for name, v in numbers.items()}

@@ -1,0 +1,117 @@
+"""What a run has finished, so that it can go on after an interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any, final
+
+from siamrec._core.clock import Stopwatch
+from siamrec.errors import InvalidDataError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from siamrec.lifecycle.events import Observers
+
+from siamrec.lifecycle.events import LoopEvent
+
+_FILE = "progress.json"
+
+
+@final
+class Journal:
+    """Results of finished steps in `progress.json`, bound to one set of data and settings.
+
+    Args:
+        folder: Folder of the run.
+        key: What the run depends on; a folder with another key is refused.
+        observers: Whom to tell.
+
+    Raises:
+        StorageError: If the folder cannot be written.
+        InvalidDataError: If it holds another run.
+    """
+
+    def __init__(self, folder: Path, key: Mapping[str, Any], observers: Observers) -> None:
+        self._path = folder / _FILE
+        self._key = json.loads(json.dumps(dict(key)))
+        self._observers = observers
+        self._steps: dict[str, Any] = {}
+        self.seconds: dict[str, float] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            found = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
+            probe = folder / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise StorageError(f"{folder} cannot be written: {error.strerror}.") from error
+        if found:
+            self._resume(json.loads(found), folder)
+
+    def _resume(self, found: Mapping[str, Any], folder: Path) -> None:
+        if found["key"] != self._key:
+            other = [name for name in self._key if found["key"].get(name) != self._key[name]]
+            raise InvalidDataError(
+                f"{folder} holds a run with another {', '.join(other)}; choose another folder."
+            )
+        self._steps = found["steps"]
+        self.seconds = found["seconds"]
+
+    def done(self, step: str) -> bool:
+        """Whether the step was finished, in this run or an earlier one."""
+        return step in self._steps
+
+    def result(self, step: str) -> Any:
+        """Return the result of a finished step."""
+        return self._steps[step]
+
+    def run(
+        self, step: str, work: Callable[[], Mapping[str, Any]], line: Callable[[Any], str]
+    ) -> Any:
+        """Do the step unless it is done, and return its result as JSON values.
+
+        Args:
+            step: Name of the step.
+            work: Does it; the result must be JSON values.
+            line: Makes the line of result.
+        """
+        if step in self._steps:
+            self._tell("skipped", step, line(self._steps[step]), 1.0)
+            return self._steps[step]
+        self._tell("started", step)
+        watch = Stopwatch()
+        result = json.loads(json.dumps(work(), allow_nan=False))
+        self._steps[step] = result
+        self.seconds[step] = round(watch.seconds(), 3)
+        self._save()
+        self._tell("finished", step, line(result), 1.0)
+        return result
+
+    def _tell(self, kind: Any, step: str, message: str = "", done: float = 0.0) -> None:
+        self._observers.tell(LoopEvent(kind=kind, step=step, message=message, done=done))
+
+    def _save(self) -> None:
+        write_whole(
+            self._path,
+            json.dumps({"key": self._key, "steps": self._steps, "seconds": self.seconds}),
+        )
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is seen whole or not at all.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}.") from error

@@ -1,0 +1,69 @@
+"""`report.html`: tables and pictures of one cycle in one file that works offline."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from siamrec._core.lazy import extra
+from siamrec.errors import MissingExtraError
+from siamrec.lifecycle._figures import figures
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TEMPLATE = "report.html.j2"
+
+
+def render(summary: Mapping[str, Any]) -> str:
+    """Return the page; without Plotly it has its tables and says how to get the pictures."""
+    jinja = extra("jinja2", extra="plots", purpose="Writing the report")
+    text = files("siamrec.lifecycle").joinpath("templates").joinpath(_TEMPLATE).read_text("utf-8")
+    environment = jinja.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined
+    )
+    environment.filters |= {"number": _number, "share": _share, "short": _short}
+    pictures, library, missing = _pictures(summary)
+    return str(
+        environment.from_string(text).render(
+            summary=summary,
+            pictures=pictures,
+            library=jinja.utils.markupsafe.Markup(library),
+            missing=missing,
+        )
+    )
+
+
+def _pictures(summary: Mapping[str, Any]) -> tuple[dict[str, Any], str, str]:
+    """Return the pictures as HTML, the script they share, and what is missing."""
+    try:
+        drawn = figures(summary)
+    except MissingExtraError as error:
+        return {}, "", str(error)
+    markup = extra("markupsafe", extra="plots", purpose="Writing the report").Markup
+    offline = extra("plotly.offline", extra="plots", purpose="Drawing the report")
+    parts = {
+        # A fixed id: a random one would make two equal runs write different files.
+        name: markup(
+            figure.to_html(
+                full_html=False,
+                include_plotlyjs=False,
+                div_id=f"figure-{name}",
+                config={"displaylogo": False, "responsive": True},
+            )
+        )
+        for name, figure in drawn.items()
+    }
+    return parts, offline.get_plotlyjs(), ""
+
+
+def _number(value: float | None, form: str = ".4f") -> str:
+    return "–" if value is None else format(value, form).replace("-", "−")
+
+
+def _share(value: float | None, form: str = ".1%") -> str:
+    return "–" if value is None else format(value, form).replace("-", "−")
+
+
+def _short(version: str | None) -> str:
+    return "–" if not version else version[:12]

@@ -1,0 +1,90 @@
+"""The settings and parts of one cycle, checked once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, final
+
+import numpy as np
+
+from siamrec._core import check
+from siamrec.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from siamrec.lifecycle.events import Observers
+    from siamrec.models.recommenders import RecommenderRecipe
+    from siamrec.protocols import (
+        Bandit,
+        BlobStore,
+        Clock,
+        ExperimentAssigner,
+        MetricSuite,
+        PairGenerator,
+        SiameseEncoder,
+    )
+    from siamrec.storage import Store
+
+Strategy = Literal["adapter", "full"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Numbers and names; arguments as in `ImprovementLoop`."""
+
+    seed: int
+    strategy: Strategy
+    positive: float
+    holdout: float
+    cold_share: float
+    k: int
+    metric: str
+    serving: str | None
+    max_rejected: float
+
+    def __post_init__(self) -> None:
+        check.count("seed", self.seed, least=0)
+        check.one_of("strategy", self.strategy, ("adapter", "full"))
+        check.positive("positive", self.positive)
+        check.share("holdout", self.holdout, open_ends=True)
+        check.share("cold_share", self.cold_share)
+        check.count("k", self.k)
+        check.share("max_rejected", self.max_rejected)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON values."""
+        return asdict(self)
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """Return the generator of one purpose, so that no step depends on another's draws."""
+        return np.random.default_rng([self.seed, *purpose.encode()])
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the host handed in, with defaults in the gaps; None where the default needs data."""
+
+    pairs: PairGenerator
+    encoder: SiameseEncoder
+    suite: MetricSuite
+    arms: Mapping[str, RecommenderRecipe]
+    bandit: Bandit | None
+    assigner: ExperimentAssigner | None
+    store: Store | str | None
+    blobs: BlobStore | None
+    clock: Clock
+    observers: Observers
+    out: Path
+
+    def require_metric(self, name: str) -> None:
+        """Check that the suite has the metric that the verdict needs.
+
+        Raises:
+            UnknownNameError: If it has not.
+        """
+        if name not in self.suite.names:
+            raise UnknownNameError("metric of the suite", name, self.suite.names)

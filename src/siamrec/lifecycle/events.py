@@ -1,0 +1,52 @@
+"""What a running loop tells those who watch it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias, final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Observer: TypeAlias = Callable[["LoopEvent"], object]
+
+_log = logging.getLogger("siamrec.lifecycle")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopEvent:
+    """One thing that happened.
+
+    Attributes:
+        kind: `"started"`, `"progress"`, `"finished"` (with a line of result), `"skipped"` (the
+            step was done in an earlier run) or `"warning"`.
+        step: Name of the step.
+        message: In words; empty for plain progress.
+        done: Share of the step that is done, in [0, 1].
+    """
+
+    kind: Literal["started", "progress", "finished", "skipped", "warning"]
+    step: str
+    message: str = ""
+    done: float = 0.0
+
+
+@final
+class Observers:
+    """Calls every observer; one that raises is logged once and never stops the loop."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = tuple(observers)
+        self._broken: set[int] = set()
+
+    def tell(self, event: LoopEvent) -> None:
+        """Hand the event to every observer."""
+        for place, observer in enumerate(self._observers):
+            try:
+                observer(event)
+            except Exception:  # noqa: BLE001  whatever a host's observer raises
+                if place not in self._broken:
+                    self._broken.add(place)
+                    _log.exception("An observer failed and goes on being called.")

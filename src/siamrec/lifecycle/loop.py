@@ -1,0 +1,225 @@
+"""The improvement loop: feedback in, a better recommender out, with the evidence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+from siamrec._core.clock import SystemClock
+from siamrec.data import Feedback
+from siamrec.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    MissingInputError,
+    RejectedDataError,
+)
+from siamrec.feedback import FileFeedback
+from siamrec.lifecycle import _lines, _parts
+from siamrec.lifecycle._cycle import Cycle
+from siamrec.lifecycle._journal import write_whole
+from siamrec.lifecycle._settings import Parts, Settings
+from siamrec.lifecycle.events import Observers
+from siamrec.lifecycle.holdout import hold_out
+from siamrec.lifecycle.report import CycleReport
+from siamrec.simulation import World
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from siamrec.data import Catalog
+    from siamrec.feedback import RejectedRow
+    from siamrec.lifecycle._settings import Strategy
+    from siamrec.lifecycle.events import Observer
+    from siamrec.models.recommenders import RecommenderRecipe
+    from siamrec.protocols import (
+        Bandit,
+        BlobStore,
+        Clock,
+        ExperimentAssigner,
+        FeedbackSource,
+        MetricSuite,
+        PairGenerator,
+        SiameseEncoder,
+    )
+    from siamrec.storage import Store
+
+
+@final
+class ImprovementLoop:
+    """Turns feedback into a better recommender, once, with evidence for every step.
+
+    Reads feedback into the event log, splits it by user and time, tunes the text encoder, builds
+    arms and measures them on held-out users (warm items, and cold items hidden from training),
+    registers the encoders, replays later feedback as traffic for a bandit and for an A/B test,
+    activates what won, and writes `report.html` and `summary.json`.
+
+    A run that was interrupted goes on from its last finished step when it is called again with
+    the same data, settings and folder. The same seed gives the same `summary.json`, times aside.
+
+    Args:
+        feedback: Events; or give `source`. Without both, a simulated world is used.
+        catalog: Items with texts; needed with feedback of your own.
+        source: Where to read events from.
+        pairs: Makes training pairs.
+        encoder: The text encoder to improve: an encoder, a hub name or a path.
+        bandit: Chooses among the arms; its arms must be those of the loop.
+        assigner: Splits users into `"control"` and `"bandit"`.
+        suite: Measures the arms.
+        arms: Further arms by name; one of a default name takes its place.
+        store: Event log and versions: a store or a database URL; a file in `out` by default.
+        blobs: Keeps the files of versions; a folder in `out` by default.
+        clock: Tells when rows are received.
+        observers: Called with each `LoopEvent`.
+        out: Folder of the run.
+        seed: Seed of everything that is drawn.
+        strategy: `"adapter"` trains a head on cached vectors in seconds, `"full"` the whole
+            encoder.
+        positive: Smallest rating that is a like.
+        holdout: Share of the users that test, in (0, 1).
+        cold_share: Share of the items hidden from training, in [0, 1).
+        k: Length of the lists shown in the replayed traffic.
+        metric: Metric of the suite by which the tuned encoder is judged.
+        serving: Arm that serves today, the control of the A/B test; by default the one the
+            registry says, else `"popularity"`.
+        max_rejected: Largest share of bad rows that is put up with, in [0, 1].
+
+    Raises:
+        siamrec.errors.InvalidParameterError: If a number is out of its range.
+        siamrec.errors.MissingInputError: If feedback comes without a catalogue.
+    """
+
+    def __init__(
+        self,
+        *,
+        feedback: Feedback | None = None,
+        catalog: Catalog | None = None,
+        source: FeedbackSource | None = None,
+        pairs: PairGenerator | None = None,
+        encoder: SiameseEncoder | str | Path | None = None,
+        bandit: Bandit | None = None,
+        assigner: ExperimentAssigner | None = None,
+        suite: MetricSuite | None = None,
+        arms: Mapping[str, RecommenderRecipe] | None = None,
+        store: Store | str | None = None,
+        blobs: BlobStore | None = None,
+        clock: Clock | None = None,
+        observers: Sequence[Observer] = (),
+        out: str | Path = "runs/first",
+        seed: int = 7,
+        strategy: Strategy = "adapter",
+        positive: float = 4.0,
+        holdout: float = 0.2,
+        cold_share: float = 0.1,
+        k: int = 10,
+        metric: str = "ndcg@10",
+        serving: str | None = None,
+        max_rejected: float = 0.05,
+    ) -> None:
+        if feedback is not None and source is not None:
+            raise InvalidParameterError("source", source, "left out where feedback is given")
+        if catalog is None and (feedback is not None or source is not None):
+            raise MissingInputError("catalog", "ImprovementLoop(catalog=…), items with texts")
+        self._feedback, self._catalog, self._source = feedback, catalog, source
+        self._settings = Settings(
+            seed=seed,
+            strategy=strategy,
+            positive=positive,
+            holdout=holdout,
+            cold_share=cold_share,
+            k=k,
+            metric=metric,
+            serving=serving,
+            max_rejected=max_rejected,
+        )
+        self._parts = Parts(
+            pairs=pairs or _parts.default_pairs(positive),
+            encoder=_parts.default_encoder(encoder),
+            suite=suite or _parts.default_suite(),
+            arms=dict(arms or {}),
+            bandit=bandit,
+            assigner=assigner,
+            store=store,
+            blobs=blobs,
+            clock=clock or SystemClock(),
+            observers=Observers(observers),
+            out=Path(out),
+        )
+        self._parts.require_metric(metric)
+
+    def run(self) -> CycleReport:
+        """Run every step that is not done yet and return the report.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If the data cannot carry a cycle; nothing is written.
+            siamrec.errors.RejectedDataError: If too many rows are bad; nothing is written.
+            siamrec.errors.ModelLoadError: If the encoder cannot be loaded; nothing is written.
+            siamrec.errors.StorageError: If folder or database cannot be written.
+        """
+        cycle = self._admitted()
+        journal = cycle.journal
+        try:
+            journal.run("read", cycle.read, _lines.read)
+            journal.run("split", cycle.split_summary, _lines.split)
+            journal.run("tune", cycle.tune, _lines.tune)
+            journal.run("arms", cycle.measure, _lines.arms)
+            journal.run("register", cycle.register, _lines.register)
+            journal.run("bandit", cycle.serve, _lines.bandit)
+            journal.run("experiment", cycle.test, _lines.experiment)
+            journal.run("activate", cycle.activate, _lines.activate)
+            summary = cycle.summary()
+            journal.run("report", lambda: cycle.write(summary), _lines.report)
+        finally:
+            cycle.close()
+        summary["seconds"] = journal.seconds
+        text = json.dumps(summary, indent=2, allow_nan=False)
+        write_whole(self._parts.out / "summary.json", text + "\n")
+        return CycleReport(self._parts.out, summary)
+
+    def _admitted(self) -> Cycle:
+        """Meet everything that can be wrong before the first file is written."""
+        feedback, catalog, rejected, simulated = self._material()
+        if not len(feedback):
+            raise InvalidDataError("There is no feedback: no row was read.")
+        settings = self._settings
+        hold_out(
+            feedback,
+            catalog,
+            rng=settings.rng("split"),
+            share=settings.holdout,
+            cold_share=settings.cold_share,
+            positive=settings.positive,
+        )
+        _ = self._parts.encoder.dim  # loads the model, or says how to get it
+        return Cycle(
+            settings,
+            self._parts,
+            feedback=feedback,
+            catalog=catalog,
+            rejected=rejected,
+            simulated=simulated,
+        )
+
+    def _material(self) -> tuple[Feedback, Catalog, Sequence[RejectedRow], bool]:
+        if self._catalog is None:
+            world = World(n_users=2500, n_items=800).simulate(self._settings.rng("world"))
+            return world.feedback, world.catalog, (), True
+        if self._feedback is not None:
+            return self._feedback, self._catalog, (), False
+        if isinstance(self._source, FileFeedback):
+            loaded = self._source.load()
+            self._require_good(len(loaded.feedback), loaded.rejected)
+            return loaded.feedback, self._catalog, loaded.rejected, False
+        assert self._source is not None
+        return Feedback.concat(self._source.read()), self._catalog, (), False
+
+    def _require_good(self, n_good: int, rejected: Sequence[RejectedRow]) -> None:
+        total = n_good + len(rejected)
+        share, limit = len(rejected) / max(total, 1), self._settings.max_rejected
+        if share > limit:
+            first = rejected[0]
+            raise RejectedDataError(
+                f"{len(rejected)} of {total} rows are bad ({share:.1%}), more than the {limit:.1%} "
+                f"that are put up with; the first is row {first.row}: {first.reason}. "
+                "Mend the file, or raise --max-rejected (max_rejected=… from Python)."
+            )

@@ -1,0 +1,227 @@
+"""The registry: versions named by their content, with lineage, and aliases that can go back."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from siamrec._core.hashing import canonical_json, content_hash
+from siamrec.errors import InvalidDataError, InvalidParameterError, ModelLoadError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from siamrec.protocols import BlobStore
+    from siamrec.storage import Activation, Store, StoredVersion
+
+_SAFE = frozenset({".json", ".jsonl", ".safetensors", ".txt", ".md", ".npz"})
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """Where a version comes from.
+
+    Attributes:
+        data: Hash of the data it was made from.
+        parents: Ids of the versions it was made from.
+        config: Settings it was made with, as JSON values.
+        seed: Seed of everything drawn.
+        metrics: Measured values, as JSON values.
+        packages: Versions of the packages that made it.
+    """
+
+    data: str = ""
+    parents: tuple[str, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the lineage as JSON values."""
+        return {
+            "data": self.data,
+            "parents": list(self.parents),
+            "config": dict(self.config),
+            "seed": self.seed,
+            "metrics": dict(self.metrics),
+            "packages": dict(self.packages),
+        }
+
+
+@final
+class Registry:
+    """Versions in a store, their files in a blob store.
+
+    A version's id is the hash of its manifest: the hash of every file and the lineage. The same
+    content gives the same id, so registering twice changes nothing; files are shared between
+    versions. An alias such as `encoder` names the version in use; every change of it is logged,
+    and `rollback` returns to the one before.
+
+    Args:
+        store: Keeps manifests and aliases.
+        blobs: Keeps files by their hash.
+
+    Examples:
+        >>> from tempfile import mkdtemp
+        >>> from siamrec.storage import FolderBlobs, Store
+        >>> registry = Registry(Store("sqlite://"), FolderBlobs(mkdtemp()))
+        >>> one = registry.register("ranker", {"weights.json": b"[1]"})
+        >>> two = registry.register("ranker", {"weights.json": b"[2]"})
+        >>> _ = registry.activate("live", one.id, reason="first")
+        >>> _ = registry.activate("live", two.id, reason="better")
+        >>> registry.rollback("live", reason="worse after all").version == one.id
+        True
+    """
+
+    def __init__(self, store: Store, blobs: BlobStore) -> None:
+        self._versions = store.versions
+        self._blobs = blobs
+
+    def register(
+        self,
+        name: str,
+        files: str | Path | Mapping[str, bytes],
+        *,
+        lineage: Lineage | None = None,
+    ) -> StoredVersion:
+        """Store files under `name` and return their version.
+
+        Args:
+            name: What the versions of one thing are called together.
+            files: A folder, or bytes by relative path. JSON, safetensors, npz and text only: no
+                file that runs code when it is loaded.
+            lineage: Where it comes from.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If there is no file or one of an unsafe kind.
+        """
+        content = _folder(Path(files)) if isinstance(files, str | Path) else dict(files)
+        if not content:
+            raise InvalidDataError("A version needs at least one file.")
+        unsafe = sorted(path for path in content if Path(path).suffix not in _SAFE)
+        if unsafe:
+            raise InvalidDataError(
+                f"{unsafe[0]} is of no safe kind; a version holds {', '.join(sorted(_SAFE))}."
+            )
+        listing = {}
+        for path, data in sorted(content.items()):
+            digest = hashlib.sha256(data).hexdigest()
+            self._blobs.put(_blob(digest), data)
+            listing[path] = {"sha256": digest, "size": len(data)}
+        manifest = {
+            "name": name,
+            "files": listing,
+            "lineage": (lineage or Lineage()).as_dict(),
+        }
+        return self._versions.add(content_hash(canonical_json(manifest)), name, manifest)
+
+    def fetch(self, version: str, folder: str | Path) -> Path:
+        """Write the files of a version to a folder and return it; every hash is checked.
+
+        Raises:
+            siamrec.errors.ModelLoadError: If a file was changed or is gone.
+        """
+        target = Path(folder)
+        for path, entry in self.get(version).manifest["files"].items():
+            digest = entry["sha256"]
+            try:
+                data = self._blobs.get(_blob(digest))
+            except LookupError as error:
+                raise ModelLoadError(f"{path} of version {version[:12]} is gone.") from error
+            if hashlib.sha256(data).hexdigest() != digest:
+                raise ModelLoadError(f"{path} of version {version[:12]} was changed.")
+            place = target / path
+            if not place.resolve().is_relative_to(target.resolve()):
+                raise ModelLoadError(f"{path} of version {version[:12]} leaves its folder.")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(data)
+        return target
+
+    def get(self, version: str) -> StoredVersion:
+        """Return a version by its id.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If there is none.
+        """
+        return self._versions.get(version)
+
+    def versions(self, name: str | None = None) -> list[StoredVersion]:
+        """Return all versions, or those of one name, oldest first."""
+        return self._versions.all(name)
+
+    def lineage(self, version: str) -> list[StoredVersion]:
+        """Return a version and all it was made from, itself first."""
+        found: dict[str, StoredVersion] = {}
+        waiting = [version]
+        while waiting:
+            id_ = waiting.pop(0)
+            if id_ not in found:
+                found[id_] = self.get(id_)
+                waiting += found[id_].manifest["lineage"]["parents"]
+        return list(found.values())
+
+    def active(self, alias: str) -> str | None:
+        """Return the id of the version in use, None before the first activation."""
+        return self._versions.active(alias)
+
+    def activate(
+        self, alias: str, version: str, *, reason: str, expect: str | bool | None = True
+    ) -> Activation | None:
+        """Point an alias at a version; return the change, or None if it pointed there already.
+
+        Args:
+            alias: The alias.
+            version: Id of a registered version.
+            reason: Why; logged.
+            expect: The version that must be in use until now (None for no version); True takes
+                whatever is in use.
+
+        Raises:
+            siamrec.errors.StaleWriteError: If another version is in use than expected.
+        """
+        now = self.active(alias)
+        previous = now if expect is True else expect
+        if isinstance(previous, bool):
+            raise InvalidParameterError("expect", expect, "True, None or a version id")
+        if now == version and previous == now:
+            return None
+        return self._versions.point(alias, version, expect=previous, reason=reason)
+
+    def rollback(self, alias: str, *, reason: str) -> Activation:
+        """Return to the version that was in use before the present one.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If there is none.
+        """
+        now = self.active(alias)
+        path: list[str] = []  # replay the log: a rollback takes the last activation back
+        for change in self.history(alias):
+            if change.reason.startswith(_BACK) and len(path) > 1:
+                path.pop()
+            else:
+                path.append(change.version)
+        if now is None or len(path) < 2:  # noqa: PLR2004
+            raise InvalidDataError(f"Alias {alias!r} has no earlier version to return to.")
+        return self._versions.point(alias, path[-2], expect=now, reason=f"{_BACK}{reason}")
+
+    def history(self, alias: str) -> list[Activation]:
+        """Return every change of an alias, oldest first."""
+        return self._versions.history(alias)
+
+
+_BACK = "rollback: "
+
+
+def _folder(folder: Path) -> dict[str, bytes]:
+    if not folder.is_dir():
+        raise InvalidDataError(f"{folder} is not a folder.")
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def _blob(digest: str) -> str:
+    return f"sha256/{digest[:2]}/{digest}"

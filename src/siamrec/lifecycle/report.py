@@ -1,0 +1,111 @@
+"""What one cycle found: every number, and the files that show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A mean over held-out users with its 95 % interval.
+
+    Attributes:
+        mean: The mean.
+        low: Lower end of the interval; None where it is unbounded.
+        high: Upper end of the interval; None where it is unbounded.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Lower and upper end."""
+        return (
+            float("-inf") if self.low is None else self.low,
+            float("inf") if self.high is None else self.high,
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ArmResult:
+    """How one arm did on the held-out users.
+
+    Attributes:
+        metrics: Metrics on warm items by name.
+        cold: Metrics on cold items by name; empty for an arm that cannot rank them.
+    """
+
+    metrics: Mapping[str, Measured]
+    cold: Mapping[str, Measured] = field(default_factory=dict)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class CycleReport:
+    """The result of `ImprovementLoop.run`.
+
+    Attributes:
+        out: Folder of the run, with `report.html`, `summary.json` and the registry.
+    """
+
+    out: Path
+    _summary: Mapping[str, Any]
+
+    @property
+    def verdict(self) -> str:
+        """`"ship"` or `"do not ship"`, about the tuned encoder."""
+        return str(self._summary["tuning"]["verdict"])
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why, one sentence each."""
+        return tuple(self._summary["tuning"]["reasons"])
+
+    @property
+    def arms(self) -> Mapping[str, ArmResult]:
+        """Results by name of the arm."""
+        cold = self._summary["cold_arms"]
+        return MappingProxyType(
+            {
+                name: ArmResult(_measured(metrics), _measured(cold.get(name, {})))
+                for name, metrics in self._summary["arms"].items()
+            }
+        )
+
+    @property
+    def tuning(self) -> Mapping[str, Any]:
+        """The paired comparison of the encoder before and after."""
+        return MappingProxyType(self._summary["tuning"])
+
+    @property
+    def bandit(self) -> Mapping[str, Any]:
+        """The bandit's reward beside the best fixed arm and a uniform choice."""
+        return MappingProxyType(self._summary["bandit"])
+
+    @property
+    def experiment(self) -> Mapping[str, Any]:
+        """The A/B test of the arm serving today against the bandit."""
+        return MappingProxyType(self._summary["experiment"])
+
+    def summary(self) -> dict[str, Any]:
+        """Return the content of `summary.json`."""
+        return dict(self._summary)
+
+
+def _measured(metrics: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Measured]:
+    return MappingProxyType(
+        {
+            name: Measured(entry["mean"], entry["low"], entry["high"])
+            for name, entry in metrics.items()
+        }
+    )

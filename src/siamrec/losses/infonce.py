@@ -1,0 +1,116 @@
+"""Contrastive learning on feedback: weights, known positives, popularity correction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+import torch
+from typing_extensions import override
+
+from siamrec._core import check
+from siamrec.losses._infonce import feedback_infonce
+from siamrec.losses.base import EmbeddingLoss, Labels, Side, columns_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor, nn
+
+    from siamrec.losses.known import KnownPositives
+
+
+@final
+class FeedbackInfoNCE(EmbeddingLoss):
+    """Tells each anchor's positive from all other texts of the batch, as feedback is honest about.
+
+    Every other positive and every given negative of the batch is a rival, unless it is known to
+    suit the anchor's user or text. With unit weights, nothing known and no correction it is
+    `MultipleNegativesRankingLoss`.
+
+    Args:
+        model: The model whose embeddings are judged.
+        scale: One over the temperature, above 0.
+        debias: Prior chance in [0, 1) that a rival is in truth a positive.
+        likes: What each user likes, by user code and text code.
+        related: Which texts belong together, by text code twice.
+        log_q: Logarithm of the rate at which each text comes into a batch, by text code.
+
+    Raises:
+        InvalidParameterError: If a number is out of its range.
+
+    References:
+        See `feedback_infonce`.
+
+    Examples:
+        >>> loss = FeedbackInfoNCE(scale=1.0)
+        >>> value = loss.compute_loss_from_embeddings([torch.eye(2), torch.eye(2)])
+        >>> round(float(value), 4)
+        0.3133
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | None = None,
+        *,
+        scale: float = 20.0,
+        debias: float = 0.0,
+        likes: KnownPositives | None = None,
+        related: KnownPositives | None = None,
+        log_q: Tensor | None = None,
+    ) -> None:
+        super().__init__(model)
+        self.scale = check.positive("scale", scale)
+        self.debias = check.share("debias", debias) and check.share(
+            "debias", debias, open_ends=True
+        )
+        self.likes = likes
+        self.related = related
+        self.register_buffer("log_q", log_q, persistent=False)
+
+    log_q: Tensor | None
+
+    @override
+    def compute_loss_from_embeddings(
+        self, embeddings: Sequence[Tensor], labels: Labels = None
+    ) -> Tensor:
+        anchors, *candidates = columns_of(embeddings, 2, "FeedbackInfoNCE")
+        side = Side.of(labels, plain="weight")
+        rows = torch.arange(anchors.shape[0], device=anchors.device)
+        known, log_q = None, None
+        if side.texts is not None:
+            # Column by column: all positives, then all first negatives, and so on.
+            codes = side.texts[:, 1:].T.reshape(-1)
+            known = self._known(side, codes, rows)
+            log_q = None if self.log_q is None else self.log_q[codes]
+        return feedback_infonce(
+            anchors,
+            torch.cat(candidates),
+            rows,
+            scale=self.scale,
+            weights=side.weight,
+            known=known,
+            log_q=log_q,
+            debias=self.debias,
+        )
+
+    def _known(self, side: Side, codes: Tensor, rows: Tensor) -> Tensor:
+        """Equal texts are always known; so the same text twice in a batch is no rival."""
+        assert side.texts is not None
+        known = side.texts[:, 1][:, None] == codes[None, :]
+        if self.likes is not None and side.user is not None:
+            known = known | self.likes(side.user, codes)
+        if self.related is not None:
+            known = known | self.related(side.texts[:, 0], codes)
+        given = codes.shape[0] // rows.shape[0]
+        for column in range(1, given):  # a row's own negatives are negatives whatever is known
+            known[rows, column * rows.shape[0] + rows] = False
+        return known
+
+    @override
+    def get_config_dict(self) -> dict[str, Any]:
+        return {"scale": self.scale, "debias": self.debias}
+
+    @property
+    def temperature(self) -> float:
+        """One over the scale; sentence-transformers asks for it."""
+        return 1.0 / self.scale

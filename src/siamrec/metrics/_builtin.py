@@ -1,0 +1,67 @@
+"""The metrics of the house by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from siamrec.metrics import (
+    accuracy,
+    cascade,
+    catalogue,
+    debiased,
+    discrimination,
+    diversity,
+    fairness,
+    miscalibration,
+    novelty,
+    popularity_bias,
+    probability,
+    quality,
+    ranking,
+    rating,
+    serendipity,
+    stability,
+    topics,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from siamrec.metrics.base import MetricFactory
+
+_ROOMS = (
+    accuracy,
+    cascade,
+    catalogue,
+    debiased,
+    discrimination,
+    diversity,
+    fairness,
+    miscalibration,
+    novelty,
+    popularity_bias,
+    probability,
+    quality,
+    ranking,
+    rating,
+    serendipity,
+    stability,
+    topics,
+)
+
+
+def _collect() -> dict[str, MetricFactory]:
+    found: dict[str, MetricFactory] = {}
+    for room in _ROOMS:
+        for part in vars(room).values():
+            if (
+                isinstance(part, type)
+                and part.__module__ == room.__name__
+                and hasattr(part, "stem")
+            ):
+                found[part.stem] = part
+    return found
+
+
+BUILTIN: Mapping[str, MetricFactory] = _collect()
+"""Factory of every metric of the house, by the stem of its name."""

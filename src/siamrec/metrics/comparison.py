@@ -1,0 +1,226 @@
+"""Two reports side by side, user by user."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from siamrec._core import check
+from siamrec.errors import InvalidDataError, UnknownNameError
+from siamrec.metrics import _render, resample
+from siamrec.metrics.multiplicity import adjusted
+from siamrec.metrics.paired import paired_difference
+from siamrec.metrics.rank_tests import wilcoxon
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from siamrec.metrics.report import Report
+    from siamrec.typing import FloatArray
+
+TESTS = ("sign-flip", "t", "wilcoxon")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One metric in two reports.
+
+    Args:
+        name: Name of the metric.
+        mean: Mean in the first report, over the shared users.
+        baseline: Mean in the second report, over the shared users.
+        difference: First less second.
+        low: Lower bound of Student's paired interval of the difference.
+        high: Upper bound.
+        p: Two-sided p-value, above 0.
+        log_p: Its natural logarithm.
+        adjusted_p: p-value after the correction over all metrics.
+        effect: Mean difference in standard deviations of the differences (Cohen's d_z); 0 where
+            nothing differs.
+        wins: Users for whom the first report is higher.
+        ties: Users for whom both are equal.
+        losses: Users for whom the second report is higher.
+        n: Number of shared users for whom the metric is defined in both.
+    """
+
+    name: str
+    mean: float
+    baseline: float
+    difference: float
+    low: float
+    high: float
+    p: float
+    log_p: float
+    adjusted_p: float
+    effect: float
+    wins: int
+    ties: int
+    losses: int
+    n: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The differences between two reports, metric by metric.
+
+    Args:
+        rows: One difference for each metric that both reports have.
+        test: The test behind the p-values.
+        correction: The correction behind the adjusted p-values.
+        confidence: Level of the intervals.
+    """
+
+    rows: tuple[Difference, ...]
+    test: str
+    correction: str
+    confidence: float
+
+    def __iter__(self) -> Iterator[Difference]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, name: str) -> Difference:
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise UnknownNameError("metric of this comparison", name, [r.name for r in self.rows])
+
+    def to_markdown(self) -> str:
+        """Return the differences as a Markdown table."""
+        return _render.table_of(_HEAD, [_cells(row) for row in self.rows])
+
+    def to_latex(self) -> str:
+        """Return the differences as a LaTeX table (booktabs)."""
+        head = " & ".join(map(_render.latex_safe, _HEAD)) + r" \\"
+        lines = [r"\begin{tabular}{l" + "r" * (len(_HEAD) - 1) + "}", r"\toprule", head]
+        lines.append(r"\midrule")
+        lines += [" & ".join(map(_render.latex_safe, _cells(row))) + r" \\" for row in self.rows]
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+    def to_json(self) -> str:
+        """Return the differences as JSON; what is not finite becomes null."""
+        rows = [
+            {
+                name: _render.finite(value) if isinstance(value, float) else value
+                for name, value in ((field, getattr(row, field)) for field in row.__slots__)
+            }
+            for row in self.rows
+        ]
+        head = {"test": self.test, "correction": self.correction, "confidence": self.confidence}
+        return json.dumps({**head, "rows": rows})
+
+
+_HEAD = ("metric", "mean", "baseline", "difference", "low", "high", "p", "adjusted p", "w/t/l")
+
+
+def _cells(row: Difference) -> list[str]:
+    values = (row.mean, row.baseline, row.difference, row.low, row.high, row.p, row.adjusted_p)
+    record = f"{row.wins}/{row.ties}/{row.losses}"
+    return [row.name, *map(_render.number, values), record]
+
+
+def paired_values(first: Report, second: Report, name: str) -> tuple[FloatArray, FloatArray]:
+    """Return the values of the users whom both reports have, in one order.
+
+    A pooled metric gives the pseudo-values of its jackknife: one for each group of users, the
+    same groups in both reports.
+
+    Raises:
+        siamrec.errors.InvalidDataError: If the reports share no user.
+    """
+    if name not in first.per_user_names:
+        return _pseudo_values(first, name), _pseudo_values(second, name)
+    own, others = first.per_user(name), second.per_user(name)
+    if first.users.ids == second.users.ids:
+        return own, others
+    place = first.users.translate(second.users)
+    shared = place >= 0
+    if not shared.any():
+        raise InvalidDataError("The reports must share users, got none in common.")
+    return own[shared], others[place[shared]]
+
+
+def _pseudo_values(report: Report, name: str) -> FloatArray:
+    pooled = report.pooled(name)
+    left_out = pooled.left_out()
+    n_groups = max(int(np.isfinite(left_out).sum()), 1)
+    pseudo: FloatArray = n_groups * pooled.value() - (n_groups - 1) * left_out
+    return pseudo
+
+
+def compared(
+    first: Report, second: Report, *, test: str, correction: str, seed: int, resamples: int
+) -> Comparison:
+    """Return the differences of all metrics that both reports have.
+
+    Raises:
+        siamrec.errors.UnknownNameError: If the test or the correction is unknown, or the reports
+            share no metric.
+        siamrec.errors.InvalidDataError: If the reports share no user.
+    """
+    check.one_of("test", test, TESTS)
+    names = [name for name in first.names if name in second.names]
+    if not names:
+        raise UnknownNameError("metric of the other report", first.names[0], second.names)
+    rows = []
+    for name in names:
+        chance = np.random.default_rng(seed)  # the same signs for every metric
+        kind = test if name in first.per_user_names else "t"
+        rows.append(_difference(first, second, name, test=kind, rng=chance, resamples=resamples))
+    fixed = adjusted([row.log_p for row in rows], correction)
+    return Comparison(
+        rows=tuple(replace(row, adjusted_p=p) for row, p in zip(rows, fixed, strict=True)),
+        test=test,
+        correction=correction,
+        confidence=first.confidence,
+    )
+
+
+def _difference(
+    first: Report,
+    second: Report,
+    name: str,
+    *,
+    test: str,
+    rng: np.random.Generator,
+    resamples: int,
+) -> Difference:
+    own, others = paired_values(first, second, name)
+    both = ~np.isnan(own) & ~np.isnan(others)
+    own, others = own[both], others[both]
+    per_user = name in first.per_user_names
+    paired = paired_difference(own, others, confidence=first.confidence)
+    moved = own - others
+    spread = float(moved.std(ddof=1)) if moved.size > 1 else 0.0
+    p, log_p = paired.p, paired.log_p
+    if test != "t":
+        p = (
+            resample.sign_flip(moved, rng=rng, resamples=resamples)[0]
+            if test == "sign-flip"
+            else wilcoxon(moved)
+        )
+        log_p = math.log(p)
+    return Difference(
+        name=name,
+        mean=float(own.mean()) if per_user else first[name].mean,
+        baseline=float(others.mean()) if per_user else second[name].mean,
+        difference=paired.mean,
+        low=paired.low,
+        high=paired.high,
+        p=p,
+        log_p=log_p,
+        adjusted_p=p,
+        effect=paired.mean / spread if spread > 0 else 0.0,
+        wins=int((moved > 0).sum()),
+        ties=int((moved == 0).sum()),
+        losses=int((moved < 0).sum()),
+        n=moved.size,
+    )

@@ -1,0 +1,291 @@
+"""What a suite found: means with intervals, per-user values, and what was assumed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+from typing_extensions import override
+
+from siamrec._core import check
+from siamrec.data.vocabulary import Vocabulary
+from siamrec.errors import InvalidParameterError, RegressionFound, UnknownNameError
+from siamrec.metrics import _render, resample
+from siamrec.metrics.estimate import Estimate, of_groups, of_users
+from siamrec.metrics.paired import paired_difference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from siamrec.metrics.base import PooledMetric
+    from siamrec.metrics.comparison import Comparison
+    from siamrec.metrics.paired import PairedDifference
+    from siamrec.metrics.slices import Slices
+    from siamrec.typing import FloatArray, Id, IntArray
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Pooled:
+    """A pooled metric with its sums by group of users.
+
+    Args:
+        metric: The metric.
+        tally: Sums, shape `(n_groups, size)`.
+        catalog_size: As given to the suite.
+        n: Number of users.
+    """
+
+    metric: PooledMetric
+    tally: FloatArray
+    catalog_size: int | None
+    n: int
+
+    def value(self) -> float:
+        """Return the metric over all users."""
+        return self.metric.value(self.tally.sum(axis=0), self.catalog_size)
+
+    def left_out(self) -> FloatArray:
+        """Return the metric without each group in turn; NaN for a group without users."""
+        total = self.tally.sum(axis=0)
+        return np.array(
+            [
+                self.metric.value(total - group, self.catalog_size) if group.any() else np.nan
+                for group in self.tally
+            ]
+        )
+
+
+@final
+class Report:
+    """The result of a suite; made by `Suite.evaluate` and `EvaluationState.compute`.
+
+    Args:
+        names: Names of the metrics in the order of the suite.
+        users: Users in the order of the per-user values.
+        values: Per-user values of each metric that has them; NaN where undefined.
+        pooled: Sums of each metric that has no per-user values.
+        policies: What was done in cases that definitions leave open.
+        confidence: Level of the intervals.
+        nan_counts: Whether one undefined user makes a mean NaN.
+    """
+
+    def __init__(
+        self,
+        *,
+        names: Sequence[str],
+        users: Vocabulary,
+        values: Mapping[str, FloatArray],
+        pooled: Mapping[str, Pooled] | None = None,
+        policies: Mapping[str, str] | None = None,
+        confidence: float = 0.95,
+        nan_counts: bool = False,
+    ) -> None:
+        self.names = tuple(names)
+        self.users = users
+        self.policies = dict(policies or {})
+        self.confidence = confidence
+        self._values = {name: check.frozen(row, np.float64) for name, row in values.items()}
+        self._pooled = dict(pooled or {})
+        self._nan_counts = nan_counts
+        self._estimates = {name: self._estimate(name) for name in self.names}
+
+    def __getitem__(self, name: str) -> Estimate:
+        self._known(name)
+        return self._estimates[name]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @override
+    def __repr__(self) -> str:
+        return _render.text(self)
+
+    def _repr_html_(self) -> str:
+        return _render.html(self)
+
+    def per_user(self, name: str) -> FloatArray:
+        """Return the values of one metric in the order of `users`; NaN where undefined.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If there is no such metric.
+            siamrec.errors.InvalidParameterError: If the metric is one number for all users.
+        """
+        self._known(name)
+        if name not in self._values:
+            raise InvalidParameterError(
+                "name", name, "a metric with per-user values; this one is one number for all users"
+            )
+        return self._values[name]
+
+    @property
+    def per_user_names(self) -> tuple[str, ...]:
+        """Names of the metrics that have per-user values."""
+        return tuple(name for name in self.names if name in self._values)
+
+    def pooled(self, name: str) -> Pooled:
+        """Return the sums behind a metric that is one number for all users.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If there is no such metric.
+            siamrec.errors.InvalidParameterError: If the metric has per-user values.
+        """
+        self._known(name)
+        if name not in self._pooled:
+            raise InvalidParameterError("name", name, "a metric that is one number for all users")
+        return self._pooled[name]
+
+    def interval(
+        self,
+        name: str,
+        *,
+        method: str = "bca",
+        rng: np.random.Generator,
+        resamples: int = 2000,
+    ) -> tuple[float, float]:
+        """Return a bootstrap interval of one metric over users.
+
+        Args:
+            name: A metric with per-user values.
+            method: `"percentile"` or `"bca"` (bias-corrected and accelerated).
+            rng: Source of the resamples.
+            resamples: Number of resamples, at least 100.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If the metric or the method is unknown.
+
+        References:
+            Efron (1987), "Better bootstrap confidence intervals", JASA 82(397).
+        """
+        values = self.per_user(name)
+        return resample.bootstrap_interval(
+            values[~np.isnan(values)],
+            method=method,
+            confidence=self.confidence,
+            rng=rng,
+            resamples=resamples,
+        )
+
+    def where(self, chosen: IntArray) -> Report:
+        """Return the report on some of the users; metrics without per-user values are left out.
+
+        Args:
+            chosen: Places of the users in `users`.
+        """
+        return Report(
+            names=self.per_user_names,
+            users=Vocabulary(tuple(self.users.decode(chosen))),
+            values={name: self._values[name][chosen] for name in self.per_user_names},
+            policies=self.policies,
+            confidence=self.confidence,
+            nan_counts=self._nan_counts,
+        )
+
+    def slices(
+        self, by: Mapping[Any, Any] | Sequence[Any] | npt.NDArray[Any] | Callable[[Id], Any]
+    ) -> Slices:
+        """Return one report for each label of the users, each with its own intervals.
+
+        Args:
+            by: Label of each user: a mapping from user id (such as `by_history_length` makes), a
+                sequence in the order of `users`, or a function of the user id.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If a user has no label.
+        """
+        from siamrec.metrics.slices import sliced  # noqa: PLC0415  # they know each other
+
+        return sliced(self, by)
+
+    def compare(
+        self,
+        other: Report,
+        *,
+        test: str = "sign-flip",
+        correction: str = "holm",
+        seed: int = 0,
+        resamples: int = 10_000,
+    ) -> Comparison:
+        """Return the differences between this report and another on the same users.
+
+        Args:
+            other: The report that is subtracted (the baseline).
+            test: `"sign-flip"`, `"t"` or `"wilcoxon"`; pooled metrics take a t test over groups.
+            correction: `"holm"`, `"bh"`, `"by"` or `"none"`, over all metrics.
+            seed: Seed of the sign flips.
+            resamples: Number of sign flips where there are too many to take them all.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If test or correction is unknown, or no metric is in
+                both reports.
+            siamrec.errors.InvalidDataError: If the reports share no user.
+        """
+        from siamrec.metrics.comparison import compared  # noqa: PLC0415  # they know each other
+
+        return compared(
+            self, other, test=test, correction=correction, seed=seed, resamples=resamples
+        )
+
+    def assert_not_worse(self, baseline: Report, name: str, *, margin: float = 0.0) -> None:
+        """Refuse this report if one metric is worse than a baseline by more than a margin.
+
+        The lower bound of the paired interval of `self - baseline` must be above `-margin`
+        (a non-inferiority test); a higher value must be the better one.
+
+        Args:
+            baseline: The report to hold against.
+            name: Name of the metric.
+            margin: Largest loss that is allowed, not below 0.
+
+        Raises:
+            siamrec.errors.RegressionFound: If the loss may exceed the margin.
+        """
+        check.not_negative("margin", margin)
+        difference = self.difference(baseline, name)
+        if not difference.low > -margin and not (margin == 0 and difference.low == 0):
+            raise RegressionFound(
+                f"{name} may be worse than the baseline by more than {margin:g}: difference "
+                f"{difference.mean:+.6g}, {self.confidence:.0%} interval "
+                f"[{difference.low:+.6g}, {difference.high:+.6g}], n = {difference.n}."
+            )
+
+    def difference(self, baseline: Report, name: str) -> PairedDifference:
+        """Return the difference of one metric to a baseline, paired by user.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If a report does not have the metric.
+            siamrec.errors.InvalidDataError: If the reports share no user.
+        """
+        from siamrec.metrics.comparison import paired_values  # noqa: PLC0415
+
+        own, others = paired_values(self, baseline, name)
+        return paired_difference(own, others, confidence=self.confidence)
+
+    def to_markdown(self) -> str:
+        """Return the means, intervals and policies as a Markdown table."""
+        return _render.markdown(self)
+
+    def to_latex(self) -> str:
+        """Return the means and intervals as a LaTeX table (booktabs)."""
+        return _render.latex(self)
+
+    def to_html(self) -> str:
+        """Return the means, intervals and policies as an HTML table."""
+        return _render.html(self)
+
+    def to_json(self) -> str:
+        """Return the report without per-user values as JSON; what is not finite becomes null."""
+        return _render.json_text(self)
+
+    def _known(self, name: str) -> None:
+        if name not in self.names:
+            raise UnknownNameError("metric of this report", name, self.names)
+
+    def _estimate(self, name: str) -> Estimate:
+        if name in self._values:
+            return of_users(self._values[name], self.confidence, nan_counts=self._nan_counts)
+        pooled = self._pooled[name]
+        return of_groups(pooled.value(), pooled.left_out(), pooled.n, self.confidence)

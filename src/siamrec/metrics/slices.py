@@ -1,0 +1,193 @@
+"""Reports on parts of the users, and how unequal those parts are served."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeAlias, final
+
+import numpy as np
+
+from siamrec.errors import InvalidDataError, UnknownNameError
+from siamrec.metrics import _render
+from siamrec.metrics.fairness import theil_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from siamrec.data.truth import Truth
+    from siamrec.data.vocabulary import Vocabulary
+    from siamrec.metrics._inputs import ItemNumbers
+    from siamrec.metrics.report import Report
+    from siamrec.typing import Id
+
+Labels: TypeAlias = "Callable[[Any], str]"
+"""A function from user id to label."""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Slices:
+    """One report for each part of the users.
+
+    Args:
+        reports: Reports by label, in order of label; each has its own intervals.
+    """
+
+    reports: Mapping[Any, Report]
+
+    def __getitem__(self, label: Any) -> Report:
+        if label not in self.reports:
+            raise UnknownNameError("slice", label, self.reports)
+        return self.reports[label]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.reports)
+
+    def __len__(self) -> int:
+        return len(self.reports)
+
+    @property
+    def labels(self) -> tuple[Any, ...]:
+        """Labels of the slices."""
+        return tuple(self.reports)
+
+    def worst(self, name: str) -> tuple[Any, float]:
+        """Return the slice with the lowest mean of a metric, and that mean."""
+        means = {label: report[name].mean for label, report in self.reports.items()}
+        known = {label: mean for label, mean in means.items() if not np.isnan(mean)}
+        if not known:
+            raise InvalidDataError(f"No slice defines {name!r}.")
+        label = min(known, key=lambda key: known[key])
+        return label, known[label]
+
+    def gap(self, name: str) -> float:
+        """Return the highest less the lowest mean of a metric over the slices."""
+        means = np.array([report[name].mean for report in self.reports.values()])
+        return float(np.nanmax(means) - np.nanmin(means))
+
+    def inequality(self, name: str) -> float:
+        """Return the Theil index of the means of a metric over the slices; 0 is equal."""
+        means = np.array([report[name].mean for report in self.reports.values()])
+        return theil_of(means[~np.isnan(means)])
+
+    def to_markdown(self) -> str:
+        """Return one row for each slice and metric as a Markdown table."""
+        rows = [
+            (str(label), *_render.cells(name, report[name]))
+            for label, report in self.reports.items()
+            for name in report.names
+        ]
+        return _render.table_of(("slice", "metric", "mean", "low", "high", "n"), rows)
+
+
+def sliced(
+    report: Report, by: Mapping[Any, Any] | Sequence[Any] | npt.NDArray[Any] | Callable[[Id], Any]
+) -> Slices:
+    """Return one report for each label of the users.
+
+    Args:
+        report: The report to take apart; metrics without per-user values are left out.
+        by: Label of each user: a mapping from user id, a sequence in the order of
+            `report.users`, or a function of the user id.
+
+    Raises:
+        siamrec.errors.InvalidDataError: If a user has no label.
+    """
+    labels = _labels_of(report.users, by)
+    order = sorted(dict.fromkeys(labels), key=lambda label: (str(type(label)), label))
+    place = {label: code for code, label in enumerate(order)}
+    codes = np.array([place[label] for label in labels], dtype=np.int64)
+    return Slices(
+        {label: report.where(np.flatnonzero(codes == code)) for label, code in place.items()}
+    )
+
+
+def _labels_of(users: Vocabulary, by: Any) -> list[Any]:
+    if isinstance(by, Mapping):
+        bare = [id_ for id_ in users if id_ not in by]
+        if bare:
+            raise InvalidDataError(
+                f"by must name every user, got none for {bare[0]!r} ({len(bare)} such users)."
+            )
+        return [by[id_] for id_ in users]
+    if callable(by):
+        return [by(id_) for id_ in users]
+    labels = by.tolist() if isinstance(by, np.ndarray) else list(by)
+    if len(labels) != len(users):
+        raise InvalidDataError(
+            f"by must have one label for each of {len(users)} users, got {len(labels)}."
+        )
+    return labels
+
+
+def by_history_length(history: Truth, edges: Sequence[int] = (1, 5, 20, 100)) -> Labels:
+    """Return a function from user id to the bin of how many items the user has in its history.
+
+    Args:
+        history: What each user did before; a user it does not know has length 0.
+        edges: Lower bounds of the bins, rising and above 0; the first bin is "below edges[0]".
+
+    Examples:
+        >>> from siamrec.data.truth import Truth
+        >>> by = by_history_length(Truth.from_lists({"ann": ["a", "b"], "bob": []}), edges=(1, 2))
+        >>> by("ann"), by("bob"), by("new user")
+        ('2+', '0', '0')
+    """
+    bounds = [0, *edges]
+    if any(high <= low for low, high in pairwise(bounds)):
+        raise InvalidDataError(f"edges must rise and be above 0, got {tuple(edges)}.")
+    names = [
+        f"{low}" if high == low + 1 else f"{low}-{high - 1}"
+        for low, high in pairwise(bounds)
+    ]
+    names.append(f"{bounds[-1]}+")
+    place = np.searchsorted(bounds, history.n_judged, side="right") - 1
+    known = {id_: names[code] for id_, code in zip(history.users, place, strict=True)}
+    return _labeller(known, names[0])
+
+
+def by_cold(history: Truth, least: int = 1) -> Labels:
+    """Return a function from user id to `"cold"` (fewer than `least` items of history) or `"warm"`.
+
+    Args:
+        history: What each user did before; a user it does not know is cold.
+        least: Items from which on a user is warm.
+    """
+    warm = {
+        id_: "warm" if n >= least else "cold"
+        for id_, n in zip(history.users, history.n_judged.tolist(), strict=True)
+    }
+    return _labeller(warm, "cold")
+
+
+def by_popularity(history: Truth, popularity: ItemNumbers, buckets: int = 3) -> Labels:
+    """Return a function from user id to how popular the taste of its history is.
+
+    Args:
+        history: What each user did before.
+        popularity: Past interactions of each item, in the order of `history.items` or by id.
+        buckets: Number of buckets, each with about the same number of users.
+
+    Returns:
+        `"taste 1"` (least popular) to `"taste <buckets>"`; `"no history"` without a history.
+    """
+    if isinstance(popularity, Mapping):
+        column = np.array([popularity.get(id_, 0.0) for id_ in history.items], dtype=np.float64)
+    else:
+        column = np.asarray(popularity, dtype=np.float64)
+    owner = np.repeat(np.arange(len(history)), history.n_judged)
+    total = np.bincount(owner, column[history.item], minlength=len(history))
+    has = np.flatnonzero(history.n_judged > 0)
+    mean = total[has] / history.n_judged[has]
+    cuts = np.quantile(mean, np.arange(1, buckets) / buckets) if has.size else np.empty(0)
+    place = np.searchsorted(cuts, mean, side="right") + 1
+    names = {history.users[int(u)]: f"taste {p}" for u, p in zip(has, place, strict=True)}
+    return _labeller(names, "no history")
+
+
+def _labeller(known: Mapping[Any, str], default: str) -> Labels:
+    return lambda user: known.get(user, default)

@@ -1,0 +1,244 @@
+"""Many metrics over the same lists, computed together."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, final
+
+from siamrec._core import check
+from siamrec.errors import InvalidParameterError
+from siamrec.metrics import _names
+from siamrec.metrics._builtin import BUILTIN
+from siamrec.metrics._inputs import Inputs
+from siamrec.metrics.base import Metric, PooledMetric
+from siamrec.metrics.compat import preset
+from siamrec.metrics.policies import Policies, SampledMetricWarning
+from siamrec.metrics.state import EvaluationState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from siamrec.data.rankings import Rankings
+    from siamrec.data.truth import Truth
+    from siamrec.metrics._inputs import Expected, ItemNames, ItemNumbers, ItemVectors
+    from siamrec.metrics.base import AnyMetric, MetricFactory
+    from siamrec.metrics.policies import (
+        Duplicates,
+        EmptyTruth,
+        MissingUser,
+        SeenItems,
+        ShortList,
+        Ties,
+    )
+    from siamrec.metrics.report import Report
+
+
+@final
+class Suite:
+    """A set of metrics that share every intermediate result.
+
+    Args:
+        metrics: Names such as `"ndcg@10"`, `"recall@{5,10}"`, `"ndcg(gain=exp)@10"`, or metric
+            objects.
+        compat: Name of a library whose conventions are taken: `"trec"`, `"ranx"`, `"rectools"`,
+            `"sentence-transformers"`, `"lenskit"` or `"torchmetrics"`; policies given here win.
+        empty_truth: See `Policies`.
+        missing_user: See `Policies`.
+        short_list: See `Policies`.
+        duplicates: See `Policies`.
+        ties: See `Policies`.
+        seen_items: See `Policies`.
+        relevance: See `Policies`.
+        confidence: Level of the intervals, in (0, 1).
+        extra: Factories of more metrics by stem, from plugins.
+
+    Raises:
+        siamrec.errors.UnknownNameError: If a metric or a policy is unknown.
+        siamrec.errors.InvalidParameterError: If a setting is out of range or a name repeats.
+
+    Examples:
+        >>> from siamrec.data.rankings import Rankings
+        >>> from siamrec.data.truth import Truth
+        >>> lists = Rankings.from_lists({"ann": ["a", "b"], "bob": ["c", "a"]})
+        >>> truth = Truth.from_lists({"ann": ["a"], "bob": ["a"]})
+        >>> report = Suite(["mrr@2", "recall@{1,2}"]).evaluate(lists, truth)
+        >>> {name: report[name].mean for name in report.names}
+        {'mrr@2': 0.75, 'recall@1': 0.5, 'recall@2': 1.0}
+    """
+
+    def __init__(
+        self,
+        metrics: Sequence[str | AnyMetric],
+        *,
+        compat: str | None = None,
+        empty_truth: EmptyTruth | None = None,
+        missing_user: MissingUser | None = None,
+        short_list: ShortList | None = None,
+        duplicates: Duplicates | None = None,
+        ties: Ties | None = None,
+        seen_items: SeenItems | None = None,
+        relevance: float | None = None,
+        confidence: float = 0.95,
+        extra: Mapping[str, MetricFactory] | None = None,
+    ) -> None:
+        conventions = preset(compat)
+        given = {
+            "empty_truth": empty_truth,
+            "missing_user": missing_user,
+            "short_list": short_list,
+            "duplicates": duplicates,
+            "ties": ties,
+            "seen_items": seen_items,
+            "relevance": relevance,
+        }
+        chosen = {name: value for name, value in given.items() if value is not None}
+        self._policies = Policies(**{**conventions.policies, **chosen})  # type: ignore[arg-type]
+        self._confidence = check.share("confidence", confidence, open_ends=True)
+        self._metrics = _resolved(metrics, {**BUILTIN, **conventions.factories, **(extra or {})})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the metrics, one for each cut-off."""
+        return tuple(self._metrics)
+
+    @property
+    def metrics(self) -> Mapping[str, AnyMetric]:
+        """The metrics by name."""
+        return dict(self._metrics)
+
+    @property
+    def policies(self) -> Policies:
+        """The choices of this suite."""
+        return self._policies
+
+    def evaluate(
+        self,
+        rankings: Rankings,
+        truth: Truth | None = None,
+        *,
+        catalog_size: int | None = None,
+        popularity: ItemNumbers | None = None,
+        quality: ItemNumbers | None = None,
+        embeddings: ItemVectors | None = None,
+        history: Truth | None = None,
+        categories: ItemNames | None = None,
+        expected: Expected | None = None,
+        previous: Rankings | None = None,
+        propensity: ItemNumbers | None = None,
+        groups: ItemNames | None = None,
+        n_users: int | None = None,
+        sampled: bool = False,
+    ) -> Report:
+        """Return every metric of the suite over lists and truth.
+
+        Per-item inputs are arrays in the order of `rankings.items`, or mappings from item id.
+
+        Args:
+            rankings: The lists.
+            truth: Judged items; users and items are matched by id.
+            catalog_size: Number of items that could have been recommended.
+            popularity: Number of past interactions of each item.
+            quality: Mean rating of each item.
+            embeddings: Vector of each item.
+            history: What each user did before.
+            categories: Categories of each item: a 0/1 matrix, or a mapping to names.
+            expected: What an obvious model recommends: rankings, or one list of items for all.
+            previous: Lists of an earlier version, for metrics of stability.
+            propensity: Probability that each item is observed, in (0, 1].
+            groups: Group of each item.
+            n_users: Number of users behind `popularity`.
+            sampled: Whether the candidates were sampled; a `SampledMetricWarning` tells what
+                that does to ranks.
+
+        Raises:
+            siamrec.errors.MissingInputError: If a metric needs an input that is not given.
+            siamrec.errors.InvalidDataError: If lists or inputs break a policy or do not fit.
+        """
+        state = self.start(
+            catalog_size=catalog_size,
+            popularity=popularity,
+            quality=quality,
+            embeddings=embeddings,
+            history=history,
+            categories=categories,
+            expected=expected,
+            previous=previous,
+            propensity=propensity,
+            groups=groups,
+            n_users=n_users,
+            sampled=sampled,
+        )
+        state.update(rankings, truth)
+        return state.compute()
+
+    def start(
+        self,
+        *,
+        catalog_size: int | None = None,
+        popularity: ItemNumbers | None = None,
+        quality: ItemNumbers | None = None,
+        embeddings: ItemVectors | None = None,
+        history: Truth | None = None,
+        categories: ItemNames | None = None,
+        expected: Expected | None = None,
+        previous: Rankings | None = None,
+        propensity: ItemNumbers | None = None,
+        groups: ItemNames | None = None,
+        n_users: int | None = None,
+        sampled: bool = False,
+    ) -> EvaluationState:
+        """Return an empty state that takes lists in batches; arguments as in `evaluate`.
+
+        Examples:
+            >>> from siamrec.data.rankings import Rankings
+            >>> from siamrec.data.truth import Truth
+            >>> state = Suite(["hit@1"]).start()
+            >>> state.update(Rankings.from_lists({"ann": ["a"]}), Truth.from_lists({"ann": ["a"]}))
+            >>> state.update(Rankings.from_lists({"bob": ["b"]}), Truth.from_lists({"bob": ["a"]}))
+            >>> state.compute()["hit@1"].mean
+            0.5
+        """
+        if sampled:
+            warnings.warn(
+                "Metrics over sampled candidates are not metrics over the catalogue and may "
+                "order models differently; rank all items, or correct the ranks.",
+                SampledMetricWarning,
+                stacklevel=2,
+            )
+        inputs = Inputs(
+            catalog_size=catalog_size,
+            popularity=popularity,
+            quality=quality,
+            embeddings=embeddings,
+            history=history,
+            categories=categories,
+            expected=expected,
+            previous=previous,
+            propensity=propensity,
+            groups=groups,
+            n_users=n_users,
+        )
+        return EvaluationState(
+            metrics=self._metrics,
+            policies=self._policies,
+            inputs=inputs,
+            confidence=self._confidence,
+        )
+
+
+def _resolved(
+    metrics: Sequence[str | AnyMetric], factories: Mapping[str, MetricFactory]
+) -> dict[str, AnyMetric]:
+    if isinstance(metrics, str) or not metrics:
+        raise InvalidParameterError("metrics", metrics, "a list of one or more metrics")
+    found: dict[str, AnyMetric] = {}
+    for asked in metrics:
+        if isinstance(asked, Metric | PooledMetric):
+            named = {asked.name: asked}
+        else:
+            named = {name: _names.build(name, factories) for name in _names.expand(asked)}
+        for name, metric in named.items():
+            if name in found:
+                raise InvalidParameterError("metrics", name, "different names")
+            found[name] = metric
+    return found

@@ -1,0 +1,102 @@
+"""All pairs of several systems at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from siamrec.errors import InvalidDataError
+from siamrec.metrics.comparison import paired_values
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from siamrec.metrics.report import Report
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairOfSystems:
+    """The difference between two of several systems.
+
+    Args:
+        first: Name of the first system.
+        second: Name of the second system.
+        difference: Mean of the first less that of the second.
+        low: Lower bound of the simultaneous interval.
+        high: Upper bound.
+        p: p-value that holds for all pairs together, above 0.
+    """
+
+    first: str
+    second: str
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def tukey_hsd(
+    reports: Mapping[str, Report], name: str, *, confidence: float = 0.95
+) -> list[PairOfSystems]:
+    """Return all pairwise differences of one metric, with intervals that hold together.
+
+    Tukey's honestly significant difference with the users as blocks (a two-way layout), so that
+    the differences between users do not count as noise.
+
+    Args:
+        reports: At least two reports by name of the system, over the same users.
+        name: A metric with per-user values that all of them have.
+        confidence: Level at which all intervals hold together.
+
+    Raises:
+        siamrec.errors.InvalidDataError: If there are fewer than two reports or shared users.
+
+    References:
+        Tukey (1953); Carterette (2012), "Multiple testing in statistical analysis of
+        systems-based information retrieval experiments", ACM TOIS 30(1).
+    """
+    from scipy.stats import studentized_range  # noqa: PLC0415  # half a second at import
+
+    names = list(reports)
+    if len(names) < 2:  # noqa: PLR2004
+        raise InvalidDataError(f"reports must hold two or more systems, got {names}.")
+    base = reports[names[0]]
+    columns = []
+    for other in names:
+        own, theirs = paired_values(base, reports[other], name)
+        if own.size != len(base.users):
+            raise InvalidDataError(f"Report {other!r} must have all users of {names[0]!r}.")
+        columns.append(theirs)
+    table = np.column_stack(columns)
+    table = table[~np.isnan(table).any(axis=1)]
+    n, size = table.shape
+    if n < 2:  # noqa: PLR2004
+        raise InvalidDataError(f"The systems must share two or more users, got {n}.")
+    mean = table.mean(axis=0)
+    rest = table - table.mean(axis=1, keepdims=True) - mean + table.mean()
+    df = (n - 1) * (size - 1)
+    error = float(np.sqrt((rest**2).sum() / df / n))
+    half = float(studentized_range.ppf(confidence, size, df)) * error
+    smallest = float(np.finfo(np.float64).tiny)
+    pairs = []
+    for i, j in combinations(range(size), 2):
+        difference = float(mean[i] - mean[j])
+        if error > 0:
+            p = float(studentized_range.sf(abs(difference) / error, size, df))
+        else:
+            p = 1.0 if difference == 0 else smallest
+        pairs.append(
+            PairOfSystems(
+                first=names[i],
+                second=names[j],
+                difference=difference,
+                low=difference - half,
+                high=difference + half,
+                p=max(p, smallest),
+            )
+        )
+    return pairs

@@ -1,0 +1,14 @@
+"""Fine-tuning: recipes, the tuner, and what it gives back."""
+
+from siamrec.models.training.config import FineTuneConfig
+from siamrec.models.training.result import Comparison, FineTuneResult, TrainingEvent, Verdict
+from siamrec.models.training.tuner import FineTuner
+
+__all__ = [
+    "Comparison",
+    "FineTuneConfig",
+    "FineTuneResult",
+    "FineTuner",
+    "TrainingEvent",
+    "Verdict",
+]

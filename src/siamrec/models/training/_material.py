@@ -1,0 +1,122 @@
+"""What training works on: one table of texts, rows to learn from, and who likes what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from siamrec._core.hashing import uniforms
+from siamrec.data import Vocabulary
+from siamrec.data.pairs import PairOrigin
+from siamrec.data.vocabulary import UNKNOWN
+from siamrec.errors import InvalidDataError, LeakageError
+
+if TYPE_CHECKING:
+    from siamrec.data import Pairs
+    from siamrec.typing import BoolArray, FloatArray
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Training and validation pairs over one table of texts.
+
+    Args:
+        train: Pairs to learn from.
+        valid: Pairs to judge by.
+        hidden: Texts kept out of training to see how texts without feedback fare, `(n_texts,)`.
+    """
+
+    train: Pairs
+    valid: Pairs
+    hidden: BoolArray
+
+    @classmethod
+    def of(cls, train: Pairs, valid: Pairs, *, cold_share: float, seed: int) -> Material:
+        """Bring both to one table and draw the hidden texts by a hash of the text.
+
+        Raises:
+            InvalidDataError: If a side has nothing to learn or to judge by.
+            LeakageError: If both have users in common.
+        """
+        _require(train, valid)
+        table = Vocabulary(train.texts).extend(valid.texts)
+        texts = tuple(str(text) for text in table.ids)
+        both = [_over(pairs, table, texts) for pairs in (train, valid)]
+        hidden = np.zeros(len(texts), dtype=np.bool_)
+        if cold_share:
+            hidden = np.asarray(uniforms(texts, f"cold-{seed}") < cold_share, dtype=np.bool_)
+        return cls(both[0], both[1], hidden)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The table."""
+        return self.train.texts
+
+    def without_hidden(self) -> Pairs:
+        """Return the training pairs and likes in which no hidden text appears."""
+        train, hidden = self.train, self.hidden
+        shown = ~(hidden[train.left] | hidden[train.right])
+        likes = ~hidden[train.liked_text]
+        kept = train.where(shown)
+        return replace(
+            kept, liked_user=train.liked_user[likes], liked_text=train.liked_text[likes]
+        )
+
+    def popularity(self) -> FloatArray:
+        """Return how many training users like each text.
+
+        Where no likes are given: in how many rows it is positive.
+        """
+        train = self.train
+        texts = train.liked_text
+        if not texts.size:
+            texts = train.right[train.label >= 0.5]  # noqa: PLR2004
+        return np.bincount(texts, minlength=len(self.texts)).astype(np.float64)
+
+
+def learnable(pairs: Pairs) -> BoolArray:
+    """Return the rows that pull two texts together: positive, with weight."""
+    mined = (pairs.origin == PairOrigin.NEGATIVE) | (pairs.origin == PairOrigin.HARD)
+    rows: BoolArray = (pairs.label >= 0.5) & (pairs.weight > 0) & ~mined  # noqa: PLR2004
+    return rows
+
+
+def _over(pairs: Pairs, table: Vocabulary, texts: tuple[str, ...]) -> Pairs:
+    move = np.append(Vocabulary(pairs.texts).translate(table), np.int32(UNKNOWN))
+    return replace(
+        pairs,
+        texts=texts,
+        left=move[pairs.left],
+        right=move[pairs.right],
+        liked_text=move[pairs.liked_text],
+        negatives=None if pairs.negatives is None else move[pairs.negatives],
+    )
+
+
+def _require(train: Pairs, valid: Pairs) -> None:
+    rows = learnable(train)
+    if not rows.any():
+        raise InvalidDataError(
+            f"train must hold positive pairs with weight, got none in {len(train)} rows; "
+            "one class only cannot be learned."
+        )
+    if np.unique(np.stack([train.left[rows], train.right[rows]])).size < 3:  # noqa: PLR2004
+        raise InvalidDataError("train must hold at least three different texts in positive pairs.")
+    if not len(valid):
+        raise InvalidDataError(
+            "valid must hold pairs to judge by, got none; split with a larger fraction."
+        )
+    shared = _known_users(train) & _known_users(valid)
+    if shared:
+        raise LeakageError(
+            f"Training and validation share {len(shared)} users; split by 'user'.",
+            {"users": len(shared)},
+        )
+
+
+def _known_users(pairs: Pairs) -> set[object]:
+    codes = np.unique(np.concatenate([pairs.user[pairs.user != UNKNOWN], pairs.liked_user]))
+    return set(pairs.users.decode(codes))

@@ -1,0 +1,6 @@
+"""Plugins: hook specifications, and the registry of every part that is installed."""
+
+from siamrec.plugins.hookspecs import hookimpl
+from siamrec.plugins.registry import PluginInfo, Registry, default_registry
+
+__all__ = ["PluginInfo", "Registry", "default_registry", "hookimpl"]

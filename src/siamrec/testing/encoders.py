@@ -1,0 +1,70 @@
+"""What every encoder must satisfy."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from siamrec.errors import InvalidDataError
+
+if TYPE_CHECKING:
+    from siamrec.protocols import SiameseEncoder
+
+TEXTS = (
+    "A crew of thieves plans one last robbery.",
+    "Two strangers fall in love on a night train.",
+    "a robot learns to cook",
+    "Amélie、東京 🎬",
+    "x",
+)
+
+
+class EncoderContract(ABC):
+    """Subclass it as `class TestMine(EncoderContract)` and say how to build one."""
+
+    @abstractmethod
+    def make(self) -> SiameseEncoder:
+        """Return the encoder under test; two calls give equal encoders."""
+
+    def test_rows_are_unit_vectors_in_float32(self) -> None:
+        encoder = self.make()
+        vectors = encoder.encode(TEXTS)
+        assert vectors.shape == (len(TEXTS), encoder.dim)
+        assert vectors.dtype == np.float32
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+
+    def test_equal_texts_give_equal_vectors(self) -> None:
+        first, second, third = self.make().encode([TEXTS[0], TEXTS[1], TEXTS[0]])
+        np.testing.assert_array_equal(first, third)
+        assert not np.allclose(first, second)
+
+    def test_order_and_company_do_not_matter(self) -> None:
+        encoder = self.make()
+        together = encoder.encode(TEXTS)
+        np.testing.assert_allclose(encoder.encode(TEXTS[::-1])[::-1], together, atol=1e-5)
+        np.testing.assert_allclose(encoder.encode(TEXTS[1:2]), together[1:2], atol=1e-5)
+
+    def test_no_texts_give_no_rows(self) -> None:
+        encoder = self.make()
+        assert encoder.encode([]).shape == (0, encoder.dim)
+
+    def test_equal_encoders_have_equal_fingerprints(self) -> None:
+        first, second = self.make(), self.make()
+        assert first.fingerprint == second.fingerprint
+        assert len(first.fingerprint) >= 16
+        np.testing.assert_allclose(first.encode(TEXTS), second.encode(TEXTS), atol=1e-6)
+
+    def test_queries_are_unit_vectors_too(self) -> None:
+        vectors = self.make().encode(TEXTS[:2], kind="query")
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+
+    def test_one_text_is_not_a_sequence_of_texts(self) -> None:
+        with pytest.raises(InvalidDataError, match="texts must be a sequence of texts"):
+            self.make().encode(TEXTS[0])
+
+    def test_what_is_not_text_is_refused(self) -> None:
+        with pytest.raises(InvalidDataError, match="texts must be text, got None in place 1"):
+            self.make().encode([TEXTS[0], None])  # type: ignore[list-item]

@@ -1,0 +1,148 @@
+"""What every arm must satisfy."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from siamrec.data import Catalog, Feedback
+from siamrec.errors import InvalidParameterError, UnknownNameError
+from siamrec.models.recommenders import Capability
+from siamrec.protocols import Recommender
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from siamrec.models.recommenders import FittedRecommender, RecommenderRecipe
+
+N_USERS, N_ITEMS = 30, 24
+
+
+def small_feedback() -> Feedback:
+    """Return ratings of 30 users on 24 items; user 0 has rated every item."""
+    rng = np.random.default_rng(11)
+    rated = rng.random((N_USERS, N_ITEMS)) < 0.3  # noqa: PLR2004
+    rated[0] = True
+    rated[1:, 0] |= ~rated[1:].any(axis=1)
+    user, item = np.nonzero(rated)
+    value = rng.integers(1, 6, user.size)
+    return Feedback.of(
+        user=[f"u{code}" for code in user.tolist()],
+        item=[f"i{code}" for code in item.tolist()],
+        value=value,
+        time=np.arange(user.size),
+    )
+
+
+def small_catalog() -> Catalog:
+    """Return texts of the 24 items and of one item without feedback."""
+    ids = [*(f"i{code}" for code in range(N_ITEMS)), "new"]
+    texts = [f"story number {code} about theme {code % 5}" for code in range(N_ITEMS + 1)]
+    return Catalog.from_frame({"item": ids, "text": texts}, text="text")
+
+
+class RecommenderContract(ABC):
+    """Subclass it as `class TestMine(RecommenderContract)` and say how to build one."""
+
+    @abstractmethod
+    def make(self) -> RecommenderRecipe:
+        """Return the recipe under test."""
+
+    def load(self, path: Path) -> FittedRecommender:
+        """Return a saved arm; without it, saving is only checked for not failing."""
+        pytest.skip(f"{type(self).__name__} does not say how to load {path.name}.")
+
+    def fitted(self) -> FittedRecommender:
+        """Return the arm fitted to the sample."""
+        return self.make().fit(small_feedback(), catalog=small_catalog())
+
+    def test_satisfies_the_protocol(self) -> None:
+        assert isinstance(self.fitted(), Recommender)
+
+    def test_lists_are_ranked_and_hold_no_seen_item(self) -> None:
+        feedback = small_feedback()
+        rankings = self.fitted().recommend(feedback.users.ids, k=7)
+        seen = _items_by_user(feedback)
+        assert list(rankings.lists()) == list(feedback.users.ids)
+        for user, items in rankings.lists().items():
+            assert len(items) <= 7
+            assert len(set(items)) == len(items)
+            assert not set(items) & seen[user]
+        assert rankings.score is not None
+        falling = np.diff(rankings.score) <= 0
+        falling[rankings.start[1:-1] - 1] = True  # from one list to the next it may rise
+        assert falling[: rankings.item.size - 1].all()
+
+    def test_who_has_seen_everything_gets_what_is_new_or_nothing(self) -> None:
+        listed = self.fitted().recommend(["u0"], k=50).lists()["u0"]
+        assert set(listed) <= {"new"}
+
+    def test_seen_items_may_be_asked_for(self) -> None:
+        listed = self.fitted().recommend(["u0"], k=5, exclude_seen=False).lists()["u0"]
+        assert len(listed) == 5
+
+    def test_candidates_and_deny_are_kept(self) -> None:
+        arm = self.fitted()
+        ids = ["i1", "i2", "i3", "i4"]
+        listed = arm.recommend(["u5"], k=9, candidates=ids, deny=["i2"], exclude_seen=False)
+        assert set(listed.lists()["u5"]) <= {"i1", "i3", "i4"}
+
+    def test_the_same_data_gives_the_same_lists(self) -> None:
+        one, two = (self.fitted().recommend(["u3", "u4"], k=9) for _ in range(2))
+        np.testing.assert_array_equal(one.item, two.item)
+        np.testing.assert_array_equal(one.score, two.score)
+
+    def test_users_do_not_influence_each_other(self) -> None:
+        arm = self.fitted()
+        alone = arm.recommend(["u7"], k=9).lists()["u7"]
+        assert arm.recommend(["u9", "u7", "u8"], k=9).lists()["u7"] == alone
+
+    def test_feedback_of_a_known_user_gives_the_list_of_that_user(self) -> None:
+        arm, feedback = self.fitted(), small_feedback()
+        own = feedback.where(feedback.user == feedback.users.encode(["u6"])[0]).compacted()
+        if not arm.capabilities & Capability.COLD_USER:
+            pytest.skip("The arm does not rank for people outside training.")
+        expected = arm.recommend(["u6"], k=9).lists()["u6"]
+        assert arm.recommend_for_feedback(own, k=9).lists()["u6"] == expected
+
+    def test_histories_of_unknown_items_are_passed_over(self) -> None:
+        arm = self.fitted()
+        if not arm.capabilities & Capability.COLD_USER:
+            pytest.skip("The arm does not rank for people outside training.")
+        lists = arm.recommend_for_history([["i1", "nobody knows"], []], k=3).lists()
+        assert "i1" not in lists[0]
+        assert len(lists) == 2
+
+    def test_saved_and_loaded_arms_agree(self, tmp_path: Path) -> None:
+        arm = self.fitted()
+        arm.save(tmp_path / "arm")
+        loaded = self.load(tmp_path / "arm")
+        one, two = (each.recommend(["u1", "u2", "u0"], k=24) for each in (arm, loaded))
+        assert one.lists() == two.lists()
+        np.testing.assert_array_equal(one.score, two.score)
+
+    def test_unknown_user_is_refused(self) -> None:
+        with pytest.raises(UnknownNameError, match="No user is named 'nobody'"):
+            self.fitted().recommend(["nobody"])
+
+    def test_unknown_candidate_is_refused(self) -> None:
+        with pytest.raises(UnknownNameError, match="No candidate item is named 'nothing'"):
+            self.fitted().recommend(["u1"], candidates=["nothing"])
+
+    @pytest.mark.parametrize("k", [0, -3])
+    def test_k_must_be_positive(self, k: int) -> None:
+        with pytest.raises(InvalidParameterError, match="k must be a whole number of at least 1"):
+            self.fitted().recommend(["u1"], k=k)
+
+
+def _items_by_user(feedback: Feedback) -> dict[Any, set[Any]]:
+    seen: dict[Any, set[Any]] = {user: set() for user in feedback.users.ids}
+    pairs = zip(
+        feedback.users.decode(feedback.user), feedback.items.decode(feedback.item), strict=True
+    )
+    for user, item in pairs:
+        seen[user].add(item)
+    return seen

@@ -1,0 +1,157 @@
+"""Policies over counts: the contract, and an answer worked out by hand for each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import special
+from typing_extensions import override
+
+from siamrec.bandits import (
+    BetaThompson,
+    EpsilonGreedy,
+    HierarchicalBeta,
+    Policy,
+    Rounds,
+    Space,
+    Uniform,
+)
+from siamrec.errors import InvalidParameterError, UnknownNameError
+from siamrec.testing.bandits import PolicyContract, outcomes_of
+
+ONE = Space(n_arms=2)
+
+
+def weigh(policy: Policy[Any], rows: list[tuple[int, int, float]]) -> list[float]:
+    sums = policy.update(policy.init(ONE), outcomes_of(rows))
+    rounds = Rounds.of(np.array([0]), 2)
+    return list(policy.weigh(policy.posterior(sums, ONE), rounds).probability[0])
+
+
+class TestBetaThompson(PolicyContract):
+    @override
+    def make(self) -> BetaThompson:
+        return BetaThompson()
+
+
+class TestHierarchicalBeta(PolicyContract):
+    @override
+    def make(self) -> HierarchicalBeta:
+        return HierarchicalBeta()
+
+
+class TestHierarchicalBetaWithoutPooling(PolicyContract):
+    @override
+    def make(self) -> HierarchicalBeta:
+        return HierarchicalBeta(pooling="none")
+
+
+class TestUniform(PolicyContract):
+    @override
+    def make(self) -> Uniform:
+        return Uniform()
+
+
+class TestEpsilonGreedy(PolicyContract):
+    @override
+    def make(self) -> EpsilonGreedy:
+        return EpsilonGreedy(epsilon=0.2, decay=10.0)
+
+
+def test_fractional_reward_splits_into_win_and_loss() -> None:
+    policy = BetaThompson(prior_wins=1, prior_losses=2)
+    model = policy.posterior(policy.update(policy.init(ONE), outcomes_of([(0, 1, 0.25)])), ONE)
+    np.testing.assert_allclose(model.alpha, [[1, 1.25]])
+    np.testing.assert_allclose(model.beta, [[2, 2.75]])
+
+
+def test_thompson_share_by_hand() -> None:
+    # P(Beta(3, 1) > Beta(1, 3)) = 1 - 1 / C(6, 3) = 0.95.
+    shares = weigh(BetaThompson(), [(0, 0, 1.0), (0, 0, 1.0), (0, 1, 0.0), (0, 1, 0.0)])
+    assert shares[0] == pytest.approx(0.95, abs=1e-9)
+
+
+def test_temperature_keeps_the_mean_and_thins_the_evidence() -> None:
+    policy = BetaThompson()
+    sums = policy.update(policy.init(ONE), outcomes_of([(0, 0, 1.0)] * 9))
+    model = policy.posterior(sums, ONE)
+    hot = Rounds(cell=np.array([0]), eligible=np.ones(2, bool), temperature=np.array([2.0]))
+    got = policy.weigh(model, hot).probability[0, 0]
+    # Beta(10, 1) and Beta(1, 1) at temperature 2 are Beta(5, .5) and Beta(.5, .5).
+    rng = np.random.default_rng(5)
+    draws = np.mean(rng.beta(5, 0.5, 200_000) > rng.beta(0.5, 0.5, 200_000))
+    assert got == pytest.approx(draws, abs=0.005)  # 5 sigma
+
+
+def test_epsilon_greedy_by_hand() -> None:
+    assert weigh(EpsilonGreedy(epsilon=0.2), [(0, 1, 1.0)]) == pytest.approx([0.1, 0.9])
+    assert weigh(EpsilonGreedy(epsilon=0.2), []) == pytest.approx([0.5, 0.5])
+    # epsilon halves after `decay` rewards
+    rows = [(0, 1, 1.0)] * 5
+    assert weigh(EpsilonGreedy(epsilon=0.2, decay=5), rows) == pytest.approx([0.05, 0.95])
+
+
+def test_pooling_carries_over_to_cells_never_seen() -> None:
+    space = Space(n_arms=2, levels=(2, 2), pooled=(False, False))
+    policy = HierarchicalBeta()
+    # Arm 1 does well in level 0 of the first factor, whatever the second factor is.
+    rows = [(0, 1, 1.0)] * 50 + [(0, 0, 0.0)] * 50
+    sums = policy.update(policy.init(space), outcomes_of(rows))
+    model = policy.posterior(sums, space)
+    alpha, beta = policy.cells(model, np.array([1]))
+    mean = alpha / (alpha + beta)
+    assert mean[0, 1] > 0.7
+    assert mean[0, 0] < 0.3
+    assert (alpha + beta).max() <= policy.strength + 1e-9  # nothing seen there itself
+
+
+def test_the_fit_is_the_maximum_of_the_penalised_likelihood() -> None:
+    space = Space(n_arms=1, levels=(2, 2), pooled=(False, False))
+    policy = HierarchicalBeta(strength=1e9)  # no discount for spread between cells
+    rng = np.random.default_rng(2)
+    rows = [
+        (int(c), 0, float(r)) for c, r in zip(rng.integers(0, 4, 80), rng.random(80), strict=True)
+    ]
+    model = policy.posterior(policy.update(policy.init(space), outcomes_of(rows)), space)
+
+    def objective(weight: np.ndarray) -> float:
+        logit = model.design @ weight
+        wins, losses = model.wins[:, 0], model.losses[:, 0]
+        likelihood = (wins * special.log_expit(logit) + losses * special.log_expit(-logit)).sum()
+        scale = np.array([1.5, 0.7, 0.7, 0.7, 0.7])
+        return float(likelihood - 0.5 * ((weight / scale) ** 2).sum())
+
+    best = objective(model.weight[0])
+    for _ in range(50):
+        assert objective(model.weight[0] + rng.normal(0, 0.05, 5)) < best
+
+
+def test_own_data_count_once() -> None:
+    # One cell only: the prediction from all other cells is the prior itself.
+    policy = HierarchicalBeta()
+    few = policy.posterior(policy.update(policy.init(ONE), outcomes_of([])), ONE)
+    many = policy.posterior(policy.update(policy.init(ONE), outcomes_of([(0, 0, 1.0)] * 3)), ONE)
+    before = policy.cells(few, np.array([0]))
+    after = policy.cells(many, np.array([0]))
+    prior = (after[0] - many.wins, after[1] - many.losses)
+    size_before, size_after = (before[0] + before[1])[0, 0], (prior[0] + prior[1])[0, 0]
+    # Exact for a normal likelihood; one Newton step back leaves a few percent here.
+    assert size_after == pytest.approx(size_before, rel=0.5)
+    assert prior[0][0, 0] / size_after == pytest.approx(0.5, abs=0.12)
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf")])
+def test_priors_must_be_positive(bad: float) -> None:
+    with pytest.raises(InvalidParameterError, match="prior_wins must be a finite number above 0"):
+        BetaThompson(prior_wins=bad)
+    with pytest.raises(InvalidParameterError, match="strength must be a finite number above 0"):
+        HierarchicalBeta(strength=bad)
+
+
+def test_settings_are_checked() -> None:
+    with pytest.raises(InvalidParameterError, match=r"epsilon must be in \[0, 1\], got 1.5"):
+        EpsilonGreedy(epsilon=1.5)
+    with pytest.raises(UnknownNameError, match="pooling"):
+        HierarchicalBeta(pooling="full")  # type: ignore[arg-type]

@@ -1,0 +1,37 @@
+"""Assignments as columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from siamrec.data.assignments import Assignments
+from siamrec.errors import InvalidDataError
+
+
+def make(codes: list[int], propensity: list[float]) -> Assignments:
+    return Assignments(
+        units=tuple(f"u{place}" for place in range(3)),
+        experiment="x",
+        variants=("control", "new"),
+        codes=np.array(codes, dtype=np.int8),
+        propensity=np.array(propensity),
+    )
+
+
+def test_columns_and_counts() -> None:
+    many = make([1, -1, 0], [0.5, 0.0, 0.5])
+    assert many.names() == ["new", None, "control"]
+    assert many.in_experiment.tolist() == [True, False, True]
+    assert many.counts() == {"control": 1, "new": 1}
+    assert many.to_arrow().column("variant").to_pylist() == ["new", None, "control"]
+    assert len(many) == 3
+
+
+def test_bad_columns_are_refused() -> None:
+    with pytest.raises(InvalidDataError, match="codes must be -1 to 1"):
+        make([2, 0, 0], [1, 1, 1])
+    with pytest.raises(InvalidDataError, match="one entry per unit"):
+        make([1, 0], [1, 1])
+    with pytest.raises(InvalidDataError, match="one length"):
+        make([1, 0, 1], [1, 1])

@@ -1,0 +1,217 @@
+"""Pairs: validation, files, splits without leaks, statistics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from siamrec.data import PairOrigin, Pairs, Vocabulary
+from siamrec.data._pair_splits import leaks
+from siamrec.errors import InvalidDataError, LeakageError, StorageError, UnknownNameError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SUFFIXES = [".csv", ".json", ".jsonl", ".parquet"]
+
+
+def rich(n_users: int = 40, per_user: int = 5, seed: int = 0) -> Pairs:
+    """Pairs that use every column."""
+    rng = np.random.default_rng(seed)
+    n = n_users * per_user
+    texts = tuple(f'film "{k}",\nplot né {k}' for k in range(30))
+    left = rng.integers(0, 30, n)
+    right = (left + rng.integers(1, 30, n)) % 30
+    user = np.repeat(np.arange(n_users), per_user)
+    label = (rng.random(n) < 0.7).astype(np.float32)
+    return Pairs(
+        texts=texts,
+        left=left,
+        right=right,
+        label=label,
+        weight=rng.random(n),
+        origin=np.where(label > 0, PairOrigin.POSITIVE, PairOrigin.NEGATIVE),
+        user=user,
+        left_item=left,
+        right_item=right,
+        time=rng.integers(0, 10**12, n),
+        negatives=np.where(rng.random((n, 2)) < 0.5, -1, rng.integers(0, 30, (n, 2))),
+        users=Vocabulary(tuple(f"u{k}" if k % 2 else k for k in range(n_users))),
+        items=Vocabulary(tuple(range(100, 130))),
+        liked_user=user,
+        liked_text=right,
+    )
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_files_give_back_the_same_pairs(tmp_path: Path, suffix: str) -> None:
+    pairs = rich()
+    if suffix == ".parquet":  # a Parquet column has one type, so ids of one kind
+        pairs = replace(pairs, users=Vocabulary(tuple(map(str, pairs.users.ids))))
+    pairs.save(tmp_path / f"pairs{suffix}")
+    loaded = Pairs.load(tmp_path / f"pairs{suffix}")
+    assert loaded.fingerprint() == pairs.fingerprint()
+    assert loaded.statistics() == pairs.statistics()
+    assert [path.name for path in tmp_path.iterdir()] == [f"pairs{suffix}"]
+
+
+def test_number_like_ids_keep_their_kind_in_csv(tmp_path: Path) -> None:
+    ids = (7, "7", "ann", "null", 2.5)
+    pairs = replace(
+        Pairs.of(["a"] * 5, ["b"] * 5),
+        users=Vocabulary(ids),
+        user=np.arange(5, dtype=np.int32),
+    )
+    pairs.save(tmp_path / "pairs.csv")
+    loaded = Pairs.load(tmp_path / "pairs.csv")
+    assert loaded.users.decode(loaded.user) == list(ids)
+
+
+def test_file_errors_are_clear(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"suffix of a pairs file is named '\.txt'"):
+        rich().save(tmp_path / "pairs.txt")
+    with pytest.raises(StorageError, match="cannot be written"):
+        rich().save(tmp_path / "no" / "pairs.csv")
+    with pytest.raises(StorageError, match="cannot be read"):
+        Pairs.load(tmp_path / "none.csv")
+    (tmp_path / "bad.jsonl").write_text("{not json")
+    with pytest.raises(InvalidDataError, match="is not a file of pairs"):
+        Pairs.load(tmp_path / "bad.jsonl")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InvalidDataError, match="is not a file of pairs"):
+        Pairs.load(tmp_path / "other.csv")
+
+
+def test_fingerprint_ignores_codes_but_not_content() -> None:
+    pairs = Pairs.of(["a", "b"], ["c", "a"])
+    move = {"a": 2, "b": 0, "c": 1}
+    moved = replace(
+        pairs,
+        texts=("b", "c", "a"),
+        left=np.array([move["a"], move["b"]]),
+        right=np.array([move["c"], move["a"]]),
+    )
+    assert moved.fingerprint() == pairs.fingerprint()
+    heavier = replace(pairs, weight=np.array([1.0, 2.0], np.float32))
+    assert heavier.fingerprint() != pairs.fingerprint()
+
+
+def test_statistics_by_hand() -> None:
+    found = replace(Pairs.of(["a", "a", "b"], ["b", "c", "c"], label=[1, 0, 1], weight=[1, 1, 2]))
+    stats = found.statistics()
+    assert (stats.total, stats.positive, stats.negative, stats.hard) == (3, 2, 1, 0)
+    assert stats.texts == 3
+    assert stats.effective == pytest.approx(16 / 6)
+    assert np.isnan(stats.per_user)
+
+
+@given(seed=st.integers(0, 1000), fraction=st.floats(0.1, 0.9))
+@settings(max_examples=25, deadline=None)
+def test_a_split_by_user_shares_no_user_and_loses_nothing(seed: int, fraction: float) -> None:
+    pairs = rich()
+    train, valid = pairs.split(by="user", fraction=fraction, seed=seed)
+    assert not set(train.user.tolist()) & set(valid.user.tolist())
+    assert not set(train.liked_user.tolist()) & set(valid.liked_user.tolist())
+    assert len(train) + len(valid) == len(pairs)
+    assert train.liked_user.size + valid.liked_user.size == pairs.liked_user.size
+
+
+def test_a_user_keeps_its_side_when_others_come() -> None:
+    few, many = rich(20), rich(40)
+    sides = []
+    for pairs in (few, many):
+        _, valid = pairs.split(by="user", fraction=0.3, seed=5)
+        sides.append({id_ for id_ in valid.users.decode(np.unique(valid.user))})
+    assert sides[0] == sides[1] & set(few.users.ids)
+
+
+def test_a_split_by_time_puts_the_last_rows_aside() -> None:
+    train, valid = rich().split(by="time", fraction=0.25)
+    assert train.time.max() < valid.time.min()
+    assert len(valid) == pytest.approx(50, abs=2)
+
+
+def test_a_split_by_query_parts_texts_that_differ_in_case_only_together() -> None:
+    n = 40
+    left = [f"Query {k // 2}" if k % 2 else f"query  {k // 2}" for k in range(n)]
+    pairs = Pairs.of(left, [f"document {k}" for k in range(n)])
+    train, valid = pairs.split(by="query", fraction=0.3, seed=1)
+    assert leaks(train, valid)["queries"] == 0
+    assert len(train) + len(valid) == n
+
+
+def test_a_pair_on_both_sides_is_a_leak() -> None:
+    n = 40
+    pairs = Pairs.of(
+        [f"a{k}" for k in range(n)] + [f"b{k}" for k in range(n)],
+        [f"b{k}" for k in range(n)] + [f"a{k}" for k in range(n)],
+    )
+    with pytest.raises(LeakageError, match=r"share \d+ pairs after a split by query") as caught:
+        pairs.split(by="query", fraction=0.5, seed=0)
+    assert caught.value.overlap["pairs"] > 0
+    train, valid = pairs.split(by="cluster", fraction=0.5, seed=0)
+    assert leaks(train, valid)["pairs"] == 0
+
+
+def test_synthetic_pairs_stay_in_training() -> None:
+    pairs = rich()
+    origin = pairs.origin.copy()
+    origin[::3] = PairOrigin.SYNTHETIC
+    for by in ("user", "time"):
+        train, valid = replace(pairs, origin=origin).split(by=by, fraction=0.4)  # type: ignore[arg-type]
+        assert (train.origin == PairOrigin.SYNTHETIC).any()
+        assert not (valid.origin == PairOrigin.SYNTHETIC).any()
+
+
+def test_a_split_that_cannot_be_made_says_why() -> None:
+    with pytest.raises(InvalidDataError, match="needs the user of every pair"):
+        Pairs.of(["a"], ["b"]).split(by="user")
+    one = replace(Pairs.of(["a"], ["b"]), users=Vocabulary(("u",)), user=np.zeros(1, np.int32))
+    with pytest.raises(InvalidDataError, match="must leave rows on both sides"):
+        one.split(by="user")
+    with pytest.raises(UnknownNameError, match="Did you mean 'user'"):
+        rich().split(by="users")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("left", np.array([9, 0]), "left must be codes from 0 to 2"),
+        ("user", np.array([0, 0]), "user must be codes from -1 to -1"),
+        ("label", np.array([0.5, 2.0]), r"label must be in \[0, 1\]"),
+        ("weight", np.array([np.nan, 1.0]), "weight must be finite"),
+        ("texts", ("a", "b", " "), "not blank"),
+        ("texts", ("a", "b", "b"), "differ from one another"),
+        ("negatives", np.zeros((3, 1), np.int32), r"negatives must have shape \(2, m\)"),
+        ("time", np.zeros(3, np.int64), "Columns must have one length"),
+    ],
+)
+def test_broken_columns_are_refused(column: str, value: Any, message: str) -> None:
+    with pytest.raises(InvalidDataError, match=message):
+        replace(Pairs.of(["a", "b"], ["b", "c"]), **{column: value})
+
+
+def test_columns_are_read_only() -> None:
+    pairs = Pairs.of(["a"], ["b"])
+    with pytest.raises(ValueError, match="read-only"):
+        pairs.label[0] = 0
+
+
+def test_frames_come_in_and_go_out() -> None:
+    import polars as pl
+
+    frame = pl.DataFrame({"q": ["a", "b"], "d": ["x", "y"], "s": [1.0, 0.25], "who": ["u", None]})
+    pairs = Pairs.from_frame(frame, left="q", right="d", label="s", user="who")
+    assert pairs.user.tolist() == [0, -1]
+    table = pairs.to_arrow()
+    assert table.column("right").to_pylist() == ["x", "y"]
+    assert table.column("origin").to_pylist() == ["positive", "negative"]
+    with pytest.raises(UnknownNameError, match="column for left"):
+        Pairs.from_frame(frame)
+    with pytest.raises(InvalidDataError, match="text in every row"):
+        Pairs.from_frame({"left": ["a", None], "right": ["b", "c"]})
