@@ -22,7 +22,7 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt tests/guest_plugin/pyproject.toml
 	$(INSTALL) torch
 	$(INSTALL) -e '.[dev]'
-	$(INSTALL) --no-deps --no-build-isolation tests/guest_plugin
+	$(INSTALL) --no-deps ./tests/guest_plugin
 	touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo  ## the main job on simulated data: runs/demo/report.html

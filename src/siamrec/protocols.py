@@ -27,7 +27,6 @@ if TYPE_CHECKING:
         Pairs,
         Rankings,
         Rewards,
-        Truth,
     )
     from siamrec.typing import Float32Array, Id, Instant
 
@@ -117,7 +116,7 @@ class Bandit(Protocol):
         """Choose one arm for each context."""
         ...
 
-    def learn(self, rewards: Rewards) -> None:
+    def learn(self, rewards: Rewards) -> object:
         """Take in rewards; late, repeated and out-of-order ones are safe."""
         ...
 
@@ -166,8 +165,13 @@ class MetricSuite(Protocol):
         """Names of the metrics it computes."""
         ...
 
-    def evaluate(self, rankings: Rankings, truth: Truth, **inputs: Any) -> MetricReport:
-        """Return every metric; `inputs` are what some need, such as `popularity=`."""
+    @property
+    def evaluate(self) -> Callable[..., MetricReport]:
+        """`evaluate(rankings, truth, **inputs)` returns every metric.
+
+        `rankings` is a `siamrec.data.Rankings`, `truth` a `siamrec.data.Truth`; `inputs` are
+        what some metrics need, such as `popularity=` (per item), `catalog_size=` and `n_users=`.
+        """
         ...
 
 

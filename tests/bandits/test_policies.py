@@ -10,13 +10,23 @@ from scipy import special
 from typing_extensions import override
 
 from siamrec.bandits import (
+    KLUCB,
+    UCB1,
+    BayesUCB,
     BetaThompson,
     EpsilonGreedy,
+    Exp3IX,
+    GammaThompson,
     HierarchicalBeta,
+    InformationDirected,
+    NormalThompson,
     Policy,
     Rounds,
     Space,
+    TopTwoThompson,
+    TsallisINF,
     Uniform,
+    _quadrature,
 )
 from siamrec.errors import InvalidParameterError, UnknownNameError
 from siamrec.testing.bandits import PolicyContract, outcomes_of
@@ -58,6 +68,127 @@ class TestEpsilonGreedy(PolicyContract):
     @override
     def make(self) -> EpsilonGreedy:
         return EpsilonGreedy(epsilon=0.2, decay=10.0)
+
+
+class TestUCB1(PolicyContract):
+    @override
+    def make(self) -> UCB1:
+        return UCB1()
+
+
+class TestKLUCB(PolicyContract):
+    @override
+    def make(self) -> KLUCB:
+        return KLUCB(c=1.0)
+
+
+class TestBayesUCB(PolicyContract):
+    @override
+    def make(self) -> BayesUCB:
+        return BayesUCB()
+
+
+class TestTopTwo(PolicyContract):
+    @override
+    def make(self) -> TopTwoThompson:
+        return TopTwoThompson()
+
+
+class TestInformationDirected(PolicyContract):
+    tolerance = 1e-3  # two mixtures may be equally good up to rounding
+
+    @override
+    def make(self) -> InformationDirected:
+        return InformationDirected()
+
+
+class TestNormalThompson(PolicyContract):
+    @override
+    def make(self) -> NormalThompson:
+        return NormalThompson(prior_mean=0.5)
+
+
+class TestGammaThompson(PolicyContract):
+    @override
+    def make(self) -> GammaThompson:
+        return GammaThompson()
+
+
+class TestExp3IX(PolicyContract):
+    @override
+    def make(self) -> Exp3IX:
+        return Exp3IX(horizon=100)
+
+
+class TestTsallisINF(PolicyContract):
+    @override
+    def make(self) -> TsallisINF:
+        return TsallisINF()
+
+
+def test_ucb1_by_hand() -> None:
+    # bounds 1/1 + sqrt(2 ln 3 / 1) and 1/2 + sqrt(2 ln 3 / 2)
+    assert weigh(UCB1(), [(0, 0, 1.0), (0, 1, 1.0), (0, 1, 0.0)]) == [1.0, 0.0]
+    assert weigh(UCB1(), [(0, 0, 1.0)]) == [0.0, 1.0]  # the unseen arm first
+    assert weigh(UCB1(), []) == [0.5, 0.5]
+    # 0.6 + sqrt(2 ln 110 / 100) = 0.907 against 0.2 + sqrt(2 ln 110 / 10) = 1.170
+    rows = [(0, 0, 1.0)] * 60 + [(0, 0, 0.0)] * 40 + [(0, 1, 1.0)] * 2 + [(0, 1, 0.0)] * 8
+    assert weigh(UCB1(), rows) == [0.0, 1.0]
+    # kl(0.6, 0.74) = ln 110 / 100 and kl(0.2, 0.67) = ln 110 / 10: the other way round
+    assert weigh(KLUCB(), rows) == [1.0, 0.0]
+
+
+def test_top_two_by_hand() -> None:
+    # Two arms: a redraw goes to the other one, so beta = 1/2 makes both even.
+    rows = [(0, 0, 1.0), (0, 0, 1.0), (0, 1, 0.0), (0, 1, 0.0)]
+    assert weigh(TopTwoThompson(), rows) == pytest.approx([0.5, 0.5])
+    assert weigh(TopTwoThompson(beta=0.8), rows)[0] == pytest.approx(0.8 * 0.95 + 0.2 * 0.05)
+
+
+def test_exp3_by_hand() -> None:
+    # K = 2, T = 100: eta = sqrt(ln 2 / 100); one loss seen with p = 1/4.
+    eta = np.sqrt(np.log(2) / 100)
+    loss = 1 / (0.25 + 0.05)
+    expected = 1 / (1 + np.exp(-eta * loss))
+    assert weigh(Exp3IX(horizon=100), [(0, 0, 0.0)])[1] == pytest.approx(expected)
+
+
+def test_tsallis_by_hand() -> None:
+    # Round 2: eta = 2 / sqrt 2; losses 4 and 0; x solves the normalisation.
+    shares = weigh(TsallisINF(), [(0, 0, 0.0)])
+    eta, (first, second) = 2 / np.sqrt(2), shares
+    x = -2 / (eta * np.sqrt(second))
+    assert first == pytest.approx(4 / (eta * (4 - x)) ** 2, abs=1e-9)
+    assert first + second == pytest.approx(1.0)
+
+
+def test_normal_posterior_by_hand() -> None:
+    # Rewards 1 and 3 under weight 1 at 0, shape 1, scale 1.
+    policy = NormalThompson()
+    rows = [(0, 0, 1.0), (0, 0, 3.0)]
+    model = policy.posterior(policy.update(policy.init(ONE), outcomes_of(rows)), ONE)
+    assert model.mean[0, 0] == pytest.approx(4 / 3)
+    assert model.freedom[0, 0] == 4.0
+    scale = 1 + (10 - 16 / 3) / 2
+    assert model.scale[0, 0] == pytest.approx(np.sqrt(scale / (2 * 3)))
+
+
+def test_information_directed_prefers_what_it_can_learn_from() -> None:
+    rows = [(0, 0, 1.0)] * 50 + [(0, 0, 0.0)] * 50
+    shares = weigh(InformationDirected(), rows)
+    # Known 0.5 against unknown mean 0.5: the unknown arm costs nothing and teaches.
+    assert shares[1] > 0.99
+
+
+def test_conditional_means_equal_sampling() -> None:
+    alpha, beta = np.array([[2.0, 5.0, 3.0]]), np.array([[3.0, 4.0, 3.0]])
+    grid = _quadrature.beta_grid(alpha, beta)
+    given = _quadrature.mean_given_best(grid, special.expit(grid.node))[0]
+    draws = np.random.default_rng(1).beta(alpha, beta, size=(400_000, 3))
+    winner = draws.argmax(axis=1)
+    sampled = np.stack([draws[winner == arm].mean(axis=0) for arm in range(3)])
+    # 5 sigma of a mean over about 60 000 draws of deviation 0.2.
+    np.testing.assert_allclose(given, sampled, atol=0.004)
 
 
 def test_fractional_reward_splits_into_win_and_loss() -> None:

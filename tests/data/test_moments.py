@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -26,7 +28,7 @@ def test_parts_merge_in_any_order(
     ends = sorted({0, len(rows), *(min(cut, len(rows)) for cut in cuts)})
     parts = [
         Moments.of({"x": table[low:high, 0], "y": table[low:high, 1]})
-        for low, high in zip(ends, ends[1:], strict=False)
+        for low, high in itertools.pairwise(ends)
     ]
     merged = Moments.empty(("x", "y"))
     for place in np.random.default_rng(seed).permutation(len(parts)):

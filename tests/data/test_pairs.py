@@ -27,24 +27,24 @@ def rich(n_users: int = 40, per_user: int = 5, seed: int = 0) -> Pairs:
     texts = tuple(f'film "{k}",\nplot né {k}' for k in range(30))
     left = rng.integers(0, 30, n)
     right = (left + rng.integers(1, 30, n)) % 30
-    user = np.repeat(np.arange(n_users), per_user)
+    user = np.repeat(np.arange(n_users, dtype=np.int32), per_user)
     label = (rng.random(n) < 0.7).astype(np.float32)
     return Pairs(
         texts=texts,
-        left=left,
-        right=right,
+        left=left.astype(np.int32),
+        right=right.astype(np.int32),
         label=label,
-        weight=rng.random(n),
-        origin=np.where(label > 0, PairOrigin.POSITIVE, PairOrigin.NEGATIVE),
+        weight=rng.random(n, dtype=np.float32),
+        origin=np.where(label > 0, PairOrigin.POSITIVE, PairOrigin.NEGATIVE).astype(np.int8),
         user=user,
-        left_item=left,
-        right_item=right,
+        left_item=left.astype(np.int32),
+        right_item=right.astype(np.int32),
         time=rng.integers(0, 10**12, n),
         negatives=np.where(rng.random((n, 2)) < 0.5, -1, rng.integers(0, 30, (n, 2))),
         users=Vocabulary(tuple(f"u{k}" if k % 2 else k for k in range(n_users))),
         items=Vocabulary(tuple(range(100, 130))),
         liked_user=user,
-        liked_text=right,
+        liked_text=right.astype(np.int32),
     )
 
 
@@ -126,7 +126,7 @@ def test_a_user_keeps_its_side_when_others_come() -> None:
     sides = []
     for pairs in (few, many):
         _, valid = pairs.split(by="user", fraction=0.3, seed=5)
-        sides.append({id_ for id_ in valid.users.decode(np.unique(valid.user))})
+        sides.append(set(valid.users.decode(np.unique(valid.user))))
     assert sides[0] == sides[1] & set(few.users.ids)
 
 
@@ -163,7 +163,7 @@ def test_synthetic_pairs_stay_in_training() -> None:
     origin = pairs.origin.copy()
     origin[::3] = PairOrigin.SYNTHETIC
     for by in ("user", "time"):
-        train, valid = replace(pairs, origin=origin).split(by=by, fraction=0.4)  # type: ignore[arg-type]
+        train, valid = replace(pairs, origin=origin).split(by=by, fraction=0.4)
         assert (train.origin == PairOrigin.SYNTHETIC).any()
         assert not (valid.origin == PairOrigin.SYNTHETIC).any()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_false_discovery_rates_equal_scipy(p: list[float]) -> None:
 def test_from_the_strictest_to_the_mildest(p: list[float]) -> None:
     values = np.array(p)
     chain = [adjust(values, name) for name in ("bonferroni", "holm", "hochberg", "hommel", "none")]
-    for strict, mild in zip(chain, chain[1:], strict=False):
+    for strict, mild in pairwise(chain):
         assert (strict >= mild - 1e-12).all()
     assert (adjust(values, "sidak") <= chain[0] + 1e-12).all()
 

@@ -32,9 +32,7 @@ def reference(
             scale * float(a @ (c / np.linalg.norm(c))) - q
             for c, q in zip(candidates, log_q, strict=True)
         ]
-        kept = [
-            math.exp(logit) for j, logit in enumerate(logits) if j == p or not known[b, j]
-        ]
+        kept = [math.exp(logit) for j, logit in enumerate(logits) if j == p or not known[b, j]]
         total += weights[b] * -math.log(math.exp(logits[p]) / sum(kept))
     return total / float(weights.sum())
 
@@ -95,9 +93,7 @@ def test_weight_two_counts_like_two_rows() -> None:
         anchors, candidates, positive, weights=torch.tensor([1.0, 2.0, 1.0])
     )
     again = torch.tensor([0, 1, 1, 2])
-    repeated = feedback_infonce(
-        anchors[again], candidates, positive[again], weights=torch.ones(4)
-    )
+    repeated = feedback_infonce(anchors[again], candidates, positive[again], weights=torch.ones(4))
     assert float(doubled) == pytest.approx(float(repeated), rel=1e-6)
 
 
@@ -153,12 +149,11 @@ def test_positives_must_fit() -> None:
 
 
 def liked_pairs() -> Pairs:
-    pairs = Pairs.from_frame(
+    return Pairs.from_frame(
         {"left": ["a", "a"], "right": ["b", "c"], "label": [1.0, 0.0], "user": ["u", "u"]},
         label="label",
         user="user",
     )
-    return pairs
 
 
 def test_known_positives_of_a_user_are_likes_only() -> None:
@@ -186,6 +181,10 @@ def test_texts_liked_together_often_enough_are_related() -> None:
         liked_text=np.array([2, 3, 2, 3, 2, 4], np.int32),
     )
     related = KnownPositives.related(pairs, least_users=2)
-    assert related(torch.tensor([2]), torch.arange(5)).tolist() == [[False, False, True, True, False]]
+    assert related(torch.tensor([2]), torch.arange(5)).tolist() == [
+        [False, False, True, True, False]
+    ]
     none = KnownPositives.related(pairs, least_users=0)
-    assert none(torch.tensor([2]), torch.arange(5)).tolist() == [[False, False, True, False, False]]
+    assert none(torch.tensor([2]), torch.arange(5)).tolist() == [
+        [False, False, True, False, False]
+    ]

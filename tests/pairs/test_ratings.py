@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from typing_extensions import override
 
 from siamrec.data import Catalog, Feedback, Vocabulary
 from siamrec.errors import InvalidDataError, InvalidParameterError
@@ -16,11 +17,13 @@ ANY = MinimumCounts(positive=0, negative=0, total=0)
 
 
 class TestRatingPairs(PairGeneratorContract):
+    @override
     def make(self) -> RatingPairs:
         return RatingPairs()
 
 
 class TestWeightedRatingPairs(PairGeneratorContract):
+    @override
     def make(self) -> RatingPairs:
         return RatingPairs(weights=QualityWeights(), centred=True, per_item=20)
 
@@ -144,7 +147,9 @@ def test_too_few_pairs_say_how_many_and_what_to_lower() -> None:
 
 def test_no_liked_item_is_an_error() -> None:
     feedback, catalog = small([1, 2, 3, 3])
-    with pytest.raises(InvalidDataError, match=r"ratings of at least 4 .*the largest value is 3\.0"):
+    with pytest.raises(
+        InvalidDataError, match=r"ratings of at least 4 .*the largest value is 3\.0"
+    ):
         RatingPairs().generate(feedback, catalog, rng=np.random.default_rng(0))
 
 

@@ -1,31 +1,56 @@
 """Policies that weigh arms, and the bandit that chooses, logs and learns."""
 
 from siamrec.bandits._journal import Receipt
+from siamrec.bandits.adversarial import Exp3IX, Losses, TsallisINF
 from siamrec.bandits.bandit import ArmView, ContextualBandit
 from siamrec.bandits.base import Estimates, Outcomes, Policy, Rounds, Space, Sums, Weighing
 from siamrec.bandits.context import Bins, Context, DayKind, Factor, TimeOfDay
+from siamrec.bandits.counting import BetaPosterior, CountingPolicy
 from siamrec.bandits.hierarchical import HierarchicalBeta, PooledPosterior
 from siamrec.bandits.limits import Limits
+from siamrec.bandits.linear import LinearPosterior, LinearSampler, LinearThompson, LinearUCB
+from siamrec.bandits.posterior import (
+    GammaPosterior,
+    GammaThompson,
+    NormalThompson,
+    StudentPosterior,
+)
 from siamrec.bandits.simple import EpsilonGreedy, Uniform
 from siamrec.bandits.snapshot import Snapshot
-from siamrec.bandits.thompson import BetaPosterior, BetaThompson
+from siamrec.bandits.thompson import BetaThompson
+from siamrec.bandits.toptwo import InformationDirected, TopTwoThompson
+from siamrec.bandits.ucb import KLUCB, UCB1, BayesUCB
 from siamrec.data.decisions import Decision, Decisions, Rewards
 
 __all__ = [
+    "KLUCB",
+    "UCB1",
     "ArmView",
+    "BayesUCB",
     "BetaPosterior",
     "BetaThompson",
     "Bins",
     "Context",
     "ContextualBandit",
+    "CountingPolicy",
     "DayKind",
     "Decision",
     "Decisions",
     "EpsilonGreedy",
     "Estimates",
+    "Exp3IX",
     "Factor",
+    "GammaPosterior",
+    "GammaThompson",
     "HierarchicalBeta",
+    "InformationDirected",
     "Limits",
+    "LinearPosterior",
+    "LinearSampler",
+    "LinearThompson",
+    "LinearUCB",
+    "Losses",
+    "NormalThompson",
     "Outcomes",
     "Policy",
     "PooledPosterior",
@@ -34,8 +59,11 @@ __all__ = [
     "Rounds",
     "Snapshot",
     "Space",
+    "StudentPosterior",
     "Sums",
     "TimeOfDay",
+    "TopTwoThompson",
+    "TsallisINF",
     "Uniform",
     "Weighing",
 ]

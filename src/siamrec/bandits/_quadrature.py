@@ -159,7 +159,7 @@ def top(grid: Grid, n: int) -> FloatArray:
     return _normalised(shares, float(n))
 
 
-def expected_best(grid: Grid, value: FloatArray) -> FloatArray:
+def mean_given_best(grid: Grid, value: FloatArray) -> FloatArray:
     """Return `E[value(x_b) | arm a is best]` for every pair: shape `(n, a, b)`.
 
     Args:
@@ -167,18 +167,21 @@ def expected_best(grid: Grid, value: FloatArray) -> FloatArray:
         value: The quantity at each node, shape `(n, n_nodes)`.
     """
     n, n_arms, _ = grid.mass.shape
-    partial = np.cumsum(grid.mass * value[:, None], axis=2)
+    worth = grid.mass * value[:, None]
+    # E[value; x_b < node]: whole panels before, and the part of its own panel.
+    split = worth.reshape(n, n_arms, -1, _N_NODES)
+    panel = split.sum(axis=3)
+    inside = panel[..., None] - (split / _WEIGHTS) @ _TAIL.T
+    partial = ((np.cumsum(panel, axis=2) - panel)[..., None] + inside).reshape(worth.shape)
+    share = np.maximum(best(grid), np.finfo(float).tiny)
     result = np.empty((n, n_arms, n_arms))
-    others = _others(grid.below)
-    share = np.maximum(np.einsum("nkg,nkg->nk", grid.mass, others), np.finfo(float).tiny)
     for winner in range(n_arms):
         for rival in range(n_arms):
-            if winner == rival:
-                weight = grid.mass[:, winner] * others[:, winner] * value
-            else:
-                rest = np.delete(grid.below, [winner, rival], axis=1).prod(axis=1)
-                weight = grid.mass[:, winner] * rest * partial[:, rival]
-            result[:, winner, rival] = weight.sum(axis=1) / share[:, winner]
+            rest = np.delete(grid.below, [winner, rival], axis=1).prod(axis=1)
+            part = (
+                worth[:, winner] if winner == rival else grid.mass[:, winner] * partial[:, rival]
+            )
+            result[:, winner, rival] = (part * rest).sum(axis=1) / share[:, winner]
     return result
 
 

@@ -9,18 +9,22 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.bandits._beta import best_beta, beta_sums, count_beta, estimate_beta, non_negative
-from siamrec.bandits.base import Policy, Weighing
-from siamrec.bandits.thompson import BetaPosterior
+from siamrec.bandits.base import Weighing
+from siamrec.bandits.counting import (
+    BetaPosterior,
+    CountingPolicy,
+    greedy_share,
+    mix,
+    uniform_share,
+)
 
 if TYPE_CHECKING:
-    from siamrec.bandits.base import Estimates, Outcomes, Rounds, Space, Sums
-    from siamrec.typing import BoolArray, FloatArray
+    from siamrec.bandits.base import Rounds
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Uniform(Policy[BetaPosterior]):
+class Uniform(CountingPolicy):
     """Choose every eligible arm with the same probability, and still keep the counts.
 
     The log of a uniform bandit supports every off-policy estimate of any other policy.
@@ -37,34 +41,14 @@ class Uniform(Policy[BetaPosterior]):
         return "uniform"
 
     @override
-    def init(self, space: Space) -> Sums:
-        return beta_sums(space)
-
-    @override
-    def accumulate(self, sums: Sums, outcomes: Outcomes) -> None:
-        count_beta(sums, outcomes)
-
-    @override
-    def posterior(self, sums: Sums, space: Space) -> BetaPosterior:
-        return flat_posterior(sums)
-
-    @override
     def weigh(self, model: BetaPosterior, rounds: Rounds) -> Weighing:
         even = uniform_share(rounds.eligible, rounds.cell.size)
         return Weighing(probability=even, best=self.top(model, rounds, 1))
 
-    @override
-    def top(self, model: BetaPosterior, rounds: Rounds, n: int) -> FloatArray:
-        return best_beta(model.alpha[rounds.cell], model.beta[rounds.cell], rounds, n)
-
-    @override
-    def estimate(self, model: BetaPosterior, rounds: Rounds) -> Estimates:
-        return estimate_beta(model.alpha[rounds.cell], model.beta[rounds.cell])
-
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EpsilonGreedy(Policy[BetaPosterior]):
+class EpsilonGreedy(CountingPolicy):
     """Choose the arm with the best mean; with probability epsilon choose evenly instead.
 
     Ties share evenly. With `decay` the rate falls with the evidence N in the cell:
@@ -103,18 +87,6 @@ class EpsilonGreedy(Policy[BetaPosterior]):
         return "epsilon-greedy"
 
     @override
-    def init(self, space: Space) -> Sums:
-        return beta_sums(space)
-
-    @override
-    def accumulate(self, sums: Sums, outcomes: Outcomes) -> None:
-        count_beta(sums, outcomes)
-
-    @override
-    def posterior(self, sums: Sums, space: Space) -> BetaPosterior:
-        return flat_posterior(sums)
-
-    @override
     def weigh(self, model: BetaPosterior, rounds: Rounds) -> Weighing:
         alpha, beta = model.alpha[rounds.cell], model.beta[rounds.cell]
         rate = self.epsilon * rounds.temperature
@@ -127,35 +99,3 @@ class EpsilonGreedy(Policy[BetaPosterior]):
             np.minimum(rate, 1.0),
         )
         return Weighing(probability=mixed, best=self.top(model, rounds, 1))
-
-    @override
-    def top(self, model: BetaPosterior, rounds: Rounds, n: int) -> FloatArray:
-        return best_beta(model.alpha[rounds.cell], model.beta[rounds.cell], rounds, n)
-
-    @override
-    def estimate(self, model: BetaPosterior, rounds: Rounds) -> Estimates:
-        return estimate_beta(model.alpha[rounds.cell], model.beta[rounds.cell])
-
-
-def flat_posterior(sums: Sums) -> BetaPosterior:
-    """Return the posterior under flat priors; policies that need none report by it."""
-    return BetaPosterior(1.0 + non_negative(sums["wins"]), 1.0 + non_negative(sums["losses"]))
-
-
-def uniform_share(eligible: BoolArray, n: int) -> FloatArray:
-    """Return equal probabilities for the eligible arms, `n` rows of them."""
-    return np.repeat((eligible / eligible.sum())[None], n, axis=0)
-
-
-def greedy_share(score: FloatArray, eligible: BoolArray) -> FloatArray:
-    """Return probability 1 for the best eligible score, shared evenly among ties."""
-    masked = np.where(eligible, score, -np.inf)
-    leads = masked >= masked.max(axis=1, keepdims=True)
-    share: FloatArray = leads / leads.sum(axis=1, keepdims=True)
-    return share
-
-
-def mix(first: FloatArray, second: FloatArray, share: FloatArray) -> FloatArray:
-    """Return `(1 - share) * first + share * second`, a share per row."""
-    mixed: FloatArray = first + share[:, None] * (second - first)
-    return mixed

@@ -17,19 +17,11 @@ from siamrec.bandits._beta import (
     weigh_beta,
 )
 from siamrec.bandits.base import Policy
+from siamrec.bandits.counting import BetaPosterior
 
 if TYPE_CHECKING:
     from siamrec.bandits.base import Estimates, Outcomes, Rounds, Space, Sums, Weighing
     from siamrec.typing import FloatArray
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class BetaPosterior:
-    """Beta posterior of every cell and arm, each array `(n_cells, n_arms)`."""
-
-    alpha: FloatArray
-    beta: FloatArray
 
 
 @final

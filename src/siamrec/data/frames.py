@@ -96,7 +96,7 @@ def floats_of(column: Any, name: str) -> FloatArray:
         InvalidDataError: If it is not numeric.
     """
     try:
-        values: FloatArray = column.cast("float64").to_numpy(zero_copy_only=False)
+        values: FloatArray = column.cast("float64", safe=False).to_numpy(zero_copy_only=False)
     except (ValueError, NotImplementedError) as error:  # pyarrow's own errors are ValueErrors
         raise InvalidDataError(f"{name} must be numeric, got {column.type}.") from error
     return values

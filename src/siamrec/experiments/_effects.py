@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from siamrec.experiments.metrics import Term
     from siamrec.typing import FloatArray
 
+_DUST = 1e-13
+"""Differences and errors below this share of the values are rounding: the data are constant."""
 _LEAST_P = float(np.nextafter(0, 1))
 _LEAST_LOG = float(np.log(_LEAST_P))
 
@@ -46,8 +48,13 @@ class Pair:
         """Return `treatment * t + control * c` and its standard error."""
         weights = np.array([treatment, control])
         variance = float(weights @ self.covariance @ weights)
-        estimate = treatment * self.values[0] + control * self.values[1]
-        return estimate, float(np.sqrt(max(variance, 0.0)))
+        terms = treatment * self.values[0], control * self.values[1]
+        dust = _DUST * max(map(abs, terms))
+        estimate, error = sum(terms), float(np.sqrt(max(variance, 0.0)))
+        return (
+            estimate if abs(estimate) > dust else 0.0,
+            error if error > dust else 0.0,
+        )
 
 
 def compare(
@@ -146,7 +153,8 @@ def _welch(part_t: float, part_c: float, free_t: int, free_c: int) -> float:
     total = part_t + part_c
     if total <= 0:
         return float(free_t + free_c)
-    return float(total**2 / (part_t**2 / free_t + part_c**2 / free_c))
+    share = part_t / total
+    return float(1 / (share**2 / free_t + (1 - share) ** 2 / free_c))
 
 
 def fieller(pair: Pair, reach: float) -> tuple[float, float]:
@@ -166,11 +174,13 @@ def fieller(pair: Pair, reach: float) -> tuple[float, float]:
     References:
         Fieller (1954), JRSS B 16.
     """
+    if not np.isfinite(reach):
+        return -np.inf, np.inf
     t, c = pair.values
     square = reach**2
     v_t, v_c, v_tc = pair.covariance[0, 0], pair.covariance[1, 1], pair.covariance[0, 1]
     lead = c * c - square * v_c
-    if not np.isfinite(reach) or lead <= 0:
+    if lead <= 0:
         return -np.inf, np.inf
     middle = t * c - square * v_tc
     root = np.sqrt(max(middle * middle - lead * (t * t - square * v_t), 0.0))

@@ -156,6 +156,8 @@ def _joined(names: tuple[str, ...], pieces: list[tuple[float, float, int]]) -> A
     edges: list[float] = []
     owners: list[int] = []
     for _, high, owner in sorted(pieces):
+        if high - (edges[-1] if edges else 0.0) < _EXACT:
+            continue  # a sliver from rounding goes to its right neighbour
         if owners and owners[-1] == owner:
             edges[-1] = high
         else:

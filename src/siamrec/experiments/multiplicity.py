@@ -51,7 +51,9 @@ def adjust(p: FloatArray, method: Correction = "holm") -> FloatArray:
     if method == "bonferroni":
         return np.minimum(values * m, 1.0)
     if method == "sidak":
-        return np.asarray(-np.expm1(m * np.log1p(-np.minimum(values, 1 - 1e-16))), dtype=np.float64)
+        return np.asarray(
+            -np.expm1(m * np.log1p(-np.minimum(values, 1 - 1e-16))), dtype=np.float64
+        )
     order = np.argsort(values, kind="stable")
     adjusted = np.empty(m)
     adjusted[order] = _stepwise(values[order], method)
@@ -85,7 +87,7 @@ def _hommel(rising: FloatArray) -> FloatArray:
         bound[: m - size + 1] = np.minimum(least, size * rising[: m - size + 1])
         bound[m - size + 1 :] = bound[m - size]
         adjusted = np.maximum(adjusted, bound)
-    return np.maximum(adjusted, rising)
+    return np.asarray(np.maximum(adjusted, rising), dtype=np.float64)
 
 
 def e_benjamini_hochberg(log_e: FloatArray, alpha: float = 0.05) -> BoolArray:

@@ -7,6 +7,8 @@ import shutil
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
+
 from siamrec._core.clock import ManualClock
 from siamrec.errors import InvalidDataError
 from siamrec.lifecycle import _evaluate, _parts, _serve, _tune
@@ -70,7 +72,8 @@ class Cycle:
         self._own_store = isinstance(url, str)
         self.store = Store(url, clock=parts.clock) if isinstance(url, str) else url
         self.registry = Registry(self.store, parts.blobs or FolderBlobs(parts.out / "registry"))
-        self._receipt = self.store.feedback.write(feedback)
+        self._repeated = _repeats(feedback)
+        self.store.feedback.write(feedback)
         self._write_rejected()
         self.feedback = self.store.feedback.read_all()
         self.base = CachedEncoder(parts.encoder, folder=parts.out / "vectors")
@@ -147,7 +150,7 @@ class Cycle:
             "events": len(self.feedback),
             "rejected": len(self.rejected),
             "rejected_reasons": reasons,
-            "duplicates": self._receipt.duplicates,
+            "duplicates": self._repeated,
             "items_without_text": int((~texts).sum()),
             "hash": self.feedback.fingerprint(),
             "simulated": self.simulated,
@@ -376,6 +379,15 @@ class Cycle:
 
     def _tell(self, step: str, done: float) -> None:
         self.parts.observers.tell(LoopEvent(kind="progress", step=step, done=done))
+
+
+def _repeats(feedback: Feedback) -> int:
+    """Return how many rows say again what another row says; the log stores them once."""
+    columns = ("user", "item", "kind", "value", "weight")
+    table = np.column_stack([getattr(feedback, name).astype(np.float64) for name in columns])
+    _, row = np.unique(table, axis=0, return_inverse=True)
+    pair = np.column_stack([row.reshape(-1), feedback.time])  # times do not fit a float
+    return len(feedback) - int(np.unique(pair, axis=0).shape[0])
 
 
 def _without_card(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ def read(result: Mapping[str, Any]) -> str:
     )
     for name, words in (
         ("rejected", "rows rejected"),
-        ("duplicates", "in the log before"),
+        ("duplicates", "repeated rows stored once"),
         ("items_without_text", "items without text"),
     ):
         if result[name]:
@@ -62,8 +62,8 @@ def bandit(result: Mapping[str, Any]) -> str:
     """Say what the bandit earned."""
     best = result["best_fixed"]
     return (
-        f"hit rate {result['reward']['mean']:.3f} over {result['visits']:,} visits; best fixed arm "
-        f"{best['arm']} {best['mean']:.3f}, even chance {result['uniform']['mean']:.3f}"
+        f"hit rate {result['reward']['mean']:.3f} over {result['visits']:,} visits; best fixed "
+        f"arm {best['arm']} {best['mean']:.3f}, even chance {result['uniform']['mean']:.3f}"
     )
 
 

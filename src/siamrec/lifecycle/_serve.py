@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siamrec.bandits import BetaThompson, Context, ContextualBandit, Factor, Limits
+from siamrec.bandits import Context, ContextualBandit, Factor, HierarchicalBeta, Limits
 from siamrec.data import Rewards
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments import AsymptoticCS, Experiment, HashAssigner, Plan, Ratio, analyze
@@ -29,7 +29,10 @@ _POINTS = 60
 
 
 def default_bandit(arms: Sequence[str], traffic: Traffic, seed: int, clock: ManualClock) -> Bandit:
-    """Return a Beta Thompson bandit over the context that the traffic has."""
+    """Return a Beta Thompson bandit over the context that the traffic has.
+
+    Its cells share a pooled prior, so that a context seen for the first time is not met blindly.
+    """
     factors = [Factor("profile_size", ("small", "medium", "large"))]
     if len(traffic) and "day" in traffic.context[0]:
         factors += [
@@ -37,12 +40,13 @@ def default_bandit(arms: Sequence[str], traffic: Traffic, seed: int, clock: Manu
             Factor("time_of_day", ("night", "morning", "afternoon", "evening")),
         ]
     return ContextualBandit(
-        BetaThompson(),
+        HierarchicalBeta(),
         arms=tuple(arms),
         context=Context(tuple(factors)),
         limits=Limits(floor=0.02),
         seed=seed,
         name="cycle",
+        refresh_every=4,
         clock=clock,
     )
 

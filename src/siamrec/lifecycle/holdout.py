@@ -13,7 +13,7 @@ from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
     from siamrec.data import Catalog, Feedback
-    from siamrec.typing import BoolArray, IntArray
+    from siamrec.typing import BoolArray, CodeArray
 
 _FEWEST_EVENTS = 4
 _FEWEST_USERS = 5
@@ -151,7 +151,7 @@ def _require_enough(feedback: Feedback, positive: float) -> None:
         )
 
 
-def _second_half(user: IntArray, n_users: int) -> BoolArray:
+def _second_half(user: CodeArray, n_users: int) -> BoolArray:
     """Whether each row, sorted by user and time, is in the second half of its user's rows."""
     start = np.searchsorted(user, np.arange(n_users + 1))
     place = np.arange(user.size) - start[user]

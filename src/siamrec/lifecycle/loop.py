@@ -219,7 +219,7 @@ class ImprovementLoop:
         if share > limit:
             first = rejected[0]
             raise RejectedDataError(
-                f"{len(rejected)} of {total} rows are bad ({share:.1%}), more than the {limit:.1%} "
-                f"that are put up with; the first is row {first.row}: {first.reason}. "
+                f"{len(rejected)} of {total} rows are bad ({share:.1%}), more than the "
+                f"{limit:.1%} that are put up with; the first is row {first.row}: {first.reason}. "
                 "Mend the file, or raise --max-rejected (max_rejected=… from Python)."
             )

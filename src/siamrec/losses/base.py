@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 Labels: TypeAlias = Tensor | Mapping[str, Tensor] | None
-"""What stands beside the texts: nothing, a number per row, a row of numbers per row, or columns."""
+"""What stands beside the texts: nothing, a number or a row of numbers per row, or columns."""
 
 Loss: TypeAlias = Tensor | dict[str, Tensor]
 
@@ -142,7 +142,13 @@ def columns_of(
     """
     columns = list(embeddings)
     if len(columns) < least or (most is not None and len(columns) > most):
-        wanted = f"{least}" if most == least else f"at least {least}" if most is None else f"{least} to {most}"
+        wanted = (
+            f"{least}"
+            if most == least
+            else f"at least {least}"
+            if most is None
+            else f"{least} to {most}"
+        )
         raise InvalidDataError(
             f"{name} must get {wanted} text columns (anchor, positive, negative…), "
             f"got {len(columns)}."

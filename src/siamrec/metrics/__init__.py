@@ -2,12 +2,27 @@
 
 from siamrec.metrics.base import Metric, PooledMetric
 from siamrec.metrics.comparison import Comparison, Difference
+from siamrec.metrics.debiased import popularity_propensity
 from siamrec.metrics.estimate import Estimate
 from siamrec.metrics.paired import PairedDifference, paired_difference
+from siamrec.metrics.pairs import (
+    Threshold,
+    alignment,
+    best_accuracy,
+    best_f1,
+    pair_accuracy,
+    pair_auc,
+    pair_spearman,
+    triplet_accuracy,
+    uniformity,
+)
 from siamrec.metrics.policies import Policies, SampledMetricWarning, SeenItemsWarning
+from siamrec.metrics.ratio import Ratio, bootstrap_ratio, wilson_interval
 from siamrec.metrics.report import Report
+from siamrec.metrics.slices import Slices, by_cold, by_history_length, by_popularity
 from siamrec.metrics.state import EvaluationState
 from siamrec.metrics.suite import Suite
+from siamrec.metrics.tukey import PairOfSystems, tukey_hsd
 from siamrec.metrics.view import EvaluationView
 
 __all__ = [
@@ -17,12 +32,31 @@ __all__ = [
     "EvaluationState",
     "EvaluationView",
     "Metric",
+    "PairOfSystems",
     "PairedDifference",
     "Policies",
     "PooledMetric",
+    "Ratio",
     "Report",
     "SampledMetricWarning",
     "SeenItemsWarning",
+    "Slices",
     "Suite",
+    "Threshold",
+    "alignment",
+    "best_accuracy",
+    "best_f1",
+    "bootstrap_ratio",
+    "by_cold",
+    "by_history_length",
+    "by_popularity",
+    "pair_accuracy",
+    "pair_auc",
+    "pair_spearman",
     "paired_difference",
+    "popularity_propensity",
+    "triplet_accuracy",
+    "tukey_hsd",
+    "uniformity",
+    "wilson_interval",
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from siamrec.data import item_columns
 from siamrec.errors import InvalidDataError
 from siamrec.metrics import _inputs
 
@@ -94,7 +95,7 @@ class ItemTables:
         given = self._inputs.embeddings
         _inputs.require("embeddings", given, "a metric of content")
         assert given is not None
-        raw = _inputs.vectors(given, self._items, self._n_listed)
+        raw = item_columns.vectors(given, self._items, self._n_listed).astype(np.float64)
         bare = np.asarray(np.isnan(raw).any(axis=1))
         shown = self._rankings.item[bare[self._rankings.item]]
         if shown.size:
@@ -115,7 +116,7 @@ class ItemTables:
         given = self._inputs.categories
         _inputs.require("categories", given, "a metric of categories")
         assert given is not None
-        return _inputs.memberships("categories", given, self._items, self._n_listed)
+        return item_columns.memberships("categories", given, self._items, self._n_listed)
 
     @cached_property
     def groups(self) -> tuple[tuple[Any, ...], IntArray]:
@@ -128,9 +129,9 @@ class ItemTables:
         given = self._inputs.groups
         _inputs.require("groups", given, "a metric of item groups")
         assert given is not None
-        return _inputs.codes_of_groups(given, self._items, self._n_listed)
+        return item_columns.codes_of_groups(given, self._items, self._n_listed)
 
     def _numbers(self, name: str, *, missing: float) -> FloatArray:
         given = getattr(self._inputs, name)
         _inputs.require(name, given, "a metric of items")
-        return _inputs.numbers(name, given, self._items, self._n_listed, missing=missing)
+        return item_columns.numbers(name, given, self._items, self._n_listed, missing=missing)

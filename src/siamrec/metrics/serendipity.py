@@ -64,7 +64,8 @@ def _relevant_places(view: EvaluationView, k: int | None, rel: float | None) -> 
 def _expected_places(view: EvaluationView, k: int | None) -> FloatArray:
     """Return 1 for each of the first `k` places that an obvious model would show, else 0."""
     places = view.places(k)
-    return view.is_expected[view.start[places.user] + places.rank].astype(np.float64)
+    expected: FloatArray = view.is_expected[view.start[places.user] + places.rank].astype(float)
+    return expected
 
 
 @final

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from siamrec.data.item_columns import ItemNumbers
     from siamrec.data.truth import Truth
     from siamrec.data.vocabulary import Vocabulary
-    from siamrec.metrics._inputs import ItemNumbers
     from siamrec.metrics.report import Report
     from siamrec.typing import Id
 
@@ -141,8 +141,7 @@ def by_history_length(history: Truth, edges: Sequence[int] = (1, 5, 20, 100)) ->
     if any(high <= low for low, high in pairwise(bounds)):
         raise InvalidDataError(f"edges must rise and be above 0, got {tuple(edges)}.")
     names = [
-        f"{low}" if high == low + 1 else f"{low}-{high - 1}"
-        for low, high in pairwise(bounds)
+        f"{low}" if high == low + 1 else f"{low}-{high - 1}" for low, high in pairwise(bounds)
     ]
     names.append(f"{bounds[-1]}+")
     place = np.searchsorted(bounds, history.n_judged, side="right") - 1
@@ -151,7 +150,7 @@ def by_history_length(history: Truth, edges: Sequence[int] = (1, 5, 20, 100)) ->
 
 
 def by_cold(history: Truth, least: int = 1) -> Labels:
-    """Return a function from user id to `"cold"` (fewer than `least` items of history) or `"warm"`.
+    """Return a function from user id to `"cold"` (short history) or `"warm"`.
 
     Args:
         history: What each user did before; a user it does not know is cold.

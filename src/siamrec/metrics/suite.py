@@ -18,9 +18,10 @@ from siamrec.metrics.state import EvaluationState
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from siamrec.data.item_columns import ItemNames, ItemNumbers, ItemVectors
     from siamrec.data.rankings import Rankings
     from siamrec.data.truth import Truth
-    from siamrec.metrics._inputs import Expected, ItemNames, ItemNumbers, ItemVectors
+    from siamrec.metrics._inputs import Expected
     from siamrec.metrics.base import AnyMetric, MetricFactory
     from siamrec.metrics.policies import (
         Duplicates,

@@ -66,8 +66,8 @@ class RatingPairs(Generator):
     centred: bool = False
     weights: QualityWeights | None = None
     margin: bool = True
-    per_root: float = 6.0
-    per_user: int = 200
+    per_root: float = 12.0
+    per_user: int = 400
     per_item: int | None = None
     negatives_per_positive: float = 0.5
     minimum: MinimumCounts = field(default_factory=MinimumCounts)

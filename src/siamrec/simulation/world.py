@@ -87,8 +87,8 @@ class World:
         themes = list(_words.THEMES)
         theme: IntArray = rng.permutation(np.arange(self.n_items) % len(themes))
         catalog = self._catalog(theme, rng)
-        popularity: FloatArray = (1.0 + np.arange(self.n_items)) ** -self.popularity_exponent
-        popularity = rng.permutation(popularity / popularity.sum())
+        weight = (1.0 + np.arange(self.n_items)) ** -self.popularity_exponent
+        popularity: FloatArray = rng.permutation(weight / weight.sum()).astype(np.float64)
         quality = rng.normal(0.0, 0.35, self.n_items)
         taste = self._taste(len(themes), rng)
         feedback = self._feedback(

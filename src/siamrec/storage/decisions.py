@@ -52,8 +52,8 @@ class DecisionLog:
         with _engine.writing(self._engine) as connection:
             for first in range(0, len(rows), _BATCH):
                 statement = self._insert(decision_table).values(rows[first : first + _BATCH])
-                done = connection.execute(statement.on_conflict_do_nothing())
-                stored += max(done.rowcount, 0)
+                new = statement.on_conflict_do_nothing().returning(decision_table.c.id)
+                stored += len(connection.execute(new).all())
             if rewards is not None and len(rewards):
                 known = self._insert(reward_table).on_conflict_do_nothing()
                 connection.execute(known, self._reward_rows(rewards))

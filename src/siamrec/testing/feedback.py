@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from typing_extensions import override
 
 from siamrec.data import Feedback
 from siamrec.errors import InvalidParameterError
@@ -84,7 +85,8 @@ class FeedbackSinkContract(FeedbackSourceContract):
     def empty(self) -> Any:
         """Return an empty store that is a `FeedbackSource` and a `FeedbackSink`."""
 
-    def make(self, feedback: Feedback) -> FeedbackSource:  # noqa: D102
+    @override
+    def make(self, feedback: Feedback) -> FeedbackSource:
         store = self.empty()
         store.write(feedback)
         source: FeedbackSource = store

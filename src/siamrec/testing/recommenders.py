@@ -24,7 +24,7 @@ N_USERS, N_ITEMS = 30, 24
 def small_feedback() -> Feedback:
     """Return ratings of 30 users on 24 items; user 0 has rated every item."""
     rng = np.random.default_rng(11)
-    rated = rng.random((N_USERS, N_ITEMS)) < 0.3  # noqa: PLR2004
+    rated = rng.random((N_USERS, N_ITEMS)) < 0.3
     rated[0] = True
     rated[1:, 0] |= ~rated[1:].any(axis=1)
     user, item = np.nonzero(rated)

@@ -18,17 +18,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from siamrec.protocols import SiameseEncoder
+    from siamrec.typing import Float32Array
 
 BASE = HashingEncoder(dim=16)
 
 
+def normal(*shape: int) -> Float32Array:
+    return np.random.default_rng(3).normal(size=shape).astype(np.float32)
+
+
+def eye(n: int) -> Float32Array:
+    return np.eye(n, dtype=np.float32)
+
+
 def head(dim: int = 8, *, bent: bool = True) -> AdapterEncoder:
-    rng = np.random.default_rng(3)
-    linear = (rng.normal(size=(dim, 16)), rng.normal(size=dim))
     if not bent:
-        return AdapterEncoder(BASE, *linear)
-    hidden = (rng.normal(size=(4, 16)), rng.normal(size=4), rng.normal(size=(dim, 4)))
-    return AdapterEncoder(BASE, *linear, *hidden)
+        return AdapterEncoder(BASE, normal(dim, 16), normal(dim))
+    return AdapterEncoder(
+        BASE, normal(dim, 16), normal(dim), normal(4, 16), normal(4), normal(dim, 4)
+    )
 
 
 class TestHashingEncoder(EncoderContract):
@@ -110,13 +118,13 @@ def test_head_refuses_another_base(tmp_path: Path) -> None:
 
 def test_head_must_fit() -> None:
     with pytest.raises(InvalidDataError, match=r"weight must have shape \(dim, 16\)"):
-        AdapterEncoder(BASE, np.eye(4))
+        AdapterEncoder(BASE, eye(4))
     with pytest.raises(InvalidDataError, match=r"bias must have shape \(16,\)"):
-        AdapterEncoder(BASE, np.eye(16), np.zeros(3))
+        AdapterEncoder(BASE, eye(16), normal(3))
     with pytest.raises(InvalidDataError, match="must be given together"):
-        AdapterEncoder(BASE, np.eye(16), inner=np.zeros((2, 16)))
+        AdapterEncoder(BASE, eye(16), inner=normal(2, 16))
     with pytest.raises(InvalidDataError, match="weight must be finite"):
-        AdapterEncoder(BASE, np.full((16, 16), np.nan))
+        AdapterEncoder(BASE, np.nan * eye(16))
 
 
 def test_cache_reads_each_text_once_per_kind() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,7 +46,9 @@ def world(n_users: int = 90, n_items: int = 120, seed: int = 0) -> Pairs:
     words = [[f"w{theme}x{k}" for k in range(20)] for theme in range(4)]
     theme_of = rng.integers(0, 4, n_items)
     texts = tuple(
-        " ".join([rng.choice(words[theme]), *(f"noise{w}" for w in rng.integers(0, 9, 3)), f"id{k}"])
+        " ".join(
+            [rng.choice(words[theme]), *(f"noise{w}" for w in rng.integers(0, 9, 3)), f"id{k}"]
+        )
         for k, theme in enumerate(theme_of)
     )
     taste = rng.integers(0, 4, n_users)
@@ -131,8 +132,9 @@ def test_step_budget_holds(sides: tuple[Pairs, Pairs]) -> None:
 
 
 def test_diverging_training_is_named(sides: tuple[Pairs, Pairs]) -> None:
+    huge = np.full(len(sides[0]), 3e38, np.float32)  # their sum is beyond float32
     with pytest.raises(TrainingDivergedError, match="lower learning_rate"):
-        FineTuner(replace(QUICK, learning_rate=1e37)).fit(ENCODER, *sides)
+        FineTuner(QUICK).fit(ENCODER, replace(sides[0], weight=huge), sides[1])
 
 
 def test_vectors_must_be_finite(sides: tuple[Pairs, Pairs]) -> None:

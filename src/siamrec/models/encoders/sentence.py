@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +17,7 @@ from siamrec.errors import ModelLoadError
 from siamrec.models.encoders._texts import distinct, unit_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Self
 
     from sentence_transformers import SentenceTransformer
@@ -141,7 +141,8 @@ def load_sentence_transformer(name: str, *, device: str = "cpu") -> SentenceTran
     if Path(name).is_dir():
         return _read(name, device)
     try:
-        return SentenceTransformer(name, device=device, local_files_only=True)
+        with _quietly():
+            return SentenceTransformer(name, device=device, local_files_only=True)
     except (OSError, ValueError):
         packaged = _packaged(name)
     if packaged is not None:
@@ -184,11 +185,26 @@ def _read(path: str, device: str) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415
 
     try:
-        return SentenceTransformer(path, device=device, local_files_only=True)
+        with _quietly():
+            return SentenceTransformer(path, device=device, local_files_only=True)
     except Exception as error:  # the loader's exceptions have no common base
         raise ModelLoadError(
             f"{path} must hold a sentence-transformers model: {error}."
         ) from error
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Read without a progress bar of its own: the host shows progress, not the library."""
+    from transformers.utils import logging  # noqa: PLC0415
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _packaged(name: str) -> Path | None:

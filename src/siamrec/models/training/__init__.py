@@ -2,6 +2,7 @@
 
 from siamrec.models.training.config import FineTuneConfig
 from siamrec.models.training.result import Comparison, FineTuneResult, TrainingEvent, Verdict
+from siamrec.models.training.retention import Retention
 from siamrec.models.training.tuner import FineTuner
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "FineTuneConfig",
     "FineTuneResult",
     "FineTuner",
+    "Retention",
     "TrainingEvent",
     "Verdict",
 ]

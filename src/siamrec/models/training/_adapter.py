@@ -262,7 +262,7 @@ class _Objective:
 
     @classmethod
     def of(cls, pairs: Pairs, config: FineTuneConfig, log_q: Tensor) -> _Objective:
-        related = KnownPositives.related(pairs, least_users=config.co_likes)
+        related = KnownPositives.related(pairs, least_users=int(config.of_strategy("co_likes")))
         return cls(config, KnownPositives.likes(pairs), related, log_q)
 
     def __call__(self, head: Head, started: Tensor, batch: Batch) -> Tensor:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from siamrec.models.training._material import Material
-    from siamrec.typing import Float32Array, FloatArray
+    from siamrec.typing import BoolArray, Float32Array, FloatArray
 
 WARM = f"ndcg@{K}"
 COLD = f"cold_ndcg@{K}"
@@ -34,13 +34,13 @@ class Slices:
     cold: RankingTask | None
 
     @classmethod
-    def of(cls, material: Material) -> Slices:
-        """Return the tasks of validation among all texts that can be an answer."""
+    def of(cls, material: Material, judged: BoolArray) -> Slices:
+        """Return the tasks of validation among the texts in `judged` that can be an answer."""
         train, valid = material.train, material.valid
         answers = (train.right, valid.right, train.liked_text, valid.liked_text)
         whole = RankingTask.of(valid, np.unique(np.concatenate(answers)).astype(np.int64))
-        shown = ~material.hidden
-        cold = whole.among(material.hidden, profile=shown)
+        shown = ~material.hidden & judged
+        cold = whole.among(material.hidden & judged, profile=shown)
         wanted = cold.candidates.size > K and cold.truth_text.size > 0
         return cls(whole.among(shown, profile=shown), cold if wanted else None)
 

@@ -8,11 +8,13 @@ from typing import Any, ClassVar, Literal, TypeAlias, final
 from siamrec._core import check
 from siamrec._core.hashing import config_hash
 from siamrec.models.encoders.sentence import PRECISIONS, Precision
+from siamrec.models.training.retention import Retention  # noqa: TC001  (read at run time)
 
-Strategy: TypeAlias = Literal["adapter", "full"]
-"""What is trained: a head on cached vectors, or the whole encoder."""
+Strategy: TypeAlias = Literal["adapter", "top-layers", "full"]
+"""What is trained: a head on cached vectors, the last layers, or the whole encoder."""
 
-STRATEGIES = ("adapter", "full")
+STRATEGIES = ("adapter", "top-layers", "full")
+WISE_FT_SHARES = (0.25, 0.5, 0.75, 1.0)
 
 
 @final
@@ -23,7 +25,10 @@ class FineTuneConfig:
     Where a setting is None the strategy has its own default (adapter, full).
 
     Args:
-        strategy: `"adapter"`, seconds on a CPU; or `"full"`.
+        strategy: `"adapter"`, seconds on a CPU; `"top-layers"`; or `"full"`.
+        loss: Name of the loss (see `siamrec.losses.losses`); the adapter knows only
+            `"feedback-infonce"`.
+        layers: Layers that `"top-layers"` trains, from the last.
         epochs: Passes over the training pairs.
         batch_size: Pairs in a step (256, 16).
         learning_rate: Largest step size; it falls linearly to zero (2e-3, 2e-5).
@@ -37,14 +42,18 @@ class FineTuneConfig:
         popularity: Strength in [0, 1] of the logQ correction; 1 makes in-batch negatives an
             unbiased sample, less favours rarer texts.
         co_likes: Texts that this many training users like together are no negatives of each other;
-            0 leaves this out.
+            0 leaves this out (0, 5). Where an anchor is a whole profile, what its user likes is
+            enough to know.
         cold_share: Share of the texts that are hidden while settings are chosen on validation,
             so that what is chosen also helps texts without any feedback; 0 leaves this out.
         refit: Whether the chosen number of steps is trained again with the hidden texts.
-        evaluations: How often the ranking is measured on validation in all.
+        evaluations: How often the ranking is measured on validation in all (12, 4).
         early_stopping_patience: Evaluations without gain after which training stops.
         wise_ft: Share of the tuned weights in the result, in (0, 1], or `"auto"` to choose among
-            1/4, 1/2, 3/4 and 1 on validation.
+            `WISE_FT_SHARES` on validation, under the floor of `retention`.
+        retention: Largest loss of general skill; not measured when None.
+        validation_texts: Texts that validation ranks, drawn by a hash; all for the adapter and
+            1,500 for the others by default, whose evaluations read every text again.
         precision: Number format of the full strategy.
         max_steps: Stops after this many steps; no limit by default.
         max_seconds: Stops after this long; no limit by default.
@@ -58,21 +67,25 @@ class FineTuneConfig:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     strategy: Strategy = "adapter"
+    loss: str = "feedback-infonce"
+    layers: int = 2
     epochs: int = 4
     batch_size: int | None = None
     learning_rate: float | None = None
     scale: float | None = None
-    profile_size: int = 10
-    hidden: int = 0
-    whiten: float = 0.0
+    profile_size: int = 40
+    hidden: int = 512
+    whiten: float = 0.5
     pull: float = 0.0
     popularity: float = 1.0
-    co_likes: int = 5
+    co_likes: int | None = None
     cold_share: float = 0.1
     refit: bool = True
-    evaluations: int = 12
-    early_stopping_patience: int = 4
+    evaluations: int | None = None
+    early_stopping_patience: int = 6
     wise_ft: float | Literal["auto"] = "auto"
+    retention: Retention | None = None
+    validation_texts: int | None = None
     precision: Precision = "auto"
     max_steps: int | None = None
     max_seconds: float | None = None
@@ -81,9 +94,9 @@ class FineTuneConfig:
     def __post_init__(self) -> None:
         check.one_of("strategy", self.strategy, STRATEGIES)
         check.one_of("precision", self.precision, PRECISIONS)
-        for name in ("epochs", "profile_size", "evaluations", "early_stopping_patience"):
+        for name in ("epochs", "profile_size", "early_stopping_patience", "layers"):
             check.count(name, getattr(self, name))
-        for name in ("hidden", "co_likes", "seed"):
+        for name in ("hidden", "seed"):
             check.count(name, getattr(self, name), least=0)
         for name in ("whiten", "popularity"):
             check.share(name, getattr(self, name))
@@ -92,9 +105,12 @@ class FineTuneConfig:
             check.share("cold_share", self.cold_share, open_ends=True)
         if self.wise_ft != "auto":
             check.share("wise_ft", check.positive("wise_ft", self.wise_ft))
-        for name in ("batch_size", "max_steps"):
+        self._check_optional()
+
+    def _check_optional(self) -> None:
+        for name in ("batch_size", "evaluations", "max_steps", "validation_texts", "co_likes"):
             if getattr(self, name) is not None:
-                check.count(name, getattr(self, name))
+                check.count(name, getattr(self, name), least=0 if name == "co_likes" else 1)
         for name in ("learning_rate", "scale", "max_seconds"):
             if getattr(self, name) is not None:
                 check.positive(name, getattr(self, name))
@@ -114,6 +130,25 @@ class FineTuneConfig:
 
 
 _DEFAULTS: dict[str, dict[str, float]] = {
-    "adapter": {"batch_size": 256, "learning_rate": 2e-3, "scale": 10.0},
-    "full": {"batch_size": 16, "learning_rate": 2e-5, "scale": 20.0},
+    "adapter": {
+        "batch_size": 256,
+        "co_likes": 0,
+        "evaluations": 12,
+        "learning_rate": 2e-3,
+        "scale": 10.0,
+    },
+    "top-layers": {
+        "batch_size": 16,
+        "co_likes": 5,
+        "evaluations": 4,
+        "learning_rate": 1e-4,
+        "scale": 20.0,
+    },
+    "full": {
+        "batch_size": 16,
+        "co_likes": 5,
+        "evaluations": 4,
+        "learning_rate": 2e-5,
+        "scale": 20.0,
+    },
 }

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-import numpy as np
-
-from siamrec._core import check
-from siamrec._core.clock import Stopwatch
-from siamrec.models.training._adapter import Batches, Head, train_head
-from siamrec.models.training._choose import WARM, Slices, judged, means, merit
+from siamrec.models.training._adapter_run import tune_adapter
+from siamrec.models.training._choose import COLD, WARM, judged, means
 from siamrec.models.training._material import Material
+from siamrec.models.training._run import Run, Trained
+from siamrec.models.training._store import write_result
 from siamrec.models.training.config import FineTuneConfig
 from siamrec.models.training.result import Comparison, FineTuneResult, TrainingEvent
 
@@ -21,10 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from siamrec.data import Pairs
-    from siamrec.models.encoders import AdapterEncoder
     from siamrec.protocols import SiameseEncoder
-
-WISE_FT_SHARES = (0.25, 0.5, 0.75, 1.0)
 
 
 def _silent(event: TrainingEvent) -> None:
@@ -59,6 +54,7 @@ class FineTuner:
         *,
         on_event: Callable[[TrainingEvent], object] = _silent,
         should_stop: Callable[[], bool] = _never,
+        out: str | Path | None = None,
     ) -> FineTuneResult:
         """Return the tuned encoder with metrics, history, verdict and card.
 
@@ -73,159 +69,91 @@ class FineTuner:
             on_event: Called with each `TrainingEvent`; `print` will do.
             should_stop: Asked after each step; training ends early, with the best so far, when it
                 returns True.
+            out: Folder for the tuned encoder and its card. The strategies that train the encoder
+                itself also keep checkpoints there, and go on from the last one when called again
+                with the same settings and data.
 
         Raises:
             InvalidDataError: If there is nothing to learn or to judge by.
             LeakageError: If training and validation have users in common.
             TrainingDivergedError: If the loss is not finite before the first evaluation.
+            StorageError: If the folder cannot be written, or holds checkpoints of another run.
         """
         config = self.config
         material = Material.of(train, valid, cold_share=config.cold_share, seed=config.seed)
-        run = _AdapterRun(config, encoder, material, on_event, should_stop)
-        return run.result()
+        folder = None if out is None else Path(out)
+        run = Run(config, encoder, material, on_event, should_stop, folder)
+        return _result(run, _tuned(run))
 
 
-@final
-class _AdapterRun:
-    """One training of a head; holds what its steps share."""
+def _tuned(run: Run) -> Trained:
+    if run.config.strategy == "adapter":
+        return tune_adapter(run)
+    from siamrec.models.training._full_run import tune_full  # noqa: PLC0415  (seconds to import)
 
-    def __init__(
-        self,
-        config: FineTuneConfig,
-        encoder: SiameseEncoder,
-        material: Material,
-        on_event: Callable[[TrainingEvent], object],
-        should_stop: Callable[[], bool],
-    ) -> None:
-        self.config = config
-        self.encoder = encoder
-        self.material = material
-        self.on_event = on_event
-        self.should_stop = should_stop
-        self.watch = Stopwatch()
-        self.slices = Slices.of(material)
-        self.vectors = encoder.encode(material.texts)
-        check.finite("vectors of the encoder", self.vectors)
-        self.history: list[dict[str, float]] = []
-        self.stopped = ""
+    return tune_full(run)
 
-    def result(self) -> FineTuneResult:
-        base = self.slices.measure(self.vectors)
-        best, best_steps, total = self._search()
-        tuned, share = self._mixed(best)
-        found = self.slices.measure(tuned.project(self.vectors))
-        if self.config.refit and self.material.hidden.any() and not self.stopped:
-            tuned = self._refitted(best_steps, total, share)
-        popular = self.slices.warm.ndcg_of_popularity(self.material.popularity())
-        comparisons = {name: Comparison.of(name, base[name], found[name]) for name in found}
-        popularity = means({WARM: popular})[WARM]
-        verdict = judged(comparisons, popularity=popularity)
-        metrics = {
-            **means(found),
-            **{f"base_{name}": value for name, value in means(base).items()},
-            f"popularity_{WARM}": popularity,
-        }
-        self._tell("end", best_steps, total, metrics=metrics, message=str(verdict))
-        return FineTuneResult(
-            encoder=tuned,
-            verdict=verdict,
-            metrics=metrics,
-            comparisons=comparisons,
-            history=tuple(self.history),
-            card=self._card(tuned, metrics, steps=best_steps, share=share),
+
+def _result(run: Run, trained: Trained) -> FineTuneResult:
+    popular = run.slices().warm.ndcg_of_popularity(run.material.popularity())
+    popularity = means({WARM: popular})[WARM]
+    names = [name for name in (WARM, COLD) if name in trained.found]
+    comparisons = {n: Comparison.of(n, trained.base[n], trained.found[n]) for n in names}
+    verdict = judged(comparisons, popularity=popularity, concerns=_concerns(run, trained))
+    metrics = {
+        **means(trained.found),
+        **{f"base_{name}": value for name, value in means(trained.base).items()},
+        f"popularity_{WARM}": popularity,
+        **{f"retention_{name}": value for name, value in trained.retention.items()},
+        **{f"drift_{name}": value for name, value in trained.drift.items()},
+    }
+    card = _card(run, trained, metrics, str(verdict))
+    path = None if run.folder is None else write_result(trained.encoder, card, run.folder)
+    run.tell("end", trained.steps, trained.steps, metrics=metrics, message=str(verdict))
+    return FineTuneResult(
+        encoder=trained.encoder,
+        verdict=verdict,
+        metrics=metrics,
+        comparisons=comparisons,
+        history=tuple(run.history),
+        card=card,
+        path=path,
+    )
+
+
+def _concerns(run: Run, trained: Trained) -> tuple[str, ...]:
+    concerns = []
+    kept = trained.retention
+    if kept and kept["tuned"] < kept["floor"]:
+        concerns.append(
+            f"own-text retrieval falls from {kept['base']:.4f} to {kept['tuned']:.4f}, below the "
+            f"floor of {kept['floor']:.4f}"
         )
+    if "diverged" in run.stopped:
+        concerns.append(run.stopped)
+    return tuple(concerns)
 
-    def _search(self) -> tuple[AdapterEncoder, int, int]:
-        """Train without the hidden texts; return the best head, its step and the steps planned."""
-        pairs = self.material.without_hidden()
-        total = self._steps(pairs)
-        every = max(1, total // self.config.evaluations)
-        best: tuple[float, int, AdapterEncoder | None] = (-math.inf, 0, None)
-        since = 0
-        losses: list[float] = []
-        self._tell("start", 0, total, message=f"adapter on {len(pairs)} pairs")
 
-        def after_step(done: int, loss: float, head: Head) -> bool:
-            nonlocal best, since
-            losses.append(loss)
-            self._halt()
-            if done % every and done < total and not self.stopped:
-                return False
-            candidate = head.encoder(self.encoder)
-            found = self.slices.measure(candidate.project(self.vectors))
-            mean_loss = float(np.mean(losses))
-            losses.clear()
-            self.history.append({"step": done, "loss": mean_loss, **means(found)})
-            self._tell("evaluation", done, total, loss=mean_loss, metrics=means(found))
-            since += 1
-            if merit(found) > best[0]:
-                best, since = (merit(found), done, candidate), 0
-            return bool(self.stopped) or since >= self.config.early_stopping_patience
-
-        train_head(pairs, self.vectors, self.config, steps=total, after_step=after_step)
-        assert best[2] is not None  # the last step is always evaluated
-        return best[2], best[1], total
-
-    def _mixed(self, best: AdapterEncoder) -> tuple[AdapterEncoder, float]:
-        """Return the best mix of base and tuned head by validation, and its share."""
-        if self.config.wise_ft != "auto":
-            return best.towards(self.config.wise_ft), self.config.wise_ft
-        mixes = {share: best.towards(share) for share in WISE_FT_SHARES}
-        merits = {
-            share: merit(self.slices.measure(mix.project(self.vectors)))
-            for share, mix in mixes.items()
-        }
-        share = max(merits, key=lambda s: (merits[s], s))
-        self._tell("choice", 0, 0, metrics={f"wise_ft={s:g}": m for s, m in merits.items()})
-        return mixes[share], share
-
-    def _refitted(self, steps: int, total: int, share: float) -> AdapterEncoder:
-        """Train the chosen number of steps again, with the hidden texts."""
-
-        def after_step(done: int, loss: float, head: Head) -> bool:
-            del loss, head
-            return done >= steps or self.should_stop()
-
-        head = train_head(
-            self.material.train, self.vectors, self.config, steps=total, after_step=after_step
-        )
-        return head.encoder(self.encoder).towards(share)
-
-    def _steps(self, pairs: Pairs) -> int:
-        batches = Batches(pairs, self.config, np.random.default_rng(0))
-        total = self.config.epochs * len(batches)
-        return min(total, self.config.max_steps or total)
-
-    def _halt(self) -> None:
-        if self.should_stop():
-            self.stopped = "stopped on request"
-        limit = self.config.max_seconds
-        if limit is not None and self.watch.seconds() > limit:
-            self.stopped = f"stopped after {limit:g} seconds"
-
-    def _tell(self, kind: Any, step: int, total: int, **more: Any) -> None:
-        self.on_event(TrainingEvent(kind, step, total, **more))
-
-    def _card(
-        self, tuned: AdapterEncoder, metrics: dict[str, float], *, steps: int, share: float
-    ) -> dict[str, Any]:
-        material = self.material
-        return {
-            "kind": "siamrec fine-tuning",
-            "config": self.config.as_dict(),
-            "config_hash": self.config.fingerprint(),
-            "parent": self.encoder.fingerprint,
-            "fingerprint": tuned.fingerprint,
-            "data": {
-                "train": material.train.fingerprint(),
-                "valid": material.valid.fingerprint(),
-                "train_pairs": len(material.train),
-                "valid_pairs": len(material.valid),
-                "texts": len(material.texts),
-            },
-            "metrics": metrics,
-            "steps": steps,
-            "wise_ft": share,
-            "stopped": self.stopped,
-            "versions": {name: version(name) for name in ("numpy", "scipy", "torch")},
-        }
+def _card(run: Run, trained: Trained, metrics: dict[str, float], verdict: str) -> dict[str, Any]:
+    material = run.material
+    return {
+        "kind": "siamrec fine-tuning",
+        "config": run.config.as_dict(),
+        "config_hash": run.config.fingerprint(),
+        "parent": run.encoder.fingerprint,
+        "fingerprint": trained.encoder.fingerprint,
+        "data": {
+            "train": material.train.fingerprint(),
+            "valid": material.valid.fingerprint(),
+            "train_pairs": len(material.train),
+            "valid_pairs": len(material.valid),
+            "texts": len(material.texts),
+        },
+        "metrics": metrics,
+        "verdict": verdict,
+        "history": run.history,
+        "steps": trained.steps,
+        "wise_ft": trained.share,
+        "stopped": run.stopped,
+        "versions": {name: version(name) for name in ("numpy", "scipy", "torch")},
+    }

@@ -1,11 +1,10 @@
-"""A guest of siamrec: an arm that ranks by a random but fixed order, and a metric of long lists."""
+"""A guest of siamrec: an arm that ranks in one random order, and a metric of lists."""
 
 from __future__ import annotations
 
+from siamrec.plugins import hookimpl
 from siamrec_guest.arm import FittedShuffled, Shuffled
 from siamrec_guest.metric import ListLength
-
-from siamrec.plugins import hookimpl
 
 __all__ = ["FittedShuffled", "ListLength", "Shuffled"]
 

@@ -1,0 +1,349 @@
+"""Policies for feature vectors: linear rewards, one regression per arm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, final
+
+import numpy as np
+from typing_extensions import override
+
+from siamrec._core import check
+from siamrec.bandits import _quadrature
+from siamrec.bandits.base import Estimates, Policy, Weighing
+from siamrec.bandits.counting import greedy_share
+from siamrec.errors import InvalidParameterError, MissingInputError
+
+if TYPE_CHECKING:
+    from siamrec.bandits.base import Outcomes, Rounds, Space, Sums
+    from siamrec.typing import FloatArray
+
+_TWO_SIDED_95 = 1.959963984540054
+_FAR = 8.5
+"""An arm whose mean lies so many deviations below another's bound is best with P < 1e-16."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LinearPosterior:
+    """Ridge regression of each arm.
+
+    Attributes:
+        mean: Coefficients, shape `(n_arms, d)`.
+        root: Lower Cholesky factors L of the precision `L L' = ridge I + sum w x x'`, shape
+            `(n_arms, d, d)`.
+    """
+
+    mean: FloatArray
+    root: FloatArray
+
+    def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the mean of each arm's reward and `sqrt(x' A^-1 x)`, each `(n, n_arms)`."""
+        centre = features @ self.mean.T
+        half = np.stack([np.linalg.solve(root, features.T) for root in self.root])
+        return centre, np.sqrt((half**2).sum(axis=1)).T
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearThompson(Policy[LinearPosterior]):
+    """Thompson sampling with a linear model of the reward for each arm.
+
+        A = ridge I + sum w x x',   b = sum w r x,   x' theta ~ N(x' A^-1 b, noise² x' A^-1 x).
+
+    For one round, drawing the scalar x' theta of every arm is exactly Thompson sampling, and the
+    probability of choosing an arm is an integral over normal densities, computed exactly. A
+    feature vector from a Siamese encoder makes it the neural-linear bandit. Context cells are
+    not used. For thousands of arms see `LinearSampler`.
+
+    Args:
+        noise: Deviation of the reward around its mean, above 0: scales exploration.
+        ridge: Prior precision of the coefficients, above 0; a cold arm has deviation
+            `noise / sqrt(ridge)` per unit of feature length.
+
+    Raises:
+        InvalidParameterError: If noise or ridge are not above 0.
+        MissingInputError: From the bandit, if no features are given.
+
+    References:
+        Agrawal and Goyal (2013), ICML; Riquelme, Tucker, Snoek (2018), ICLR.
+
+    Examples:
+        >>> from siamrec.bandits import ContextualBandit
+        >>> bandit = ContextualBandit(LinearThompson(), arms=("a", "b"), n_features=2)
+        >>> bandit.select(features=np.array([1.0, 0.5])).propensities
+        (0.5,)
+    """
+
+    reward_range: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
+
+    noise: float = 0.5
+    ridge: float = 1.0
+
+    def __post_init__(self) -> None:
+        check.positive("noise", self.noise)
+        check.positive("ridge", self.ridge)
+
+    @property
+    @override
+    def name(self) -> str:
+        return "linear-thompson"
+
+    @override
+    def init(self, space: Space) -> Sums:
+        return linear_sums(space)
+
+    @override
+    def accumulate(self, sums: Sums, outcomes: Outcomes) -> None:
+        add_linear(sums, outcomes)
+
+    @override
+    def posterior(self, sums: Sums, space: Space) -> LinearPosterior:
+        return fit_linear(sums, self.ridge)
+
+    @override
+    def weigh(self, model: LinearPosterior, rounds: Rounds) -> Weighing:
+        centre, width = model.predict(vectors_of(rounds))
+        best = best_normal(centre, self.noise * width, rounds)
+        if (rounds.temperature == 1.0).all():
+            return Weighing(probability=best, best=best)
+        heat = np.sqrt(rounds.temperature)[:, None]
+        return Weighing(
+            probability=best_normal(centre, self.noise * width * heat, rounds), best=best
+        )
+
+    @override
+    def top(self, model: LinearPosterior, rounds: Rounds, n: int) -> FloatArray:
+        centre, width = model.predict(vectors_of(rounds))
+        return best_normal(centre, self.noise * width, rounds, n)
+
+    @override
+    def estimate(self, model: LinearPosterior, rounds: Rounds) -> Estimates:
+        return linear_estimate(model, rounds, self.noise)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearUCB(Policy[LinearPosterior]):
+    """Choose the arm of greatest `x' theta + width sqrt(x' A^-1 x)` (LinUCB, disjoint arms).
+
+    Args:
+        width: How many deviations above its mean an arm is judged, above 0; the square root of
+            the temperature multiplies it.
+        ridge: Prior precision of the coefficients, above 0.
+
+    Raises:
+        InvalidParameterError: If width or ridge are not above 0.
+
+    References:
+        Li, Chu, Langford, Schapire (2010), WWW.
+    """
+
+    reward_range: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
+
+    width: float = 1.0
+    ridge: float = 1.0
+
+    def __post_init__(self) -> None:
+        check.positive("width", self.width)
+        check.positive("ridge", self.ridge)
+
+    @property
+    @override
+    def name(self) -> str:
+        return "linear-ucb"
+
+    @override
+    def init(self, space: Space) -> Sums:
+        return linear_sums(space)
+
+    @override
+    def accumulate(self, sums: Sums, outcomes: Outcomes) -> None:
+        add_linear(sums, outcomes)
+
+    @override
+    def posterior(self, sums: Sums, space: Space) -> LinearPosterior:
+        return fit_linear(sums, self.ridge)
+
+    @override
+    def weigh(self, model: LinearPosterior, rounds: Rounds) -> Weighing:
+        centre, width = model.predict(vectors_of(rounds))
+        heat = np.sqrt(rounds.temperature)[:, None]
+        bound = centre + self.width * heat * width
+        return Weighing(
+            probability=greedy_share(bound, rounds.eligible),
+            best=best_normal(centre, self.width * width, rounds),
+        )
+
+    @override
+    def top(self, model: LinearPosterior, rounds: Rounds, n: int) -> FloatArray:
+        centre, width = model.predict(vectors_of(rounds))
+        return best_normal(centre, self.width * width, rounds, n)
+
+    @override
+    def estimate(self, model: LinearPosterior, rounds: Rounds) -> Estimates:
+        return linear_estimate(model, rounds, self.width)
+
+
+@final
+class LinearSampler:
+    """Exact linear Thompson sampling for thousands of arms, one decision at a time; mutable.
+
+    All arms get their normal draw first. Then arms are evaluated in the order of an upper bound
+    on their score, `x' mu + noise max(z, 0) sqrt(bound on the largest eigenvalue) |x|`, until
+    the best score found exceeds every bound left: usually a few percent of the arms. The choice
+    is the one that evaluating every arm would make, for the same draws.
+
+    Args:
+        n_arms: Number of arms.
+        n_features: Length of a feature vector.
+        noise: As for `LinearThompson`.
+        ridge: As for `LinearThompson`.
+
+    Raises:
+        InvalidParameterError: If a number is out of range.
+
+    Examples:
+        >>> sampler = LinearSampler(n_arms=50, n_features=3)
+        >>> sampler.learn(7, np.array([1.0, 0.0, 0.0]), reward=5.0)
+        >>> sampler.choose(np.array([1.0, 0.0, 0.0]), np.zeros(50))
+        7
+    """
+
+    def __init__(
+        self, *, n_arms: int, n_features: int, noise: float = 0.5, ridge: float = 1.0
+    ) -> None:
+        self.noise = check.positive("noise", noise)
+        ridge = check.positive("ridge", ridge)
+        n_arms, d = check.count("n_arms", n_arms), check.count("n_features", n_features)
+        self._covariance = np.repeat(np.eye(d)[None] / ridge, n_arms, axis=0)
+        self._gain = np.zeros((n_arms, d))
+        self._mean = np.zeros((n_arms, d))
+        self._bound = np.full(n_arms, 1 / np.sqrt(ridge))
+
+    @property
+    def n_arms(self) -> int:
+        """Number of arms."""
+        return len(self._mean)
+
+    def learn(self, arm: int, features: FloatArray, reward: float) -> None:
+        """Take in one reward (Sherman and Morrison's formula).
+
+        Raises:
+            InvalidDataError: If a number is not finite.
+        """
+        x = check.finite("features", features)
+        check.finite("reward", np.array([reward]))
+        covariance = self._covariance[arm]
+        pull = covariance @ x
+        covariance -= np.outer(pull, pull / (1.0 + float(x @ pull)))
+        self._gain[arm] += reward * x
+        self._mean[arm] = covariance @ self._gain[arm]
+        # The largest eigenvalue never grows, and no row sum of absolute values is below it.
+        rows = float(np.abs(covariance).sum(axis=1).max())
+        self._bound[arm] = min(self._bound[arm], np.sqrt(rows))
+
+    def choose(self, features: FloatArray, draws: FloatArray) -> int:
+        """Return the arm whose score `x' mu + noise z sqrt(x' S x)` is greatest.
+
+        Args:
+            features: The feature vector x, shape `(d,)`.
+            draws: A standard normal draw z for each arm, shape `(n_arms,)`.
+
+        Raises:
+            InvalidParameterError: If there is not one draw per arm.
+        """
+        if draws.shape != (self.n_arms,):
+            raise InvalidParameterError("draws", draws.shape, f"one draw for {self.n_arms} arms")
+        centre = self._mean @ features
+        length = float(np.sqrt(features @ features))
+        reach = self.noise * length * self._bound
+        bound = centre + np.maximum(draws, 0.0) * reach
+        best, best_arm, block = -np.inf, -1, 8
+        # Only the most promising arms are sorted; the rest is looked at if they do not suffice.
+        left = np.arange(self.n_arms)
+        while left.size:
+            if left.size > block:
+                split = np.argpartition(-bound[left], block - 1)
+                some, left = left[split[:block]], left[split[block:]]
+            else:
+                some, left = left, left[:0]
+            spread = np.einsum("kij,j,i->k", self._covariance[some], features, features)
+            score = centre[some] + self.noise * draws[some] * np.sqrt(np.maximum(spread, 0.0))
+            place = int(np.argmax(score))
+            if score[place] > best:
+                best, best_arm = float(score[place]), int(some[place])
+            left = left[bound[left] > best]
+            block *= 2
+        return best_arm
+
+
+def linear_sums(space: Space) -> Sums:
+    """Return zero precision and gain of each arm."""
+    k, d = space.n_arms, space.n_features
+    return {"precision": np.zeros((k, d, d)), "gain": np.zeros((k, d))}
+
+
+def add_linear(sums: Sums, outcomes: Outcomes) -> None:
+    """Add `w x x'` and `w r x` of each outcome to its arm, in place."""
+    if outcomes.features is None:
+        raise MissingInputError("features", "ContextualBandit(..., n_features=d)")
+    for arm in np.unique(outcomes.arm).tolist():  # arms, not outcomes
+        rows = outcomes.arm == arm
+        x, w = outcomes.features[rows], outcomes.weight[rows]
+        weighed = x * w[:, None]
+        sums["precision"][arm] += weighed.T @ x
+        sums["gain"][arm] += weighed.T @ outcomes.reward[rows]
+
+
+def fit_linear(sums: Sums, ridge: float) -> LinearPosterior:
+    """Return the ridge regression of each arm, by our own Cholesky factors."""
+    precision = sums["precision"] + ridge * np.eye(sums["gain"].shape[1])
+    mean = np.linalg.solve(precision, sums["gain"][..., None])[..., 0]
+    return LinearPosterior(mean, np.linalg.cholesky(precision))
+
+
+def vectors_of(rounds: Rounds) -> FloatArray:
+    """Return the features of rounds.
+
+    Raises:
+        MissingInputError: If there are none.
+    """
+    if rounds.features is None:
+        raise MissingInputError("features", "select(..., features=vector)")
+    return rounds.features
+
+
+def best_normal(
+    centre: FloatArray, deviation: FloatArray, rounds: Rounds, n: int = 1
+) -> FloatArray:
+    """Return the probability of each eligible arm to be among the best n, for normal posteriors.
+
+    Arms that are too far below to matter are left out of the quadrature of their round.
+    """
+    mask = rounds.eligible
+    chance = np.zeros_like(centre)
+    if mask.sum() <= n:
+        chance[:, mask] = 1.0
+        return chance
+    places = np.flatnonzero(mask)
+    low = (centre - _FAR * deviation)[:, mask]
+    high = (centre + _FAR * deviation)[:, mask]
+    # The n-th greatest lower bound: whoever cannot reach it is not among the best n.
+    least = -np.partition(-low, n - 1, axis=1)[:, n - 1]
+    for row in range(len(centre)):  # rounds differ in which arms matter
+        near = places[high[row] >= least[row]]
+        if near.size <= n:
+            chance[row, near] = 1.0
+            continue
+        grid = _quadrature.normal_grid(centre[row, near][None], deviation[row, near][None])
+        share = _quadrature.best(grid) if n == 1 else _quadrature.top(grid, n)
+        chance[row, near] = share[0]
+    return chance
+
+
+def linear_estimate(model: LinearPosterior, rounds: Rounds, noise: float) -> Estimates:
+    """Return means and 95 % intervals."""
+    centre, width = model.predict(vectors_of(rounds))
+    reach = _TWO_SIDED_95 * noise * width
+    return Estimates(mean=centre, low=centre - reach, high=centre + reach)

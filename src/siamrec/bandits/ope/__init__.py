@@ -1,0 +1,35 @@
+"""Off-policy evaluation: what another policy would have earned, from a log with propensities."""
+
+from siamrec.bandits.ope.base import Estimator
+from siamrec.bandits.ope.estimate import Diagnostics, Estimate, Parts, diagnose
+from siamrec.bandits.ope.evaluation import Evaluation, Slope, Tally, adaptive_value, evaluate
+from siamrec.bandits.ope.log import Log
+from siamrec.bandits.ope.models import RewardModel, Ridge
+from siamrec.bandits.ope.robust import MRDR, DirectMethod, DoublyRobust, DRos, SwitchDR
+from siamrec.bandits.ope.weighting import IPS, MIPS, SNIPS, Replay, SubGaussian
+
+__all__ = [
+    "IPS",
+    "MIPS",
+    "MRDR",
+    "SNIPS",
+    "DRos",
+    "Diagnostics",
+    "DirectMethod",
+    "DoublyRobust",
+    "Estimate",
+    "Estimator",
+    "Evaluation",
+    "Log",
+    "Parts",
+    "Replay",
+    "RewardModel",
+    "Ridge",
+    "Slope",
+    "SubGaussian",
+    "SwitchDR",
+    "Tally",
+    "adaptive_value",
+    "diagnose",
+    "evaluate",
+]

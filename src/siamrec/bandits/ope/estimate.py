@@ -1,0 +1,199 @@
+"""An estimate that knows when not to be believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias, final
+
+import numpy as np
+from scipy import special
+
+from siamrec._core import check
+from siamrec.errors import InvalidParameterError, UnsupportedEstimate
+
+if TYPE_CHECKING:
+    from siamrec.typing import FloatArray, IntArray
+
+LEAST_SAMPLE = 30.0
+"""Effective sample size below which no number is given out."""
+
+_DOUBT = 4.0
+"""Standard errors by which the mean weight may miss 1 before support is doubted."""
+
+Method: TypeAlias = Literal["normal", "bootstrap"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What an estimator is made of: `mean(base) + sum(top) / sum(below)`.
+
+    Attributes:
+        base: Part that needs no weights, shape `(n,)`.
+        top: Weighted part, shape `(n,)`.
+        below: What the weighted part is divided by, shape `(n,)`: ones for a mean, the weights
+            for a self-normalised estimator.
+    """
+
+    base: FloatArray
+    top: FloatArray
+    below: FloatArray
+
+    def value(self) -> float:
+        """Return the estimate."""
+        total = float(self.below.sum())
+        return float(self.base.mean()) + (float(self.top.sum()) / total if total else 0.0)
+
+    def influence(self) -> FloatArray:
+        """Return how each row moves the estimate (times n), by the delta method; mean 0."""
+        share = float(self.below.mean())
+        ratio = float(self.top.mean()) / share if share else 0.0
+        moved = (self.top - ratio * self.below) / share if share else np.zeros_like(self.top)
+        centred: FloatArray = self.base - self.base.mean() + moved
+        return centred
+
+    def rows(self, chosen: IntArray) -> Parts:
+        """Return some of the rows."""
+        return Parts(base=self.base[chosen], top=self.top[chosen], below=self.below[chosen])
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostics:
+    """How well a log supports a target.
+
+    Attributes:
+        n: Number of rows.
+        effective_sample_size: `(sum w)² / sum w²`: rows of a log made by the target itself that
+            would say as much.
+        max_weight: Greatest weight.
+        mean_weight: Mean weight; 1 in expectation when the log supports the target.
+        mean_weight_error: Its standard error.
+        supported: Whether the effective sample is large enough and the mean weight fits 1.
+        warnings: What is wrong, in sentences.
+    """
+
+    n: int
+    effective_sample_size: float
+    max_weight: float
+    mean_weight: float
+    mean_weight_error: float
+    supported: bool
+    warnings: tuple[str, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """The expected reward of a policy that did not make the log.
+
+    Attributes:
+        estimator: Name of the estimator.
+        raw: The number, whether it deserves belief or not.
+        interval: Confidence interval `(low, high)` of `raw`.
+        error: Standard error.
+        diagnostics: How well the log supports the target.
+    """
+
+    estimator: str
+    raw: float
+    interval: tuple[float, float]
+    error: float
+    diagnostics: Diagnostics
+
+    @property
+    def value(self) -> float:
+        """The number.
+
+        Raises:
+            UnsupportedEstimate: If the log does not support the target; `raw` holds the number
+                for those who insist.
+        """
+        if not self.diagnostics.supported:
+            raise UnsupportedEstimate(
+                f"{self.estimator} must not be read here: {' '.join(self.warnings)} The number "
+                "is in .raw."
+            )
+        return self.raw
+
+    @property
+    def effective_sample_size(self) -> float:
+        """Rows of a log of the target itself that would say as much."""
+        return self.diagnostics.effective_sample_size
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong, in sentences."""
+        return self.diagnostics.warnings
+
+
+def diagnose(weights: FloatArray) -> Diagnostics:
+    """Return how well a log supports a target, from the importance weights."""
+    n = weights.size
+    square = float((weights**2).sum())
+    effective = float(weights.sum()) ** 2 / square if square > 0 else 0.0
+    mean = float(weights.mean())
+    error = float(weights.std(ddof=1) / np.sqrt(n)) if n > 1 else np.inf
+    warnings = []
+    if effective < LEAST_SAMPLE:
+        warnings.append(
+            f"The effective sample size is {effective:.1f} of {n} rows, below {LEAST_SAMPLE:g}."
+        )
+    off = abs(mean - 1) > max(_DOUBT * error, 1e-6)
+    if off:
+        warnings.append(
+            f"The mean weight is {mean:.3g} ± {error:.2g} where it should be 1: the log lacks "
+            "actions the target takes, or the propensities are wrong."
+        )
+    if square > 0 and float(weights.max()) ** 2 > 0.2 * square:
+        warnings.append(
+            f"One row carries the estimate: the greatest weight is {weights.max():.3g}."
+        )
+    return Diagnostics(
+        n=n,
+        effective_sample_size=effective,
+        max_weight=float(weights.max()),
+        mean_weight=mean,
+        mean_weight_error=error,
+        supported=effective >= LEAST_SAMPLE and not off,
+        warnings=tuple(warnings),
+    )
+
+
+def normal_interval(parts: Parts, alpha: float) -> tuple[float, tuple[float, float]]:
+    """Return the standard error and the interval of the delta method."""
+    n = parts.base.size
+    check.share("alpha", alpha, open_ends=True)
+    if n < 2:  # noqa: PLR2004
+        return np.inf, (-np.inf, np.inf)
+    error = float(parts.influence().std(ddof=1) / np.sqrt(n))
+    reach = float(special.stdtrit(n - 1, 1 - alpha / 2)) * error
+    value = parts.value()
+    return error, (value - reach, value + reach)
+
+
+def bootstrap_interval(
+    parts: Parts, alpha: float, *, rng: np.random.Generator, n_resamples: int = 1000
+) -> tuple[float, float]:
+    """Return the studentised bootstrap interval.
+
+    Every resample is normalised by its own weights and judged by its own error, so that a
+    constant reward gives an interval of width 0 for a self-normalised estimator.
+
+    Raises:
+        InvalidParameterError: If there are fewer than 100 resamples.
+
+    References:
+        Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 12.
+    """
+    if n_resamples < 100:  # noqa: PLR2004
+        raise InvalidParameterError("n_resamples", n_resamples, "at least 100")
+    value, (error, _) = parts.value(), normal_interval(parts, alpha)
+    n = parts.base.size
+    ratios = np.zeros(n_resamples)
+    for turn in range(n_resamples):  # resamples, not rows
+        again = parts.rows(rng.integers(0, n, n))
+        own, _ = normal_interval(again, alpha)
+        ratios[turn] = (again.value() - value) / own if own > 0 else 0.0
+    low, high = np.quantile(ratios, [alpha / 2, 1 - alpha / 2])
+    return value - float(high) * error, value - float(low) * error

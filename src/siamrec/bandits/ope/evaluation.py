@@ -1,0 +1,276 @@
+"""Several estimators side by side, tuning without state, sums that merge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+from scipy import special
+from typing_extensions import override
+
+from siamrec._core import check
+from siamrec.bandits.ope.base import Estimator
+from siamrec.bandits.ope.estimate import LEAST_SAMPLE, Estimate, Parts, diagnose, normal_interval
+from siamrec.bandits.ope.robust import DirectMethod, DoublyRobust
+from siamrec.bandits.ope.weighting import IPS, SNIPS
+from siamrec.errors import (
+    InvalidDataError,
+    MissingInputError,
+    UnknownNameError,
+    UnsupportedEstimate,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from siamrec.bandits.ope.log import Log
+    from siamrec.typing import FloatArray
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Estimates of one target by several estimators."""
+
+    estimates: Mapping[str, Estimate]
+
+    def __getitem__(self, name: str) -> Estimate:
+        """Return the estimate of one estimator.
+
+        Raises:
+            UnknownNameError: If there is none of that name.
+        """
+        if name not in self.estimates:
+            raise UnknownNameError("estimator", name, self.estimates)
+        return self.estimates[name]
+
+    @property
+    def supported(self) -> bool:
+        """Whether the log supports the target."""
+        return all(each.diagnostics.supported for each in self.estimates.values())
+
+    def to_markdown(self) -> str:
+        """Return the estimates as a Markdown table; values the log cannot support are withheld."""
+        lines = ["| estimator | value | interval |", "|---|---:|---|"]
+        for name, found in self.estimates.items():
+            low, high = found.interval
+            told = f"{found.raw:.5g} | {low:.5g} to {high:.5g}" if self.supported else "withheld |"
+            lines.append(f"| {name} | {told} |")
+        one = next(iter(self.estimates.values())).diagnostics
+        lines += ["", f"Effective sample size {one.effective_sample_size:.1f} of {one.n} rows."]
+        lines += [f"- {warning}" for warning in one.warnings]
+        return "\n".join(lines) + "\n"
+
+
+def evaluate(
+    log: Log,
+    target: FloatArray,
+    *,
+    estimators: Sequence[Estimator] | None = None,
+    alpha: float = 0.05,
+) -> Evaluation:
+    """Estimate a target's expected reward in several ways.
+
+    Args:
+        log: The log.
+        target: As for `Estimator.estimate`.
+        estimators: Which; IPS and SNIPS, and with a whole distribution also the direct method
+            and doubly robust, when absent.
+        alpha: One less the coverage of the intervals.
+
+    Examples:
+        >>> from siamrec.bandits.ope import Log
+        >>> log = Log(action=np.arange(200) % 2, reward=np.arange(200) % 2,
+        ...           propensity=np.full(200, 0.5))
+        >>> round(evaluate(log, np.full((200, 2), 0.5))["snips"].value, 3)
+        0.5
+    """
+    if estimators is None:
+        whole = np.asarray(target).ndim == 2  # noqa: PLR2004
+        models: tuple[Estimator, ...] = (DirectMethod(), DoublyRobust()) if whole else ()
+        estimators = (IPS(), SNIPS(), *models)
+    return Evaluation({each.name: each.estimate(log, target, alpha=alpha) for each in estimators})
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slope(Estimator):
+    """The estimator among candidates that Lepski's principle picks, without any state.
+
+    Candidates are sorted by the width of their intervals, widest (least biased) first; going on
+    is safe while every interval, widened, meets all earlier ones:
+    `|v_i - v_j| <= c_i + (sqrt 6 - 1) c_j`. The last safe one is taken.
+
+    Args:
+        candidates: Estimators of one family, such as `IPS` with several clips.
+
+    References:
+        Su, Srinath, Krishnamurthy (2020), ICML: adaptive estimator selection.
+    """
+
+    candidates: tuple[Estimator, ...]
+
+    def __post_init__(self) -> None:
+        if not self.candidates:
+            raise InvalidDataError("candidates must hold at least one estimator.")
+
+    @property
+    @override
+    def name(self) -> str:
+        return "slope"
+
+    @override
+    def parts(self, log: Log, target: FloatArray) -> Parts:
+        return self.pick(log, target).parts(log, target)
+
+    def pick(self, log: Log, target: FloatArray, *, alpha: float = 0.05) -> Estimator:
+        """Return the candidate that would be used."""
+        found = []
+        for candidate in self.candidates:
+            parts = candidate.parts(log, target)
+            error, _ = normal_interval(parts, alpha)
+            reach = float(special.ndtri(1 - alpha / (2 * len(self.candidates)))) * error
+            found.append((reach, parts.value(), candidate))
+        found.sort(key=lambda each: -each[0])
+        slack = np.sqrt(6.0) - 1.0
+        safe = 0
+        for place, (reach, value, _) in enumerate(found):
+            if any(abs(value - other) > reach + slack * wide for wide, other, _ in found[:place]):
+                break
+            safe = place
+        return found[safe][2]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Sums from which IPS and SNIPS follow; they add, so logs of any size stream through.
+
+    Attributes:
+        n: Rows.
+        sums: Totals of w, w², w r, w² r, w² r² .
+        most: Greatest weight.
+
+    Examples:
+        >>> from siamrec.bandits.ope import Log
+        >>> log = Log(action=np.zeros(90), reward=np.ones(90), propensity=np.ones(90))
+        >>> (Tally.of(log, np.ones(90)) + Tally.of(log, np.ones(90))).snips()
+        (1.0, (1.0, 1.0))
+    """
+
+    n: int
+    sums: tuple[float, float, float, float, float]
+    most: float
+
+    @classmethod
+    def of(cls, log: Log, target: FloatArray) -> Tally:
+        """Return the sums of one part of a log."""
+        w, r = log.weights(target), log.reward
+        totals = (w, w * w, w * r, w * w * r, w * w * r * r)
+        first, second, third, fourth, fifth = (float(total.sum()) for total in totals)
+        return cls(len(log), (first, second, third, fourth, fifth), float(w.max()))
+
+    def __add__(self, other: Tally) -> Tally:
+        first, second, third, fourth, fifth = (
+            a + b for a, b in zip(self.sums, other.sums, strict=True)
+        )
+        return Tally(
+            self.n + other.n, (first, second, third, fourth, fifth), max(self.most, other.most)
+        )
+
+    @property
+    def effective_sample_size(self) -> float:
+        """`(sum w)² / sum w²`."""
+        return self.sums[0] ** 2 / self.sums[1] if self.sums[1] > 0 else 0.0
+
+    def snips(self, *, alpha: float = 0.05) -> tuple[float, tuple[float, float]]:
+        """Return the self-normalised estimate and its delta-method interval.
+
+        Raises:
+            UnsupportedEstimate: If the effective sample size is below 30.
+        """
+        self._check()
+        w, w2, wr, w2r, w2r2 = self.sums
+        value = wr / w
+        return self._around(value, w2r2 - 2 * value * w2r + value**2 * w2, w, alpha)
+
+    def ips(self, *, alpha: float = 0.05) -> tuple[float, tuple[float, float]]:
+        """Return the IPS estimate and its interval; raises as `snips` does."""
+        self._check()
+        value = self.sums[2] / self.n
+        return self._around(value, self.sums[4] - self.n * value**2, float(self.n), alpha)
+
+    def _around(
+        self, value: float, square: float, below: float, alpha: float
+    ) -> tuple[float, tuple[float, float]]:
+        check.share("alpha", alpha, open_ends=True)
+        error = np.sqrt(max(square, 0.0) * self.n / max(self.n - 1, 1)) / below
+        reach = float(special.stdtrit(max(self.n - 1, 1), 1 - alpha / 2) * error)
+        return value, (value - reach, value + reach)
+
+    def _check(self) -> None:
+        if self.effective_sample_size < LEAST_SAMPLE:
+            raise UnsupportedEstimate(
+                f"The effective sample size is {self.effective_sample_size:.1f} of {self.n} rows, "
+                f"below {LEAST_SAMPLE:g}."
+            )
+
+
+def adaptive_value(log: Log, target: FloatArray, *, alpha: float = 0.05) -> Estimate:
+    """Return the value of a policy from a log whose policy learned as it went.
+
+    Plain averages of a bandit's arms are biased (an arm that starts badly is not tried again),
+    and their t intervals do not cover. Here every row gets a doubly robust score with a model
+    of the rows before it, and rows are weighted by the inverse square root of their variance
+    proxy, which makes the studentised mean normal:
+
+        psi_t = sum_a pi(a) q_t(a) + w_t (r_t - q_t(a_t)),   h_t = (sum_a pi(a)² / p_t(a))^(-1/2)
+        value = sum h psi / sum h.
+
+    Args:
+        log: The log in time order, with `logging`, the whole distribution of each round.
+        target: The target's distribution, shape `(n, n_actions)`.
+        alpha: One less the coverage of the interval.
+
+    Raises:
+        MissingInputError: If the log has no `logging`.
+
+    References:
+        Hadad, Hirshberg, Zhan, Wager, Athey (2021), PNAS 118; Zhan, Hadad, Hirshberg, Athey
+        (2021), KDD.
+    """
+    wanted = log.table(target)
+    if log.logging is None:
+        raise MissingInputError("the whole logging distribution", "Log(..., logging=...)")
+    rows = np.arange(len(log))
+    past = _past_means(log)
+    weights = log.weights(wanted)
+    score = (wanted * past).sum(axis=1) + weights * (log.reward - past[rows, log.action])
+    ratio = np.divide(wanted**2, log.logging, out=np.zeros_like(wanted), where=wanted > 0)
+    share = 1.0 / np.sqrt(ratio.sum(axis=1))
+    value = float((share * score).sum() / share.sum())
+    error = float(np.sqrt((share**2 * (score - value) ** 2).sum()) / share.sum())
+    reach = float(special.ndtri(1 - alpha / 2)) * error
+    return Estimate(
+        estimator="adaptively weighted doubly robust",
+        raw=value,
+        interval=(value - reach, value + reach),
+        error=error,
+        diagnostics=diagnose(weights),
+    )
+
+
+def _past_means(log: Log) -> FloatArray:
+    """Return, for each row, the mean reward of each action in the rows before."""
+    n, n_actions = len(log), log.n_actions or 0
+    seen = np.zeros((n + 1, n_actions))
+    total = np.zeros((n + 1, n_actions))
+    seen[np.arange(1, n + 1), log.action] = 1.0
+    total[np.arange(1, n + 1), log.action] = log.reward
+    counts = np.cumsum(seen, axis=0)[:-1]
+    sums = np.cumsum(total, axis=0)[:-1]
+    before = np.arange(n)
+    overall = np.divide(sums.sum(axis=1), before, out=np.zeros(n), where=before > 0)
+    means: FloatArray = (sums + overall[:, None]) / (counts + 1.0)
+    return means

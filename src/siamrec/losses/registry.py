@@ -1,0 +1,210 @@
+"""Losses by name: ours, and every one of sentence-transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias, final
+
+import numpy as np
+import torch
+from typing_extensions import override
+
+from siamrec._core import check
+from siamrec.losses.base import Labels, Side
+from siamrec.losses.infonce import FeedbackInfoNCE
+from siamrec.losses.known import KnownPositives
+from siamrec.losses.labelled import (
+    ListwiseRating,
+    WeightedContrastive,
+    WeightedCoSENT,
+    WeightedCosine,
+)
+from siamrec.losses.preference import BradleyTerry, ReferencePreference, WeightedTriplet
+from siamrec.losses.wrappers import QueuedInfoNCE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from siamrec.data import Pairs
+
+Columns: TypeAlias = tuple[str, ...]
+
+POSITIVES: Columns = ("anchor", "positive")
+TRIPLETS: Columns = ("anchor", "positive", "negative")
+LABELLED: Columns = ("left", "right")
+
+
+LossFactory: TypeAlias = Callable[..., torch.nn.Module]
+"""Builds a loss: `factory(model, *, pairs=None, **settings)`."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LossSpec:
+    """A loss by name.
+
+    Args:
+        factory: Builds it.
+        columns: Text columns that it needs: positives, triplets or labelled pairs.
+    """
+
+    factory: LossFactory
+    columns: Columns = POSITIVES
+
+
+def losses() -> Mapping[str, LossSpec]:
+    """Return every loss by name.
+
+    Examples:
+        >>> losses()["feedback-infonce"].columns
+        ('anchor', 'positive')
+    """
+    return MappingProxyType(_LOSSES)
+
+
+def loss_columns(name: str) -> Columns:
+    """Return the text columns that a loss needs.
+
+    Raises:
+        UnknownNameError: If no loss has this name; the message offers the nearest ones.
+    """
+    return _LOSSES[check.one_of("loss", name, _LOSSES)].columns
+
+
+def build_loss(
+    name: str, model: torch.nn.Module, *, pairs: Pairs | None = None, **settings: Any
+) -> torch.nn.Module:
+    """Return a loss by name for a model.
+
+    Args:
+        name: See `losses`.
+        model: The model whose embeddings it judges.
+        pairs: What it will be trained on: known positives and rates come from there.
+        settings: Settings of the loss.
+
+    Raises:
+        UnknownNameError: If no loss has this name; the message offers the nearest ones.
+    """
+    spec = _LOSSES[check.one_of("loss", name, _LOSSES)]
+    return spec.factory(model, pairs=pairs, **settings)
+
+
+def feedback_infonce_of(
+    model: torch.nn.Module,
+    *,
+    pairs: Pairs | None = None,
+    scale: float = 20.0,
+    debias: float = 0.0,
+    popularity: float = 1.0,
+    co_likes: int = 5,
+    batch_size: int = 16,
+) -> FeedbackInfoNCE:
+    """Return `FeedbackInfoNCE` with what `pairs` know.
+
+    Args:
+        model: The model whose embeddings it judges.
+        pairs: What it will be trained on; without them nothing is known.
+        scale: One over the temperature.
+        debias: Prior chance that a rival is a positive.
+        popularity: Strength in [0, 1] of the logQ correction.
+        co_likes: Texts that this many users like together are no rivals; 0 leaves this out.
+        batch_size: Rows in a batch, for the rates.
+    """
+    if pairs is None:
+        return FeedbackInfoNCE(model, scale=scale, debias=debias)
+    count = np.bincount(pairs.right[pairs.label >= 0.5], minlength=len(pairs.texts))  # noqa: PLR2004
+    rate = np.clip(batch_size * count / max(int(count.sum()), 1), 1e-12, None)
+    log_q = torch.from_numpy((popularity * np.log(rate)).astype(np.float32))
+    return FeedbackInfoNCE(
+        model,
+        scale=scale,
+        debias=debias,
+        likes=KnownPositives.likes(pairs),
+        related=KnownPositives.related(pairs, least_users=co_likes),
+        log_q=log_q if popularity else None,
+    )
+
+
+def _ours(kind: type[torch.nn.Module]) -> LossFactory:
+    def make(
+        model: torch.nn.Module, *, pairs: Pairs | None = None, **settings: Any
+    ) -> torch.nn.Module:
+        del pairs
+        return kind(model, **settings)
+
+    return make
+
+
+def _theirs(name: str, **fixed: Any) -> LossFactory:
+    """A loss of sentence-transformers under the labels that our training sets carry."""
+
+    def make(
+        model: torch.nn.Module, *, pairs: Pairs | None = None, **settings: Any
+    ) -> torch.nn.Module:
+        del pairs
+        from sentence_transformers.sentence_transformer import losses as theirs  # noqa: PLC0415
+
+        return PlainLabels(getattr(theirs, name)(model, **fixed, **settings))
+
+    return make
+
+
+@final
+class PlainLabels(torch.nn.Module):
+    """Gives a loss of sentence-transformers the one number per row that it expects.
+
+    Args:
+        loss: The loss.
+    """
+
+    def __init__(self, loss: torch.nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+
+    @property
+    def model(self) -> torch.nn.Module:
+        """The model that embeds; the trainer swaps a wrapped one in."""
+        model: torch.nn.Module = self.loss.model  # type: ignore[assignment]
+        return model
+
+    @model.setter
+    def model(self, model: torch.nn.Module) -> None:
+        self.loss.model = model
+
+    @override
+    def forward(self, sentence_features: Any, labels: Labels = None) -> Any:
+        return self.loss(sentence_features, Side.of(labels).value)
+
+
+_LOSSES: dict[str, LossSpec] = {
+    "feedback-infonce": LossSpec(feedback_infonce_of, POSITIVES),
+    "queued-infonce": LossSpec(_ours(QueuedInfoNCE), POSITIVES),
+    "weighted-cosine": LossSpec(_ours(WeightedCosine), LABELLED),
+    "weighted-cosent": LossSpec(_ours(WeightedCoSENT), LABELLED),
+    "weighted-contrastive": LossSpec(_ours(WeightedContrastive), LABELLED),
+    "listwise-rating": LossSpec(_ours(ListwiseRating), LABELLED),
+    "weighted-triplet": LossSpec(_ours(WeightedTriplet), TRIPLETS),
+    "bradley-terry": LossSpec(_ours(BradleyTerry), TRIPLETS),
+    "reference-preference": LossSpec(_ours(ReferencePreference), TRIPLETS),
+    "mnrl": LossSpec(_theirs("MultipleNegativesRankingLoss"), POSITIVES),
+    "cached-mnrl": LossSpec(_theirs("CachedMultipleNegativesRankingLoss"), POSITIVES),
+    "mnrl-symmetric": LossSpec(
+        _theirs(
+            "MultipleNegativesRankingLoss",
+            directions=("query_to_doc", "doc_to_query"),
+            partition_mode="per_direction",
+        ),
+        POSITIVES,
+    ),
+    "gist": LossSpec(_theirs("GISTEmbedLoss"), POSITIVES),
+    "cached-gist": LossSpec(_theirs("CachedGISTEmbedLoss"), POSITIVES),
+    "mega-batch-margin": LossSpec(_theirs("MegaBatchMarginLoss"), POSITIVES),
+    "triplet": LossSpec(_theirs("TripletLoss"), TRIPLETS),
+    "cosine": LossSpec(_theirs("CosineSimilarityLoss"), LABELLED),
+    "cosent": LossSpec(_theirs("CoSENTLoss"), LABELLED),
+    "angle": LossSpec(_theirs("AnglELoss"), LABELLED),
+    "contrastive": LossSpec(_theirs("ContrastiveLoss"), LABELLED),
+    "online-contrastive": LossSpec(_theirs("OnlineContrastiveLoss"), LABELLED),
+}

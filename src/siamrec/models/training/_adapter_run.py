@@ -1,0 +1,130 @@
+"""The adapter strategy from start to end: search, mix, train again."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from siamrec._core import check
+from siamrec.errors import InvalidParameterError, TrainingDivergedError
+from siamrec.models.training._adapter import Batches, Head, train_head
+from siamrec.models.training._choose import merit
+from siamrec.models.training._run import Probe, Run, Trained, chosen_share
+from siamrec.models.training.config import WISE_FT_SHARES
+
+if TYPE_CHECKING:
+    from siamrec.models.encoders import AdapterEncoder
+    from siamrec.models.training._choose import Slices
+    from siamrec.typing import Float32Array
+
+
+def tune_adapter(run: Run) -> Trained:
+    """Return the tuned head: chosen without the hidden texts, then trained again with them.
+
+    Raises:
+        InvalidParameterError: If another loss is asked for.
+        InvalidDataError: If the encoder's vectors are not finite.
+        TrainingDivergedError: If the loss is not finite before the first evaluation.
+    """
+    if run.config.loss != "feedback-infonce":
+        raise InvalidParameterError(
+            "loss", run.config.loss, "'feedback-infonce' with the strategy 'adapter'"
+        )
+    vectors = run.encoder.encode(run.material.texts)
+    check.finite("vectors of the encoder", vectors)
+    slices = run.slices()
+    best, steps, total = _search(run, slices, vectors)
+    probe = Probe.of(run)
+    tuned, share, skills = _mixed(run, slices, vectors, best, probe)
+    found = slices.measure(tuned.project(vectors))
+    if run.config.refit and run.material.hidden.any() and not run.stopped:
+        tuned = _refitted(run, vectors, steps=steps, total=total, share=share)
+    return Trained(
+        encoder=tuned,
+        base=slices.measure(vectors),
+        found=found,
+        steps=steps,
+        share=share,
+        retention=skills,
+        drift=probe.moved(run.encoder.encode, tuned.encode),
+    )
+
+
+def _search(run: Run, slices: Slices, vectors: Float32Array) -> tuple[AdapterEncoder, int, int]:
+    """Train without the hidden texts; return the best head, its step and the steps planned."""
+    config, pairs = run.config, run.material.without_hidden()
+    planned = config.epochs * len(Batches(pairs, config, np.random.default_rng(0)))
+    total = min(planned, config.max_steps or planned)
+    every = max(1, total // int(config.of_strategy("evaluations")))
+    best: tuple[float, int, AdapterEncoder | None] = (-math.inf, 0, None)
+    since, losses = 0, []
+    run.tell("start", 0, total, message=f"adapter on {len(pairs)} pairs")
+
+    def after_step(done: int, loss: float, head: Head) -> bool:
+        nonlocal best, since
+        losses.append(loss)
+        if not run.halted() and done % every and done < total:
+            return False
+        candidate = head.encoder(run.encoder)
+        value = run.record(
+            done, total, float(np.mean(losses)), slices.measure(candidate.project(vectors))
+        )
+        losses.clear()
+        since += 1
+        if value > best[0]:
+            best, since = (value, done, candidate), 0
+        return bool(run.stopped) or since >= config.early_stopping_patience
+
+    try:
+        train_head(pairs, vectors, config, steps=total, after_step=after_step)
+    except TrainingDivergedError as error:
+        if best[2] is None:
+            raise
+        run.stopped = f"stopped because training diverged: {error}"
+        run.tell("warning", best[1], total, message=run.stopped)
+    assert best[2] is not None  # the last step is always evaluated
+    return best[2], best[1], total
+
+
+def _mixed(
+    run: Run, slices: Slices, vectors: Float32Array, best: AdapterEncoder, probe: Probe
+) -> tuple[AdapterEncoder, float, dict[str, float]]:
+    """Return the best mix of base and tuned head, its share, and its general skill."""
+    fixed = run.config.wise_ft
+    shares = WISE_FT_SHARES if fixed == "auto" else (fixed,)
+    mixes = {share: best.towards(share) for share in shares}
+    merits = {s: merit(slices.measure(mix.project(vectors))) for s, mix in mixes.items()}
+    if run.config.retention is None:
+        share = chosen_share(run, merits, {}, float("nan"))
+        return mixes[share], share, {}
+    queries, documents = run.encoder.encode(probe.queries), run.encoder.encode(probe.documents)
+    read = dict(zip([*probe.queries, *probe.documents], [*queries, *documents], strict=True))
+
+    def skill(mix: AdapterEncoder | None) -> float:
+        def vectors_of(texts: object) -> Float32Array:
+            rows = np.stack([read[text] for text in texts])  # type: ignore[attr-defined]
+            return rows if mix is None else mix.project(rows)
+
+        return probe.skill(vectors_of)
+
+    base = skill(None)
+    skills = {s: skill(mix) for s, mix in mixes.items()}
+    share = chosen_share(run, merits, skills, base)
+    floor = run.config.retention.floor(base)
+    return mixes[share], share, {"base": base, "tuned": skills[share], "floor": floor}
+
+
+def _refitted(
+    run: Run, vectors: Float32Array, *, steps: int, total: int, share: float
+) -> AdapterEncoder:
+    """Train the chosen number of steps again, with the hidden texts."""
+
+    def after_step(done: int, loss: float, head: Head) -> bool:
+        del loss, head
+        return done >= steps
+
+    pairs = run.material.train
+    head = train_head(pairs, vectors, run.config, steps=total, after_step=after_step)
+    return head.encoder(run.encoder).towards(share)

@@ -1,0 +1,138 @@
+"""Results and checkpoints on disk: written whole, and known again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from siamrec.errors import InvalidParameterError, StorageError
+from siamrec.models.encoders import AdapterEncoder, SentenceEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+    from siamrec.models.training._run import Run
+    from siamrec.protocols import SiameseEncoder
+
+CARD = "card.json"
+MODEL = "model"
+CHECKPOINTS = "checkpoints"
+_IDENTITY = "identity.json"
+_PROGRESS = "progress.json"
+_BEST = "best.safetensors"
+
+
+def write_result(encoder: SiameseEncoder, card: Mapping[str, Any], folder: Path) -> Path:
+    """Write encoder and card to `folder`; readers see the old model or the new one, never half.
+
+    Raises:
+        StorageError: If the folder cannot be written.
+    """
+    if not isinstance(encoder, AdapterEncoder | SentenceEncoder):
+        raise InvalidParameterError("encoder", encoder, "one that can be saved")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
+            fresh = Path(temporary) / MODEL
+            encoder.save(fresh)
+            (fresh / CARD).write_text(json.dumps(card, indent=2, default=str), encoding="utf-8")
+            old = Path(temporary) / "old"
+            if (folder / MODEL).exists():
+                (folder / MODEL).replace(old)
+            fresh.replace(folder / MODEL)
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be written: {error}.") from error
+    return folder / MODEL
+
+
+@final
+class Checkpoints:
+    """The folder of one run's checkpoints, with what they belong to.
+
+    Args:
+        home: Folder of the checkpoints.
+        identity: Hashes of settings, data and base.
+
+    Raises:
+        StorageError: If the folder holds checkpoints of another run or cannot be written.
+    """
+
+    def __init__(self, home: Path, identity: Mapping[str, str]) -> None:
+        self.home = home
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            marker = home / _IDENTITY
+            if marker.exists():
+                self._compare(json.loads(marker.read_text(encoding="utf-8")), identity)
+            marker.write_text(json.dumps(identity, indent=2), encoding="utf-8")
+        except OSError as error:
+            raise StorageError(f"{home} cannot be written: {error}.") from error
+
+    @classmethod
+    def of(cls, run: Run) -> Checkpoints | None:
+        """Return the checkpoints of a run; None when it has no folder."""
+        if run.folder is None:
+            return None
+        identity = {
+            "config": run.config.fingerprint(),
+            "train": run.material.train.fingerprint(),
+            "valid": run.material.valid.fingerprint(),
+            "base": run.encoder.fingerprint,
+        }
+        return cls(run.folder / CHECKPOINTS, identity)
+
+    def _compare(self, found: Mapping[str, str], identity: Mapping[str, str]) -> None:
+        changed = [name for name in identity if found.get(name) != identity[name]]
+        if changed:
+            raise StorageError(
+                f"{self.home} holds checkpoints of another run: {', '.join(changed)} changed. "
+                "Choose another folder, or delete this one to start anew."
+            )
+
+    def last(self) -> Path | None:
+        """Return the newest complete checkpoint."""
+        found = [path for path in self.home.glob("checkpoint-*") if path.is_dir()]
+        whole = [path for path in found if (path / "trainer_state.json").exists()]
+        return max(whole, key=_step_of, default=None)
+
+    def progress(self) -> list[dict[str, float]]:
+        """Return the evaluations up to the newest checkpoint."""
+        last, path = self.last(), self.home / _PROGRESS
+        if last is None or not path.exists():
+            return []
+        history: list[dict[str, float]] = json.loads(path.read_text(encoding="utf-8"))
+        return [entry for entry in history if entry["step"] <= _step_of(last)]
+
+    def keep(
+        self, history: list[dict[str, float]], best: Mapping[str, torch.Tensor] | None
+    ) -> None:
+        """Store the evaluations so far, and the best weights when they are new."""
+        from safetensors.torch import save_file  # noqa: PLC0415
+
+        if best is not None:
+            temporary = self.home / f".{_BEST}"
+            save_file(dict(best), temporary)
+            temporary.replace(self.home / _BEST)
+        temporary = self.home / f".{_PROGRESS}"
+        temporary.write_text(json.dumps(history), encoding="utf-8")
+        temporary.replace(self.home / _PROGRESS)
+
+    def best(self) -> dict[str, torch.Tensor] | None:
+        """Return the best weights that were stored."""
+        from safetensors.torch import load_file  # noqa: PLC0415
+
+        path = self.home / _BEST
+        return load_file(path) if path.exists() else None
+
+    def clear(self) -> None:
+        """Remove everything; the run is finished."""
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.name.rpartition("-")[2])

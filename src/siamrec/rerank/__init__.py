@@ -1,0 +1,44 @@
+"""More diverse lists from scored candidates: score adjusters, then one selector."""
+
+from siamrec.rerank.adjusters import LongTailBoost, NicheBoost, PopularityDamping, Serendipity
+from siamrec.rerank.base import Adjuster, Selector
+from siamrec.rerank.candidates import Candidates, Inputs
+from siamrec.rerank.dpp import DPP
+from siamrec.rerank.exposure import Exposure, ExposureCoverage, in_turns
+from siamrec.rerank.greedy import MMR, MaxSum
+from siamrec.rerank.limits import MaxPerGroup, Quotas, SlidingWindow
+from siamrec.rerank.normalise import normalised
+from siamrec.rerank.pipeline import Explained, Pipeline
+from siamrec.rerank.spectrum import SSD, FacilityCoverage
+from siamrec.rerank.topical import Calibrated, XQuAD
+from siamrec.rerank.tuning import Front, Point, tune_trade_off
+
+__all__ = [
+    "DPP",
+    "MMR",
+    "SSD",
+    "Adjuster",
+    "Calibrated",
+    "Candidates",
+    "Explained",
+    "Exposure",
+    "ExposureCoverage",
+    "FacilityCoverage",
+    "Front",
+    "Inputs",
+    "LongTailBoost",
+    "MaxPerGroup",
+    "MaxSum",
+    "NicheBoost",
+    "Pipeline",
+    "Point",
+    "PopularityDamping",
+    "Quotas",
+    "Selector",
+    "Serendipity",
+    "SlidingWindow",
+    "XQuAD",
+    "in_turns",
+    "normalised",
+    "tune_trade_off",
+]

@@ -1,0 +1,71 @@
+"""Scores of different users brought onto one scale, by a named rule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from siamrec._core import check
+
+if TYPE_CHECKING:
+    from siamrec.rerank.candidates import Candidates
+    from siamrec.typing import FloatArray
+
+RULES = ("none", "minmax", "zscore", "rank")
+
+
+def normalised(candidates: Candidates, rule: str) -> FloatArray:
+    """Return the scores of each user on one scale, shape `(n_places,)`.
+
+    `"minmax"` maps each user's scores to [0, 1] (all to 1 where they are equal), `"zscore"` to
+    mean 0 and variance 1 (0 where they are equal), `"rank"` to 1 for the best falling evenly to
+    1 / n for the last (equal scores share the mean), `"none"` leaves them.
+
+    Raises:
+        siamrec.errors.UnknownNameError: If the rule is unknown.
+    """
+    check.one_of("normalise", rule, RULES)
+    score, owner, start = candidates.score, candidates.owner, candidates.start
+    if rule == "none" or not score.size:
+        return score.copy()
+    filled = np.flatnonzero(np.diff(start))
+    first = start[filled]
+    if rule == "minmax":
+        low, high = np.zeros(candidates.n_users), np.zeros(candidates.n_users)
+        low[filled] = np.minimum.reduceat(score, first)
+        high[filled] = np.maximum.reduceat(score, first)
+        width = (high - low)[owner]
+        flat = width == 0
+        return np.where(flat, 1.0, (score - low[owner]) / np.where(flat, 1.0, width))
+    size = np.maximum(np.diff(start), 1)
+    if rule == "zscore":
+        away = score - (candidates.sum_by_user(score) / size)[owner]
+        spread = np.sqrt(candidates.sum_by_user(away**2) / size)[owner]
+        return np.where(spread == 0, 0.0, away / np.where(spread == 0, 1.0, spread))
+    return _ranks(score, owner, start) / size[owner]
+
+
+def _ranks(
+    score: FloatArray,
+    owner: np.typing.NDArray[np.int64],
+    start: np.typing.NDArray[np.int64],
+) -> FloatArray:
+    """Return how many scores of the user are not higher, ties in the middle."""
+    order = np.lexsort((score, owner))
+    ordered, user = score[order], owner[order]
+    opens = np.ones(order.size, dtype=np.bool_)
+    opens[1:] = (ordered[1:] != ordered[:-1]) | (user[1:] != user[:-1])
+    first = np.flatnonzero(opens)
+    last = np.append(first[1:], order.size)
+    middle = ((first + last + 1) / 2.0)[opens.cumsum() - 1] - start[user]
+    ranks = np.empty(order.size)
+    ranks[order] = middle
+    return ranks
+
+
+def best_places(candidates: Candidates, score: FloatArray, k: int) -> np.typing.NDArray[np.int64]:
+    """Return the `k` best places of each user, best first; equal scores by earlier place."""
+    order = np.lexsort((-score, candidates.owner))
+    rank = np.arange(order.size) - candidates.start[candidates.owner[order]]
+    return order[rank < k]

@@ -1,0 +1,152 @@
+"""Selectors that look at the space which chosen items span, or at what they cover."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, final
+
+import numpy as np
+from typing_extensions import override
+
+from siamrec._core import check
+from siamrec.rerank._picks import Picks
+from siamrec.rerank.base import Selector
+
+if TYPE_CHECKING:
+    from siamrec.rerank.candidates import Candidates
+    from siamrec.typing import Float32Array, FloatArray, IntArray
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SSD(Selector):
+    """Sliding spectrum decomposition: the next item leaves the space of the last few the most.
+
+    `argmax  t s_i + (1 - t) |residual of v_i against the last `window` choices|`, where `v` are
+    unit vectors with a constant 1 attached, so that residuals of like items shrink but stay.
+
+    Args:
+        trade_off: `t`: 1 is scores alone, 0 diversity alone.
+        window: How many choices back it looks; without it, all.
+
+    References:
+        Huang, Wang, Peng, Ye, Zhang, Zhou (2021), "Sliding spectrum decomposition for
+        diversified recommendation", KDD (equation 12).
+    """
+
+    name: ClassVar[str] = "ssd"
+
+    trade_off: float = 0.7
+    window: int | None = None
+
+    def __post_init__(self) -> None:
+        check.share("trade_off", self.trade_off)
+        if self.window is not None:
+            check.count("window", self.window)
+
+    @override
+    def select(
+        self, candidates: Candidates, score: FloatArray, k: int
+    ) -> tuple[IntArray, FloatArray]:
+        vectors = candidates.embeddings
+        picks = Picks(candidates, k)
+        for low, high in picks.users():  # each choice needs the one before
+            rows = vectors.take(candidates.item[low:high], axis=0)
+            near = np.concatenate((rows, np.ones((high - low, 1), dtype=np.float32)), axis=1)
+            self._one_list(near, score[low:high], min(k, high - low), low, picks)
+        return picks.done()
+
+    def _one_list(
+        self, near: Float32Array, score: FloatArray, size: int, low: int, picks: Picks
+    ) -> None:
+        """Choose one list; only dot products with the window's orthonormal basis are kept."""
+        window = size if self.window is None else self.window
+        worth = self.trade_off * score
+        norm = np.einsum("ij,ij->i", near, near).astype(np.float64)
+        chosen: list[int] = []
+        residual = norm.copy()
+        basis: list[Float32Array] = []
+        best = int(score.argmax())
+        for step in range(size):
+            if step:
+                value = worth + (1.0 - self.trade_off) * np.sqrt(np.maximum(residual, 0.0))
+                best = int(value.argmax())
+                gain = float(value[best])
+            else:
+                gain = float(worth[best] + (1.0 - self.trade_off) * np.sqrt(norm[best]))
+            picks.add(low + best, gain)
+            chosen.append(best)
+            worth[best] = -np.inf
+            if step + 1 == size:
+                break
+            if step + 1 > window:  # the oldest choice leaves: its span is taken anew
+                basis = []
+                residual = norm.copy()
+                for item in chosen[-window:]:
+                    residual -= _project(near, near[item], basis)
+            else:
+                residual -= _project(near, near[best], basis)
+
+
+def _project(near: Float32Array, item: Float32Array, basis: list[Float32Array]) -> FloatArray:
+    """Add an item to an orthonormal basis; return what squared residuals lose by it."""
+    fresh = item.astype(np.float64)
+    for _ in range(2):  # twice is enough (Giraud, Langou, Rozloznik 2005)
+        for axis in basis:
+            fresh -= (axis @ fresh) * axis
+    length = float(np.sqrt(fresh @ fresh))
+    if length < 1e-6:  # noqa: PLR2004  # the item lies in the span already
+        return np.zeros(len(near))
+    axis = (fresh / length).astype(np.float32)
+    basis.append(axis)
+    return (near @ axis).astype(np.float64) ** 2
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FacilityCoverage(Selector):
+    """The next item makes the candidates best represented by the list (facility location).
+
+    `argmax  t s_i + (1 - t) sum over candidates j of ((C_j + sim_ij)^p - C_j^p)`, where `C_j` is
+    the summed similarity of `j` to the chosen items and `sim = max(0, cos)`.
+
+    Args:
+        trade_off: `t`: 1 is scores alone, 0 coverage alone.
+        concavity: `p` in (0, 1]: the lower, the less a second representative counts.
+
+    References:
+        Lin and Bilmes (2011), "A class of submodular functions for document summarization", ACL.
+    """
+
+    name: ClassVar[str] = "facility_coverage"
+
+    trade_off: float = 0.7
+    concavity: float = 0.5
+
+    def __post_init__(self) -> None:
+        check.share("trade_off", self.trade_off)
+        check.positive("concavity", self.concavity)
+        check.share("concavity", self.concavity)
+
+    @override
+    def select(
+        self, candidates: Candidates, score: FloatArray, k: int
+    ) -> tuple[IntArray, FloatArray]:
+        vectors = candidates.embeddings
+        picks = Picks(candidates, k)
+        for low, high in picks.users():  # each choice needs the one before
+            rows = vectors.take(candidates.item[low:high], axis=0)
+            similar = np.clip(rows @ rows.T, 0.0, 1.0)
+            covered = np.zeros(high - low, dtype=np.float32)
+            worth = (self.trade_off * score[low:high]).astype(np.float32)
+            for _ in range(min(k, high - low)):
+                gain = self._power(similar + covered).sum(axis=1) - self._power(covered).sum()
+                value = worth + np.float32(1.0 - self.trade_off) * gain
+                best = int(value.argmax())
+                picks.add(low + best, float(value[best]))
+                covered += similar[best]
+                worth[best] = -np.inf
+        return picks.done()
+
+    def _power(self, values: Float32Array) -> Float32Array:
+        return np.sqrt(values) if self.concavity == 0.5 else values**self.concavity  # noqa: PLR2004

@@ -1,0 +1,357 @@
+"""Off-policy evaluation: laws, hand-computed answers, coverage, refusal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from siamrec.bandits import BetaThompson, ContextualBandit, Rewards
+from siamrec.bandits.ope import (
+    IPS,
+    MIPS,
+    MRDR,
+    SNIPS,
+    DirectMethod,
+    DoublyRobust,
+    DRos,
+    Estimator,
+    Log,
+    Replay,
+    Ridge,
+    Slope,
+    SubGaussian,
+    SwitchDR,
+    Tally,
+    adaptive_value,
+    diagnose,
+    evaluate,
+)
+from siamrec.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    MissingInputError,
+    UnknownNameError,
+    UnsupportedEstimate,
+)
+
+if TYPE_CHECKING:
+    from siamrec.typing import FloatArray
+
+N_ACTIONS = 4
+
+
+def make(n: int, seed: int, *, features: bool = False) -> tuple[Log, FloatArray, float]:
+    """Return a log, a target and the target's true value."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 2))
+    logging = np.exp(0.5 * x @ rng.normal(size=(2, N_ACTIONS)))
+    logging /= logging.sum(axis=1, keepdims=True)
+    target = np.exp(x @ rng.normal(size=(2, N_ACTIONS)))
+    target /= target.sum(axis=1, keepdims=True)
+    rate = 1 / (1 + np.exp(-(x @ rng.normal(size=(2, N_ACTIONS)) + rng.normal(size=N_ACTIONS))))
+    action = (rng.random(n)[:, None] > logging.cumsum(axis=1)).sum(axis=1)
+    log = Log(
+        action=action,
+        reward=(rng.random(n) < rate[np.arange(n), action]).astype(float),
+        propensity=logging[np.arange(n), action],
+        features=x if features else None,
+        logging=logging,
+        n_actions=N_ACTIONS,
+    )
+    return log, target, float((target * rate).sum(axis=1).mean())
+
+
+ALL: tuple[Estimator, ...] = (
+    IPS(),
+    IPS(clip=20.0),
+    SNIPS(),
+    SubGaussian(shrinkage=0.01),
+    DirectMethod(),
+    DoublyRobust(),
+    DoublyRobust(normalised=True),
+    SwitchDR(threshold=20),
+    DRos(shrinkage=1000),
+    MRDR(),
+    MIPS(groups=(0, 1, 2, 3)),
+    Slope(candidates=(IPS(), IPS(clip=5.0))),
+)
+
+
+def count_misses(estimator: Estimator) -> int:
+    """Return how many of 80 intervals of 99 % miss the truth."""
+    misses = 0
+    for seed in range(80):
+        log, target, truth = make(600, seed, features=True)
+        low, high = estimator.estimate(log, target, alpha=0.01).interval
+        misses += not low <= truth <= high
+    return misses
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [each for each in ALL if not isinstance(each, DirectMethod)],
+    ids=lambda each: each.name,
+)
+def test_intervals_cover_the_truth(estimator: Estimator) -> None:
+    # If they cover, 12 or more misses have probability below 1e-9.
+    assert count_misses(estimator) < 12
+
+
+def test_the_direct_method_does_not_know_its_bias() -> None:
+    assert count_misses(DirectMethod()) > count_misses(DoublyRobust())
+
+
+@pytest.mark.parametrize("estimator", ALL, ids=lambda each: each.name)
+def test_on_policy_estimates_are_the_mean(estimator: Estimator) -> None:
+    log, _, _ = make(500, 3)
+    assert log.logging is not None
+    found = estimator.estimate(log, log.logging)
+    slack = 0.06 if "direct" in estimator.name or "robust" in estimator.name else 0.02
+    slack = 1e-9 if isinstance(estimator, IPS | SNIPS | MIPS | SubGaussian) else slack
+    assert found.value == pytest.approx(log.reward.mean(), abs=slack)
+    assert found.effective_sample_size == pytest.approx(500)
+
+
+@given(st.floats(-5, 5), st.integers(0, 100))
+@settings(max_examples=30, deadline=None)
+def test_snips_moves_with_the_rewards(shift: float, seed: int) -> None:
+    log, target, _ = make(200, seed)
+    moved = Log(action=log.action, reward=log.reward + shift, propensity=log.propensity)
+    before, after = (SNIPS().estimate(each, log.chosen(target)) for each in (log, moved))
+    assert after.raw == pytest.approx(before.raw + shift)
+    assert after.error == pytest.approx(before.error, rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("interval", ["normal", "bootstrap"])
+def test_a_constant_reward_leaves_no_doubt(interval: str) -> None:
+    """Resampling weighted rewards without renormalising would give [0.97, 1.03] here."""
+    log, target, _ = make(1000, 4)
+    ones = Log(action=log.action, reward=np.ones(1000), propensity=log.propensity)
+    found = SNIPS().estimate(
+        ones,
+        log.chosen(target),
+        interval=interval,  # type: ignore[arg-type]
+        rng=np.random.default_rng(0),
+    )
+    assert found.interval == pytest.approx((1.0, 1.0), abs=1e-12)
+
+
+def test_by_hand() -> None:
+    # weights 2, 0.5, 1; IPS = (2 + 0 + 3) / 3, SNIPS = 5 / 3.5
+    log = Log(
+        action=np.array([0, 1, 0]),
+        reward=np.array([1.0, 0.0, 3.0]),
+        propensity=np.array([0.25, 0.5, 0.5]),
+    )
+    target = np.array([0.5, 0.25, 0.5])
+    assert IPS().estimate(log, target).raw == pytest.approx(5 / 3)
+    assert IPS(clip=1.5).estimate(log, target).raw == pytest.approx(4.5 / 3)
+    assert SNIPS().estimate(log, target).raw == pytest.approx(5 / 3.5)
+    w = np.array([2.0, 0.5, 1.0])
+    shrunk = w / (0.9 + 0.1 * w)
+    assert SubGaussian(shrinkage=0.1).estimate(log, target).raw == pytest.approx(
+        (shrunk * log.reward).mean()
+    )
+    # delta method: residuals w (r - theta) / mean(w)
+    residual = w * (log.reward - 5 / 3.5) / w.mean()
+    assert SNIPS().estimate(log, target).error == pytest.approx(residual.std(ddof=1) / np.sqrt(3))
+    assert diagnose(w).effective_sample_size == pytest.approx(3.5**2 / 5.25)
+
+
+def test_doubly_robust_is_the_direct_method_without_residuals() -> None:
+    log, target, _ = make(300, 5)
+    none = np.zeros((300, N_ACTIONS))
+    unreachable = SwitchDR(threshold=1e-9)  # no weight is this small: residuals drop out
+    direct = DirectMethod().estimate(log, target)
+    assert unreachable.estimate(log, target).raw == pytest.approx(direct.raw)
+    assert DRos(shrinkage=1e-12).estimate(log, target).raw == pytest.approx(direct.raw, abs=1e-9)
+    assert DRos(shrinkage=1e12).estimate(log, target).raw == pytest.approx(
+        DoublyRobust().estimate(log, target).raw, abs=1e-6
+    )
+    assert none.shape == target.shape
+
+
+def test_doubly_robust_with_a_perfect_model_has_no_residuals() -> None:
+    rng = np.random.default_rng(6)
+    action = rng.integers(0, 2, 400)
+    log = Log(action=action, reward=action * 1.0, propensity=np.full(400, 0.5))
+    target = np.tile([0.2, 0.8], (400, 1))
+    found = DoublyRobust(model=Ridge(strength=1e-9)).estimate(log, target)
+    assert found.raw == pytest.approx(0.8, abs=1e-6)
+    assert found.error < 1e-6
+
+
+def test_models_reduce_the_error() -> None:
+    log, target, truth = make(20_000, 7, features=True)
+    ips, robust = IPS().estimate(log, target), DoublyRobust().estimate(log, target)
+    assert robust.error < 0.9 * ips.error
+    assert abs(robust.value - truth) < 5 * robust.error
+
+
+def test_grouped_actions_reduce_the_variance() -> None:
+    log, target, truth = make(20_000, 8)
+    grouped = MIPS(groups=(0, 0, 0, 0)).estimate(log, target)
+    assert grouped.raw == pytest.approx(log.reward.mean())
+    assert MIPS(groups=(0, 1, 2, 3)).estimate(log, target).raw == pytest.approx(
+        IPS().estimate(log, target).raw
+    )
+    assert abs(IPS().estimate(log, target).value - truth) < 0.1
+    with pytest.raises(InvalidDataError, match="groups must hold 4 entries"):
+        MIPS(groups=(0, 1)).estimate(log, target)
+
+
+def test_replay_counts_the_agreeing_rows() -> None:
+    log = Log(
+        action=np.array([0, 1, 0, 1]),
+        reward=np.array([1.0, 0.0, 0.0, 1.0]),
+        propensity=np.full(4, 0.5),
+    )
+    agree = np.array([1.0, 0.0, 1.0, 0.0])
+    assert Replay().estimate(log, agree).raw == 0.5
+    with pytest.raises(InvalidDataError, match="probabilities 0 and 1"):
+        Replay().estimate(log, np.full(4, 0.5))
+    uneven = Log(action=log.action, reward=log.reward, propensity=np.array([0.5, 0.5, 0.5, 0.2]))
+    with pytest.raises(InvalidDataError, match="equal propensities"):
+        Replay().estimate(uneven, agree)
+
+
+def test_a_log_without_support_is_refused() -> None:
+    rng = np.random.default_rng(9)
+    action = rng.integers(0, 2, 1000)  # the log never takes action 2
+    log = Log(action=action, reward=np.ones(1000), propensity=np.full(1000, 0.5), n_actions=3)
+    target = np.tile([0.1, 0.1, 0.8], (1000, 1))
+    found = IPS().estimate(log, target)
+    with pytest.raises(UnsupportedEstimate, match=r"The mean weight is 0\.2"):
+        _ = found.value
+    assert found.raw == pytest.approx(0.2)
+    assert "withheld" in evaluate(log, target).to_markdown()
+
+
+def test_a_small_effective_sample_is_refused() -> None:
+    propensity = np.full(1000, 0.5)
+    target = np.where(np.arange(1000) < 20, 0.5, 1e-9)
+    log = Log(action=np.zeros(1000), reward=np.ones(1000), propensity=propensity)
+    with pytest.raises(UnsupportedEstimate, match=r"effective sample size is 20\.0 of 1000"):
+        _ = SNIPS().estimate(log, target).value
+
+
+def test_sums_stream_and_merge() -> None:
+    log, target, _ = make(3000, 10)
+    whole = Tally.of(log, target)
+    parts = [
+        Tally.of(log.rows(rows), target[rows])
+        for rows in np.array_split(np.random.default_rng(0).permutation(3000), 7)
+    ]
+    merged = sum(parts[1:], start=parts[0])
+    for tally in (whole, merged):
+        for ours, estimator in ((tally.snips(), SNIPS()), (tally.ips(), IPS())):
+            found = estimator.estimate(log, target)
+            assert ours[0] == pytest.approx(found.raw)
+            assert ours[1] == pytest.approx(found.interval, rel=1e-6)
+    with pytest.raises(UnsupportedEstimate):
+        Tally.of(log.rows(np.arange(5)), target[:5]).snips()
+
+
+def test_slope_keeps_no_state() -> None:
+    candidates = tuple(IPS(clip=clip) for clip in (1.5, 3.0, 10.0, 100.0))
+    slope = Slope(candidates=candidates)
+    first, second = make(400, 11), make(5000, 12)
+    alone = slope.estimate(second[0], second[1]).raw
+    slope.estimate(first[0], first[1])
+    assert slope.estimate(second[0], second[1]).raw == alone
+    assert slope.pick(second[0], second[1]) in candidates
+
+
+def test_a_bandit_log_joins_its_rewards() -> None:
+    bandit = ContextualBandit(BetaThompson(), arms=("a", "b"), seed=3)
+    decisions = bandit.select_many([{}] * 200)
+    rewards = Rewards(decision=decisions.id[::2], reward=np.ones(100))
+    assert len(Log.of(decisions, rewards)) == 100
+    whole = Log.of(decisions, rewards, default=0.0)
+    assert len(whole) == 200
+    np.testing.assert_allclose(whole.propensity, decisions.propensity)
+    with pytest.raises(InvalidDataError, match="At least one decision"):
+        Log.of(decisions, Rewards(decision=np.array(["x"]), reward=np.array([1.0])))
+
+
+@pytest.mark.slow
+def test_adaptive_logs_need_adaptive_weights() -> None:
+    """Means of a greedy bandit's arms are biased; the weighted estimate covers.
+
+    300 runs at 90 %: fewer than 240 covering has probability below 1e-7.
+    """
+    covered, naive = 0, []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        n, rates = 400, np.array([0.5, 0.5])
+        chance, action = np.full((n, 2), 0.5), np.zeros(n, dtype=int)
+        reward, wins, seen = np.zeros(n), np.ones(2), np.full(2, 2.0)
+        for row in range(n):
+            lead = int(np.argmax(wins / seen))
+            chance[row] = 0.05
+            chance[row, lead] = 0.95
+            action[row] = int(rng.random() < chance[row, 1])
+            reward[row] = rng.random() < rates[action[row]]
+            wins[action[row]] += reward[row]
+            seen[action[row]] += 1
+        log = Log(action=action, reward=reward, n_actions=2, logging=chance,
+                  propensity=chance[np.arange(n), action])  # fmt: skip
+        found = adaptive_value(log, np.tile([0.0, 1.0], (n, 1)), alpha=0.1)
+        covered += found.interval[0] <= 0.5 <= found.interval[1]
+        if (action == 1).any():
+            naive.append(reward[action == 1].mean())
+    assert covered >= 240
+    assert np.mean(naive) < 0.5 - 3 * np.std(naive) / np.sqrt(len(naive))
+
+
+def test_adaptive_value_on_an_even_log_is_close_to_doubly_robust() -> None:
+    rng = np.random.default_rng(13)
+    action = rng.integers(0, 2, 5000)
+    log = Log(action=action, reward=rng.random(5000) < 0.3 + 0.2 * action,
+              propensity=np.full(5000, 0.5), logging=np.full((5000, 2), 0.5))  # fmt: skip
+    found = adaptive_value(log, np.tile([0.0, 1.0], (5000, 1)))
+    assert found.value == pytest.approx(0.5, abs=5 * 0.01)
+    with pytest.raises(MissingInputError, match="whole logging distribution"):
+        adaptive_value(Log(action=action, reward=log.reward, propensity=log.propensity),
+                       np.tile([0.0, 1.0], (5000, 1)))  # fmt: skip
+
+
+def test_bad_logs_and_targets_are_refused() -> None:
+    log, target, _ = make(100, 14)
+    row = {"action": np.array([0]), "reward": np.array([1.0]), "propensity": np.array([0.5])}
+    for change, message in (
+        ({"propensity": np.array([0.0])}, r"propensity must be in \(0, 1\]"),
+        ({"reward": np.array([np.nan])}, "reward must be finite"),
+        ({"action": np.array([-1])}, "action must hold codes"),
+        ({"action": np.array([0, 1])}, "one length"),
+        ({"logging": np.array([[0.9, 0.1]]), "n_actions": 2}, "agree with propensity"),
+        ({"features": np.ones(3)}, "features must have shape"),
+    ):
+        with pytest.raises(InvalidDataError, match=message):
+            Log(**{**row, **change})  # type: ignore[arg-type]
+    with pytest.raises(InvalidDataError, match="at least one row"):
+        Log(action=np.array([]), reward=np.array([]), propensity=np.array([]))
+    with pytest.raises(InvalidDataError, match="target must have shape"):
+        IPS().estimate(log, np.ones(3))
+    with pytest.raises(InvalidDataError, match="sum to 1"):
+        IPS().estimate(log, target * 0.5)
+    with pytest.raises(InvalidDataError, match=r"target must be in \[0, 1\]"):
+        IPS().estimate(log, np.full(100, 1.5))
+    with pytest.raises(MissingInputError, match="whole distribution"):
+        DoublyRobust().estimate(log, log.chosen(target))
+    with pytest.raises(MissingInputError, match="rng"):
+        IPS().estimate(log, target, interval="bootstrap")
+    with pytest.raises(UnknownNameError, match="interval"):
+        IPS().estimate(log, target, interval="bootstap")  # type: ignore[arg-type]
+    with pytest.raises(UnknownNameError, match="estimator"):
+        evaluate(log, target)["dr"]
+    with pytest.raises(InvalidParameterError, match="clip"):
+        IPS(clip=0.0)
+    with pytest.raises(InvalidParameterError, match="threshold"):
+        SwitchDR(threshold=-1)
+    with pytest.raises(InvalidDataError, match="at least one estimator"):
+        Slope(candidates=())

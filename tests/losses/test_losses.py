@@ -1,0 +1,346 @@
+"""Every loss: the contract, one hand-computed answer, and the plain trainer."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from typing_extensions import override
+
+from siamrec.data import Pairs
+from siamrec.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    MissingInputError,
+    UnknownNameError,
+)
+from siamrec.losses import (
+    Anchored,
+    BradleyTerry,
+    Distilled,
+    FeedbackInfoNCE,
+    GradCached,
+    KnownPositives,
+    ListwiseRating,
+    MultiTask,
+    QueuedInfoNCE,
+    ReferencePreference,
+    Side,
+    WeightedContrastive,
+    WeightedCoSENT,
+    WeightedCosine,
+    WeightedTriplet,
+    build_loss,
+    losses,
+)
+from siamrec.models.training._dataset import training_set
+from siamrec.testing.losses import LossContract, total
+from siamrec.testing.tiny import tiny_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from siamrec.losses import EmbeddingLoss
+
+
+class TestFeedbackInfoNCE(LossContract):
+    row_twice = False
+
+    @override
+    def make(self) -> EmbeddingLoss:
+        return FeedbackInfoNCE(scale=5.0)
+
+
+class TestDebiased(LossContract):
+    row_twice = False
+
+    @override
+    def make(self) -> EmbeddingLoss:
+        return FeedbackInfoNCE(scale=2.0, debias=0.1)
+
+
+class TestWithNegatives(LossContract):
+    columns = 4
+    row_twice = False
+
+    @override
+    def make(self) -> EmbeddingLoss:
+        return FeedbackInfoNCE(scale=5.0)
+
+
+class TestQueued(LossContract):
+    row_twice = False
+
+    @override
+    def make(self) -> EmbeddingLoss:
+        return QueuedInfoNCE(size=8, scale=5.0)
+
+
+class TestCosine(LossContract):
+    @override
+    def make(self) -> EmbeddingLoss:
+        return WeightedCosine()
+
+
+class TestCoSENT(LossContract):
+    @override
+    def make(self) -> EmbeddingLoss:
+        return WeightedCoSENT(scale=5.0)
+
+
+class TestContrastive(LossContract):
+    @override
+    def make(self) -> EmbeddingLoss:
+        return WeightedContrastive(margin=1.0)
+
+
+class TestListwise(LossContract):
+    @override
+    def make(self) -> EmbeddingLoss:
+        return ListwiseRating(scale=3.0)
+
+
+class TestTriplet(LossContract):
+    columns = 3
+
+    @override
+    def make(self) -> EmbeddingLoss:
+        return WeightedTriplet(margin=2.0)
+
+
+class TestBradleyTerry(LossContract):
+    columns = 4
+
+    @override
+    def make(self) -> EmbeddingLoss:
+        return BradleyTerry(beta=2.0)
+
+
+class TestReferencePreference(LossContract):
+    columns = 3
+
+    @override
+    def make(self) -> EmbeddingLoss:
+        return ReferencePreference(beta=2.0)
+
+
+X, Y = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+
+
+def value(loss: EmbeddingLoss, columns: list[torch.Tensor], labels: Any = None) -> float:
+    return float(total(loss.compute_loss_from_embeddings(columns, labels)).detach())
+
+
+def test_hand_computed_answers() -> None:
+    assert value(WeightedContrastive(margin=1.5), [X, Y], torch.tensor([0.0])) == pytest.approx(
+        0.5 * 0.5**2
+    )
+    assert value(WeightedTriplet(margin=0.2), [X, Y, X]) == pytest.approx(1.2)
+    assert value(BradleyTerry(beta=2.0), [X, X, Y]) == pytest.approx(math.log(1 + math.exp(-2)))
+    both = [torch.cat([X, X]), torch.cat([X, Y])]
+    wrong = torch.tensor([0.0, 1.0])
+    assert value(WeightedCoSENT(scale=1.0), both, wrong) == pytest.approx(math.log(1 + math.e))
+    right = torch.tensor([1.0, 0.0])
+    # Ratings 1, 0 and cosines 1, 0 at scale 1: the distributions are the same.
+    assert value(ListwiseRating(scale=1.0), both, right) == pytest.approx(0.0, abs=1e-7)
+
+
+def test_what_the_base_already_tells_apart_pulls_no_more() -> None:
+    rows = torch.tensor([[1.0, 1.0], [0.0, 1.0]])  # value (the base's gap), weight
+    columns = [torch.cat([X, X]), torch.cat([X, X]), torch.cat([Y, Y])]
+    loss = ReferencePreference(beta=2.0)
+    alone = [
+        value(loss, [column[k : k + 1] for column in columns], rows[k : k + 1]) for k in (0, 1)
+    ]
+    assert alone[0] == pytest.approx(math.log(2))  # nothing beyond the base
+    assert alone[1] == pytest.approx(math.log(1 + math.exp(-2)))
+
+
+def test_known_positives_are_no_rivals() -> None:
+    """Three anchors, the third candidate is liked by the first anchor's user."""
+    likes = KnownPositives(np.array([0]), np.array([5]), n_texts=6)
+    generator = torch.Generator().manual_seed(0)
+    columns = [torch.randn(3, 4, generator=generator) for _ in range(2)]
+    rows = torch.tensor([[1, 1, 0, 0, 3], [1, 1, 1, 1, 4], [1, 1, 2, 2, 5]], dtype=torch.float32)
+    masked = value(FeedbackInfoNCE(likes=likes), columns, rows)
+    plain = value(FeedbackInfoNCE(), columns, rows)
+    assert masked < plain
+    same_text = rows.clone()
+    same_text[2, 4] = 3  # the third row's positive is the first row's text
+    assert value(FeedbackInfoNCE(), columns, same_text) < plain
+
+
+def test_own_negatives_stay_negatives_whatever_is_known() -> None:
+    likes = KnownPositives(np.array([0]), np.array([2]), n_texts=3)
+    rows = torch.tensor([[1, 1, 0, 0, 1, 2]], dtype=torch.float32)
+    columns = [X, X, X]
+    assert value(FeedbackInfoNCE(likes=likes), columns, rows) == pytest.approx(math.log(2))
+
+
+def test_equals_mnrl_of_sentence_transformers() -> None:
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+    model = tiny_model(["a b c d e f"])
+    texts = [["a b", "c d", "e f"], ["b c", "d e", "f a"]]
+    outcomes = []
+    for loss in (FeedbackInfoNCE(model, scale=20.0), MultipleNegativesRankingLoss(model)):
+        model.eval().zero_grad()
+        found = loss([model.preprocess(column) for column in texts], torch.ones(3))
+        torch.autograd.backward(found)
+        grads = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+        outcomes.append((found.detach(), grads))
+    torch.testing.assert_close(outcomes[0][0], outcomes[1][0], rtol=1e-6, atol=0)
+    for ours, theirs in zip(outcomes[0][1], outcomes[1][1], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+def test_grad_cached_equals_the_loss_itself(dropout: bool) -> None:  # noqa: FBT001
+    model = tiny_model(["a b c d e f g h"])
+    texts = [["a b", "c d e", "e f", "g", "h a"], ["b c", "d e", "f a h", "h g", "a a"]]
+    model.train(dropout)
+    inner = FeedbackInfoNCE(model)
+    outcomes = []
+    for loss in (inner, GradCached(inner, mini_batch_size=2)):
+        torch.manual_seed(0)
+        model.zero_grad()
+        found = total(loss([model.preprocess(column) for column in texts], torch.ones(5)))
+        torch.autograd.backward(found)
+        grads = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+        outcomes.append((float(found.detach()), grads))
+    if not dropout:  # with dropout, pieces draw other masks than one whole batch
+        assert outcomes[0][0] == pytest.approx(outcomes[1][0], rel=1e-5)
+        for one, other in zip(outcomes[0][1], outcomes[1][1], strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+    assert all(torch.isfinite(grad).all() for grad in outcomes[1][1])
+
+
+def test_queue_adds_rivals_and_forgets_copies_of_the_positive() -> None:
+    loss = QueuedInfoNCE(size=4, scale=1.0)
+    first = value(loss, [X, X])
+    assert first == 0.0
+    assert value(loss, [X, Y]) == pytest.approx(math.log(1 + math.e))  # X is remembered
+    loss.forget()
+    rows = torch.tensor([[1, 1, 0, 0, 7]], dtype=torch.float32)
+    value(loss, [X, X], rows)
+    assert value(loss, [X, X], rows) == 0.0, "text 7 is the positive itself"
+
+
+def test_several_tasks_add_up() -> None:
+    parts = {"a": WeightedCosine(), "b": WeightedContrastive()}
+    labels = torch.tensor([0.5])
+    fixed = MultiTask(parts, weights={"a": 2.0, "b": 0.0})
+    assert value(fixed, [X, Y], labels) == pytest.approx(0.5)
+    learned = MultiTask(parts)
+    assert value(learned, [X, Y], labels) == pytest.approx(
+        value(parts["a"], [X, Y], labels) + value(parts["b"], [X, Y], labels)
+    )
+    assert learned.log_scale.requires_grad
+    with pytest.raises(InvalidParameterError, match="one for each of"):
+        MultiTask(parts, weights={"a": 1.0})
+
+
+def test_anchored_pulls_back_by_the_square() -> None:
+    model = torch.nn.Linear(2, 2, bias=False)
+    loss = Anchored(WeightedCosine(model), strength=2.0)
+    assert float(loss.pull().detach()) == 0.0
+    with torch.no_grad():
+        model.weight += 0.5
+    assert float(loss.pull().detach()) == pytest.approx(4 * 0.25)
+    free = Anchored(WeightedCosine(model), importance={})
+    with torch.no_grad():
+        model.weight += 1.0
+    assert float(free.pull().detach()) == 0.0
+
+
+def test_distillation_is_zero_at_the_teacher() -> None:
+    teacher = torch.cat([X, Y])
+    loss = Distilled(WeightedCosine(), teacher=teacher, strength=3.0)
+    rows = torch.tensor([[0.0, 1, 0, 0, 1]])
+    parts = loss.compute_loss_from_embeddings([X, Y], rows)
+    assert float(parts["distillation"]) == pytest.approx(0.0, abs=1e-6)
+    moved = loss.compute_loss_from_embeddings([Y, X], rows)
+    assert float(moved["distillation"]) == pytest.approx(3.0)
+    with pytest.raises(InvalidDataError, match="text codes"):
+        loss.compute_loss_from_embeddings([X, Y], torch.tensor([0.0]))
+
+
+def test_labels_come_in_every_form() -> None:
+    assert Side.of(None) == Side()
+    weights = torch.ones(2)
+    assert Side.of(weights, plain="weight").weight is weights
+    mapped = Side.of({"weight": weights, "user": torch.tensor([1, 2])})
+    assert mapped.weight is weights
+    with pytest.raises(InvalidDataError, match="labels must be one number per row"):
+        Side.of(torch.ones(2, 1))
+    with pytest.raises(InvalidDataError, match="below 16777216"):
+        Side.of(torch.tensor([[1.0, 1.0, 2.0**24]]))
+
+
+def test_missing_parts_are_named() -> None:
+    with pytest.raises(MissingInputError, match="label of each pair for WeightedCosine"):
+        value(WeightedCosine(), [X, Y])
+    with pytest.raises(InvalidDataError, match="WeightedTriplet must get at least 3 text columns"):
+        value(WeightedTriplet(), [X, Y])
+    with pytest.raises(InvalidDataError, match="needs a model"):
+        WeightedCosine()([], None)
+
+
+def test_names_find_losses() -> None:
+    assert {"feedback-infonce", "mnrl", "gist", "bradley-terry"} <= set(losses())
+    with pytest.raises(UnknownNameError, match="Did you mean 'feedback-infonce'"):
+        build_loss("feedback_infonce", tiny_model(["a"]))
+
+
+def training_pairs() -> Pairs:
+    left = [f"query {k % 5} a" for k in range(20)]
+    right = [f"document {k}" for k in range(20)]
+    pairs = Pairs.of(left, right, label=[1.0, 0.0] * 10)
+    from dataclasses import replace
+
+    negatives = np.stack([(pairs.right + 2) % len(pairs.texts)], axis=1)
+    return replace(pairs, negatives=negatives)
+
+
+@pytest.mark.parametrize("name", sorted(set(losses()) - {"gist", "cached-gist"}))
+def test_every_loss_runs_in_the_plain_trainer(name: str, tmp_path: Path) -> None:
+    from sentence_transformers import (
+        SentenceTransformerTrainer,
+        SentenceTransformerTrainingArguments,
+    )
+
+    pairs = training_pairs()
+    model = tiny_model(pairs.texts)
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(tmp_path),
+        max_steps=2,
+        per_device_train_batch_size=5,
+        use_cpu=True,
+        report_to="none",
+        disable_tqdm=True,
+        save_strategy="no",
+        dataloader_pin_memory=False,
+    )
+    SentenceTransformerTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=training_set(pairs, losses()[name].columns),
+        loss=build_loss(name, model, pairs=pairs),
+    ).train()
+    after = model.state_dict()
+    assert all(torch.isfinite(t).all() for t in after.values() if t.is_floating_point())
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_matryoshka_wraps_ours() -> None:
+    from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
+
+    model = tiny_model(["a b c d"])
+    loss = MatryoshkaLoss(model, FeedbackInfoNCE(model), matryoshka_dims=[32, 16])
+    features = [model.preprocess(["a b", "c d"]), model.preprocess(["b a", "d c"])]
+    found = loss(features, torch.ones(2))
+    assert torch.isfinite(total(found))

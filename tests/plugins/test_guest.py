@@ -1,0 +1,23 @@
+"""The guest's arm passes the contract that the house's own arms pass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from typing_extensions import override
+
+from siamrec.plugins import default_registry
+from siamrec.testing.recommenders import RecommenderContract
+
+if TYPE_CHECKING:
+    from siamrec.models.recommenders import RecommenderRecipe
+
+pytest.importorskip("siamrec_guest")
+
+
+class TestGuestArm(RecommenderContract):
+    @override
+    def make(self) -> RecommenderRecipe:
+        recipe: RecommenderRecipe = default_registry().make("recommender", "shuffled", seed=1)
+        return recipe
