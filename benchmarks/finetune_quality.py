@@ -126,7 +126,9 @@ def slices(trial: Trial, vectors: np.ndarray | None) -> tuple[np.ndarray, np.nda
         fresh = trial.warm.copy()
         fresh[trial.rated[k]] = False
         warm.append(ndcg(scores, fresh, trial.warm_truth[k]))
-        cold.append(ndcg(scores, trial.cold, trial.cold_truth[k]))
+        # Popularity has nothing to say of hidden items.
+        blind = vectors is None
+        cold.append(np.nan if blind else ndcg(scores, trial.cold, trial.cold_truth[k]))
     return np.array(warm), np.array(cold)
 
 
@@ -140,7 +142,7 @@ def line(name: str, seed: int, found: tuple, base: tuple, *, text: float, cpu: f
     cells = []
     for before, after in zip(base, found, strict=True):
         c = Comparison.of("ndcg@10", before, after)
-        cells.append(f"{np.nanmean(after):.4f} [{c.low:+.3f}, {c.high:+.3f}]")
+        cells.append(f"{c.tuned:.4f} [{c.low:+.3f}, {c.high:+.3f}]" if c.n else "-")
     print(
         f"{seed:>4} {name:<28} {cells[0]:>26} {cells[1]:>26} {text:>9.4f} {cpu:>8.1f}", flush=True
     )
@@ -231,7 +233,6 @@ def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Nam
         line(
             "adapter, no weights",
             seed,
-            hidden,
             found,
             reference,
             text=own_texts(films, tuned.encode),
@@ -268,7 +269,6 @@ def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Nam
         line(
             "FeedbackInfoNCE, full",
             seed,
-            hidden,
             found,
             reference,
             text=own_texts(films, tuned.encode),

@@ -148,6 +148,18 @@ def test_bad_arguments(files: tuple[Path, Path], tmp_path: Path) -> None:
     assert_one_line(improve(*both, *out, "--db", "nonsense"), "url must be a database URL")
     assert_one_line(improve(*both, *out, "--serving", "magic"), "serving must be one of the arms")
     assert_one_line(improve(*both, *out, "--rating-max", "0"), "rating_range must be")
+    assert_one_line(improve(*both, *out, "--arm", "eas"), "No recommender is named 'eas'")
+
+
+def test_an_arm_of_a_plugin_takes_part(files: tuple[Path, Path], tmp_path: Path) -> None:
+    pytest.importorskip("siamrec_guest")
+    ratings, items = files
+    out = tmp_path / "run"
+    result = improve("--feedback", ratings, "--items", items, "--out", out, "--arm", "shuffled")
+    assert result.exit_code == 0, result.output
+    summary = json.loads((out / "summary.json").read_text())
+    assert "shuffled" in summary["arms"]
+    assert "shuffled" in summary["bandit"]["shares"]
 
 
 def test_a_model_that_cannot_be_loaded_names_the_ways_out(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from siamrec.lifecycle import CycleReport, LoopEvent
+    from siamrec.lifecycle.events import Observer
 
 app = typer.Typer(
     name="siamrec",
@@ -67,6 +68,10 @@ def improve(
     max_rejected: Annotated[
         float, typer.Option(help="Largest share of bad rows that is put up with.")
     ] = 0.05,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(help="Further arm by name, from a plugin; may be repeated."),
+    ] = None,
     user: Annotated[str | None, typer.Option(help="Column of user ids in --feedback.")] = None,
     item: Annotated[str | None, typer.Option(help="Column of item ids in --feedback.")] = None,
     value: Annotated[str | None, typer.Option(help="Column of ratings in --feedback.")] = None,
@@ -87,7 +92,7 @@ def improve(
     columns = {"user": user, "item": item, "value": value, "time": time}
     with _one_line(console, out):
         arguments |= _material(feedback, items, columns, (rating_min, rating_max), items_id, text)
-        report = _run(console, {**arguments, "encoder": model})
+        report = _run(console, {**arguments, "encoder": model}, arm or [])
     _show(console, report)
 
 
@@ -116,9 +121,14 @@ def _material(
     }
 
 
-def _run(console: Console, arguments: dict[str, Any]) -> CycleReport:
+def _run(console: Console, arguments: dict[str, Any], arms: list[str]) -> CycleReport:
     with console.status("Loading …"):
         from siamrec.lifecycle import ImprovementLoop  # noqa: PLC0415  torch takes seconds
+        from siamrec.plugins import PluginObserver, default_registry  # noqa: PLC0415
+
+        _quiet_libraries()
+    registry = default_registry()
+    more = {name: registry.make("recommender", name) for name in arms}
     progress = Progress(
         TextColumn("{task.description:>10}"),
         BarColumn(bar_width=24),
@@ -137,7 +147,15 @@ def _run(console: Console, arguments: dict[str, Any]) -> CycleReport:
             console.print(f"{event.step:>10}  {event.message}", highlight=False, soft_wrap=True)
 
     with progress:
-        return ImprovementLoop(**arguments, observers=[show]).run()
+        observers: list[Observer] = [show, PluginObserver(registry)]
+        return ImprovementLoop(**arguments, arms=more, observers=observers).run()
+
+
+def _quiet_libraries() -> None:
+    """Model loaders draw progress bars of their own, in the middle of ours."""
+    from transformers.utils import logging  # noqa: PLC0415
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _show(console: Console, report: CycleReport) -> None:

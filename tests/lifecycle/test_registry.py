@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from siamrec.errors import InvalidDataError, InvalidParameterError, ModelLoadError, StaleWriteError
-from siamrec.lifecycle import Lineage, Registry
+from siamrec.lifecycle import ROLLED_BACK, Lineage, Registry
 from siamrec.storage import FolderBlobs, Store
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from siamrec.storage import Activation
 
 
 @pytest.fixture
@@ -90,3 +92,18 @@ def test_lineage_reaches_the_first_parent(registry: Registry) -> None:
     child = registry.register("m", {"a.json": b"2"}, lineage=Lineage(parents=(base.id,)))
     grandchild = registry.register("m", {"a.json": b"3"}, lineage=Lineage(parents=(child.id,)))
     assert [v.id for v in registry.lineage(grandchild.id)] == [grandchild.id, child.id, base.id]
+
+
+def test_every_change_of_an_alias_is_told(tmp_path: Path) -> None:
+    told: list[Activation] = []
+    registry = Registry(Store("sqlite://"), FolderBlobs(tmp_path / "blobs"), on_change=told.append)
+    one, two = (registry.register("m", {"a.json": str(n).encode()}).id for n in range(2))
+    registry.activate("live", one, reason="first")
+    registry.activate("live", one, reason="again")
+    registry.activate("live", two, reason="better")
+    registry.rollback("live", reason="worse")
+    assert [(change.version, change.reason) for change in told] == [
+        (one, "first"),
+        (two, "better"),
+        (one, f"{ROLLED_BACK}worse"),
+    ]

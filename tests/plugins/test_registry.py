@@ -10,9 +10,10 @@ import pytest
 
 from siamrec.data import Rankings, Truth
 from siamrec.errors import PluginConflictError, PluginError, UnknownNameError
+from siamrec.lifecycle import ROLLED_BACK, LoopEvent
 from siamrec.metrics import Suite
 from siamrec.models.recommenders import EASE, Popularity
-from siamrec.plugins import Registry, default_registry, hookimpl
+from siamrec.plugins import PluginObserver, Registry, default_registry, hookimpl
 from siamrec.plugins import registry as registry_module
 from siamrec.testing.recommenders import small_feedback
 
@@ -134,3 +135,45 @@ def test_the_installed_guest_is_found() -> None:
 
 def test_the_default_registry_is_made_once() -> None:
     assert default_registry() is default_registry()
+
+
+class Everything:
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, Any]] = []
+
+    @hookimpl
+    def siamrec_model_trained(self, version: str, result: dict[str, Any]) -> None:
+        self.heard.append(("trained", (version, result)))
+
+    @hookimpl
+    def siamrec_version_activated(self, change: dict[str, Any]) -> None:
+        self.heard.append(("activated", change["version"]))
+
+    @hookimpl
+    def siamrec_rolled_back(self, change: dict[str, Any]) -> None:
+        self.heard.append(("back", change["version"]))
+
+    @hookimpl
+    def siamrec_experiment_decided(self, result: dict[str, Any]) -> None:
+        self.heard.append(("decided", result["decision"]))
+
+
+def test_the_news_of_a_loop_reach_plugins() -> None:
+    guest = Everything()
+    observe = PluginObserver(Registry(guest))
+    news: list[tuple[Any, str, dict[str, Any]]] = [
+        ("started", "arms", {}),
+        ("finished", "arms", {"tuning": {"verdict": "ship"}}),
+        ("finished", "register", {"base": "b", "tuned": "t"}),
+        ("finished", "experiment", {"decision": "continue"}),
+        ("activated", "activate", {"version": "t", "reason": "better"}),
+        ("activated", "activate", {"version": "b", "reason": f"{ROLLED_BACK}worse"}),
+    ]
+    for kind, step, result in news:
+        observe(LoopEvent(kind=kind, step=step, result=result))
+    assert guest.heard == [
+        ("trained", ("t", {"verdict": "ship"})),
+        ("decided", "continue"),
+        ("activated", "t"),
+        ("back", "b"),
+    ]

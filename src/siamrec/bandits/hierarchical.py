@@ -95,7 +95,7 @@ class HierarchicalBeta(Policy[PooledPosterior]):
 
     pools: ClassVar[bool] = True
 
-    strength: float = 30.0
+    strength: float = 60.0
     effect_scale: float = 0.7
     base_scale: float = 1.5
     prior_mean: float = 0.5

@@ -300,7 +300,8 @@ def fit_linear(sums: Sums, ridge: float) -> LinearPosterior:
     """Return the ridge regression of each arm, by our own Cholesky factors."""
     precision = sums["precision"] + ridge * np.eye(sums["gain"].shape[1])
     mean = np.linalg.solve(precision, sums["gain"][..., None])[..., 0]
-    return LinearPosterior(mean, np.linalg.cholesky(precision))
+    root = np.linalg.cholesky(precision)
+    return LinearPosterior(np.asarray(mean, np.float64), np.asarray(root, np.float64))
 
 
 def vectors_of(rounds: Rounds) -> FloatArray:

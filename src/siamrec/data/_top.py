@@ -38,7 +38,7 @@ def best_first(
         if not (block < np.inf).all():
             raise InvalidDataError("scores must be finite or minus infinity, got NaN or infinity.")
         _leave_out(block, low, left_out)
-        column = _best_columns(block, min(k, n_columns))
+        column = best_columns(block, min(k, n_columns))
         value = np.take_along_axis(block, column, axis=1)
         real = value > -np.inf
         items.append(column[real].astype(np.int32))
@@ -63,7 +63,7 @@ def _leave_out(
         block[left_out[low : low + len(block)]] = -np.inf
 
 
-def _best_columns(block: FloatArray, k: int) -> IntArray:
+def best_columns(block: FloatArray, k: int) -> IntArray:
     """Return the columns of the `k` highest values of each row, ties by column."""
     if k == 0:
         return np.empty((len(block), 0), dtype=np.int64)

@@ -6,7 +6,16 @@ from siamrec.experiments.allocation import Allocation
 from siamrec.experiments.analysis import analyze
 from siamrec.experiments.assigner import BoundAssigner, HashAssigner, MemorySticky, StickyStore
 from siamrec.experiments.checks import sample_ratio
+from siamrec.experiments.design import Design
 from siamrec.experiments.experiment import Experiment
+from siamrec.experiments.group_sequential import GroupSequential
+from siamrec.experiments.interleaving import (
+    BalancedInterleaving,
+    Interleaved,
+    TeamDraft,
+    preference,
+    sign_test,
+)
 from siamrec.experiments.metrics import Margin, Mean, Metric, Proportion, Ratio, Term
 from siamrec.experiments.multiplicity import adjust, e_benjamini_hochberg
 from siamrec.experiments.plan import Plan
@@ -19,13 +28,17 @@ __all__ = [
     "Assignment",
     "Assignments",
     "AsymptoticCS",
+    "BalancedInterleaving",
     "BoundAssigner",
     "Check",
     "Comparison",
     "Condition",
+    "Design",
     "Effect",
     "Experiment",
+    "GroupSequential",
     "HashAssigner",
+    "Interleaved",
     "Margin",
     "Mean",
     "MemorySticky",
@@ -39,9 +52,12 @@ __all__ = [
     "SampleRatio",
     "Sequence",
     "StickyStore",
+    "TeamDraft",
     "Term",
     "adjust",
     "analyze",
     "e_benjamini_hochberg",
+    "preference",
     "sample_ratio",
+    "sign_test",
 ]

@@ -219,12 +219,8 @@ def two_sided_z(statistic: float) -> tuple[float, float]:
     return positive_p(float(min(np.log(2) + special.log_ndtr(-abs(statistic)), 0.0)))
 
 
-def p_of_log_e(log_e: float) -> tuple[float, float]:
-    """Return the p-value `min(1, 1 / e)` and its logarithm; p is never 0."""
-    return positive_p(min(-log_e, 0.0))
-
-
 def positive_p(log_p: float) -> tuple[float, float]:
+    """Return the p-value of a log p-value, never 0, and the log p-value."""
     return (float(np.exp(log_p)) if log_p > _LEAST_LOG else _LEAST_P), log_p
 
 

@@ -174,7 +174,7 @@ def _sequential(plan: Plan, pair: Pair, alpha: float) -> Effect:
         return _certain(estimate, looking.name)
     n = float(sum(pair.n))
     reach = looking.multiplier(n, alpha)
-    p, log_p = _effects.p_of_log_e(looking.log_e(estimate / error, n, alpha))
+    p, log_p = _effects.positive_p(looking.log_p(estimate / error, n, alpha))
     return Effect(
         estimate=estimate,
         interval=(estimate - reach * error, estimate + reach * error),

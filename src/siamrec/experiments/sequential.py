@@ -17,7 +17,7 @@ class Sequence(ABC):
 
     A rule works on the estimate in units of its standard error, z = estimate / s.e., at
     information `n` (all units of the compared variants together). Its interval is
-    estimate ± `multiplier` s.e., its p-value comes from the e-value of z.
+    estimate ± `multiplier` s.e., its p-value is 1 / e-value of z or a repeated one.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -37,8 +37,8 @@ class Sequence(ABC):
         """Return how many standard errors the interval reaches to each side."""
 
     @abstractmethod
-    def log_e(self, z: float, n: float, alpha: float) -> float:
-        """Return the logarithm of the e-value against no effect.
+    def log_p(self, z: float, n: float, alpha: float) -> float:
+        """Return the logarithm of a p-value that holds at every look.
 
         Args:
             z: Estimate in standard errors.
@@ -94,7 +94,11 @@ class AsymptoticCS(Sequence):
         return float(np.sqrt(2 * (scaled + 1) / scaled * (0.5 * np.log1p(scaled) - np.log(alpha))))
 
     @override
+    def log_p(self, z: float, n: float, alpha: float) -> float:
+        return min(-self.log_e(z, n, alpha), 0.0)
+
     def log_e(self, z: float, n: float, alpha: float) -> float:
+        """Return the logarithm of the e-value; its arguments are those of `log_p`."""
         scaled = n * self._precision(alpha)
         return float(0.5 * z * z * scaled / (scaled + 1) - 0.5 * np.log1p(scaled))
 
@@ -146,6 +150,10 @@ class NormalMixture(Sequence):
         return float(np.sqrt(2 * (scaled + 1) / scaled * (0.5 * np.log1p(scaled) - np.log(alpha))))
 
     @override
+    def log_p(self, z: float, n: float, alpha: float) -> float:
+        return min(-self.log_e(z, n, alpha), 0.0)
+
     def log_e(self, z: float, n: float, alpha: float) -> float:
+        """Return the logarithm of the e-value; its arguments are those of `log_p`."""
         scaled = n * (self.effect / 2) ** 2
         return float(0.5 * z * z * scaled / (scaled + 1) - 0.5 * np.log1p(scaled))

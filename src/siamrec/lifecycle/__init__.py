@@ -3,10 +3,11 @@
 from siamrec.lifecycle.events import LoopEvent
 from siamrec.lifecycle.holdout import HeldOut, hold_out
 from siamrec.lifecycle.loop import ImprovementLoop
-from siamrec.lifecycle.registry import Lineage, Registry
+from siamrec.lifecycle.registry import ROLLED_BACK, Lineage, Registry
 from siamrec.lifecycle.report import ArmResult, CycleReport, Measured
 
 __all__ = [
+    "ROLLED_BACK",
     "ArmResult",
     "CycleReport",
     "HeldOut",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from siamrec.lifecycle._settings import Parts, Settings
     from siamrec.models.recommenders import FittedRecommender
     from siamrec.protocols import Bandit, SiameseEncoder
+    from siamrec.storage import Activation
     from siamrec.typing import FloatArray, IntArray
 
 ENCODER, SERVING = "encoder", "serving"
@@ -71,7 +73,11 @@ class Cycle:
         url = parts.store or f"sqlite:///{parts.out / 'siamrec.db'}"
         self._own_store = isinstance(url, str)
         self.store = Store(url, clock=parts.clock) if isinstance(url, str) else url
-        self.registry = Registry(self.store, parts.blobs or FolderBlobs(parts.out / "registry"))
+        self.registry = Registry(
+            self.store,
+            parts.blobs or FolderBlobs(parts.out / "registry"),
+            on_change=self._changed,
+        )
         self._repeated = _repeats(feedback)
         self.store.feedback.write(feedback)
         self._write_rejected()
@@ -376,6 +382,17 @@ class Cycle:
             for row in self.rejected
         ]
         write_whole(self.parts.out / "rejected.jsonl", "\n".join(lines) + "\n")
+
+    def _changed(self, change: Activation) -> None:
+        """Pass a change of an alias on to the observers."""
+        self.parts.observers.tell(
+            LoopEvent(
+                kind="activated",
+                step="activate",
+                message=f"{change.alias}: {change.reason}",
+                result=asdict(change),
+            )
+        )
 
     def _tell(self, step: str, done: float) -> None:
         self.parts.observers.tell(LoopEvent(kind="progress", step=step, done=done))

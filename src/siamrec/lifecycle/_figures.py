@@ -64,15 +64,13 @@ def _tail(graph: Any, summary: Mapping[str, Any], colours: Mapping[str, str]) ->
             graph.Scatter(
                 x=[rows[tail]["mean"]],
                 y=[rows[metric]["mean"]],
-                mode="markers+text",
-                text=[name],
-                textposition="top center",
-                marker={"size": 13, "color": colours[name]},
-                showlegend=False,
+                mode="markers",
+                name=name,
+                marker={"size": 14, "color": colours[name]},
                 hovertemplate=f"{name}: {metric} %{{y:.4f}}, tail %{{x:.1%}}<extra></extra>",
             )
         )
-    figure.update_xaxes(tickformat=".0%", rangemode="tozero")
+    figure.update_xaxes(tickformat=".0%", range=[-0.04, 1.04])
     figure.update_yaxes(rangemode="tozero")
     return _styled(figure, x="long-tail share of the lists", y=metric, height=360)
 

@@ -87,11 +87,15 @@ class Journal:
         self._steps[step] = result
         self.seconds[step] = round(watch.seconds(), 3)
         self._save()
-        self._tell("finished", step, line(result), 1.0)
+        self._tell("finished", step, line(result), 1.0, result)
         return result
 
-    def _tell(self, kind: Any, step: str, message: str = "", done: float = 0.0) -> None:
-        self._observers.tell(LoopEvent(kind=kind, step=step, message=message, done=done))
+    def _tell(
+        self, kind: Any, step: str, message: str = "", done: float = 0.0, result: Any = None
+    ) -> None:
+        self._observers.tell(
+            LoopEvent(kind=kind, step=step, message=message, done=done, result=result or {})
+        )
 
     def _save(self) -> None:
         write_whole(

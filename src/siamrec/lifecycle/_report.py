@@ -49,7 +49,7 @@ def _pictures(summary: Mapping[str, Any]) -> tuple[dict[str, Any], str, str]:
                 full_html=False,
                 include_plotlyjs=False,
                 div_id=f"figure-{name}",
-                config={"displaylogo": False, "responsive": True},
+                config={"displayModeBar": False, "responsive": True},
             )
         )
         for name, figure in drawn.items()

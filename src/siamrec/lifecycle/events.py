@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     Observer: TypeAlias = Callable[["LoopEvent"], object]
 
@@ -21,16 +21,18 @@ class LoopEvent:
 
     Attributes:
         kind: `"started"`, `"progress"`, `"finished"` (with a line of result), `"skipped"` (the
-            step was done in an earlier run) or `"warning"`.
+            step was done in an earlier run) or `"activated"` (an alias points at another version).
         step: Name of the step.
         message: In words; empty for plain progress.
         done: Share of the step that is done, in [0, 1].
+        result: What a finished step found, or the change of an alias, as JSON values.
     """
 
-    kind: Literal["started", "progress", "finished", "skipped", "warning"]
+    kind: Literal["started", "progress", "finished", "skipped", "activated"]
     step: str
     message: str = ""
     done: float = 0.0
+    result: Mapping[str, Any] = field(default_factory=dict)
 
 
 @final

@@ -11,10 +11,13 @@ from siamrec._core.hashing import canonical_json, content_hash
 from siamrec.errors import InvalidDataError, InvalidParameterError, ModelLoadError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from siamrec.protocols import BlobStore
     from siamrec.storage import Activation, Store, StoredVersion
+
+ROLLED_BACK = "rollback: "
+"""How the reason of a rollback begins in the history of an alias."""
 
 _SAFE = frozenset({".json", ".jsonl", ".safetensors", ".txt", ".md", ".npz"})
 
@@ -64,6 +67,7 @@ class Registry:
     Args:
         store: Keeps manifests and aliases.
         blobs: Keeps files by their hash.
+        on_change: Called after every change of an alias.
 
     Examples:
         >>> from tempfile import mkdtemp
@@ -77,9 +81,16 @@ class Registry:
         True
     """
 
-    def __init__(self, store: Store, blobs: BlobStore) -> None:
+    def __init__(
+        self,
+        store: Store,
+        blobs: BlobStore,
+        *,
+        on_change: Callable[[Activation], object] | None = None,
+    ) -> None:
         self._versions = store.versions
         self._blobs = blobs
+        self._on_change = on_change
 
     def register(
         self,
@@ -189,7 +200,7 @@ class Registry:
             raise InvalidParameterError("expect", expect, "True, None or a version id")
         if now == version and previous == now:
             return None
-        return self._versions.point(alias, version, expect=previous, reason=reason)
+        return self._point(alias, version, previous, reason)
 
     def rollback(self, alias: str, *, reason: str) -> Activation:
         """Return to the version that was in use before the present one.
@@ -200,20 +211,23 @@ class Registry:
         now = self.active(alias)
         path: list[str] = []  # replay the log: a rollback takes the last activation back
         for change in self.history(alias):
-            if change.reason.startswith(_BACK) and len(path) > 1:
+            if change.reason.startswith(ROLLED_BACK) and len(path) > 1:
                 path.pop()
             else:
                 path.append(change.version)
         if now is None or len(path) < 2:  # noqa: PLR2004
             raise InvalidDataError(f"Alias {alias!r} has no earlier version to return to.")
-        return self._versions.point(alias, path[-2], expect=now, reason=f"{_BACK}{reason}")
+        return self._point(alias, path[-2], now, f"{ROLLED_BACK}{reason}")
 
     def history(self, alias: str) -> list[Activation]:
         """Return every change of an alias, oldest first."""
         return self._versions.history(alias)
 
-
-_BACK = "rollback: "
+    def _point(self, alias: str, version: str, expect: str | None, reason: str) -> Activation:
+        change = self._versions.point(alias, version, expect=expect, reason=reason)
+        if self._on_change is not None:
+            self._on_change(change)
+        return change
 
 
 def _folder(folder: Path) -> dict[str, bytes]:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from siamrec.bandits import Policy
-    from siamrec.lifecycle import CycleReport
     from siamrec.metrics.base import AnyMetric
     from siamrec.models.recommenders import RecommenderRecipe
     from siamrec.protocols import (
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
         PairGenerator,
         SiameseEncoder,
     )
-    from siamrec.storage import Activation, StoredVersion
 
     Factory = Callable[..., Any]
 
@@ -130,16 +128,16 @@ class LifecycleHooks(Protocol):
         ...
 
     @_hookspec
-    def siamrec_model_trained(self, version: StoredVersion, report: CycleReport) -> None:
-        """Hear that a tuned encoder was registered."""
+    def siamrec_model_trained(self, version: str, result: Mapping[str, Any]) -> None:
+        """Hear that a tuned encoder was registered under an id, and how it compares."""
 
     @_hookspec
-    def siamrec_version_activated(self, change: Activation) -> None:
-        """Hear that an alias points at another version."""
+    def siamrec_version_activated(self, change: Mapping[str, Any]) -> None:
+        """Hear that an alias points at another version: alias, version, previous, reason, time."""
 
     @_hookspec
-    def siamrec_rolled_back(self, change: Activation) -> None:
-        """Hear that an alias went back."""
+    def siamrec_rolled_back(self, change: Mapping[str, Any]) -> None:
+        """Hear that an alias went back: alias, version, previous, reason, time."""
 
     @_hookspec
     def siamrec_experiment_decided(self, result: Mapping[str, Any]) -> None:

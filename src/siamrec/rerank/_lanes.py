@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from siamrec.rerank.candidates import Candidates
     from siamrec.typing import Float32Array, FloatArray, IntArray
 
-_CELLS = 1 << 20
+_CELLS = 1 << 19
 _FIRST = 64
 
 

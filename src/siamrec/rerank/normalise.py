@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from siamrec._core import check
+from siamrec.data._top import best_columns
 
 if TYPE_CHECKING:
     from siamrec.rerank.candidates import Candidates
-    from siamrec.typing import FloatArray
+    from siamrec.typing import FloatArray, IntArray
+
+_BLOCK_CELLS = 1 << 17
 
 RULES = ("none", "minmax", "zscore", "rank")
 
@@ -48,8 +51,8 @@ def normalised(candidates: Candidates, rule: str) -> FloatArray:
 
 def _ranks(
     score: FloatArray,
-    owner: np.typing.NDArray[np.int64],
-    start: np.typing.NDArray[np.int64],
+    owner: IntArray,
+    start: IntArray,
 ) -> FloatArray:
     """Return how many scores of the user are not higher, ties in the middle."""
     order = np.lexsort((score, owner))
@@ -64,8 +67,19 @@ def _ranks(
     return ranks
 
 
-def best_places(candidates: Candidates, score: FloatArray, k: int) -> np.typing.NDArray[np.int64]:
+def best_places(candidates: Candidates, score: FloatArray, k: int) -> IntArray:
     """Return the `k` best places of each user, best first; equal scores by earlier place."""
-    order = np.lexsort((-score, candidates.owner))
-    rank = np.arange(order.size) - candidates.start[candidates.owner[order]]
-    return order[rank < k]
+    start, size = candidates.start, np.diff(candidates.start)
+    width = int(size.max(initial=0))
+    places = [np.empty(0, dtype=np.int64)]
+    rows = max(1, _BLOCK_CELLS // max(width, 1))
+    rank = np.arange(width)
+    for low in range(0, candidates.n_users if width else 0, rows):  # blocks stay in the cache
+        first, length = start[low : low + rows][: candidates.n_users - low], size[low : low + rows]
+        filled = rank < length[:, None]
+        table = np.full(filled.shape, -np.inf)
+        table[filled] = score[first[0] : first[-1] + length[-1]]
+        column = best_columns(table, min(k, width))
+        chosen = column < length[:, None]
+        places.append((first[:, None] + column)[chosen])
+    return np.concatenate(places)

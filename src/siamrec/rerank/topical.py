@@ -9,11 +9,12 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec.rerank._picks import in_order_of_score
 from siamrec.rerank.base import Selector
 
 if TYPE_CHECKING:
     from siamrec.rerank.candidates import Candidates
-    from siamrec.typing import BoolArray, FloatArray, IntArray
+    from siamrec.typing import FloatArray, IntArray
 
 _TOGETHER = 32
 
@@ -26,9 +27,10 @@ class _Block:
     An item of `L` categories belongs to each with part `1 / L`; the pair (category, L) is a cell.
 
     Attributes:
-        place: Place of each candidate, -1 where a lane has fewer, shape `(n_lanes, width)`.
+        place: Place of each candidate, best score first, shape `(n_lanes, width)`; where a lane
+            has fewer, any.
         score: Score of each candidate; minus infinity where there is none.
-        cell: Cells of each candidate, shape `(n_lanes, width, most)`; the last cell is "nothing".
+        cell: Cells of each candidate, shape `(most, n_lanes, width)`; the last cell is "nothing".
         taste: Share of each category in the user's taste, shape `(n_lanes, n_categories)`.
     """
 
@@ -67,6 +69,7 @@ def _blocks(
 ) -> list[tuple[IntArray, _Block]]:
     """Return users in blocks of about equal numbers of candidates."""
     size = np.diff(candidates.start)
+    order, _ = in_order_of_score(candidates, score)
     users = np.argsort(size, kind="stable")
     users = users[size[users] > 0]
     blocks = []
@@ -74,11 +77,12 @@ def _blocks(
         chosen = users[low : low + _TOGETHER]
         rank = np.arange(int(size[chosen].max()))
         filled = rank < size[chosen][:, None]
-        place = np.where(filled, candidates.start[chosen][:, None] + rank, -1)
+        first = candidates.start[chosen][:, None]
+        place = order[np.where(filled, first + rank, first)]
         block = _Block(
             place,
             np.where(filled, score[place], -np.inf),
-            cell[candidates.item[place]],
+            np.ascontiguousarray(cell[candidates.item[place]].transpose(2, 0, 1)),
             taste[chosen],
         )
         blocks.append((chosen, block))
@@ -101,12 +105,20 @@ def _collect(
     return places, gains
 
 
-def _argbest(value: FloatArray, score: FloatArray, free: BoolArray) -> IntArray:
-    """Return the best free candidate of each lane; ties go to the higher score, then the place."""
-    value = np.where(free, value, -np.inf)
-    top = value.max(axis=1, keepdims=True)
-    best: IntArray = np.where(free & (value == top), score, -np.inf).argmax(axis=1)
-    return best
+def _worth(block: _Block, trade_off: float) -> FloatArray:
+    """Return the part of each candidate's value that is its score; none without a candidate."""
+    there = np.isfinite(block.score)
+    return np.where(there, trade_off * np.where(there, block.score, 0.0), -np.inf)
+
+
+def _sum_of_cells(table: FloatArray, cell: IntArray) -> FloatArray:
+    """Return the sum of a lane's table over the cells of each candidate, `(n_lanes, width)`."""
+    flat, size = table.ravel(), table.shape[1]
+    offset = (np.arange(table.shape[0]) * size)[:, None]
+    total: FloatArray = flat.take(cell[0] + offset)
+    for column in cell[1:]:  # at most as many as an item has categories
+        total += flat.take(column + offset)
+    return total
 
 
 @final
@@ -152,21 +164,17 @@ class XQuAD(Selector):
     ) -> tuple[IntArray, FloatArray]:
         lanes, width = block.place.shape
         lane = np.arange(lanes)
-        offset = (lane * part.size)[:, None, None]
         wanted = block.taste.copy()
-        free = block.place >= 0
         steps = min(k, width)
         chosen, gain = np.zeros((lanes, steps), dtype=np.int64), np.zeros((lanes, steps))
-        where = block.cell + offset
-        worth = self.trade_off * np.where(free, block.score, 0.0)
+        worth = _worth(block, self.trade_off)
         for step in range(steps):  # every lane takes its next item
-            serves = (wanted[:, category] * part).ravel().take(where).sum(axis=2)
+            serves = _sum_of_cells(wanted[:, category] * part, block.cell)
             value = worth + (1.0 - self.trade_off) * serves
-            best = _argbest(value, block.score, free)
+            best = value.argmax(axis=1)  # the first of equals has the higher score
             chosen[:, step], gain[:, step] = block.place[lane, best], value[lane, best]
-            free[lane, best] = False
-            cells = block.cell[lane, best]
-            for column in cells.T:  # at most as many as an item has categories
+            worth[lane, best] = -np.inf
+            for column in block.cell[:, lane, best]:  # at most as many as an item has categories
                 wanted[lane, category[column]] *= 1.0 - part[column]
         return chosen, gain
 
@@ -213,25 +221,22 @@ class Calibrated(Selector):
         lanes, width = block.place.shape
         n_categories = block.taste.shape[1]
         lane, step_size = np.arange(lanes), 1.0 / np.arange(1, most + 1)
-        offset = (lane * (n_categories * most + 1))[:, None, None]
         listed = np.zeros((lanes, n_categories))
-        free = block.place >= 0
         steps = min(k, width)
         chosen, gain = np.zeros((lanes, steps), dtype=np.int64), np.zeros((lanes, steps))
-        where = block.cell + offset
-        worth = self.trade_off * np.where(free, block.score, 0.0)
+        worth = _worth(block, self.trade_off)
         own = np.where(block.taste > 0, block.taste * np.log(block.taste + 1e-300), 0.0).sum(
             axis=1
         )
         for step in range(steps):  # every lane takes its next item
             base, shift = self._terms(block.taste, listed, step_size, step)
             table = np.concatenate((shift.reshape(lanes, -1), np.zeros((lanes, 1))), axis=1)
-            reached = base.sum(axis=1)[:, None] + table.ravel().take(where).sum(axis=2)
+            reached = base.sum(axis=1)[:, None] + _sum_of_cells(table, block.cell)
             value = worth - (1.0 - self.trade_off) * (own[:, None] - reached)
-            best = _argbest(value, block.score, free)
+            best = value.argmax(axis=1)  # the first of equals has the higher score
             chosen[:, step], gain[:, step] = block.place[lane, best], value[lane, best]
-            free[lane, best] = False
-            for column in block.cell[lane, best].T:  # at most as many as an item has categories
+            worth[lane, best] = -np.inf
+            for column in block.cell[:, lane, best]:  # at most as many as an item has categories
                 real = column < n_categories * most
                 listed[lane[real], column[real] // most] += step_size[column[real] % most]
         return chosen, gain

@@ -145,9 +145,9 @@ class Log:
 
     def chosen(self, target: FloatArray) -> FloatArray:
         """Return the target's probability of each logged action; raises as `weights` does."""
-        values = check.finite("target", np.asarray(target))
+        values: FloatArray = check.finite("target", np.asarray(target))
         if values.ndim == 2:  # noqa: PLR2004
-            return self.table(values)[np.arange(len(self)), self.action]
+            return np.asarray(self.table(values)[np.arange(len(self)), self.action], np.float64)
         if values.shape != (len(self),):
             raise InvalidDataError(
                 f"target must have shape ({len(self)},) or ({len(self)}, {self.n_actions}), got "

@@ -55,7 +55,9 @@ def tune_adapter(run: Run) -> Trained:
 def _search(run: Run, slices: Slices, vectors: Float32Array) -> tuple[AdapterEncoder, int, int]:
     """Train without the hidden texts; return the best head, its step and the steps planned."""
     config, pairs = run.config, run.material.without_hidden()
-    planned = config.epochs * len(Batches(pairs, config, np.random.default_rng(0)))
+    planned = int(config.of_strategy("epochs")) * len(
+        Batches(pairs, config, np.random.default_rng(0))
+    )
     total = min(planned, config.max_steps or planned)
     every = max(1, total // int(config.of_strategy("evaluations")))
     best: tuple[float, int, AdapterEncoder | None] = (-math.inf, 0, None)

@@ -96,7 +96,7 @@ def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Wei
     pairs = run.material.without_hidden()
     dataset = training_set(pairs, loss_columns(config.loss))
     batch = int(config.of_strategy("batch_size"))
-    planned = config.epochs * math.ceil(len(dataset) / batch)
+    planned = int(config.of_strategy("epochs")) * math.ceil(len(dataset) / batch)
     total = min(planned, config.max_steps or planned)
     run.tell("start", 0, total, message=f"{config.strategy} on {len(dataset)} rows")
     checkpoints = Checkpoints.of(run)

@@ -29,7 +29,7 @@ class FineTuneConfig:
         loss: Name of the loss (see `siamrec.losses.losses`); the adapter knows only
             `"feedback-infonce"`.
         layers: Layers that `"top-layers"` trains, from the last.
-        epochs: Passes over the training pairs.
+        epochs: Passes over the training pairs (2, 4).
         batch_size: Pairs in a step (256, 16).
         learning_rate: Largest step size; it falls linearly to zero (2e-3, 2e-5).
         scale: One over the temperature of the loss (10, 20).
@@ -69,7 +69,7 @@ class FineTuneConfig:
     strategy: Strategy = "adapter"
     loss: str = "feedback-infonce"
     layers: int = 2
-    epochs: int = 4
+    epochs: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
     scale: float | None = None
@@ -94,7 +94,7 @@ class FineTuneConfig:
     def __post_init__(self) -> None:
         check.one_of("strategy", self.strategy, STRATEGIES)
         check.one_of("precision", self.precision, PRECISIONS)
-        for name in ("epochs", "profile_size", "early_stopping_patience", "layers"):
+        for name in ("profile_size", "early_stopping_patience", "layers"):
             check.count(name, getattr(self, name))
         for name in ("hidden", "seed"):
             check.count(name, getattr(self, name), least=0)
@@ -108,7 +108,14 @@ class FineTuneConfig:
         self._check_optional()
 
     def _check_optional(self) -> None:
-        for name in ("batch_size", "evaluations", "max_steps", "validation_texts", "co_likes"):
+        for name in (
+            "epochs",
+            "batch_size",
+            "evaluations",
+            "max_steps",
+            "validation_texts",
+            "co_likes",
+        ):
             if getattr(self, name) is not None:
                 check.count(name, getattr(self, name), least=0 if name == "co_likes" else 1)
         for name in ("learning_rate", "scale", "max_seconds"):
@@ -133,6 +140,7 @@ _DEFAULTS: dict[str, dict[str, float]] = {
     "adapter": {
         "batch_size": 256,
         "co_likes": 0,
+        "epochs": 2,
         "evaluations": 12,
         "learning_rate": 2e-3,
         "scale": 10.0,
@@ -140,6 +148,7 @@ _DEFAULTS: dict[str, dict[str, float]] = {
     "top-layers": {
         "batch_size": 16,
         "co_likes": 5,
+        "epochs": 4,
         "evaluations": 4,
         "learning_rate": 1e-4,
         "scale": 20.0,
@@ -147,6 +156,7 @@ _DEFAULTS: dict[str, dict[str, float]] = {
     "full": {
         "batch_size": 16,
         "co_likes": 5,
+        "epochs": 4,
         "evaluations": 4,
         "learning_rate": 2e-5,
         "scale": 20.0,

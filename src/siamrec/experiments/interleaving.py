@@ -1,0 +1,270 @@
+"""Interleaving: two or more rankers share one list, and clicks tell which one is better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, final
+
+import numpy as np
+from scipy import special
+
+from siamrec._core import check
+from siamrec._core.hashing import uniform
+from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.experiments._effects import positive_p, reach_of_t, two_sided_t
+from siamrec.experiments.report import Effect
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+
+    from siamrec.experiments.sequential import Sequence as LookingRule
+    from siamrec.typing import FloatArray
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Interleaved:
+    """One list made of several rankers'.
+
+    Attributes:
+        items: The list, best first, without repeats.
+        teams: For each item, the code of the ranker that is credited with it.
+        n_teams: Number of rankers.
+    """
+
+    items: tuple[Hashable, ...]
+    teams: tuple[int, ...]
+    n_teams: int
+
+    def credit(
+        self, clicked: Sequence[Hashable], *, rule: Literal["all", "first", "binary"] = "all"
+    ) -> tuple[float, ...]:
+        """Return the credit of each ranker.
+
+        Args:
+            clicked: Items that were clicked, in the order of the clicks; others than those shown
+                are left out.
+            rule: `"all"` counts every item clicked once, `"first"` the first click only,
+                `"binary"` gives 1 to each ranker with a click.
+
+        Raises:
+            UnknownNameError: If the rule is not known.
+        """
+        check.one_of("rule", rule, ("all", "first", "binary"))
+        team = dict(zip(self.items, self.teams, strict=True))
+        hits = [team[item] for item in dict.fromkeys(clicked) if item in team]
+        if rule == "first":
+            hits = hits[:1]
+        counts = np.bincount(np.array(hits, dtype=np.int64), minlength=self.n_teams).astype(float)
+        return tuple((np.minimum(counts, 1.0) if rule == "binary" else counts).tolist())
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamDraft:
+    """Team-draft interleaving, of two or more rankers.
+
+    In every round the rankers pick in an order drawn by chance, each the best of its items that
+    is not taken yet. The chance is a hash of the request id: a request gets the same list again
+    when it is repeated, and the log need not keep it.
+
+    Args:
+        salt: Changes every draw.
+
+    References:
+        Radlinski, Kurup, Joachims (2008), CIKM; Schuth, Sietsma, Whiteson, Lefortier, de Rijke
+        (2014), CIKM, for more than two rankers.
+
+    Examples:
+        >>> shown = TeamDraft().interleave("request-1", ["a", "b", "c"], ["b", "d", "a"], k=3)
+        >>> len(shown.items), sorted(set(shown.teams))
+        (3, [0, 1])
+    """
+
+    salt: str = ""
+
+    def interleave(self, request: str, *rankings: Sequence[Hashable], k: int) -> Interleaved:
+        """Return one list of at most k items.
+
+        Args:
+            request: Id of the request.
+            rankings: Two or more lists without repeats, best first.
+            k: Length of the list.
+
+        Raises:
+            InvalidDataError: If a ranking repeats an item.
+            InvalidParameterError: If there are fewer than two rankings or k is below 1.
+        """
+        n_teams = len(rankings)
+        if n_teams < 2:  # noqa: PLR2004
+            raise InvalidParameterError("rankings", n_teams, "two or more")
+        check.count("k", k)
+        for team, ranking in enumerate(rankings):
+            if len(set(ranking)) != len(ranking):
+                raise InvalidDataError(f"Ranking {team} must not repeat items.")
+        items: dict[Hashable, int] = {}
+        place = [0] * n_teams
+        turn = 0
+        while len(items) < k:
+            before = len(items)
+            for team in self._order(request, turn, n_teams):
+                ranking = rankings[team]
+                while place[team] < len(ranking) and ranking[place[team]] in items:
+                    place[team] += 1
+                if place[team] < len(ranking) and len(items) < k:
+                    items[ranking[place[team]]] = team
+            if len(items) == before:
+                break
+            turn += 1
+        return Interleaved(tuple(items), tuple(items.values()), n_teams)
+
+    def _order(self, request: str, turn: int, n_teams: int) -> list[int]:
+        """Fisher and Yates' shuffle with hashed numbers: all orders are equally likely."""
+        order = list(range(n_teams))
+        for last in range(n_teams - 1, 0, -1):
+            draw = uniform(f"{request}|{turn}|{last}", f"team-draft|{self.salt}")
+            other = int(draw * (last + 1))
+            order[last], order[other] = order[other], order[last]
+        return order
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class BalancedInterleaving:
+    """Balanced interleaving of two rankers: at every depth both have given equally many, ± 1.
+
+    Known to favour neither ranker only on average over rankings; team draft is the better
+    default.
+
+    Args:
+        salt: Changes every draw.
+
+    References:
+        Joachims (2003), Text Mining; Chapelle, Joachims, Radlinski, Yue (2012), ACM TOIS 30.
+    """
+
+    salt: str = ""
+
+    def interleave(
+        self, request: str, first: Sequence[Hashable], second: Sequence[Hashable], *, k: int
+    ) -> Interleaved:
+        """Return one list of at most k items; each is credited to the ranker that has it higher.
+
+        Items at equal rank in both are credited to whoever placed them.
+
+        Raises:
+            InvalidParameterError: If k is below 1.
+        """
+        check.count("k", k)
+        starts = uniform(request, f"balanced|{self.salt}") < 0.5  # noqa: PLR2004
+        lists = (first, second) if starts else (second, first)
+        items: dict[Hashable, int] = {}
+        place = [0, 0]
+        while len(items) < k and any(place[side] < len(lists[side]) for side in (0, 1)):
+            side = 0 if place[0] <= place[1] and place[0] < len(lists[0]) else 1
+            if place[side] >= len(lists[side]):
+                side = 1 - side
+            items.setdefault(lists[side][place[side]], side if starts else 1 - side)
+            place[side] += 1
+        ranks = tuple({item: rank for rank, item in enumerate(each)} for each in (first, second))
+        teams = []
+        for item, placed in items.items():
+            high, low = (rank.get(item, len(first) + len(second)) for rank in ranks)
+            teams.append(placed if high == low else int(low < high))
+        return Interleaved(tuple(items), tuple(teams), 2)
+
+
+def preference(
+    credits: FloatArray,
+    *,
+    users: Sequence[Hashable] | None = None,
+    alpha: float = 0.05,
+    sequential: LookingRule | None = None,
+) -> Effect:
+    """Test which of two rankers is preferred.
+
+    The effect is the mean over users of the share of their requests won by the second ranker
+    less the share won by the first (ties count for none), in [-1, 1]. Requests of one user are
+    not independent, so users are the units.
+
+    Args:
+        credits: Credit of both rankers in each request, shape `(n_requests, 2)`.
+        users: The user of each request; every request its own user when absent.
+        alpha: Error rate.
+        sequential: Looking rule, to look at any time.
+
+    Raises:
+        InvalidDataError: If shapes do not fit.
+
+    References:
+        Chapelle, Joachims, Radlinski, Yue (2012), ACM TOIS 30.
+
+    Examples:
+        >>> preference(np.tile([[0.0, 1.0], [0.0, 2.0], [1.0, 0.0]], (40, 1))).estimate > 0
+        True
+    """
+    table = check.finite("credits", credits)
+    if table.ndim != 2 or table.shape[1] != 2:  # noqa: PLR2004
+        raise InvalidDataError(f"credits must have shape (n_requests, 2), got {table.shape}.")
+    wins = np.sign(table[:, 1] - table[:, 0])
+    if users is not None:
+        if len(users) != len(wins):
+            raise InvalidDataError(f"users must have {len(wins)} entries, got {len(users)}.")
+        codes: Mapping[Hashable, int] = {
+            user: code for code, user in enumerate(dict.fromkeys(users))
+        }
+        place = np.array([codes[user] for user in users])
+        wins = np.bincount(place, wins) / np.bincount(place)
+    n = wins.size
+    whole = (-1.0, 1.0)
+    rule = "Student's t over users" if sequential is None else sequential.name
+    if n < 2:  # noqa: PLR2004
+        return Effect(
+            estimate=float(wins.mean()) if n else 0.0, interval=whole, p=1.0, log_p=0.0,
+            error=np.inf, rule=rule,
+        )  # fmt: skip
+    estimate, error = float(wins.mean()), float(wins.std(ddof=1) / np.sqrt(n))
+    if error == 0:
+        # All users agree; under no preference that has the probability of n equal coins.
+        p, log_p = (1.0, 0.0) if estimate == 0 else positive_p((1 - n) * float(np.log(2)))
+        return Effect(
+            estimate=estimate,
+            interval=(estimate, estimate),
+            p=p,
+            log_p=log_p,
+            error=0.0,
+            rule=rule,
+        )
+    if sequential is None:
+        reach = reach_of_t(n - 1, alpha)
+        p, log_p = two_sided_t(estimate / error, n - 1)
+    else:
+        reach = sequential.multiplier(n, alpha)
+        p, log_p = positive_p(sequential.log_p(estimate / error, n, alpha))
+    low, high = max(-1.0, estimate - reach * error), min(1.0, estimate + reach * error)
+    return Effect(
+        estimate=estimate, interval=(low, high), p=p, log_p=log_p, error=error, rule=rule
+    )
+
+
+def sign_test(credits: FloatArray) -> tuple[float, int, int]:
+    """Return the exact two-sided p-value of as many wins, and the wins of both rankers.
+
+    Ties are left out. Requests must be independent (one per user).
+
+    Args:
+        credits: Credit of both rankers in each request, shape `(n_requests, 2)`.
+
+    Examples:
+        >>> sign_test(np.array([[0.0, 1.0]] * 6))
+        (0.03125, 0, 6)
+    """
+    gap = np.asarray(credits)[:, 1] - np.asarray(credits)[:, 0]
+    second, first = int((gap > 0).sum()), int((gap < 0).sum())
+    if first == second:
+        return 1.0, first, second
+    return (
+        min(1.0, 2 * float(special.bdtr(min(first, second), first + second, 0.5))),
+        first,
+        second,
+    )

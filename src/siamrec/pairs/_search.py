@@ -1,0 +1,60 @@
+"""Exact nearest neighbours by inner product, tile by tile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from siamrec.typing import Float32Array, IntArray
+
+TILE_ROWS = 512
+SPARE = 16
+
+
+def nearest(queries: Float32Array, texts: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
+    """Return the k texts of largest inner product for each query, largest first.
+
+    On a CPU that multiplies bfloat16 in hardware the tiles are screened in it, with spare places,
+    and what passes is scored again in float32; elsewhere tiles are float32 from the start. Ties
+    go to the lower code.
+
+    Args:
+        queries: Vectors, `(n, dim)`.
+        texts: Vectors to search, `(m, dim)`.
+        k: Places, at most m.
+
+    Returns:
+        Codes `(n, k)` and inner products `(n, k)`.
+    """
+    import torch  # noqa: PLC0415  (imported on use, so that pairs stay light)
+
+    k = min(k, texts.shape[0])
+    codes = np.empty((queries.shape[0], k), dtype=np.int64)
+    scores = np.empty((queries.shape[0], k), dtype=np.float32)
+    screen = _screens_in_bfloat16(torch) and texts.shape[0] > k + SPARE
+    dtype = torch.bfloat16 if screen else torch.float32
+    pool = torch.from_numpy(np.ascontiguousarray(texts))
+    low = pool.to(dtype).T.contiguous()
+    wanted = min(texts.shape[0], k + SPARE) if screen else k
+    for begin in range(0, queries.shape[0], TILE_ROWS):  # bounds memory at TILE_ROWS x m
+        tile = torch.from_numpy(np.ascontiguousarray(queries[begin : begin + TILE_ROWS]))
+        found = torch.topk(tile.to(dtype) @ low, wanted, dim=1)
+        exact = found.values
+        if screen:
+            exact = torch.einsum("qd,qkd->qk", tile, pool[found.indices])
+        part = slice(begin, begin + tile.shape[0])
+        codes[part], scores[part] = _sorted(found.indices.numpy(), exact.float().numpy(), k)
+    return codes, scores
+
+
+def _sorted(codes: IntArray, scores: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
+    order = np.lexsort((codes, -scores), axis=1)[:, :k]
+    return np.take_along_axis(codes, order, axis=1), np.take_along_axis(scores, order, axis=1)
+
+
+def _screens_in_bfloat16(torch: object) -> bool:
+    cpu = getattr(torch, "cpu", None)
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(cpu, probe, bool)()) for probe in probes)

@@ -1,0 +1,207 @@
+"""Mining hard negatives: texts near an anchor that are not known to suit it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, final
+
+import numpy as np
+
+from siamrec._core import check
+from siamrec.data.vocabulary import UNKNOWN
+from siamrec.errors import InvalidParameterError
+from siamrec.pairs._search import nearest
+
+if TYPE_CHECKING:
+    from siamrec.data import Pairs
+    from siamrec.protocols import SiameseEncoder
+    from siamrec.typing import BoolArray, CodeArray, Float32Array, IntArray
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardNegatives:
+    """Finds, for each positive pair, near texts that do not belong to the anchor.
+
+    The nearest `pool` texts of each anchor are found exactly. Of these are left out: the anchor
+    and its partners in other positive pairs, everything that the pair's user is known to like,
+    texts that enough users like together with the anchor, near-duplicates of the positive, and
+    texts so near that they are probably positives nobody has labelled: those above `percent` of
+    the positive's own similarity. Of the rest, `per_positive` are drawn. A pair that finds too
+    few keeps what there is; no pair is dropped.
+
+    Args:
+        per_positive: Negatives of each positive pair.
+        pool: Texts looked at for each anchor, nearest first.
+        skip: Texts left out at the head of the pool.
+        percent: Largest similarity, as a share of the positive's own (where that is above 0).
+        lowest: Least similarity to the anchor, in [-1, 1]; farther texts are too easy.
+        duplicate: Cosine to the positive from which a text counts as the same.
+        co_likes: Users that must like two texts for them to belong together; 0 leaves this out.
+        draw: `"random"` among those allowed, or `"nearest"` first.
+        seed: Of the drawing.
+
+    Raises:
+        InvalidParameterError: If a number is out of its range.
+
+    References:
+        Moreira et al. (2024), NV-Retriever: improving text embedding models with effective
+        hard-negative mining (the bound by the positive's similarity).
+
+    Examples:
+        >>> from siamrec.data import Pairs
+        >>> class Letters:
+        ...     dim, fingerprint = 2, "letters"
+        ...     def encode(self, texts, *, kind="document"):
+        ...         angle = np.array([ord(text[0]) - 97 for text in texts]) / 10
+        ...         return np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+        >>> pairs = Pairs.of(["a", "c"], ["b", "e"])
+        >>> mined = HardNegatives(per_positive=1, percent=1.0, draw="nearest").mine(pairs, Letters())
+        >>> [mined.texts[code] for code in mined.negatives[:, 0]]
+        ['c', 'a']
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    per_positive: int = 4
+    pool: int = 100
+    skip: int = 0
+    percent: float = 0.95
+    lowest: float = -1.0
+    duplicate: float = 0.97
+    co_likes: int = 5
+    draw: str = "random"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check.count("per_positive", self.per_positive)
+        check.count("pool", self.pool)
+        check.count("skip", self.skip, least=0)
+        check.count("co_likes", self.co_likes, least=0)
+        check.count("seed", self.seed, least=0)
+        check.positive("percent", self.percent)
+        check.one_of("draw", self.draw, ("random", "nearest"))
+        for name in ("lowest", "duplicate"):
+            if not -1 <= getattr(self, name) <= 1:
+                raise InvalidParameterError(name, getattr(self, name), "in [-1, 1]")
+        if self.skip >= self.pool:
+            raise InvalidParameterError("skip", self.skip, f"below pool, {self.pool}")
+
+    def mine(
+        self, pairs: Pairs, encoder: SiameseEncoder, *, vectors: Float32Array | None = None
+    ) -> Pairs:
+        """Return the same pairs with `negatives`, of shape `(n, per_positive)`.
+
+        Rows that are not positive get none. What was mined before is replaced.
+
+        Args:
+            pairs: Pairs; every text of their table may become a negative.
+            encoder: Says what is near; mine again when its weights have moved.
+            vectors: Vectors of `pairs.texts` from that encoder, where they are at hand.
+        """
+        if vectors is None:
+            vectors = encoder.encode(pairs.texts)
+        negatives = np.full((len(pairs), self.per_positive), UNKNOWN, dtype=np.int32)
+        rows = np.flatnonzero(pairs.label >= 0.5)  # noqa: PLR2004
+        if rows.size and len(pairs.texts) > 1:
+            negatives[rows] = self._found(pairs, vectors, rows)
+        return replace(pairs, negatives=negatives)
+
+    def _found(self, pairs: Pairs, vectors: Float32Array, rows: IntArray) -> CodeArray:
+        anchors, place = np.unique(pairs.left[rows], return_inverse=True)
+        pool = min(self.pool + 1, len(pairs.texts))
+        near, similar = nearest(vectors[anchors], vectors, pool)
+        own = (vectors[pairs.left[rows]] * vectors[pairs.right[rows]]).sum(axis=1)
+        rng = np.random.default_rng(self.seed)
+        known = _Known.of(pairs, self.co_likes)
+        found = np.empty((rows.size, self.per_positive), dtype=np.int32)
+        block = 4_096
+        for begin in range(0, rows.size, block):  # bounds memory at block x pool
+            part = slice(begin, begin + block)
+            codes, cosines = near[place[part]], similar[place[part]]
+            allowed = self._allowed(pairs, vectors, rows[part], codes, cosines, own[part])
+            allowed &= ~known(pairs.user[rows[part]], pairs.left[rows[part]], codes)
+            found[part] = self._drawn(codes, allowed, rng)
+        return found
+
+    def _allowed(
+        self,
+        pairs: Pairs,
+        vectors: Float32Array,
+        rows: IntArray,
+        codes: IntArray,
+        cosines: Float32Array,
+        own: Float32Array,
+    ) -> BoolArray:
+        ceiling = np.where(own > 0, self.percent * own, 1.0)[:, None]
+        allowed = (cosines <= ceiling) & (cosines >= self.lowest)
+        allowed[:, : self.skip] = False
+        positive = vectors[pairs.right[rows]]
+        same = np.einsum("rd,rpd->rp", positive, vectors[codes]) >= self.duplicate
+        result: BoolArray = allowed & ~same & (codes != pairs.right[rows][:, None])
+        return result
+
+    def _drawn(self, codes: IntArray, allowed: BoolArray, rng: np.random.Generator) -> CodeArray:
+        """The first allowed places of each row, in order of nearness or of a fair draw."""
+        order = np.broadcast_to(np.arange(codes.shape[1], dtype=np.float64), codes.shape)
+        rank = rng.random(codes.shape) if self.draw == "random" else order
+        rank = np.where(allowed, rank, np.inf)
+        width = min(self.per_positive, codes.shape[1])
+        chosen = np.argsort(rank, axis=1, kind="stable")[:, :width]
+        drawn = np.full((codes.shape[0], self.per_positive), UNKNOWN, dtype=np.int32)
+        picked = np.take_along_axis(codes, chosen, axis=1)
+        usable = np.take_along_axis(allowed, chosen, axis=1)
+        drawn[:, :width] = np.where(usable, picked, UNKNOWN)
+        return drawn
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Sorted keys of (user, text) likes and of (text, text) that belong together."""
+
+    likes: IntArray
+    related: IntArray
+    n_texts: int
+
+    @classmethod
+    def of(cls, pairs: Pairs, co_likes: int) -> _Known:
+        n = len(pairs.texts)
+        positive = pairs.label >= 0.5  # noqa: PLR2004
+        left, right = pairs.left[positive].astype(np.int64), pairs.right[positive].astype(np.int64)
+        own = np.arange(n, dtype=np.int64)
+        related = [own * n + own, left * n + right, right * n + left]
+        users = [pairs.liked_user, pairs.user[positive], pairs.user[positive]]
+        texts = [pairs.liked_text, pairs.left[positive], pairs.right[positive]]
+        user, text = (np.concatenate(parts).astype(np.int64) for parts in (users, texts))
+        has = user != UNKNOWN
+        likes = np.unique(user[has] * n + text[has])
+        if co_likes:
+            related.append(_liked_together(likes, n, co_likes))
+        return cls(likes, np.unique(np.concatenate(related)), n)
+
+    def __call__(self, user: CodeArray, anchor: CodeArray, codes: IntArray) -> BoolArray:
+        liked = _contains(self.likes, user.astype(np.int64)[:, None] * self.n_texts + codes)
+        liked &= (user != UNKNOWN)[:, None]
+        together = _contains(self.related, anchor.astype(np.int64)[:, None] * self.n_texts + codes)
+        return np.asarray(liked | together, dtype=np.bool_)
+
+
+def _contains(keys: IntArray, wanted: IntArray) -> BoolArray:
+    if not keys.size:
+        return np.zeros(wanted.shape, dtype=np.bool_)
+    place = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
+    return np.asarray(keys[place] == wanted, dtype=np.bool_)
+
+
+def _liked_together(likes: IntArray, n: int, least: int) -> IntArray:
+    from scipy import sparse  # noqa: PLC0415
+
+    user, text = likes // n, likes % n
+    ones = np.ones(likes.size, dtype=np.float32)
+    shape = (int(user.max()) + 1 if likes.size else 1, n)
+    matrix = sparse.csr_array(sparse.coo_array((ones, (user, text)), shape=shape))
+    together = sparse.coo_array(matrix.T @ matrix)
+    often = together.data >= least
+    keys: IntArray = together.row[often].astype(np.int64) * n + together.col[often]
+    return keys

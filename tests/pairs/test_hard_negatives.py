@@ -1,0 +1,116 @@
+"""Mining: against exact search, the bounds, what is known, and that no pair is dropped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from siamrec.data import Pairs, Vocabulary
+from siamrec.errors import InvalidParameterError, UnknownNameError
+from siamrec.pairs import HardNegatives
+from siamrec.pairs._search import nearest
+from siamrec.typing import Float32Array
+
+
+class Fixed:
+    """Vectors by place in a list of texts."""
+
+    dim = 8
+    fingerprint = "fixed"
+
+    def __init__(self, texts: tuple[str, ...], seed: int = 0) -> None:
+        vectors = np.random.default_rng(seed).normal(size=(len(texts), 8))
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        self.rows = dict(zip(texts, vectors.astype(np.float32), strict=True))
+
+    def encode(self, texts: tuple[str, ...], *, kind: str = "document") -> Float32Array:
+        return np.stack([self.rows[text] for text in texts])
+
+
+def pairs_of(n: int = 30, seed: int = 0) -> Pairs:
+    rng = np.random.default_rng(seed)
+    left = rng.integers(0, 20, n)
+    right = (left + rng.integers(1, 20, n)) % 20
+    texts = [f"t{k}" for k in range(20)]
+    base = Pairs.of([texts[k] for k in left], [texts[k] for k in right])
+    users = Vocabulary(("u", "v"))
+    user = (np.arange(n) % 2).astype(np.int32)
+    return replace(base, users=users, user=user)
+
+
+@given(seed=st.integers(0, 10**6), k=st.integers(1, 12))
+@settings(max_examples=20, deadline=None)
+def test_search_is_exact(seed: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    queries, texts = (rng.normal(size=(n, 4)).astype(np.float32) for n in (7, 12))
+    codes, scores = nearest(queries, texts, k)
+    exact = queries @ texts.T
+    np.testing.assert_array_equal(codes, np.argsort(-exact, axis=1)[:, :k])
+    np.testing.assert_allclose(scores, -np.sort(-exact, axis=1)[:, :k], rtol=1e-5, atol=1e-6)
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=20, deadline=None)
+def test_every_negative_keeps_every_bound(seed: int) -> None:
+    pairs = pairs_of(seed=seed)
+    encoder = Fixed(pairs.texts, seed)
+    recipe = HardNegatives(per_positive=3, pool=15, percent=0.9, lowest=-0.5, seed=seed)
+    mined = recipe.mine(pairs, encoder)
+    assert mined.negatives is not None
+    assert mined.negatives.shape == (len(pairs), 3)
+    vectors = encoder.encode(pairs.texts)
+    liked = {(u, t) for u, t in zip(pairs.user, pairs.right, strict=True)}
+    liked |= {(u, t) for u, t in zip(pairs.user, pairs.left, strict=True)}
+    partners = {(a, b) for a, b in zip(pairs.left, pairs.right, strict=True)}
+    for row in range(len(pairs)):
+        a, p, u = pairs.left[row], pairs.right[row], pairs.user[row]
+        found = [n for n in mined.negatives[row] if n >= 0]
+        assert len(set(found)) == len(found)
+        for n in found:
+            assert n not in (a, p)
+            assert (u, n) not in liked
+            assert (a, n) not in partners
+            assert (n, a) not in partners
+            own = float(vectors[a] @ vectors[p])
+            if own > 0:
+                assert float(vectors[a] @ vectors[n]) <= 0.9 * own + 1e-5
+            assert float(vectors[a] @ vectors[n]) >= -0.5 - 1e-5
+
+
+def test_no_pair_is_dropped_when_too_little_is_allowed() -> None:
+    pairs = Pairs.of(["a"], ["b"])
+    mined = HardNegatives(per_positive=4).mine(pairs, Fixed(pairs.texts))
+    assert len(mined) == 1
+    assert mined.negatives is not None
+    assert mined.negatives.tolist() == [[-1, -1, -1, -1]]
+
+
+def test_same_seed_same_negatives_and_mining_again_replaces() -> None:
+    pairs = pairs_of()
+    encoder = Fixed(pairs.texts)
+    first = HardNegatives(per_positive=2, percent=2.0, seed=1).mine(pairs, encoder)
+    again = HardNegatives(per_positive=2, percent=2.0, seed=1).mine(first, encoder)
+    other = HardNegatives(per_positive=2, percent=2.0, seed=2).mine(pairs, encoder)
+    assert first.fingerprint() == again.fingerprint()
+    assert first.fingerprint() != other.fingerprint()
+    assert first.statistics().hard > 0
+
+
+def test_rows_that_are_not_positive_get_none() -> None:
+    pairs = replace(pairs_of(), label=np.zeros(30, np.float32))
+    mined = HardNegatives().mine(pairs, Fixed(pairs.texts))
+    assert mined.negatives is not None
+    assert (mined.negatives == -1).all()
+
+
+def test_settings_are_checked() -> None:
+    with pytest.raises(InvalidParameterError, match="skip must be below pool, 5"):
+        HardNegatives(pool=5, skip=5)
+    with pytest.raises(InvalidParameterError, match=r"lowest must be in \[-1, 1\]"):
+        HardNegatives(lowest=2.0)
+    with pytest.raises(UnknownNameError, match="Did you mean 'random'"):
+        HardNegatives(draw="rand")
