@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from docutils.nodes import Element
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -38,9 +44,15 @@ autodoc_default_options = {"members": True, "show-inheritance": False}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 
-# Types are shown as they are written; only links between our own pages are checked.
+napoleon_use_ivar = True
+
+# Annotations are shown as they are written; every other reference has to resolve.
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r".*")]
+nitpick_ignore_regex = [
+    ("py:class", r".*"),
+    ("py:exc", r"(ValueError|LookupError|OSError|TypeError|KeyError|RuntimeError)"),
+    ("py:data", r".*"),
+]
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
@@ -50,3 +62,18 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_memory": False,
 }
+
+
+def _find_error(app: Sphinx, env: BuildEnvironment, node: Element, content: Element) -> Any:
+    """Resolve an error that a docstring names without its module."""
+    target = f"siamrec.errors.{node.get('reftarget', '')}"
+    if node.get("reftype") != "exc" or target not in env.domains["py"].objects:  # type: ignore[attr-defined]
+        return None
+    return env.domains["py"].resolve_xref(
+        env, node["refdoc"], app.builder, "exc", target, node, content
+    )
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what resolves the errors."""
+    app.connect("missing-reference", _find_error)

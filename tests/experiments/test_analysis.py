@@ -371,7 +371,7 @@ def test_sequences_widen_and_agree_with_their_p_values() -> None:
         assert rule.log_e(z, n, 0.05) == pytest.approx(-np.log(0.05), rel=1e-9)
         mixture = NormalMixture(effect=0.1)
         reach = mixture.multiplier(n, 0.05)
-        assert mixture.log_e(reach, n, 0.05) == pytest.approx(-np.log(0.05), rel=1e-9)
+        assert mixture.log_e(reach, n) == pytest.approx(-np.log(0.05), rel=1e-9)
     # Tightest, relative to 1 / sqrt(n), about where it was planned to be.
     grid = np.geomspace(50, 50_000, 400)
     per_root = [rule.multiplier(n, 0.05) for n in grid]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,7 +14,11 @@ from siamrec.data import Pairs, Vocabulary
 from siamrec.errors import InvalidParameterError, UnknownNameError
 from siamrec.pairs import HardNegatives
 from siamrec.pairs._search import nearest
-from siamrec.typing import Float32Array
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from siamrec.typing import Float32Array
 
 
 class Fixed:
@@ -27,7 +32,8 @@ class Fixed:
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         self.rows = dict(zip(texts, vectors.astype(np.float32), strict=True))
 
-    def encode(self, texts: tuple[str, ...], *, kind: str = "document") -> Float32Array:
+    def encode(self, texts: Sequence[str], *, kind: str = "document") -> Float32Array:
+        del kind
         return np.stack([self.rows[text] for text in texts])
 
 

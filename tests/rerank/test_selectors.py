@@ -29,6 +29,8 @@ from siamrec.rerank import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from siamrec.typing import FloatArray
 
 N_ITEMS, N_USERS, DIM, K = 90, 6, 8, 7
@@ -325,7 +327,7 @@ def test_limits(selector: Selector, groups: str, expected: list[int]) -> None:
     assert Pipeline(selector).rerank(candidates, k=4, groups=names).lists() == {0: expected}
 
 
-PYVERSITY = {
+PYVERSITY: dict[str, Callable[[float], Selector]] = {
     "mmr": lambda keep: MMR(trade_off=keep),
     "msd": lambda keep: MaxSum(trade_off=keep),
     "dpp": lambda keep: DPP(trade_off=keep),

@@ -7,6 +7,13 @@ from siamrec.bandits.base import Estimates, Outcomes, Policy, Rounds, Space, Sum
 from siamrec.bandits.context import Bins, Context, DayKind, Factor, TimeOfDay
 from siamrec.bandits.counting import BetaPosterior, CountingPolicy
 from siamrec.bandits.hierarchical import HierarchicalBeta, PooledPosterior
+from siamrec.bandits.insight import (
+    ArmShare,
+    ChangePoint,
+    calibration,
+    change_point,
+    imbalance,
+)
 from siamrec.bandits.limits import Limits
 from siamrec.bandits.linear import LinearPosterior, LinearSampler, LinearThompson, LinearUCB
 from siamrec.bandits.posterior import (
@@ -15,6 +22,7 @@ from siamrec.bandits.posterior import (
     NormalThompson,
     StudentPosterior,
 )
+from siamrec.bandits.rewards import RewardRule, SuccessRule
 from siamrec.bandits.simple import EpsilonGreedy, Uniform
 from siamrec.bandits.snapshot import Snapshot
 from siamrec.bandits.thompson import BetaThompson
@@ -25,11 +33,13 @@ from siamrec.data.decisions import Decision, Decisions, Rewards
 __all__ = [
     "KLUCB",
     "UCB1",
+    "ArmShare",
     "ArmView",
     "BayesUCB",
     "BetaPosterior",
     "BetaThompson",
     "Bins",
+    "ChangePoint",
     "Context",
     "ContextualBandit",
     "CountingPolicy",
@@ -55,15 +65,20 @@ __all__ = [
     "Policy",
     "PooledPosterior",
     "Receipt",
+    "RewardRule",
     "Rewards",
     "Rounds",
     "Snapshot",
     "Space",
     "StudentPosterior",
+    "SuccessRule",
     "Sums",
     "TimeOfDay",
     "TopTwoThompson",
     "TsallisINF",
     "Uniform",
     "Weighing",
+    "calibration",
+    "change_point",
+    "imbalance",
 ]

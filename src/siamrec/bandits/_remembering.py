@@ -17,6 +17,7 @@ from siamrec.bandits._roster import Roster
 from siamrec.bandits._settings import Settings
 from siamrec.bandits.base import ModelT, Policy, Space
 from siamrec.bandits.context import Context
+from siamrec.bandits.insight import ArmShare, imbalance
 from siamrec.bandits.limits import Limits
 from siamrec.data.decisions import Decision, Decisions, Rewards
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
@@ -239,6 +240,15 @@ class Remembering(ABC, Generic[ModelT]):
     def enable(self, arm: str) -> None:
         """Choose an arm again that was disabled; raises UnknownNameError."""
         self._roster.disabled -= {self._roster.code(arm)}
+
+    def imbalance(self, *, limit: float = 0.7, alpha: float = 0.01) -> tuple[ArmShare, ...]:
+        """Return every arm's share of the logged picks, with an alarm above `limit`.
+
+        See `siamrec.bandits.imbalance` for the test behind the alarm.
+        """
+        names = self._roster.names
+        counts = np.bincount(self._journal.ledger.column("arm"), minlength=len(names))
+        return imbalance(names, counts, limit=limit, alpha=alpha)
 
     def snapshot(self) -> Snapshot:
         """Return everything this bandit knows, as JSON and arrays."""

@@ -195,6 +195,17 @@ class Pairs:
         names |= {role: name for role, name in optional.items() if name is not None}
         return cls(**pairs_of_frame(frame, names))
 
+    @classmethod
+    def concat(cls, parts: Iterable[Pairs]) -> Self:
+        """Return all rows of `parts`, one after the other, over joined tables.
+
+        Raises:
+            InvalidDataError: If there is no part.
+        """
+        from siamrec.data._pair_joins import joined  # noqa: PLC0415
+
+        return cls(**joined(list(parts)))
+
     def to_arrow(self) -> Any:
         """Return a pyarrow table with one row per pair, texts and ids written out."""
         from siamrec.data._pair_files import arrow_of  # noqa: PLC0415

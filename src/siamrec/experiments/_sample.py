@@ -11,7 +11,8 @@ import numpy as np
 from siamrec.data.frames import floats_of, pick, table_of
 from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError, UnknownNameError
-from siamrec.experiments.metrics import Mean, Metric, Proportion, Term
+from siamrec.experiments.metrics import Mean, Metric, Proportion, Quantile, Term
+from siamrec.experiments.quantiles import quantile_with_error
 from siamrec.experiments.report import Check
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Sample:
     def terms(self, metric: Metric) -> tuple[Term, ...]:
         """Return the outcome and the covariates of a metric as its moments hold them."""
         plain = (metric.outcome, *metric.covariates)
-        if not self.clustered:
+        if not self.clustered or isinstance(metric, Quantile):
             return plain
         return tuple(Term(term.numerator, term.denominator or _ROWS) for term in plain)
 
@@ -72,6 +73,7 @@ def _is_chunks(data: object) -> bool:
 
 
 def _of_moments(data: Mapping[Any, Moments], plan: Plan) -> Sample:
+    _refuse_quantiles(plan, "moments")
     names = tuple(sorted(map(str, data)))
     by_name = {str(name): moments for name, moments in data.items()}
     chosen = {
@@ -82,6 +84,7 @@ def _of_moments(data: Mapping[Any, Moments], plan: Plan) -> Sample:
 
 
 def _of_chunks(data: Any, plan: Plan, variant: str, unit: str | None) -> Sample:
+    _refuse_quantiles(plan, "chunks")
     total: Sample | None = None
     for chunk in data:
         part = _of_table(table_of(chunk), plan, variant, unit)
@@ -234,8 +237,8 @@ def _is_plain(
     """Whether a metric can share one pass with the others: one row per unit, nothing missing."""
     if isinstance(metric, Proportion):
         _check_binary(metric, columns[metric.outcome.numerator])
-    capped = isinstance(metric, Mean) and metric.cap is not None
-    return clusters is None and not capped and holes.isdisjoint(metric.columns)
+    special = isinstance(metric, Quantile) or (isinstance(metric, Mean) and metric.cap is not None)
+    return clusters is None and not special and holes.isdisjoint(metric.columns)
 
 
 def _check_binary(metric: Proportion, values: FloatArray) -> None:
@@ -283,6 +286,10 @@ def _moments(
     clusters: IntArray | None,
     n_groups: int,
 ) -> tuple[Moments, ...]:
+    if isinstance(metric, Quantile):
+        return tuple(
+            _quantile(metric, rows, groups == group, clusters) for group in range(n_groups)
+        )
     if clusters is None:
         return tuple(Moments.by_group(rows, groups, n_groups))
     kept = groups >= 0
@@ -295,6 +302,31 @@ def _moments(
     names = [*metric.columns, _ROWS]
     group = groups[kept][first]
     return tuple(Moments.by_group({name: totals[name] for name in names}, group, n_groups))
+
+
+def _quantile(
+    metric: Quantile,
+    rows: Mapping[str, FloatArray],
+    chosen: BoolArray,
+    clusters: IntArray | None,
+) -> Moments:
+    """Return moments whose mean is the quantile and whose standard error is the quantile's."""
+    values = rows[metric.outcome.numerator][chosen]
+    units = None if clusters is None else clusters[chosen]
+    if not values.size:
+        return Moments.empty(metric.columns)
+    point, error = quantile_with_error(values, metric.q, clusters=units)
+    n = values.size if units is None else np.unique(units).size
+    product = np.array([[error**2 * n * max(n - 1, 1)]])
+    return Moments(names=metric.columns, n=n, mean=np.array([point]), product=product)
+
+
+def _refuse_quantiles(plan: Plan, what: str) -> None:
+    for metric in plan.metrics:
+        if isinstance(metric, Quantile):
+            raise InvalidDataError(
+                f"The quantile {metric.name!r} needs the rows, got {what}; pass one frame."
+            )
 
 
 def control_of(sample: Sample, control: str) -> int:

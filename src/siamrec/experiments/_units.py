@@ -53,14 +53,16 @@ def unit_texts(units: Iterable[Any]) -> list[str]:
     return [unit_text(unit) for unit in listed]
 
 
-def bulk_uniforms(texts: list[bytes], salt: str) -> FloatArray:
-    """Return `siamrec._core.hashing.uniform(text, salt)` of every UTF-8 text, bit for bit.
+def bulk_uniforms(texts: list[str], salt: str) -> FloatArray:
+    """Return `siamrec._core.hashing.uniform(text, salt)` of every text, bit for bit.
 
     The digest runs inside `map`, without a Python frame per unit: a million in 60 ms.
     """
     seed = xxhash.xxh3_64_intdigest(salt.encode())
     codes = np.fromiter(
-        map(xxhash.xxh3_64_intdigest, texts, repeat(seed)), dtype=np.uint64, count=len(texts)
+        map(xxhash.xxh3_64_intdigest, map(str.encode, texts), repeat(seed)),
+        dtype=np.uint64,
+        count=len(texts),
     )
     codes >>= np.uint64(11)
     values: FloatArray = codes.astype(np.float64)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from xxhash import xxh3_64_intdigest
 
 from siamrec._core import check
 from siamrec._core.hashing import uniform
@@ -21,36 +22,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from siamrec.experiments.experiment import Experiment
+    from siamrec.experiments.hashers import Hasher
+    from siamrec.experiments.sticky import StickyStore
     from siamrec.experiments.targeting import Attributes
     from siamrec.typing import BoolArray, FloatArray
 
-
-class StickyStore(Protocol):
-    """Remembers the first variant of a unit, so that later changes do not move it."""
-
-    def get(self, experiment: str, unit: str) -> str | None:
-        """Return the stored variant, None where there is none."""
-        ...
-
-    def put(self, experiment: str, unit: str, variant: str) -> None:
-        """Store a variant; a variant that is there already stays."""
-        ...
-
-
-@final
-class MemorySticky:
-    """A sticky store in this process's memory; mutable."""
-
-    def __init__(self) -> None:
-        self._variants: dict[tuple[str, str], str] = {}
-
-    def get(self, experiment: str, unit: str) -> str | None:
-        """Return the stored variant, None where there is none."""
-        return self._variants.get((experiment, unit))
-
-    def put(self, experiment: str, unit: str, variant: str) -> None:
-        """Store a variant; a variant that is there already stays."""
-        self._variants.setdefault((experiment, unit), variant)
+_STEP = 2.0**-53
 
 
 @final
@@ -66,6 +43,9 @@ class HashAssigner:
         experiments: The experiments, with distinct keys.
         overrides: Variant of some units, for testing; by unit, or by experiment and then unit.
         sticky: Where to keep the first variant of a unit, if changes must not move it.
+        hasher: Another system's bucket hash, to go on with experiments that began there. The
+            salt is then the experiment's salt or, without one, its key, and exposure takes the
+            first part of each variant's range, as those systems do.
 
     Raises:
         InvalidParameterError: If keys repeat, or two experiments own overlapping parts of a
@@ -86,6 +66,7 @@ class HashAssigner:
         *,
         overrides: Mapping[str, str] | Mapping[str, Mapping[str, str]] | None = None,
         sticky: StickyStore | None = None,
+        hasher: Hasher | None = None,
     ) -> None:
         check.distinct("keys of experiments", [experiment.key for experiment in experiments])
         _check_layers(experiments)
@@ -94,6 +75,7 @@ class HashAssigner:
         }
         self._only = experiments[0].key if len(experiments) == 1 else None
         self._sticky = sticky
+        self._hasher = hasher
 
     @property
     def experiments(self) -> dict[str, Experiment]:
@@ -119,10 +101,16 @@ class HashAssigner:
             MissingInputError: If the key is needed.
             UnknownNameError: If there is no such experiment.
         """
-        plan = self._plan(experiment)
+        plan = self._plans.get(experiment or self._only or "") or self._plan(experiment)
         text = unit if type(unit) is str and unit else unit_text(unit)
         key, layer, version = plan.key, plan.layer, plan.version
-        bucket = uniform(text, plan.variant_salt)
+        foreign = self._hasher
+        # `uniform(text, plan.variant_salt)`, with the hash of the salt made once.
+        bucket = (
+            (xxh3_64_intdigest(text.encode(), plan.variant_seed) >> 11) * _STEP
+            if foreign is None
+            else foreign(text, plan.own_salt)
+        )
         forced = plan.overrides.get(text)
         if forced is not None:
             return Assignment(text, key, forced, True, "override", bucket, 1.0, layer, version)
@@ -134,9 +122,13 @@ class HashAssigner:
             if stored is not None and stored in plan.shares:
                 share = plan.shares[stored]
                 return Assignment(text, key, stored, True, "sticky", bucket, share, layer, version)
-        if plan.exposure < 1 and uniform(text, plan.exposure_salt) >= plan.exposure:
+        if plan.exposure < 1 and not (
+            uniform(text, plan.exposure_salt) < plan.exposure
+            if foreign is None
+            else plan.exposes(bucket)
+        ):
             return Assignment(text, key, None, False, "not_exposed", bucket, 0.0, layer, version)
-        variant = plan.owner_names[bisect_right(plan.edges, bucket)]
+        variant = plan.owner_names[min(bisect_right(plan.edges, bucket), plan.last)]
         if self._sticky is not None:
             self._sticky.put(key, text, variant)
         share = plan.shares[variant]
@@ -164,15 +156,16 @@ class HashAssigner:
         """
         plan = self._plan(experiment)
         texts = unit_texts(units)
-        keys = list(map(str.encode, texts))
-        inside = plan.inside_many(keys, contexts)
+        if self._hasher is not None:
+            return self._one_by_one(plan, texts, contexts)
+        inside = plan.inside_many(texts, contexts)
         codes = np.full(len(texts), -1, dtype=np.int8)
         propensity = np.zeros(len(texts))
         exposed = inside.copy()
         if plan.exposure < 1:
-            exposed &= bulk_uniforms(keys, plan.exposure_salt) < plan.exposure
+            exposed &= bulk_uniforms(texts, plan.exposure_salt) < plan.exposure
         rows = np.flatnonzero(exposed)
-        hashed = keys if rows.size == len(keys) else [keys[row] for row in rows.tolist()]
+        hashed = texts if rows.size == len(texts) else [texts[row] for row in rows.tolist()]
         codes[rows] = plan.experiment.ranges.codes(bulk_uniforms(hashed, plan.variant_salt))
         shares = np.array([plan.shares[name] for name in plan.names])
         propensity[rows] = shares[codes[rows]]
@@ -189,6 +182,25 @@ class HashAssigner:
             variants=plan.names,
             codes=codes,
             propensity=propensity,
+            version=plan.version,
+        )
+
+    def _one_by_one(
+        self, plan: _Plan, texts: list[str], contexts: Sequence[Attributes] | None
+    ) -> Assignments:
+        """Foreign hashes have no bulk form."""
+        given = contexts if contexts is not None else [{}] * len(texts)
+        found = [
+            self.assign(text, plan.key, context=context)
+            for text, context in zip(texts, given, strict=True)
+        ]
+        codes = [-1 if each.variant is None else plan.names.index(each.variant) for each in found]
+        return Assignments(
+            units=tuple(texts),
+            experiment=plan.key,
+            variants=plan.names,
+            codes=np.array(codes, dtype=np.int8),
+            propensity=np.array([each.propensity for each in found]),
             version=plan.version,
         )
 
@@ -265,11 +277,24 @@ class _Plan:
     edges: tuple[float, ...]
     owner_names: tuple[str, ...]
     variant_salt: str
+    variant_seed: int
     exposure_salt: str
     layer_salt: str
     holdout_salt: str
+    own_salt: str
     overrides: dict[str, str]
     guarded: bool
+
+    @property
+    def last(self) -> int:
+        """Place of the last range; some foreign hashes can reach 1."""
+        return len(self.edges) - 1
+
+    def exposes(self, bucket: float) -> bool:
+        """Return whether a bucket lies in the exposed first part of its range."""
+        place = min(bisect_right(self.edges, bucket), self.last)
+        low = self.edges[place - 1] if place else 0.0
+        return bucket < low + self.exposure * (self.edges[place] - low)
 
     @classmethod
     def of(
@@ -292,9 +317,11 @@ class _Plan:
             edges=ranges.edges,
             owner_names=tuple(ranges.variants[owner] for owner in ranges.owners),
             variant_salt=experiment.salt_for("variant"),
+            variant_seed=xxh3_64_intdigest(experiment.salt_for("variant").encode()),
             exposure_salt=experiment.salt_for("exposure"),
             layer_salt=f"layer|{experiment.layer}",
             holdout_salt=f"holdout|{experiment.holdout_salt}",
+            own_salt=experiment.salt or experiment.key,
             overrides=flat,
             guarded=experiment.status != "running"
             or experiment.holdout > 0
@@ -317,7 +344,7 @@ class _Plan:
             return "not_targeted"
         return None
 
-    def inside_many(self, texts: list[bytes], contexts: Sequence[Attributes] | None) -> BoolArray:
+    def inside_many(self, texts: list[str], contexts: Sequence[Attributes] | None) -> BoolArray:
         """Return for which units `outside` finds no reason."""
         experiment = self.experiment
         inside = np.full(len(texts), experiment.status == "running")

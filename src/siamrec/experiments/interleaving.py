@@ -15,7 +15,7 @@ from siamrec.experiments._effects import positive_p, reach_of_t, two_sided_t
 from siamrec.experiments.report import Effect
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Hashable, Sequence
 
     from siamrec.experiments.sequential import Sequence as LookingRule
     from siamrec.typing import FloatArray
@@ -175,7 +175,7 @@ class BalancedInterleaving:
 
 
 def preference(
-    credits: FloatArray,
+    credit: FloatArray,
     *,
     users: Sequence[Hashable] | None = None,
     alpha: float = 0.05,
@@ -188,7 +188,7 @@ def preference(
     not independent, so users are the units.
 
     Args:
-        credits: Credit of both rankers in each request, shape `(n_requests, 2)`.
+        credit: Credit of both rankers in each request, shape `(n_requests, 2)`.
         users: The user of each request; every request its own user when absent.
         alpha: Error rate.
         sequential: Looking rule, to look at any time.
@@ -203,16 +203,14 @@ def preference(
         >>> preference(np.tile([[0.0, 1.0], [0.0, 2.0], [1.0, 0.0]], (40, 1))).estimate > 0
         True
     """
-    table = check.finite("credits", credits)
+    table = check.finite("credit", credit)
     if table.ndim != 2 or table.shape[1] != 2:  # noqa: PLR2004
-        raise InvalidDataError(f"credits must have shape (n_requests, 2), got {table.shape}.")
+        raise InvalidDataError(f"credit must have shape (n_requests, 2), got {table.shape}.")
     wins = np.sign(table[:, 1] - table[:, 0])
     if users is not None:
         if len(users) != len(wins):
             raise InvalidDataError(f"users must have {len(wins)} entries, got {len(users)}.")
-        codes: Mapping[Hashable, int] = {
-            user: code for code, user in enumerate(dict.fromkeys(users))
-        }
+        codes = {user: code for code, user in enumerate(dict.fromkeys(users))}
         place = np.array([codes[user] for user in users])
         wins = np.bincount(place, wins) / np.bincount(place)
     n = wins.size
@@ -247,19 +245,19 @@ def preference(
     )
 
 
-def sign_test(credits: FloatArray) -> tuple[float, int, int]:
+def sign_test(credit: FloatArray) -> tuple[float, int, int]:
     """Return the exact two-sided p-value of as many wins, and the wins of both rankers.
 
     Ties are left out. Requests must be independent (one per user).
 
     Args:
-        credits: Credit of both rankers in each request, shape `(n_requests, 2)`.
+        credit: Credit of both rankers in each request, shape `(n_requests, 2)`.
 
     Examples:
         >>> sign_test(np.array([[0.0, 1.0]] * 6))
         (0.03125, 0, 6)
     """
-    gap = np.asarray(credits)[:, 1] - np.asarray(credits)[:, 0]
+    gap = np.asarray(credit)[:, 1] - np.asarray(credit)[:, 0]
     second, first = int((gap > 0).sum()), int((gap < 0).sum())
     if first == second:
         return 1.0, first, second

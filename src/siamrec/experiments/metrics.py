@@ -253,6 +253,51 @@ class Ratio(Metric):
         return () if self.covariate is None else (Term(*self.covariate),)
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Quantile(Metric):
+    """A quantile of a column, such as the 95th percentile of a latency.
+
+    Its error comes from order statistics, clustered by unit where units repeat, so it needs the
+    rows: moments and chunks cannot give it, and covariates do not apply.
+
+    Args:
+        name: Name; also the column, unless `column` is given.
+        q: In (0, 1).
+        column: The column.
+        role: `"primary"`, `"secondary"` or `"guardrail"`.
+        better: `"higher"` or `"lower"`.
+        margin: For a guardrail, how much worse is still acceptable; 0 when absent.
+        missing: As for `Mean`.
+
+    Raises:
+        InvalidParameterError: If q is outside (0, 1).
+        UnknownNameError: If role, better or missing are not among the known ones.
+    """
+
+    name: str
+    q: float = 0.5
+    column: str | None = None
+    role: Role = "primary"
+    better: Literal["higher", "lower"] = "higher"
+    margin: Margin | None = None
+    missing: Literal["drop", "zero", "error"] = "drop"
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        check.share("q", self.q, open_ends=True)
+
+    @property
+    @override
+    def outcome(self) -> Term:
+        return Term(self.column or self.name)
+
+    @property
+    @override
+    def covariates(self) -> tuple[Term, ...]:
+        return ()
+
+
 def check_choices(metric: Metric) -> None:
     """Check what every metric has; raises UnknownNameError."""
     check.one_of("role", metric.role, ("primary", "secondary", "guardrail"))

@@ -151,9 +151,9 @@ class NormalMixture(Sequence):
 
     @override
     def log_p(self, z: float, n: float, alpha: float) -> float:
-        return min(-self.log_e(z, n, alpha), 0.0)
+        return min(-self.log_e(z, n), 0.0)
 
-    def log_e(self, z: float, n: float, alpha: float) -> float:
-        """Return the logarithm of the e-value; its arguments are those of `log_p`."""
+    def log_e(self, z: float, n: float) -> float:
+        """Return the logarithm of the e-value of z standard errors at n units."""
         scaled = n * (self.effect / 2) ** 2
         return float(0.5 * z * z * scaled / (scaled + 1) - 0.5 * np.log1p(scaled))

@@ -57,7 +57,8 @@ class QualityWeights:
         >>> feedback = Feedback.of(
         ...     user=["ann", "bob"], item=["x", "x"], value=[5, 4], time=[0, 86_400 * 10**9]
         ... )
-        >>> QualityWeights(half_life="1d", clip=1.0)(feedback).round(3).tolist()
+        >>> weights = QualityWeights(half_life="1d", clip=1.0)(feedback)
+        >>> [round(float(weight), 3) for weight in weights]
         [0.667, 1.333]
     """
 

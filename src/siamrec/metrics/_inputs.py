@@ -82,8 +82,9 @@ class Inputs:
         )
 
     def item_ids(self) -> Iterable[Id]:
-        """Return the ids of the items whose popularity is given by id: the known catalogue."""
-        return self.popularity if isinstance(self.popularity, Mapping) else ()
+        """Return the ids of all items that a mapping tells of: the known catalogue."""
+        told = (self.popularity, self.categories, self.groups)
+        return (id_ for given in told if isinstance(given, Mapping) for id_ in given)
 
 
 def require(what: str, value: Any, metric: str) -> None:

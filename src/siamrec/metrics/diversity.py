@@ -94,3 +94,41 @@ def _distances(rows: FloatArray, distance: str) -> FloatArray:
         either = (present[:, None, :] | present[None, :, :]).sum(axis=2)
         matrix = 1.0 - divided(both, either, empty=1.0)
     return matrix
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vendi(Metric):
+    """Effective number of different items in a list: 1 all the same, n all at right angles.
+
+    `exp` of the entropy of the eigenvalues of `K / n`, with `K` the cosines between the listed
+    items; NaN for an empty list.
+
+    Args:
+        k: Cut-off; without it, whole lists.
+
+    References:
+        Friedman and Dieng (2023), "The Vendi score: a diversity evaluation metric for machine
+        learning", TMLR.
+    """
+
+    stem: ClassVar[str] = "vendi"
+    needs: ClassVar[frozenset[str]] = frozenset({"embeddings"})
+
+    k: int | None = None
+
+    def __post_init__(self) -> None:
+        check_cut(self.k)
+
+    @override
+    def per_user(self, view: EvaluationView) -> FloatArray:
+        unit = view.of_item.embeddings
+        size = view.n_shown(self.k)
+        values = np.full(view.n_users, np.nan)
+        for user in np.flatnonzero(size):  # lists differ in length; each is one small matrix
+            low = view.start[user]
+            rows = unit[view.rankings.item[low : low + size[user]]]
+            part = np.linalg.eigvalsh(rows @ rows.T / size[user])
+            part = part[part > 1e-12]  # noqa: PLR2004  # rounding of zeros
+            values[user] = np.exp(-(part * np.log(part)).sum())
+        return values

@@ -218,7 +218,15 @@ class EvaluationState:
             wide[:, :head] = tally[:, :head]
             wide[:, head + items.translate(grown)] = tally[:, head:]
             tally = wide
-        self._tallies[name] = self._tallies[name] + tally if name in self._tallies else tally
+        if name not in self._tallies:
+            self._tallies[name] = tally
+            return
+        if self._tallies[name].shape != tally.shape:
+            raise InvalidDataError(
+                f"Batches must agree on the groups of {name!r}; give groups= and categories= as "
+                "mappings over the whole catalogue."
+            )
+        self._tallies[name] = self._tallies[name] + tally
 
     def _widen(self, extra: int) -> None:
         for name, tally in self._tallies.items():

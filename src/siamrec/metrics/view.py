@@ -43,7 +43,7 @@ class EvaluationView:
         truth: Judged items; without it, metrics that need a truth are refused.
         inputs: Optional inputs.
         policies: Choices of the suite.
-        depth: Greatest cut-off that will be asked for; without it, whole lists.
+        depth: Greatest cut-off that is foreseen, to save work; without it, whole lists.
         as_given: The lists before any policy changed them; without them, `rankings`.
 
     Attributes:
@@ -177,6 +177,7 @@ class EvaluationView:
             k: Cut-off; without it, whole lists.
             rel: Smallest relevant grade; without it, the suite's.
         """
+        self._reach(k)
         cut = None if k is not None and k >= self._depth else k
         key = (cut, self._limit(rel))
         if key not in self._found:
@@ -188,6 +189,7 @@ class EvaluationView:
 
     def n_found(self, k: int | None = None, rel: float | None = None) -> IntArray:
         """Return the number of relevant items among the first `k` places, shape `(n_users,)`."""
+        self._reach(k)
         cut = None if k is not None and k >= self._depth else k
         key = (cut, self._limit(rel))
         if key not in self._counted:
@@ -247,6 +249,15 @@ class EvaluationView:
         else:
             grade = rows.grade[rows.start[hits.user] + hits.entry]
         return Found(hits.user, hits.rank, order, grade)
+
+    def _reach(self, k: int | None) -> None:
+        """Look at whole lists from now on if a metric asks for more than was foreseen."""
+        depth = self.rankings.depth
+        if self._depth < depth and (k is None or k > self._depth):
+            self._depth = depth
+            self._found, self._counted = {}, {}
+            for name in ("table", "_all_found"):
+                self.__dict__.pop(name, None)
 
     def _graded(self, limit: float) -> Found:
         every = self._all_found
@@ -340,11 +351,7 @@ class EvaluationView:
         Returns:
             Sums in the order of the entries, shape `(n_users, size)`.
         """
-        from scipy.sparse import csr_array  # noqa: PLC0415  # costs 0.2 s at import
-
-        shape = (rows.start.size - 1, self.n_items)
-        table: FloatArray = csr_array((rows.grade, rows.item, rows.start), shape=shape) @ of_item
-        return table
+        return rows.sum_of(of_item)
 
     def listed(self, k: int | None, weight: FloatArray | None = None) -> Rows:
         """Return the first `k` places of the lists as rows.

@@ -2,6 +2,18 @@
 
 from siamrec.pairs.base import Generator, MinimumCounts
 from siamrec.pairs.hard_negatives import HardNegatives
+from siamrec.pairs.implicit import ClickPairs, CoEngagementPairs, QueryPairs
 from siamrec.pairs.ratings import RatingPairs
+from siamrec.pairs.synthetic import Synthesizer, Synthetic
 
-__all__ = ["Generator", "HardNegatives", "MinimumCounts", "RatingPairs"]
+__all__ = [
+    "ClickPairs",
+    "CoEngagementPairs",
+    "Generator",
+    "HardNegatives",
+    "MinimumCounts",
+    "QueryPairs",
+    "RatingPairs",
+    "Synthesizer",
+    "Synthetic",
+]

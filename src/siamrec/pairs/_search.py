@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from siamrec._core.hashing import hash64
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from siamrec.typing import Float32Array, IntArray
+
+_WORD = re.compile(r"\w+")
 
 TILE_ROWS = 512
 SPARE = 16
@@ -58,3 +67,21 @@ def _screens_in_bfloat16(torch: object) -> bool:
     cpu = getattr(torch, "cpu", None)
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(cpu, probe, bool)()) for probe in probes)
+
+
+def word_vectors(texts: Sequence[str], *, dim: int = 512) -> Float32Array:
+    """Return unit vectors whose inner product tells the rare words that texts share.
+
+    Words are hashed to signed places and weighted by inverse document frequency.
+    """
+    words = [set(_WORD.findall(text.casefold())) for text in texts]
+    known = Counter(word for found in words for word in found)
+    vectors = np.zeros((len(texts), dim), dtype=np.float32)
+    for row, found in enumerate(words):  # texts are ragged
+        for word in found:
+            code = hash64(word)
+            sign = 1.0 if code >> 63 else -1.0
+            vectors[row, code % dim] += sign * math.log1p(len(texts) / known[word])
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Float32Array = (vectors / np.where(length > 0, length, 1.0)).astype(np.float32)
+    return unit

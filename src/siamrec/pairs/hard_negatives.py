@@ -10,7 +10,7 @@ import numpy as np
 from siamrec._core import check
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidParameterError
-from siamrec.pairs._search import nearest
+from siamrec.pairs._search import nearest, word_vectors
 
 if TYPE_CHECKING:
     from siamrec.data import Pairs
@@ -40,6 +40,8 @@ class HardNegatives:
         co_likes: Users that must like two texts for them to belong together; 0 leaves this out.
         draw: `"random"` among those allowed, or `"nearest"` first.
         seed: Of the drawing.
+        encoder: Says what is near where `mine` is not told; without one, texts are near that have
+            rare words in common.
 
     Raises:
         InvalidParameterError: If a number is out of its range.
@@ -53,12 +55,13 @@ class HardNegatives:
         >>> class Letters:
         ...     dim, fingerprint = 2, "letters"
         ...     def encode(self, texts, *, kind="document"):
-        ...         angle = np.array([ord(text[0]) - 97 for text in texts]) / 10
+        ...         angle = np.array([ord(text[0]) - 97 for text in texts]) / 2
         ...         return np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
-        >>> pairs = Pairs.of(["a", "c"], ["b", "e"])
-        >>> mined = HardNegatives(per_positive=1, percent=1.0, draw="nearest").mine(pairs, Letters())
+        >>> pairs = Pairs.of(["a", "e"], ["b", "c"])
+        >>> recipe = HardNegatives(per_positive=1, draw="nearest")
+        >>> mined = recipe.mine(pairs, Letters())
         >>> [mined.texts[code] for code in mined.negatives[:, 0]]
-        ['c', 'a']
+        ['c', 'b']
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -72,6 +75,7 @@ class HardNegatives:
     co_likes: int = 5
     draw: str = "random"
     seed: int = 0
+    encoder: SiameseEncoder | None = None
 
     def __post_init__(self) -> None:
         check.count("per_positive", self.per_positive)
@@ -88,7 +92,11 @@ class HardNegatives:
             raise InvalidParameterError("skip", self.skip, f"below pool, {self.pool}")
 
     def mine(
-        self, pairs: Pairs, encoder: SiameseEncoder, *, vectors: Float32Array | None = None
+        self,
+        pairs: Pairs,
+        encoder: SiameseEncoder | None = None,
+        *,
+        vectors: Float32Array | None = None,
     ) -> Pairs:
         """Return the same pairs with `negatives`, of shape `(n, per_positive)`.
 
@@ -96,11 +104,13 @@ class HardNegatives:
 
         Args:
             pairs: Pairs; every text of their table may become a negative.
-            encoder: Says what is near; mine again when its weights have moved.
+            encoder: Says what is near, before the recipe's own; mine again when its weights have
+                moved.
             vectors: Vectors of `pairs.texts` from that encoder, where they are at hand.
         """
         if vectors is None:
-            vectors = encoder.encode(pairs.texts)
+            reader = encoder or self.encoder
+            vectors = reader.encode(pairs.texts) if reader else word_vectors(pairs.texts)
         negatives = np.full((len(pairs), self.per_positive), UNKNOWN, dtype=np.int32)
         rows = np.flatnonzero(pairs.label >= 0.5)  # noqa: PLR2004
         if rows.size and len(pairs.texts) > 1:
@@ -119,27 +129,23 @@ class HardNegatives:
         for begin in range(0, rows.size, block):  # bounds memory at block x pool
             part = slice(begin, begin + block)
             codes, cosines = near[place[part]], similar[place[part]]
-            allowed = self._allowed(pairs, vectors, rows[part], codes, cosines, own[part])
+            positive = pairs.right[rows[part]]
+            allowed = self._in_range(cosines, own[part]) & (codes != positive[:, None])
+            allowed &= ~self._same(vectors, positive, codes)
             allowed &= ~known(pairs.user[rows[part]], pairs.left[rows[part]], codes)
             found[part] = self._drawn(codes, allowed, rng)
         return found
 
-    def _allowed(
-        self,
-        pairs: Pairs,
-        vectors: Float32Array,
-        rows: IntArray,
-        codes: IntArray,
-        cosines: Float32Array,
-        own: Float32Array,
-    ) -> BoolArray:
+    def _in_range(self, cosines: Float32Array, own: Float32Array) -> BoolArray:
         ceiling = np.where(own > 0, self.percent * own, 1.0)[:, None]
-        allowed = (cosines <= ceiling) & (cosines >= self.lowest)
-        allowed[:, : self.skip] = False
-        positive = vectors[pairs.right[rows]]
-        same = np.einsum("rd,rpd->rp", positive, vectors[codes]) >= self.duplicate
-        result: BoolArray = allowed & ~same & (codes != pairs.right[rows][:, None])
-        return result
+        inside: BoolArray = (cosines <= ceiling) & (cosines >= self.lowest)
+        inside[:, : self.skip] = False
+        return inside
+
+    def _same(self, vectors: Float32Array, positive: CodeArray, codes: IntArray) -> BoolArray:
+        """Near-duplicates of the positive, in the same pool of texts."""
+        cosines = np.einsum("rd,rpd->rp", vectors[positive], vectors[codes])
+        return np.asarray(cosines >= self.duplicate, dtype=np.bool_)
 
     def _drawn(self, codes: IntArray, allowed: BoolArray, rng: np.random.Generator) -> CodeArray:
         """The first allowed places of each row, in order of nearness or of a fair draw."""

@@ -9,15 +9,16 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.data.pairs import PairOrigin, Pairs
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.pairs._events import Events
 from siamrec.pairs.base import Generator, MinimumCounts, TextTable, capped, latest
+from siamrec.pairs.hard_negatives import HardNegatives  # noqa: TC001  (read at run time)
+from siamrec.pairs.synthetic import Synthetic, finished
 
 if TYPE_CHECKING:
-    from siamrec.data import Catalog, Feedback
+    from siamrec.data import Catalog, Feedback, Pairs
     from siamrec.feedback import QualityWeights
-    from siamrec.typing import BoolArray, CodeArray, FloatArray, IntArray
 
 
 @final
@@ -41,7 +42,9 @@ class RatingPairs(Generator):
         per_user: Most positive pairs of a user.
         per_item: Most positive pairs in which an item is the second text; no limit by default.
         negatives_per_positive: Negative pairs by positive ones, where enough is disliked.
-        minimum: Fewest pairs to return.
+        hard_negatives: Mines negatives beside each positive pair.
+        synthetic: Adds pairs made without feedback.
+        minimum: Fewest pairs from feedback to return.
 
     Raises:
         InvalidParameterError: If a number is out of its range.
@@ -70,6 +73,8 @@ class RatingPairs(Generator):
     per_user: int = 400
     per_item: int | None = None
     negatives_per_positive: float = 0.5
+    hard_negatives: HardNegatives | None = None
+    synthetic: Synthetic | None = None
     minimum: MinimumCounts = field(default_factory=MinimumCounts)
 
     def __post_init__(self) -> None:
@@ -84,111 +89,44 @@ class RatingPairs(Generator):
     @override
     def generate(self, feedback: Feedback, catalog: Catalog, *, rng: np.random.Generator) -> Pairs:
         table = TextTable.of(catalog, feedback.items)
-        events = _Events.of(self, feedback, table)
-        left, right = self._positives(events, rng)
+        events = self._events(feedback, table)
+        positive = events.positives(per_root=self.per_root, per_user=self.per_user, rng=rng)
         if self.per_item is not None:
-            keep = capped(events.item[right], self.per_item, rng)
-            left, right = left[keep], right[keep]
-        anchor, disliked = self._negatives(events, left, rng)
-        self.minimum.require(positive=left.size, negative=disliked.size, source="The ratings")
-        first, second = np.concatenate([left, anchor]), np.concatenate([right, disliked])
-        label = np.repeat([1.0, 0.0], [left.size, disliked.size])
-        origin = np.repeat([PairOrigin.POSITIVE, PairOrigin.NEGATIVE], [left.size, disliked.size])
-        weight = np.sqrt(events.weight[first] * events.weight[second])
-        likes = np.flatnonzero(events.liked)
-        likes = likes[np.argsort(events.user[likes], kind="stable")]  # by user, then by time
-        return Pairs(
-            texts=table.texts,
-            left=events.text[first],
-            right=events.text[second],
-            label=label.astype(np.float32),
-            weight=(weight / weight.mean() if weight.any() else weight).astype(np.float32),
-            origin=origin.astype(np.int8),
-            user=events.user[first],
-            left_item=events.item[first],
-            right_item=events.item[second],
-            time=np.maximum(events.time[first], events.time[second]),
-            users=feedback.users,
-            items=feedback.items,
-            liked_user=events.user[likes],
-            liked_text=events.text[likes],
+            keep = capped(events.item[positive[1]], self.per_item, rng)
+            positive = (positive[0][keep], positive[1][keep])
+        negative = events.negatives(positive[0], share=self.negatives_per_positive, rng=rng)
+        self.minimum.require(
+            positive=positive[0].size, negative=negative[0].size, source="The ratings"
         )
+        pairs = events.pairs(positive, negative, table=table, users=feedback.users)
+        return finished(pairs, self.hard_negatives, self.synthetic, catalog, rng=rng)
 
-    def _positives(self, events: _Events, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-        """Draw two different liked events of one user, many users at a time."""
-        rows = np.flatnonzero(events.liked)
-        rows = rows[np.argsort(events.user[rows], kind="stable")]
-        size = np.bincount(events.user[rows], minlength=events.n_users)
-        start = np.cumsum(size) - size
-        wanted = np.minimum(np.ceil(self.per_root * np.sqrt(size)), size * (size - 1))
-        drawn = np.repeat(np.arange(size.size), np.minimum(wanted, self.per_user).astype(np.int64))
-        first = (rng.random(drawn.size) * size[drawn]).astype(np.int64)
-        second = (rng.random(drawn.size) * (size[drawn] - 1)).astype(np.int64)
-        second += second >= first
-        left, right = rows[start[drawn] + first], rows[start[drawn] + second]
-        different = events.text[left] != events.text[right]
-        kept = np.unique(np.stack([left, right], axis=1)[different], axis=0)
-        return kept[:, 0], kept[:, 1]
-
-    def _negatives(
-        self, events: _Events, left: IntArray, rng: np.random.Generator
-    ) -> tuple[IntArray, IntArray]:
-        """Pair liked events with disliked ones of the same user."""
-        rows = np.flatnonzero(events.disliked)
-        rows = rows[np.argsort(events.user[rows], kind="stable")]
-        size = np.bincount(events.user[rows], minlength=events.n_users)
-        start = np.cumsum(size) - size
-        has = np.flatnonzero(size[events.user[left]] > 0)
-        n = round(self.negatives_per_positive * left.size)
-        anchor = left[np.sort(rng.choice(has, min(n, has.size), replace=False))]
-        user = events.user[anchor]
-        disliked = rows[start[user] + (rng.random(user.size) * size[user]).astype(np.int64)]
-        different = events.text[anchor] != events.text[disliked]
-        kept = np.unique(np.stack([anchor, disliked], axis=1)[different], axis=0)
-        return kept[:, 0], kept[:, 1]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Events:
-    """The last rating of each user and item with a text, in order of time."""
-
-    user: CodeArray
-    item: CodeArray
-    text: CodeArray
-    time: IntArray
-    weight: FloatArray
-    liked: BoolArray
-    disliked: BoolArray
-    n_users: int
-
-    @classmethod
-    def of(cls, recipe: RatingPairs, feedback: Feedback, table: TextTable) -> _Events:
-        weight = feedback.weight if recipe.weights is None else recipe.weights(feedback)
+    def _events(self, feedback: Feedback, table: TextTable) -> Events:
+        weight = feedback.weight if self.weights is None else self.weights(feedback)
         value = feedback.value.astype(np.float64)
-        if recipe.centred:
+        if self.centred and value.size:
             count = np.bincount(feedback.user, minlength=len(feedback.users))
             mean = np.bincount(feedback.user, value, len(feedback.users)) / np.maximum(count, 1)
-            value = value - mean[feedback.user] + (value.mean() if value.size else 0.0)
+            value = value - mean[feedback.user] + value.mean()
         rows = latest(feedback)
         rows = rows[table.of_item[feedback.item[rows]] != UNKNOWN]
-        value, weight = value[rows], weight[rows].astype(np.float64)
-        liked, disliked = value >= recipe.positive, value <= recipe.negative
+        value, trust = value[rows], weight[rows].astype(np.float64)
+        liked, disliked = value >= self.positive, value <= self.negative
         if not liked.any():
+            largest = feedback.value.max() if len(feedback) else "missing"
             raise InvalidDataError(
-                f"feedback must hold ratings of at least {recipe.positive:g} of items with a "
-                f"text, got none in {len(feedback)} events (the largest value is "
-                f"{feedback.value.max() if len(feedback) else 'missing'})."
+                f"feedback must hold ratings of at least {self.positive:g} of items with a text, "
+                f"got none in {len(feedback)} events (the largest value is {largest})."
             )
-        if recipe.margin:
-            weight = weight * np.abs(value - (recipe.positive + recipe.negative) / 2)
+        if self.margin:
+            trust = trust * np.abs(value - (self.positive + self.negative) / 2)
         item = feedback.item[rows]
-        return cls(
+        return Events(
             user=feedback.user[rows],
             item=item,
             text=table.of_item[item],
             time=feedback.time[rows],
-            weight=weight,
+            weight=trust,
             liked=liked & (feedback.weight[rows] > 0),
             disliked=disliked,
             n_users=len(feedback.users),

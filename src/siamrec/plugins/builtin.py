@@ -8,7 +8,16 @@ from siamrec.bandits import BetaThompson, EpsilonGreedy, HierarchicalBeta, Unifo
 from siamrec.feedback import FileFeedback, MemoryFeedback
 from siamrec.metrics._builtin import BUILTIN
 from siamrec.models import AdapterEncoder, CachedEncoder, HashingEncoder, SentenceEncoder
-from siamrec.models.recommenders import EASE, LongTail, Popularity, TextProfile
+from siamrec.models.recommenders import (
+    EASE,
+    EDLAE,
+    IALS,
+    ItemKNN,
+    LongTail,
+    Popularity,
+    RP3beta,
+    TextProfile,
+)
 from siamrec.pairs import RatingPairs
 from siamrec.plugins.hookspecs import hookimpl
 from siamrec.storage import Store
@@ -47,8 +56,12 @@ def siamrec_recommenders() -> Factories:
     """Offer arms."""
     return {
         "ease": EASE,
+        "edlae": EDLAE,
+        "ials": IALS,
+        "item-knn": ItemKNN,
         "long-tail": LongTail,
         "popularity": Popularity,
+        "rp3beta": RP3beta,
         "text-profile": TextProfile,
     }
 

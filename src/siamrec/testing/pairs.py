@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from siamrec.data import Catalog, Feedback, PairOrigin, Vocabulary
+from siamrec.data import Catalog, Feedback, FeedbackKind, PairOrigin, Vocabulary
 
 if TYPE_CHECKING:
     from siamrec.protocols import PairGenerator
@@ -82,9 +82,12 @@ class PairGeneratorContract(ABC):
         pairs = self.make().generate(feedback, catalog, rng=np.random.default_rng(0))
         positive = (pairs.label >= 0.5) & (pairs.user >= 0) & (pairs.right_item >= 0)
         couples = zip(pairs.user[positive], pairs.right_item[positive], strict=True)
+        rated = feedback.kind == FeedbackKind.RATING
         disliked = {
             (feedback.users[u], feedback.items[i])
-            for u, i, value in zip(feedback.user, feedback.item, feedback.value, strict=True)
+            for u, i, value in zip(
+                feedback.user[rated], feedback.item[rated], feedback.value[rated], strict=True
+            )
             if value <= 1
         }
         assert not disliked & {(pairs.users[u], pairs.items[i]) for u, i in couples}

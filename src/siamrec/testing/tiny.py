@@ -23,6 +23,8 @@ def tiny_model(
         layers: Number of layers.
         seed: Of the weights.
     """
+    import tempfile  # noqa: PLC0415
+
     import torch  # noqa: PLC0415
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415
     from sentence_transformers.sentence_transformer.modules import (  # noqa: PLC0415
@@ -46,9 +48,9 @@ def tiny_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         bert = BertModel(config)
-    import tempfile  # noqa: PLC0415
+    from siamrec.models.encoders.sentence import quietly  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, quietly():
         bert.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         transformer = Transformer(folder, max_seq_length=32)

@@ -127,7 +127,8 @@ class SentenceEncoder:
 
     def save(self, path: str | Path) -> None:
         """Write the model as a sentence-transformers folder; `SentenceEncoder(path)` reads it."""
-        self.model.save_pretrained(str(path))
+        with quietly():
+            self.model.save_pretrained(str(path))
 
 
 def load_sentence_transformer(name: str, *, device: str = "cpu") -> SentenceTransformer:
@@ -141,7 +142,7 @@ def load_sentence_transformer(name: str, *, device: str = "cpu") -> SentenceTran
     if Path(name).is_dir():
         return _read(name, device)
     try:
-        with _quietly():
+        with quietly():
             return SentenceTransformer(name, device=device, local_files_only=True)
     except (OSError, ValueError):
         packaged = _packaged(name)
@@ -185,7 +186,7 @@ def _read(path: str, device: str) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415
 
     try:
-        with _quietly():
+        with quietly():
             return SentenceTransformer(path, device=device, local_files_only=True)
     except Exception as error:  # the loader's exceptions have no common base
         raise ModelLoadError(
@@ -194,17 +195,17 @@ def _read(path: str, device: str) -> SentenceTransformer:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Read without a progress bar of its own: the host shows progress, not the library."""
     from transformers.utils import logging  # noqa: PLC0415
 
     shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         if shown:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _packaged(name: str) -> Path | None:

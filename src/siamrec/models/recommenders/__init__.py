@@ -1,5 +1,6 @@
 """Arms: recipes that learn from feedback and rank items."""
 
+from siamrec.models.recommenders._linear import FittedItemWeights
 from siamrec.models.recommenders.base import (
     Capability,
     FittedRecommender,
@@ -7,21 +8,31 @@ from siamrec.models.recommenders.base import (
     RecommenderRecipe,
 )
 from siamrec.models.recommenders.ease import EASE, FittedEASE
+from siamrec.models.recommenders.edlae import EDLAE
+from siamrec.models.recommenders.ials import IALS, FittedIALS
+from siamrec.models.recommenders.item_knn import ItemKNN
 from siamrec.models.recommenders.long_tail import FittedLongTail, LongTail
 from siamrec.models.recommenders.popularity import FittedPopularity, Popularity
+from siamrec.models.recommenders.rp3beta import RP3beta
 from siamrec.models.recommenders.text_profile import FittedTextProfile, TextProfile
 
 __all__ = [
     "EASE",
+    "EDLAE",
+    "IALS",
     "Capability",
     "FittedEASE",
+    "FittedIALS",
+    "FittedItemWeights",
     "FittedLongTail",
     "FittedPopularity",
     "FittedRecommender",
     "FittedTextProfile",
     "Histories",
+    "ItemKNN",
     "LongTail",
     "Popularity",
+    "RP3beta",
     "RecommenderRecipe",
     "TextProfile",
 ]

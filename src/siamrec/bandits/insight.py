@@ -1,0 +1,176 @@
+"""Watching a bandit: is one arm taking over, has an arm changed, do draws fit their log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+from scipy import special
+
+from siamrec._core import check
+from siamrec.errors import InvalidDataError
+
+if TYPE_CHECKING:
+    from siamrec.data.decisions import Decisions
+    from siamrec.typing import FloatArray, IntArray
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ArmShare:
+    """How often an arm is chosen, and whether that is more than allowed.
+
+    Attributes:
+        arm: Name of the arm.
+        n: How often it was chosen.
+        share: Its share of all choices.
+        log_p: Logarithm of a p-value, valid at every look, against "its share is at most the
+            limit".
+        alarmed: Whether the p-value is below the alarm level.
+    """
+
+    arm: str
+    n: int
+    share: float
+    log_p: float
+    alarmed: bool
+
+
+def imbalance(
+    arms: tuple[str, ...], counts: IntArray, *, limit: float = 0.7, alpha: float = 0.01
+) -> tuple[ArmShare, ...]:
+    """Return the share of every arm, with an alarm for those certainly above a limit.
+
+    An alarm on the raw share goes on and off around the limit. This one is an e-process: the
+    likelihood ratio of shares above the limit (uniformly mixed) against the limit itself,
+
+        E = ∫_limit^1 p^S (1 - p)^(n - S) dp / ((1 - limit) limit^S (1 - limit)^(n - S)),
+
+    whose inverse is a p-value however often one looks.
+
+    Args:
+        arms: Names of the arms.
+        counts: How often each was chosen.
+        limit: Greatest share that is fine, in (0, 1).
+        alpha: Level of the alarm, in (0, 1).
+
+    Raises:
+        InvalidDataError: If there is not one count of at least 0 per arm.
+        InvalidParameterError: If limit or alpha are outside (0, 1).
+
+    Examples:
+        >>> [share.alarmed for share in imbalance(("a", "b"), np.array([80, 20]))]
+        [False, False]
+        >>> [share.alarmed for share in imbalance(("a", "b"), np.array([800, 200]))]
+        [True, False]
+    """
+    check.share("limit", limit, open_ends=True)
+    check.share("alpha", alpha, open_ends=True)
+    chosen = np.asarray(counts, dtype=np.float64)
+    if chosen.shape != (len(arms),) or (chosen < 0).any():
+        raise InvalidDataError(f"counts must hold {len(arms)} numbers of at least 0.")
+    n = float(chosen.sum())
+    rest = n - chosen
+    tail = special.betaincc(chosen + 1, rest + 1, limit)
+    log_mass = special.betaln(chosen + 1, rest + 1) + np.log(np.maximum(tail, 1e-300))
+    log_e = log_mass - np.log1p(-limit) - chosen * np.log(limit) - rest * np.log1p(-limit)
+    log_p = np.minimum(-log_e, 0.0)
+    alarm = float(np.log(alpha))
+    return tuple(
+        ArmShare(name, int(count), count / n if n else 0.0, float(value), value < alarm)
+        for name, count, value in zip(arms, chosen.tolist(), log_p.tolist(), strict=True)
+    )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ChangePoint:
+    """Where a stream of rewards changed.
+
+    Attributes:
+        place: Number of rewards before the change.
+        before: Their mean.
+        after: Mean of the rewards since.
+        excess: By how much the statistic exceeds its threshold.
+    """
+
+    place: int
+    before: float
+    after: float
+    excess: float
+
+
+def change_point(rewards: FloatArray, *, false_alarm: float = 0.01) -> ChangePoint | None:
+    """Return where the mean of rewards in [0, 1] has changed, None if nowhere for certain.
+
+    The generalised likelihood ratio of Bernoulli (or bounded) rewards,
+
+        max over s of  s kl(mean_1..s, mean) + (n - s) kl(mean_s+1..n, mean),
+
+    against the threshold ln(3 n sqrt n / false_alarm), under which a stream that never changes
+    raises an alarm at any time with probability at most `false_alarm`.
+
+    Args:
+        rewards: Rewards of one arm in time order, in [0, 1].
+        false_alarm: In (0, 1).
+
+    Raises:
+        InvalidDataError: If a reward is outside [0, 1].
+        InvalidParameterError: If `false_alarm` is outside (0, 1).
+
+    References:
+        Besson, Kaufmann, Maillard, Seznec (2022), JMLR 23: efficient change-point detection for
+        piecewise-stationary bandits.
+
+    Examples:
+        >>> change_point(np.repeat([0.0, 1.0], 30)).place
+        30
+    """
+    check.share("false_alarm", false_alarm, open_ends=True)
+    values = check.finite("rewards", rewards)
+    n = values.size
+    if n and not (values.min() >= 0 and values.max() <= 1):
+        raise InvalidDataError("rewards must be in [0, 1].")
+    if n < 2:  # noqa: PLR2004
+        return None
+    total = np.cumsum(values)
+    size = np.arange(1, n)
+    before = total[:-1] / size
+    after = (total[-1] - total[:-1]) / (n - size)
+    mean = total[-1] / n
+    statistic = size * _divergence(before, mean) + (n - size) * _divergence(after, mean)
+    place = int(np.argmax(statistic))
+    excess = float(statistic[place] - np.log(3 * n * np.sqrt(n) / false_alarm))
+    if excess < 0:
+        return None
+    return ChangePoint(place + 1, float(before[place]), float(after[place]), excess)
+
+
+def calibration(decisions: Decisions) -> float:
+    """Return a p-value for "choices were drawn with the logged propensities".
+
+    Under right propensities the inverse propensity of the chosen arm has the number of arms that
+    could be chosen as its expectation; the mean of `1 / propensity` over all rows, less the mean
+    number of arms with a chance, is compared with its standard error. Limits on eligible arms
+    that differ between rows must be logged apart.
+
+    Args:
+        decisions: Decisions whose eligible arms are all arms of the batch.
+
+    Raises:
+        InvalidDataError: If there are fewer than 2 rows.
+    """
+    if len(decisions) < 2:  # noqa: PLR2004
+        raise InvalidDataError("decisions must hold 2 rows or more.")
+    inverse = 1 / decisions.propensity
+    gap = float(inverse.mean()) - len(decisions.arms)
+    error = float(inverse.std(ddof=1)) / np.sqrt(len(decisions))
+    if error == 0:
+        return 1.0 if abs(gap) < 1e-9 else float(np.nextafter(0, 1))  # noqa: PLR2004
+    return float(2 * special.ndtr(-abs(gap / error)))
+
+
+def _divergence(p: FloatArray, q: float) -> FloatArray:
+    kl: FloatArray = special.rel_entr(p, q) + special.rel_entr(1 - p, 1 - q)
+    return kl

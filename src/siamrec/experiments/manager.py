@@ -1,0 +1,265 @@
+"""The life of experiments: define, start, ramp, stop, conclude, with an audit trail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, final
+
+from siamrec.errors import InvalidParameterError, StaleWriteError, UnknownNameError
+from siamrec.experiments.assigner import HashAssigner
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from siamrec.experiments.experiment import Experiment
+    from siamrec.experiments.report import Report, Verdict
+    from siamrec.protocols import Clock
+    from siamrec.typing import Instant
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One change of an experiment.
+
+    Attributes:
+        time: When.
+        experiment: Key.
+        action: `define`, `start`, `ramp`, `reweight`, `stop` or `conclude`.
+        detail: What changed, in words.
+        who: Who asked for it.
+    """
+
+    time: Instant
+    experiment: str
+    action: str
+    detail: str
+    who: str
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentRecord:
+    """An experiment with its history.
+
+    Attributes:
+        experiment: Its present form.
+        revision: Number of changes; a write must name the one it builds on.
+        trail: Every change, oldest first.
+        decision: What was concluded, if anything.
+        winner: The variant that won, if any.
+    """
+
+    experiment: Experiment
+    revision: int = 0
+    trail: tuple[AuditEntry, ...] = ()
+    decision: Verdict | None = None
+    winner: str | None = None
+
+
+class ExperimentStore(Protocol):
+    """Keeps records; a write succeeds only on the revision it was made from."""
+
+    def get(self, key: str) -> ExperimentRecord | None:
+        """Return a record, None where there is none."""
+        ...
+
+    def put(self, record: ExperimentRecord, *, expected: int | None) -> None:
+        """Store a record whose present revision is `expected` (None: there is none).
+
+        Raises `StaleWriteError` if it is another.
+        """
+        ...
+
+    def keys(self) -> tuple[str, ...]:
+        """Return every key, sorted."""
+        ...
+
+
+@final
+class MemoryExperiments:
+    """A store in this process's memory; mutable."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, ExperimentRecord] = {}
+
+    def get(self, key: str) -> ExperimentRecord | None:
+        """Return a record, None where there is none."""
+        return self._records.get(key)
+
+    def put(self, record: ExperimentRecord, *, expected: int | None) -> None:
+        """Store a record whose present revision is `expected`."""
+        present = self._records.get(record.experiment.key)
+        if (None if present is None else present.revision) != expected:
+            raise StaleWriteError(
+                f"Experiment {record.experiment.key!r} was changed meanwhile; read it again."
+            )
+        self._records[record.experiment.key] = record
+
+    def keys(self) -> tuple[str, ...]:
+        """Return every key, sorted."""
+        return tuple(sorted(self._records))
+
+
+@final
+class ExperimentManager:
+    """Runs experiments by rules that keep them valid.
+
+    A running experiment keeps its salt and its variants' names; exposure only grows; shares
+    change by moving the least mass, in a new version. Every change is on the audit trail.
+
+    Args:
+        store: Where records are kept.
+        clock: Source of instants.
+
+    Examples:
+        >>> from siamrec._core.clock import ManualClock
+        >>> from siamrec.experiments import Experiment
+        >>> manager = ExperimentManager(MemoryExperiments(), clock=ManualClock())
+        >>> manager.define(Experiment(key="x", variants={"control": 0.5, "new": 0.5},
+        ...                           exposure=0.1)).status
+        'draft'
+        >>> manager.start("x").status, manager.ramp("x", 0.5).exposure
+        ('running', 0.5)
+    """
+
+    def __init__(self, store: ExperimentStore, *, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def define(self, experiment: Experiment, *, who: str = "") -> Experiment:
+        """Add a draft.
+
+        Raises:
+            InvalidParameterError: If the key is taken.
+        """
+        if self._store.get(experiment.key) is not None:
+            raise InvalidParameterError("key", experiment.key, "new")
+        draft = replace(experiment, status="draft")
+        entry = self._entry(experiment.key, "define", f"variants {dict(draft.variants)}", who)
+        self._store.put(ExperimentRecord(experiment=draft, trail=(entry,)), expected=None)
+        return draft
+
+    def start(self, key: str, *, who: str = "") -> Experiment:
+        """Start a draft.
+
+        Raises:
+            InvalidParameterError: If it is not a draft, or overlaps a running experiment of its
+                layer.
+            UnknownNameError: If there is no such experiment.
+        """
+        record = self.record(key)
+        if record.experiment.status != "draft":
+            raise InvalidParameterError("status", record.experiment.status, "'draft' to start")
+        started = replace(record.experiment, status="running")
+        running = [each for each in self.running().values() if each.key != key]
+        HashAssigner([*running, started])  # refuses overlapping layers
+        return self._change(record, started, "start", f"exposure {started.exposure:g}", who)
+
+    def ramp(self, key: str, exposure: float, *, who: str = "") -> Experiment:
+        """Let more units in; nobody who takes part is moved.
+
+        Raises:
+            InvalidParameterError: If it is not running or the exposure would shrink.
+            UnknownNameError: If there is no such experiment.
+        """
+        record = self._running(key)
+        ramped = record.experiment.ramped(exposure)
+        detail = f"exposure {record.experiment.exposure:g} to {exposure:g}"
+        return self._change(record, ramped, "ramp", detail, who)
+
+    def reweight(self, key: str, variants: Mapping[str, float], *, who: str = "") -> Experiment:
+        """Change the shares, moving the least mass of units, in a new version.
+
+        Raises:
+            InvalidParameterError: If it is not running or shares do not sum to 1.
+            UnknownNameError: If there is no such experiment.
+        """
+        record = self._running(key)
+        changed = record.experiment.reweighted(variants)
+        detail = f"version {changed.version}: {dict(variants)}"
+        return self._change(record, changed, "reweight", detail, who)
+
+    def stop(self, key: str, *, reason: str = "", who: str = "") -> Experiment:
+        """Stop a running experiment: every unit is outside from now on.
+
+        Raises:
+            InvalidParameterError: If it is not running.
+            UnknownNameError: If there is no such experiment.
+        """
+        record = self._running(key)
+        stopped = replace(record.experiment, status="stopped")
+        return self._change(record, stopped, "stop", reason, who)
+
+    def conclude(self, key: str, report: Report, *, who: str = "") -> ExperimentRecord:
+        """Keep the decision of a report, and stop the experiment if it decides.
+
+        Raises:
+            InvalidParameterError: If the report says to continue.
+            UnknownNameError: If there is no such experiment.
+        """
+        record = self.record(key)
+        if report.decision == "continue":
+            raise InvalidParameterError("report.decision", report.decision, "a final one")
+        if record.experiment.status == "running":
+            self.stop(key, reason=f"concluded: {report.decision}", who=who)
+            record = self.record(key)
+        entry = self._entry(key, "conclude", "; ".join((report.decision, *report.reasons)), who)
+        concluded = replace(
+            record,
+            revision=record.revision + 1,
+            trail=(*record.trail, entry),
+            decision=report.decision,
+            winner=report.winner,
+        )
+        self._store.put(concluded, expected=record.revision)
+        return concluded
+
+    def record(self, key: str) -> ExperimentRecord:
+        """Return an experiment with its history.
+
+        Raises:
+            UnknownNameError: If there is none of that key.
+        """
+        record = self._store.get(key)
+        if record is None:
+            raise UnknownNameError("experiment", key, self._store.keys())
+        return record
+
+    def running(self) -> dict[str, Experiment]:
+        """Return the running experiments by key."""
+        records = (self.record(key) for key in self._store.keys())  # noqa: SIM118 - not a dict
+        found = {record.experiment.key: record.experiment for record in records}
+        return {key: each for key, each in found.items() if each.status == "running"}
+
+    def assigner(self) -> HashAssigner:
+        """Return an assigner for the running experiments.
+
+        Raises:
+            InvalidParameterError: If none is running.
+        """
+        return HashAssigner(list(self.running().values()))
+
+    def _running(self, key: str) -> ExperimentRecord:
+        record = self.record(key)
+        if record.experiment.status != "running":
+            raise InvalidParameterError("status", record.experiment.status, "'running'")
+        return record
+
+    def _change(
+        self, record: ExperimentRecord, experiment: Experiment, action: str, detail: str, who: str
+    ) -> Experiment:
+        entry = self._entry(experiment.key, action, detail, who)
+        changed = replace(
+            record,
+            experiment=experiment,
+            revision=record.revision + 1,
+            trail=(*record.trail, entry),
+        )
+        self._store.put(changed, expected=record.revision)
+        return experiment
+
+    def _entry(self, key: str, action: str, detail: str, who: str) -> AuditEntry:
+        return AuditEntry(
+            time=self._clock.now(), experiment=key, action=action, detail=detail, who=who
+        )

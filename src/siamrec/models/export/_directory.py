@@ -1,0 +1,123 @@
+"""The folder of sentence-transformers, with the head of an adapter as ordinary layers."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from siamrec.errors import InvalidParameterError
+from siamrec.models.encoders import AdapterEncoder, CachedEncoder, SentenceEncoder
+from siamrec.models.encoders.sentence import quietly
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sentence_transformers import SentenceTransformer
+
+    from siamrec.protocols import SiameseEncoder
+
+_LEGACY_MODES = ("cls", "max", "mean", "mean_sqrt_len", "weightedmean", "lasttoken")
+
+
+def as_sentence_transformer(encoder: SiameseEncoder) -> SentenceTransformer:
+    """Return an encoder as one model of sentence-transformers; nothing of it is shared.
+
+    The bent part of an adapter becomes two dense layers, exactly, since
+    `x = max(0, x) - max(0, -x)`.
+
+    Raises:
+        InvalidParameterError: If the encoder is of another kind.
+    """
+    if isinstance(encoder, CachedEncoder):
+        return as_sentence_transformer(encoder.base)
+    if isinstance(encoder, SentenceEncoder):
+        return copy.deepcopy(encoder.model)
+    if isinstance(encoder, AdapterEncoder):
+        return _with_head(as_sentence_transformer(encoder.base), encoder)
+    raise InvalidParameterError(
+        "encoder", type(encoder).__name__, "a SentenceEncoder, or an AdapterEncoder on one"
+    )
+
+
+def write_directory(encoder: SiameseEncoder, folder: Path, *, legacy: bool) -> None:
+    """Write the model; with `legacy`, in the words of sentence-transformers before version 6.
+
+    Args:
+        encoder: The encoder.
+        folder: Where to.
+        legacy: Whether readers that know only the old module and pooling names must understand it.
+    """
+    model = as_sentence_transformer(encoder)
+    with quietly():
+        model.save_pretrained(str(folder), create_model_card=False)
+    if legacy:
+        _rename_modules(folder)
+
+
+def _with_head(model: SentenceTransformer, head: AdapterEncoder) -> SentenceTransformer:
+    import torch  # noqa: PLC0415
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415
+    from sentence_transformers.sentence_transformer.modules import (  # noqa: PLC0415
+        Dense,
+        Normalize,
+    )
+
+    def dense(weight: np.ndarray, bias: np.ndarray, activation: torch.nn.Module) -> Dense:
+        layer = Dense(weight.shape[1], weight.shape[0], activation_function=activation)
+        layer.linear.weight.data = torch.tensor(weight, dtype=torch.float32)
+        layer.linear.bias.data = torch.tensor(bias, dtype=torch.float32)
+        return layer
+
+    modules = [module for module in model]  # noqa: C416  (a Sequential is no Iterable to mypy)
+    if not isinstance(modules[-1], Normalize):
+        modules.append(Normalize())
+    dim, base_dim = head.weight.shape
+    bias = np.zeros(dim) if head.bias is None else head.bias
+    plain = torch.nn.Identity()
+    if head.inner is None or head.inner_bias is None or head.outer is None:
+        modules.append(dense(head.weight, bias, plain))
+    else:
+        eye = np.eye(base_dim)
+        spread = np.concatenate([eye, -eye, head.inner])
+        lift = np.concatenate([np.zeros(2 * base_dim), head.inner_bias])
+        fold = np.concatenate([head.weight, -head.weight, head.outer], axis=1)
+        modules.append(dense(spread, lift, torch.nn.ReLU()))
+        modules.append(dense(fold, bias, plain))
+    modules.append(Normalize())
+    return SentenceTransformer(modules=modules, device=str(model.device))
+
+
+def _rename_modules(folder: Path) -> None:
+    listed = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    for module in listed:
+        kind = module["type"].rpartition(".")[2]
+        module["type"] = f"sentence_transformers.models.{kind}"
+        if kind == "Pooling":
+            _rename_pooling(folder / module["path"] / "config.json")
+    (folder / "modules.json").write_text(json.dumps(listed, indent=2), encoding="utf-8")
+
+
+def _rename_pooling(path: Path) -> None:
+    config = json.loads(path.read_text(encoding="utf-8"))
+    mode = config.get("pooling_mode", "mean")
+    modes = {mode} if isinstance(mode, str) else set(mode)
+    old = {f"pooling_mode_{name}{_TOKENS.get(name, '')}": name in modes for name in _LEGACY_MODES}
+    dim = config.get("embedding_dimension") or config.get("word_embedding_dimension")
+    kept = {
+        "word_embedding_dimension": dim,
+        **old,
+        "include_prompt": config.get("include_prompt", True),
+    }
+    path.write_text(json.dumps(kept, indent=2), encoding="utf-8")
+
+
+_TOKENS = {
+    "cls": "_token",
+    "max": "_tokens",
+    "mean": "_tokens",
+    "mean_sqrt_len": "_tokens",
+    "weightedmean": "_tokens",
+}

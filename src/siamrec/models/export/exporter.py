@@ -1,0 +1,190 @@
+"""Exporting an encoder to the forms that people serve, each proven equal before it is kept."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias, final
+
+from siamrec._core import check
+from siamrec.errors import InvalidParameterError, StorageError
+from siamrec.models.encoders import SentenceEncoder
+from siamrec.models.export import _gguf
+from siamrec.models.export._directory import write_directory
+from siamrec.models.export._onnx import OnnxEncoder, write_onnx
+from siamrec.models.export._parity import SAMPLE_TEXTS, ParityReport, Thresholds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from siamrec.protocols import SiameseEncoder
+    from siamrec.typing import Float32Array
+
+    Writer: TypeAlias = Callable[[SiameseEncoder, Path, str | None], None]
+    Reader: TypeAlias = Callable[[SiameseEncoder, Path, list[str]], tuple[Float32Array, str]]
+
+REPORT_FILE = "parity.json"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """A format.
+
+    Args:
+        write: Writes an encoder to a folder, in a quantization.
+        read: Reads texts with what was written, and says what read them.
+        thresholds: Least likeness by quantization; the first is the default.
+    """
+
+    write: Writer
+    read: Reader
+    thresholds: Mapping[str, Thresholds]
+
+
+def exporters() -> Mapping[str, Exporter]:
+    """Return every format by name.
+
+    Examples:
+        >>> sorted(exporters())
+        ['gguf', 'onnx', 'sentence-transformers', 'sentence-transformers-legacy']
+    """
+    return MappingProxyType(_EXPORTERS)
+
+
+def export(
+    encoder: SiameseEncoder,
+    path: str | Path,
+    *,
+    format: str,  # noqa: A002  (the word that users look for)
+    quantization: str | None = None,
+    texts: Sequence[str] = SAMPLE_TEXTS,
+) -> ParityReport:
+    """Write an encoder to a folder in a format, once it is proven equal.
+
+    The export is made beside its place, read back, compared with the original on `texts`, and
+    moved to `path` only when it passes; `parity.json` keeps the figures.
+
+    Args:
+        encoder: A `SentenceEncoder`, or an `AdapterEncoder` on one (not for GGUF).
+        path: Folder to write; it must not hold anything yet.
+        format: `"sentence-transformers"`, `"sentence-transformers-legacy"` (for readers of before
+            version 6), `"onnx"` or `"gguf"`.
+        quantization: Of GGUF: `"f16"` (default), `"f32"`, `"bf16"` or `"q8_0"`.
+        texts: Texts to compare on, at least 3.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        UnknownNameError: If the format or quantization is not known.
+        InvalidParameterError: If the format cannot express the encoder, or `path` is not empty.
+        MissingExtraError: If the format needs a package that is not installed.
+        RegressionFound: If the export differs too much; nothing is written then.
+        StorageError: If the folder cannot be written.
+    """
+    exporter = _EXPORTERS[check.one_of("format", format, _EXPORTERS)]
+    chosen = next(iter(exporter.thresholds)) if quantization is None else quantization
+    check.one_of("quantization", chosen, exporter.thresholds)
+    sample = list(dict.fromkeys(texts))
+    if len(sample) < 3:  # noqa: PLR2004
+        raise InvalidParameterError("texts", len(sample), "at least 3 different texts")
+    target = Path(path)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InvalidParameterError("path", str(path), "a folder that is empty or does not exist")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as temporary:
+            fresh = Path(temporary) / "fresh"
+            fresh.mkdir()
+            exporter.write(encoder, fresh, chosen)
+            after, checked_by = exporter.read(encoder, fresh, sample)
+            report = ParityReport.of(
+                f"{format} {chosen}".strip(),
+                encoder.encode(sample),
+                after,
+                checked_by=checked_by,
+                thresholds=exporter.thresholds[chosen],
+            )
+            report.require()
+            report.save(fresh / REPORT_FILE)
+            fresh.replace(target)
+    except OSError as error:
+        raise StorageError(f"{target} cannot be written: {error}.") from error
+    return report
+
+
+def _write_modern(encoder: SiameseEncoder, folder: Path, quantization: str | None) -> None:
+    del quantization
+    write_directory(encoder, folder, legacy=False)
+
+
+def _write_legacy(encoder: SiameseEncoder, folder: Path, quantization: str | None) -> None:
+    del quantization
+    write_directory(encoder, folder, legacy=True)
+
+
+def _read_directory(
+    encoder: SiameseEncoder, folder: Path, texts: list[str]
+) -> tuple[Float32Array, str]:
+    del encoder
+    return SentenceEncoder(folder).encode(texts), "sentence-transformers"
+
+
+def _write_onnx(encoder: SiameseEncoder, folder: Path, quantization: str | None) -> None:
+    del quantization
+    write_onnx(encoder, folder)
+
+
+def _read_onnx(
+    encoder: SiameseEncoder, folder: Path, texts: list[str]
+) -> tuple[Float32Array, str]:
+    del encoder
+    return OnnxEncoder(folder).encode(texts), "onnxruntime"
+
+
+def _write_gguf(encoder: SiameseEncoder, folder: Path, quantization: str | None) -> None:
+    bert = _gguf.exportable(encoder)
+    _gguf.write_gguf(bert, folder / "model.gguf", quantization=quantization or "f16")
+    length = bert.model.max_seq_length or 512
+    modelfile = f"FROM ./model.gguf\nPARAMETER num_ctx {length}\n"
+    (folder / "Modelfile").write_text(modelfile, encoding="utf-8")
+
+
+def _read_gguf(
+    encoder: SiameseEncoder, folder: Path, texts: list[str]
+) -> tuple[Float32Array, str]:
+    bert = _gguf.exportable(encoder)
+    vectors = _gguf.read_back(folder / "model.gguf", bert, texts)
+    if find_spec("llama_cpp") is None:
+        return vectors, "gguf (tensors and tokens read back)"
+    return _by_llama(folder / "model.gguf", bert, texts), "llama.cpp"
+
+
+def _by_llama(path: Path, encoder: SentenceEncoder, texts: list[str]) -> Any:
+    from siamrec.models.export._llama import embed  # noqa: PLC0415
+
+    return embed(path, texts, length=encoder.model.max_seq_length or 512)
+
+
+_EXACT = MappingProxyType({"": Thresholds(0.9999, 0.99)})
+_EXPORTERS: dict[str, Exporter] = {
+    "sentence-transformers": Exporter(_write_modern, _read_directory, _EXACT),
+    "sentence-transformers-legacy": Exporter(_write_legacy, _read_directory, _EXACT),
+    "onnx": Exporter(_write_onnx, _read_onnx, _EXACT),
+    "gguf": Exporter(
+        _write_gguf,
+        _read_gguf,
+        MappingProxyType(
+            {
+                "f16": Thresholds(0.9999, 0.98),
+                "f32": Thresholds(0.9999, 0.99),
+                "bf16": Thresholds(0.999, 0.95),
+                "q8_0": Thresholds(0.995, 0.93),
+            }
+        ),
+    ),
+}

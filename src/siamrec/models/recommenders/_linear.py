@@ -1,0 +1,133 @@
+"""A fitted arm whose scores are a liking times item-to-item weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, final
+
+import numpy as np
+from scipy import sparse
+from typing_extensions import override
+
+from siamrec._core import check
+from siamrec.models.recommenders._files import load_arm, save_arm
+from siamrec.models.recommenders.base import Capability, FittedRecommender, Histories
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from siamrec.data import Vocabulary
+    from siamrec.typing import Float32Array, FloatArray, Id, IntArray
+
+    Weights: TypeAlias = sparse.csr_array | Float32Array
+
+
+@final
+class FittedItemWeights(FittedRecommender):
+    """Scores are `x W`, with `x` the liked items of a person and `W` the weights.
+
+    Args:
+        kind: Name of the recipe, for the files.
+        recipe: Its settings as JSON values; `positive` among them.
+        users: Users of the training feedback.
+        items: Items that can be ranked.
+        history: What the training users did.
+        weights: `W`, sparse rows or a dense array, shape `(n_items, n_items)`.
+    """
+
+    capabilities: ClassVar[Capability] = (
+        Capability.RANKING | Capability.COLD_USER | Capability.EXPLAIN | Capability.SIMILAR
+    )
+
+    def __init__(
+        self,
+        *,
+        kind: str,
+        recipe: Mapping[str, Any],
+        users: Vocabulary,
+        items: Vocabulary,
+        history: Histories,
+        weights: Weights,
+    ) -> None:
+        self.users, self.items, self.history = users, items, history
+        self.weights = weights
+        self._kind, self._recipe = kind, dict(recipe)
+        self._positive: float | None = self._recipe["positive"]
+
+    @override
+    def score(self, histories: Histories) -> Float32Array:
+        product = histories.liked(self._positive) @ self.weights
+        dense = product.toarray() if sparse.issparse(product) else product
+        scores: Float32Array = np.asarray(dense, dtype=np.float32)
+        return scores
+
+    @override
+    def similar(self, item: Id, *, k: int = 10) -> list[tuple[Id, float]]:
+        row = self._row(int(self.items.encode([item], name="item")[0]))
+        best = np.argsort(-row, kind="stable")[: check.count("k", k)]
+        return [(self.items[code], float(row[code])) for code in best.tolist() if row[code] != 0]
+
+    @override
+    def explain(self, user: Id, item: Id, *, n: int = 5) -> list[tuple[Id, float]]:
+        row = self.history.value[self.users.encode([user], name="user")]
+        liked: IntArray = Histories(row).liked(self._positive).indices
+        target = int(self.items.encode([item], name="item")[0])
+        parts = np.asarray([self._row(code)[target] for code in liked.tolist()])
+        best = np.argsort(-np.abs(parts), kind="stable")[: check.count("n", n)]
+        return [(self.items[int(liked[p])], float(parts[p])) for p in best.tolist()]
+
+    @override
+    def save(self, path: str | Path) -> None:
+        if sparse.issparse(self.weights):
+            matrix = sparse.csr_array(self.weights)
+            arrays = {
+                "weight": matrix.data.astype(np.float32),
+                "weight.item": matrix.indices.astype(np.int32),
+                "weight.start": matrix.indptr.astype(np.int64),
+            }
+        else:
+            arrays = {"weight": np.asarray(self.weights)}
+        save_arm(path, self, kind=self._kind, recipe=self._recipe, arrays=arrays)
+
+    @classmethod
+    def load(cls, path: str | Path, *, kind: str) -> FittedItemWeights:
+        """Return an arm that `save` wrote."""
+        recipe, parts = load_arm(path, kind=kind)
+        values = parts["weight"]
+        n_items = len(parts["items"])
+        weights: Weights = (
+            sparse.csr_array(
+                (values, parts["weight.item"], parts["weight.start"]), shape=(n_items, n_items)
+            )
+            if "weight.item" in parts
+            else values
+        )
+        return cls(
+            kind=kind,
+            recipe=recipe,
+            users=parts["users"],
+            items=parts["items"],
+            history=parts["history"],
+            weights=weights,
+        )
+
+    def _row(self, code: int) -> FloatArray:
+        row: Any = self.weights[[code]]
+        dense = row.toarray() if sparse.issparse(row) else row
+        flat: FloatArray = np.asarray(dense, dtype=np.float64).ravel()
+        return flat
+
+
+def strongest(weights: sparse.csr_array, k: int) -> sparse.csr_array:
+    """Keep the `k` largest entries of each row; of equal ones those of the smaller code."""
+    matrix = sparse.csr_array(weights)
+    matrix.sort_indices()
+    length = np.diff(matrix.indptr)
+    row = np.repeat(np.arange(matrix.shape[0]), length)
+    order = np.lexsort((matrix.indices, -matrix.data, row))
+    place = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], length)
+    kept = order[place < k]
+    return sparse.csr_array(
+        (matrix.data[kept].astype(np.float32), (row[kept], matrix.indices[kept])),
+        shape=matrix.shape,
+    )

@@ -1,0 +1,281 @@
+"""Pairs from clicks, from queries, and from what many users take together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+from scipy import sparse
+from typing_extensions import override
+
+from siamrec._core import check
+from siamrec.data import FeedbackKind, Vocabulary
+from siamrec.data.frames import NO_TIME
+from siamrec.data.pairs import PairOrigin, Pairs
+from siamrec.data.vocabulary import UNKNOWN
+from siamrec.errors import InvalidDataError, MissingInputError
+from siamrec.pairs._events import Events
+from siamrec.pairs.base import Generator, MinimumCounts, TextTable, capped, latest
+from siamrec.pairs.hard_negatives import HardNegatives  # noqa: TC001  (read at run time)
+from siamrec.pairs.synthetic import Synthetic, finished
+
+if TYPE_CHECKING:
+    from siamrec.data import Catalog, Feedback
+    from siamrec.feedback import QualityWeights
+    from siamrec.typing import BoolArray, FloatArray
+
+_STRONG = (FeedbackKind.CLICK, FeedbackKind.CONVERSION, FeedbackKind.THUMB)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClickPairs(Generator):
+    r"""Joins items that a user clicked; what was not clicked is no negative unless it was seen.
+
+    A click at a place that few people look at says more, so it weighs
+    :math:`\min(1 / p, \text{clip})` with p the logged propensity, or else
+    :math:`\text{position}^{-\eta}`, the examination curve. An item shown above a click in the same
+    decision was seen and passed over: it may serve as a weak negative.
+
+    Args:
+        eta: Steepness of the examination curve, not below 0; 0 trusts all places alike.
+        clip: Largest weight of a click, at least 1.
+        skipped: Weight of a passed-over item as a negative, in [0, 1]; 0 makes no negatives.
+        weights: Quality of events.
+        per_root: Positive pairs of a user by the square root of the number of clicked items.
+        per_user: Most positive pairs of a user.
+        per_item: Most positive pairs in which an item is the second text.
+        hard_negatives: Mines negatives beside each positive pair.
+        synthetic: Adds pairs made without feedback.
+        minimum: Fewest pairs from feedback to return; negatives are optional here.
+
+    References:
+        Joachims, Swaminathan, Schnabel (2017), Unbiased learning-to-rank, WSDM; Craswell et al.
+        (2008), Click position-bias models, WSDM (cascade).
+    """
+
+    eta: float = 1.0
+    clip: float = 10.0
+    skipped: float = 0.3
+    weights: QualityWeights | None = None
+    per_root: float = 12.0
+    per_user: int = 400
+    per_item: int | None = None
+    hard_negatives: HardNegatives | None = None
+    synthetic: Synthetic | None = None
+    minimum: MinimumCounts = field(default_factory=lambda: MinimumCounts(negative=0, total=50))
+
+    def __post_init__(self) -> None:
+        check.not_negative("eta", self.eta)
+        check.share("1 / clip", 1 / check.positive("clip", self.clip))
+        check.share("skipped", self.skipped)
+        check.positive("per_root", self.per_root)
+        check.count("per_user", self.per_user)
+
+    @override
+    def generate(self, feedback: Feedback, catalog: Catalog, *, rng: np.random.Generator) -> Pairs:
+        table = TextTable.of(catalog, feedback.items)
+        events = self._events(feedback, table)
+        positive = events.positives(per_root=self.per_root, per_user=self.per_user, rng=rng)
+        if self.per_item is not None:
+            keep = capped(events.item[positive[1]], self.per_item, rng)
+            positive = (positive[0][keep], positive[1][keep])
+        negative = events.negatives(positive[0], share=1.0 if self.skipped else 0.0, rng=rng)
+        self.minimum.require(
+            positive=positive[0].size, negative=negative[0].size, source="The clicks"
+        )
+        pairs = events.pairs(positive, negative, table=table, users=feedback.users)
+        return finished(pairs, self.hard_negatives, self.synthetic, catalog, rng=rng)
+
+    def _events(self, feedback: Feedback, table: TextTable) -> Events:
+        clicked = np.isin(feedback.kind, _STRONG) & (feedback.value > 0)
+        if not clicked.any():
+            raise InvalidDataError(
+                f"feedback must hold clicks, conversions or thumbs up, got none in "
+                f"{len(feedback)} events."
+            )
+        passed = _passed_over(feedback, clicked) if self.skipped else np.zeros_like(clicked)
+        kept = feedback.where(clicked | passed)
+        trust = np.ones(len(kept)) if self.weights is None else self.weights(kept).astype(float)
+        is_click = clicked[clicked | passed]
+        trust = trust * np.where(is_click, self._looked(kept), self.skipped)
+        rows = latest(kept)
+        rows = rows[table.of_item[kept.item[rows]] != UNKNOWN]
+        item = kept.item[rows]
+        return Events(
+            user=kept.user[rows],
+            item=item,
+            text=table.of_item[item],
+            time=kept.time[rows],
+            weight=trust[rows],
+            liked=is_click[rows],
+            disliked=~is_click[rows],
+            n_users=len(feedback.users),
+        )
+
+    def _looked(self, feedback: Feedback) -> FloatArray:
+        """Inverse chance that the place was looked at, cut at `clip`."""
+        inverse = np.ones(len(feedback))
+        if feedback.position is not None:
+            known = feedback.position > 0
+            inverse[known] = feedback.position[known].astype(np.float64) ** self.eta
+        if feedback.propensity is not None:
+            known = np.isfinite(feedback.propensity)
+            inverse[known] = 1.0 / feedback.propensity[known]
+        return np.minimum(inverse, self.clip)
+
+
+def _passed_over(feedback: Feedback, clicked: BoolArray) -> BoolArray:
+    """Views above the lowest click of the same decision."""
+    if feedback.decision is None or feedback.position is None:
+        return np.zeros_like(clicked)
+    _, shown = np.unique(feedback.decision, return_inverse=True)
+    lowest = np.zeros(int(shown.max()) + 1, dtype=np.int64)
+    np.maximum.at(lowest, shown[clicked], feedback.position[clicked])
+    viewed = (feedback.kind == FeedbackKind.VIEW) & (feedback.position > 0)
+    passed: BoolArray = viewed & (feedback.position < lowest[shown])
+    return passed
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryPairs(Generator):
+    """Joins a query's text with the items that its users found good.
+
+    Args:
+        positive: Least value of an event that speaks for the item (clicks and such count as 1).
+        negative: Largest value of one that speaks against it.
+        weights: Quality of events.
+        per_query: Most pairs of a query.
+        hard_negatives: Mines negatives beside each positive pair.
+        synthetic: Adds pairs made without feedback.
+        minimum: Fewest pairs from feedback to return; negatives are optional here.
+    """
+
+    positive: float = 1.0
+    negative: float = 0.0
+    weights: QualityWeights | None = None
+    per_query: int = 50
+    hard_negatives: HardNegatives | None = None
+    synthetic: Synthetic | None = None
+    minimum: MinimumCounts = field(default_factory=lambda: MinimumCounts(negative=0, total=50))
+
+    def __post_init__(self) -> None:
+        check.count("per_query", self.per_query)
+        check.positive("positive - negative", self.positive - self.negative)
+
+    @override
+    def generate(self, feedback: Feedback, catalog: Catalog, *, rng: np.random.Generator) -> Pairs:
+        if feedback.query is None:
+            raise MissingInputError("The query of each event", "Feedback(query=…, queries=…)")
+        table = TextTable.of(catalog, feedback.items)
+        trust = feedback.weight if self.weights is None else self.weights(feedback)
+        good, bad = feedback.value >= self.positive, feedback.value <= self.negative
+        spoken = (feedback.query != UNKNOWN) & (table.of_item[feedback.item] != UNKNOWN)
+        rows = np.flatnonzero(spoken & (good | bad))
+        rows = rows[capped(feedback.query[rows], self.per_query, rng)]
+        texts = Vocabulary.of([*table.texts, *map(str, feedback.queries.ids)])
+        left = Vocabulary(tuple(map(str, feedback.queries.ids))).translate(texts)
+        left, right = left[feedback.query[rows]], table.of_item[feedback.item[rows]]
+        rows = rows[left != right]
+        left, right = left[left != right], right[left != right]
+        label = good[rows].astype(np.float32)
+        self.minimum.require(
+            positive=int(label.sum()), negative=int((1 - label).sum()), source="The queries"
+        )
+        origin = np.where(label > 0, PairOrigin.POSITIVE, PairOrigin.NEGATIVE)
+        pairs = Pairs(
+            texts=tuple(map(str, texts.ids)),
+            left=left,
+            right=right,
+            label=label,
+            weight=trust[rows],
+            origin=origin.astype(np.int8),
+            user=feedback.user[rows],
+            left_item=np.full(rows.size, UNKNOWN, dtype=np.int32),
+            right_item=feedback.item[rows],
+            time=feedback.time[rows],
+            users=feedback.users,
+            items=feedback.items,
+        )
+        return finished(pairs, self.hard_negatives, self.synthetic, catalog, rng=rng)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoEngagementPairs(Generator):
+    r"""Joins items that more users take together than chance would bring together.
+
+    With :math:`n_{ij}` users of both, a couple counts when :math:`n_{ij}` reaches `least_users`
+    and :math:`n_{ij} n / (n_i n_j)` reaches `lift`; its weight is the cosine
+    :math:`n_{ij} / \sqrt{n_i n_j}`. Pairs belong to no user.
+
+    Args:
+        positive: Least value of an event that counts.
+        least_users: Users that two items must have in common.
+        lift: How many times as often as by chance.
+        per_item: Most pairs of an item, of largest weight.
+        hard_negatives: Mines negatives beside each positive pair.
+        synthetic: Adds pairs made without feedback.
+        minimum: Fewest pairs to return.
+    """
+
+    positive: float = 1.0
+    least_users: int = 3
+    lift: float = 1.5
+    per_item: int = 20
+    hard_negatives: HardNegatives | None = None
+    synthetic: Synthetic | None = None
+    minimum: MinimumCounts = field(default_factory=lambda: MinimumCounts(negative=0, total=50))
+
+    def __post_init__(self) -> None:
+        check.count("least_users", self.least_users)
+        check.positive("lift", self.lift)
+        check.count("per_item", self.per_item)
+
+    @override
+    def generate(self, feedback: Feedback, catalog: Catalog, *, rng: np.random.Generator) -> Pairs:
+        table = TextTable.of(catalog, feedback.items)
+        text = table.of_item[feedback.item]
+        rows = np.flatnonzero((feedback.value >= self.positive) & (text != UNKNOWN))
+        first, second, cosine = self._couples(feedback.user[rows], text[rows], len(table.texts))
+        self.minimum.require(positive=first.size, negative=0, source="The co-engagement")
+        n = first.size
+        none = np.full(n, UNKNOWN, dtype=np.int32)
+        item_of = np.zeros(len(table.texts), dtype=np.int32)
+        item_of[text[rows]] = feedback.item[rows]
+        pairs = Pairs(
+            texts=table.texts,
+            left=first,
+            right=second,
+            label=np.ones(n, dtype=np.float32),
+            weight=(cosine / cosine.mean()).astype(np.float32),
+            origin=np.full(n, PairOrigin.POSITIVE, dtype=np.int8),
+            user=none,
+            left_item=item_of[first],
+            right_item=item_of[second],
+            time=np.full(n, NO_TIME),
+            items=feedback.items,
+        )
+        return finished(pairs, self.hard_negatives, self.synthetic, catalog, rng=rng)
+
+    def _couples(
+        self, user: np.ndarray, text: np.ndarray, n_texts: int
+    ) -> tuple[np.ndarray, np.ndarray, FloatArray]:
+        """Both directions of each couple that passes, the best `per_item` of each text."""
+        users, row = np.unique(user, return_inverse=True)
+        taken = sparse.csr_array((np.ones(row.size), (row, text)), shape=(users.size, n_texts))
+        taken.data[:] = 1.0
+        together = sparse.coo_array(taken.T @ taken)
+        count = np.asarray(taken.sum(axis=0)).ravel()
+        first, second, both = together.row, together.col, together.data
+        chance = count[first] * count[second]
+        keep = (first != second) & (both >= self.least_users)
+        keep &= both * users.size >= self.lift * chance
+        first, second, cosine = first[keep], second[keep], (both / np.sqrt(chance))[keep]
+        order = np.lexsort((second, -cosine, first))
+        first, second, cosine = first[order], second[order], cosine[order]
+        rank = np.arange(first.size) - np.searchsorted(first, first)
+        near = rank < self.per_item
+        return first[near].astype(np.int32), second[near].astype(np.int32), cosine[near]

@@ -1,0 +1,170 @@
+"""Exact sequential tests: known values, and error rates under continuous looking (slow)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import special
+
+from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.experiments import (
+    AsymptoticCS,
+    GroupSequential,
+    NormalMixture,
+    Sequence,
+    adaptive_effect,
+    bounded_interval,
+    sequential_sample_ratio,
+)
+
+EVEN = {"a": 0.5, "b": 0.5}
+
+
+def test_sample_ratio_by_hand() -> None:
+    # Two variants: a beta-binomial against the fair coin.
+    found = sequential_sample_ratio({"a": 130, "b": 70}, EVEN, strength=5)
+    log_e = special.betaln(5 + 130, 5 + 70) - special.betaln(5, 5) + 200 * np.log(2)
+    assert found.log_p == pytest.approx(min(-log_e, 0.0))
+    assert found.expected == {"a": 100.0, "b": 100.0}
+
+
+def test_bounded_interval_narrows_around_the_mean() -> None:
+    x = np.random.default_rng(1).beta(2, 3, 4000)
+    low, high = bounded_interval(x)
+    assert low < 0.4 < high
+    assert high - low < 0.05
+    wide = bounded_interval(x[:100])
+    assert wide[0] <= low + 0.01
+    assert wide[1] >= high - 0.01
+    scaled = bounded_interval(x * 4 + 1, low=1, high=5)
+    assert scaled == pytest.approx((1 + 4 * low, 1 + 4 * high))
+    assert bounded_interval(np.array([])) == (0.0, 1.0)
+
+
+def adaptive(seed: int, effect: float, n: int = 1500) -> tuple[Any, Any, Any]:
+    """Traffic that leans, nine to one, to whichever variant leads."""
+    rng = np.random.default_rng(seed)
+    noise, coin = rng.normal(size=n), rng.random(n)
+    treated, outcome, propensity = np.zeros(n), np.zeros(n), np.full(n, 0.5)
+    total, count = np.zeros(2), np.zeros(2)
+    for row in range(n):
+        if row > 20 and count.min() > 0:
+            lead = total[1] / count[1] > total[0] / count[0]
+            propensity[row] = 0.9 if lead else 0.1
+        treated[row] = coin[row] < propensity[row]
+        arm = int(treated[row])
+        outcome[row] = effect * arm + noise[row]
+        total[arm] += outcome[row]
+        count[arm] += 1
+    return treated, outcome, propensity
+
+
+def test_effects_from_adaptive_traffic() -> None:
+    found = adaptive_effect(*adaptive(1, 0.5), planned=1500)
+    assert found.interval[0] < 0.5 < found.interval[1]
+    assert found.p < 0.05
+
+
+@pytest.mark.slow
+def test_adaptive_intervals_cover_at_every_look() -> None:
+    # 200 runs, 15 looks each: more than 20 misses at 5 % have probability below 1e-3.
+    misses = 0
+    for seed in range(200):
+        treated, outcome, propensity = adaptive(seed, 0.0)
+        misses += any(
+            not adaptive_effect(treated[:n], outcome[:n], propensity[:n], planned=1500).interval[0]
+            <= 0.0
+            <= adaptive_effect(treated[:n], outcome[:n], propensity[:n], planned=1500).interval[1]
+            for n in range(100, 1501, 100)
+        )
+    assert misses <= 20
+
+
+def looks_crossed(rule: Sequence, data: np.ndarray, n_looks: int = 100) -> float:
+    """Return the share of A/A experiments that ever look significant; data: (runs, 2, n)."""
+    n = data.shape[2]
+    sizes = np.unique(np.linspace(n // n_looks, n, n_looks).astype(int))
+    sums, squares = np.cumsum(data, axis=2), np.cumsum(data**2, axis=2)
+    crossed = np.zeros(len(data), dtype=bool)
+    for size in sizes:
+        mean = sums[:, :, size - 1] / size
+        variance = (squares[:, :, size - 1] - size * mean**2) / (size - 1)
+        error = np.sqrt(variance.sum(axis=1) / size)
+        z = np.divide(mean[:, 1] - mean[:, 0], error, out=np.zeros(len(data)), where=error > 0)
+        crossed |= np.abs(z) > rule.multiplier(2.0 * size, 0.05)
+    return float(crossed.mean())
+
+
+RULES: list[Sequence] = [
+    AsymptoticCS(planned=8000),
+    NormalMixture(effect=0.05),
+    GroupSequential(planned=8000, looks=tuple(np.arange(1, 101) / 100)),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+@pytest.mark.parametrize("kind", ["normal", "bernoulli", "lognormal"])
+def test_a_hundred_looks_keep_the_level(rule: Sequence, kind: str) -> None:
+    """A/A experiments, 100 looks, 5 %: at most 5 % + 3 s.e. of 800 runs (fails 1 in 700)."""
+    rng = np.random.default_rng(11)
+    shape = (800, 2, 4000)
+    if kind == "normal":
+        data = rng.normal(size=shape)
+    elif kind == "bernoulli":
+        data = (rng.random(shape) < 0.02).astype(float)
+    else:
+        data = rng.lognormal(0, 1, shape)
+    assert looks_crossed(rule, data) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 800)
+
+
+@pytest.mark.slow
+def test_a_plain_test_does_not_survive_a_hundred_looks() -> None:
+    data = np.random.default_rng(12).normal(size=(400, 2, 2000))
+    crossed = looks_crossed(GroupSequential(planned=1.0, looks=(1.0,)), data)
+    # One look at 1.96 is what `GroupSequential` with one look means at every n past its plan.
+    assert crossed > 0.25
+
+
+@pytest.mark.slow
+def test_rare_events_are_exact() -> None:
+    """Conversions of 0.1 %, looked at after each of them, under equal rates: at most 5 %."""
+    rng = np.random.default_rng(13)
+    crossed = 0
+    for _ in range(1000):
+        wins = np.cumsum(rng.random(120) < 0.5)
+        crossed += any(
+            sequential_sample_ratio({"a": int(w), "b": n - int(w)}, EVEN, strength=10).p < 0.05
+            for n, w in enumerate(wins, 1)
+        )
+    assert crossed / 1000 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1000)
+
+
+@pytest.mark.slow
+def test_bounded_intervals_cover() -> None:
+    rng = np.random.default_rng(14)
+    misses = 0
+    for _ in range(300):
+        low, high = bounded_interval((rng.random(500) < 0.03).astype(float))
+        misses += not low <= 0.03 <= high
+    assert misses / 300 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
+
+
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(InvalidParameterError, match="shares above 0"):
+        sequential_sample_ratio({"a": 1}, {"a": 1.0, "b": 0.0})
+    with pytest.raises(InvalidDataError, match="observed must hold counts"):
+        sequential_sample_ratio({"a": -1, "b": 0}, EVEN)
+    with pytest.raises(InvalidDataError, match=r"outcomes must be in \[0.0, 1.0\]"):
+        bounded_interval(np.array([2.0]))
+    with pytest.raises(InvalidParameterError, match="high"):
+        bounded_interval(np.array([0.5]), low=1, high=0)
+    ones = np.ones(3)
+    with pytest.raises(InvalidDataError, match="treated must be 0 or 1"):
+        adaptive_effect(ones * 2, ones, ones * 0.5, planned=10)
+    with pytest.raises(InvalidDataError, match=r"propensity must be in \(0, 1\)"):
+        adaptive_effect(ones, ones, ones, planned=10)
+    with pytest.raises(InvalidDataError, match="2 rows or more"):
+        adaptive_effect(ones[:1], ones[:1], ones[:1] * 0.5, planned=10)

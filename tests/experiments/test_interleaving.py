@@ -1,0 +1,145 @@
+"""Interleaving: exact distributions by enumeration, fairness, credit, tests."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
+from siamrec.experiments import (
+    AsymptoticCS,
+    BalancedInterleaving,
+    TeamDraft,
+    preference,
+    sign_test,
+)
+
+rankings = st.lists(st.permutations(list("abcdef")), min_size=2, max_size=4)
+
+
+@given(lists=rankings, k=st.integers(1, 8), request_id=st.text(max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_lists_are_whole_and_teams_even(lists: list[list[str]], k: int, request_id: str) -> None:
+    shown = TeamDraft().interleave(request_id, *lists, k=k)
+    assert len(set(shown.items)) == len(shown.items) == min(k, 6)
+    sizes = np.bincount(shown.teams, minlength=len(lists))
+    assert sizes.max() - sizes.min() <= 1
+    assert shown == TeamDraft().interleave(request_id, *lists, k=k)
+
+
+def test_team_draft_follows_its_distribution() -> None:
+    """[a, b] against [b, c], k = 2: two coins, four equally likely outcomes.
+
+    Coin 1 for the first: a, then b for the second team; for the second: b, then a for the
+    first. The second item ends round 1, so two lists remain, each with probability 1/2.
+    """
+    counts = Counter(
+        TeamDraft().interleave(f"r{number}", ["a", "b"], ["b", "c"], k=2).items
+        for number in range(4000)
+    )
+    assert set(counts) == {("a", "b"), ("b", "a")}
+    assert counts["a", "b"] / 4000 == pytest.approx(0.5, abs=0.04)  # 5 sigma
+
+
+def test_three_items_by_enumeration() -> None:
+    # [a, b, c] and [b, d, e], k = 3. After {a, b} the next coin picks c or d.
+    counts = Counter(
+        TeamDraft().interleave(f"r{number}", ["a", "b", "c"], ["b", "d", "e"], k=3).items
+        for number in range(8000)
+    )
+    expected = {("a", "b", "c"), ("a", "b", "d"), ("b", "a", "c"), ("b", "a", "d")}
+    assert set(counts) == expected
+    for items in expected:
+        assert counts[items] / 8000 == pytest.approx(0.25, abs=0.025)  # 5 sigma
+
+
+def test_orders_of_many_teams_are_even() -> None:
+    first = Counter(
+        TeamDraft().interleave(str(number), ["a"], ["b"], ["c"], k=1).items[0]
+        for number in range(6000)
+    )
+    for share in first.values():
+        assert share / 6000 == pytest.approx(1 / 3, abs=0.031)  # 5 sigma
+
+
+def test_short_and_equal_rankings() -> None:
+    shown = TeamDraft().interleave("r", ["a"], ["a"], k=5)
+    assert shown.items == ("a",)
+    assert TeamDraft().interleave("r", ["a", "b"], [], k=5).teams == (0, 0)
+
+
+def test_credit_rules() -> None:
+    shown = TeamDraft().interleave("r", ["a", "b"], ["c", "d"], k=4)
+    mine = [item for item, team in zip(shown.items, shown.teams, strict=True) if team == 1]
+    other = next(item for item, team in zip(shown.items, shown.teams, strict=True) if team == 0)
+    clicked = [mine[0], mine[1], mine[0], other, "elsewhere"]
+    assert shown.credit(clicked) == (1.0, 2.0)
+    assert shown.credit(clicked, rule="first") == (0.0, 1.0)
+    assert shown.credit(clicked, rule="binary") == (1.0, 1.0)
+    with pytest.raises(UnknownNameError, match="rule"):
+        shown.credit(clicked, rule="last")  # type: ignore[arg-type]
+
+
+@given(first=st.permutations(list("abcd")), second=st.permutations(list("abcd")))
+@settings(max_examples=30, deadline=None)
+def test_balanced_lists_hold_the_tops_of_both(first: list[str], second: list[str]) -> None:
+    for number in range(4):
+        shown = BalancedInterleaving().interleave(str(number), first, second, k=3)
+        depth = min(
+            max(first.index(item) for item in shown.items if item in first[:3]),
+            max(second.index(item) for item in shown.items if item in second[:3]),
+        )
+        assert len(shown.items) == 3
+        assert set(first[: max(depth - 1, 1)]) <= set(shown.items)
+        for item, team in zip(map(str, shown.items), shown.teams, strict=True):
+            if first.index(item) != second.index(item):
+                assert team == int(second.index(item) < first.index(item))
+
+
+def test_preference_is_over_users() -> None:
+    rng = np.random.default_rng(1)
+    wins = rng.normal(0.3, 1, 200)
+    credit = np.column_stack([wins < 0, wins > 0]).astype(float)
+    alone = preference(credit)
+    theirs = stats.ttest_1samp(np.sign(wins), 0)
+    assert alone.p == pytest.approx(theirs.pvalue)
+    assert alone.interval == pytest.approx(tuple(theirs.confidence_interval()))
+    users = np.arange(200)
+    repeated = preference(np.repeat(credit, 9, axis=0), users=np.repeat(users, 9).tolist())
+    assert repeated.interval == pytest.approx(alone.interval)
+    anytime = preference(credit, sequential=AsymptoticCS(planned=200))
+    assert anytime.interval[0] < alone.interval[0]
+
+
+def test_the_sign_test_is_exact() -> None:
+    credit = np.array([[0.0, 1.0]] * 14 + [[1.0, 0.0]] * 5 + [[1.0, 1.0]] * 9)
+    p, first, second = sign_test(credit)
+    assert (first, second) == (5, 14)
+    assert p == pytest.approx(stats.binomtest(5, 19).pvalue)
+    assert sign_test(np.zeros((4, 2)))[0] == 1.0
+
+
+def test_edge_cases_have_a_stated_result() -> None:
+    same = preference(np.zeros((5, 2)))
+    assert (same.estimate, same.p, same.interval) == (0.0, 1.0, (0.0, 0.0))
+    agreed = preference(np.array([[0.0, 1.0]] * 8))
+    assert agreed.p == pytest.approx(2 * 0.5**8)
+    assert preference(np.array([[0.0, 1.0]])).interval == (-1.0, 1.0)
+
+
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(InvalidDataError, match="Ranking 1 must not repeat"):
+        TeamDraft().interleave("r", ["a"], ["b", "b"], k=2)
+    with pytest.raises(InvalidParameterError, match="two or more"):
+        TeamDraft().interleave("r", ["a"], k=2)
+    with pytest.raises(InvalidParameterError, match="k must be"):
+        TeamDraft().interleave("r", ["a"], ["b"], k=0)
+    with pytest.raises(InvalidDataError, match="credit must have shape"):
+        preference(np.ones((3, 3)))
+    with pytest.raises(InvalidDataError, match="users must have 3 entries"):
+        preference(np.ones((3, 2)), users=["a"])

@@ -1,0 +1,144 @@
+"""Exports are read back and compared; what a format cannot say is refused."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from siamrec.errors import InvalidParameterError, RegressionFound, UnknownNameError
+from siamrec.models import AdapterEncoder, CachedEncoder, HashingEncoder, SentenceEncoder
+from siamrec.models.export import ParityReport, Thresholds, export
+from siamrec.models.export import exporter as room
+from siamrec.models.export._directory import as_sentence_transformer
+from siamrec.testing.tiny import tiny_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from siamrec.typing import Float32Array
+
+TEXTS = ["a heist", "a love story", "robots", "a heist story", "love robots", "a a a"]
+
+
+@pytest.fixture(scope="module")
+def encoder() -> SentenceEncoder:
+    return SentenceEncoder.of(tiny_model(TEXTS), name="tiny")
+
+
+def normal(*shape: int) -> Float32Array:
+    return np.random.default_rng(1).normal(size=shape).astype(np.float32)
+
+
+@pytest.fixture(params=["linear", "bent", "smaller"])
+def tuned(request: pytest.FixtureRequest, encoder: SentenceEncoder) -> AdapterEncoder:
+    if request.param == "linear":
+        return AdapterEncoder(encoder, normal(32, 32), normal(32))
+    if request.param == "smaller":
+        return AdapterEncoder(encoder, normal(8, 32))
+    return AdapterEncoder(
+        encoder, normal(32, 32), normal(32), normal(6, 32), normal(6), normal(32, 6)
+    )
+
+
+@pytest.mark.parametrize("form", ["sentence-transformers", "sentence-transformers-legacy"])
+def test_a_head_becomes_ordinary_layers(tmp_path: Path, tuned: AdapterEncoder, form: str) -> None:
+    report = export(CachedEncoder(tuned), tmp_path / "out", format=form, texts=TEXTS)
+    assert report.least_cosine > 0.99999
+    again = SentenceEncoder(tmp_path / "out")
+    np.testing.assert_allclose(again.encode(TEXTS), tuned.encode(TEXTS), atol=1e-5)
+    stored = json.loads((tmp_path / "out" / "parity.json").read_text())
+    assert stored["passed"] is True
+
+
+def test_legacy_names_are_those_that_old_readers_know(
+    tmp_path: Path, encoder: SentenceEncoder
+) -> None:
+    export(encoder, tmp_path / "out", format="sentence-transformers-legacy", texts=TEXTS)
+    modules = json.loads((tmp_path / "out" / "modules.json").read_text())
+    assert [module["type"] for module in modules] == [
+        "sentence_transformers.models.Transformer",
+        "sentence_transformers.models.Pooling",
+        "sentence_transformers.models.Normalize",
+    ]
+    pooling = json.loads((tmp_path / "out" / modules[1]["path"] / "config.json").read_text())
+    assert pooling["pooling_mode_mean_tokens"] is True
+    assert pooling["pooling_mode_cls_token"] is False
+    assert pooling["word_embedding_dimension"] == 32
+
+
+def test_the_encoder_itself_is_not_shared(encoder: SentenceEncoder) -> None:
+    before = encoder.fingerprint
+    copy = as_sentence_transformer(encoder)
+    next(copy.parameters()).data.add_(1.0)
+    assert SentenceEncoder.of(encoder.model).fingerprint == before
+
+
+def test_an_export_that_differs_is_refused_and_leaves_nothing(
+    tmp_path: Path, encoder: SentenceEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(encoder: object, folder: Path, texts: list[str]) -> tuple[Float32Array, str]:
+        return np.eye(len(texts), 32, dtype=np.float32), "a broken reader"
+
+    broken = room.Exporter(room._write_modern, wrong, room._EXACT)
+    monkeypatch.setitem(room._EXPORTERS, "sentence-transformers", broken)
+    with pytest.raises(RegressionFound, match="nothing was written"):
+        export(encoder, tmp_path / "out", format="sentence-transformers", texts=TEXTS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_likeness_by_hand() -> None:
+    before = np.eye(4, dtype=np.float32)
+    after = before.copy()
+    after[0] = [0.6, 0.8, 0.0, 0.0]
+    report = ParityReport.of(
+        "x", before, after, checked_by="hand", thresholds=Thresholds(0.9, 0.0)
+    )
+    assert report.least_cosine == pytest.approx(0.6)
+    assert report.mean_cosine == pytest.approx(0.9)
+    assert not report.passed
+
+
+def test_bad_requests_are_clear(tmp_path: Path, encoder: SentenceEncoder) -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'gguf'"):
+        export(encoder, tmp_path / "a", format="guff")
+    with pytest.raises(UnknownNameError, match="quantization"):
+        export(encoder, tmp_path / "a", format="gguf", quantization="q2")
+    with pytest.raises(InvalidParameterError, match="at least 3 different texts"):
+        export(encoder, tmp_path / "a", format="sentence-transformers", texts=["a"])
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    with pytest.raises(InvalidParameterError, match="a folder that is empty"):
+        export(encoder, tmp_path / "full", format="sentence-transformers")
+    with pytest.raises(InvalidParameterError, match="a SentenceEncoder, or an AdapterEncoder"):
+        export(HashingEncoder(), tmp_path / "a", format="sentence-transformers")
+
+
+def test_gguf_refuses_what_llama_cannot_say(
+    tmp_path: Path, encoder: SentenceEncoder, tuned: AdapterEncoder
+) -> None:
+    with pytest.raises(InvalidParameterError, match="GGUF knows no head behind the pooling"):
+        export(tuned, tmp_path / "a", format="gguf", texts=TEXTS)
+
+
+@pytest.mark.skipif(find_spec("gguf") is None, reason="needs the extra [gguf]")
+@pytest.mark.parametrize("quantization", ["f32", "f16", "bf16", "q8_0"])
+def test_gguf_holds_the_same_numbers_and_tokens(
+    tmp_path: Path, encoder: SentenceEncoder, quantization: str
+) -> None:
+    report = export(
+        encoder, tmp_path / "out", format="gguf", quantization=quantization, texts=TEXTS
+    )
+    assert report.passed
+    assert (tmp_path / "out" / "Modelfile").read_text().startswith("FROM ./model.gguf\n")
+
+
+@pytest.mark.skipif(
+    any(find_spec(name) is None for name in ("onnx", "onnxscript", "onnxruntime")),
+    reason="needs the extra [onnx]",
+)
+def test_onnx_says_the_same(tmp_path: Path, tuned: AdapterEncoder) -> None:
+    assert export(tuned, tmp_path / "out", format="onnx", texts=TEXTS).least_cosine > 0.9999

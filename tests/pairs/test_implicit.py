@@ -1,0 +1,192 @@
+"""Pairs from clicks, queries and co-engagement; synthetic pairs; joining."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from typing_extensions import override
+
+from siamrec.data import Catalog, Feedback, FeedbackKind, PairOrigin, Pairs, Vocabulary
+from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
+from siamrec.pairs import (
+    ClickPairs,
+    CoEngagementPairs,
+    HardNegatives,
+    MinimumCounts,
+    QueryPairs,
+    RatingPairs,
+    Synthetic,
+)
+from siamrec.testing.pairs import PairGeneratorContract, catalog_of, ratings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from siamrec.protocols import PairGenerator
+
+ANY = MinimumCounts(positive=0, negative=0, total=0)
+NAMES = tuple("abcdef")
+CATALOG = Catalog(items=Vocabulary(NAMES), text=tuple(f"text {n}" for n in NAMES))
+
+
+def clicks_of() -> Feedback:
+    rated = ratings_of()
+    return replace(
+        rated,
+        value=np.ones(len(rated), np.float32),
+        kind=np.full(len(rated), FeedbackKind.CLICK, np.int8),
+    ).where(rated.value > 1)
+
+
+class TestClickPairs(PairGeneratorContract):
+    @override
+    def make(self) -> PairGenerator:
+        return ClickPairs()
+
+    @override
+    def feedback(self) -> Feedback:
+        return clicks_of()
+
+
+class TestCoEngagementPairs(PairGeneratorContract):
+    @override
+    def make(self) -> PairGenerator:
+        return CoEngagementPairs(positive=4, lift=1.0, minimum=ANY)
+
+
+class TestQueryPairs(PairGeneratorContract):
+    @override
+    def make(self) -> PairGenerator:
+        return QueryPairs(positive=4, negative=2)
+
+    @override
+    def feedback(self) -> Feedback:
+        rated = ratings_of()
+        queries = Vocabulary(tuple(f"find theme {k}" for k in range(4)))
+        return replace(rated, queries=queries, query=(rated.user % 4).astype(np.int32))
+
+
+class TestSynthetic(PairGeneratorContract):
+    @override
+    def make(self) -> PairGenerator:
+        return Synthetic(methods=("attributes", "noise"))
+
+
+class TestEverything(PairGeneratorContract):
+    @override
+    def make(self) -> PairGenerator:
+        return RatingPairs(
+            hard_negatives=HardNegatives(per_positive=2, seed=0),
+            synthetic=Synthetic(share=0.2, methods=("attributes",)),
+        )
+
+
+def shown(clicked: Sequence[int]) -> Feedback:
+    """One list of four items for one user, with views of all and clicks at some places."""
+    base = Feedback.of(
+        user=["u"] * (4 + len(clicked)),
+        item=[*NAMES[:4], *(NAMES[place - 1] for place in clicked)],
+        kind=np.array([FeedbackKind.VIEW] * 4 + [FeedbackKind.CLICK] * len(clicked)),
+    )
+    return replace(
+        base,
+        decision=np.array(["d"] * len(base)),
+        position=np.array([1, 2, 3, 4, *clicked], np.int32),
+    )
+
+
+def test_items_above_a_click_were_passed_over_and_items_below_say_nothing() -> None:
+    pairs = ClickPairs(minimum=ANY).generate(shown([2, 3]), CATALOG, rng=np.random.default_rng(0))
+    negative = {pairs.texts[c] for c in pairs.right[pairs.label == 0]}
+    positive = {pairs.texts[c] for c in pairs.right[pairs.label == 1]}
+    assert negative == {"text a"}
+    assert positive == {"text b", "text c"}
+
+
+def test_deep_clicks_weigh_more_up_to_the_clip() -> None:
+    weights = {}
+    for clip in (100.0, 2.0):
+        pairs = ClickPairs(minimum=ANY, skipped=0.0, clip=clip).generate(
+            shown([1, 2, 4]), CATALOG, rng=np.random.default_rng(0)
+        )
+        by_pair = {
+            frozenset((pairs.texts[a][-1], pairs.texts[b][-1])): float(w)
+            for a, b, w in zip(pairs.left, pairs.right, pairs.weight, strict=True)
+        }
+        weights[clip] = by_pair[frozenset("bd")] / by_pair[frozenset("ab")]
+    # sqrt(2 * 4) / sqrt(1 * 2) = 2, and sqrt(2 * 2) / sqrt(1 * 2) = sqrt(2) when cut at 2.
+    assert weights[100.0] == pytest.approx(2.0, rel=1e-5)
+    assert weights[2.0] == pytest.approx(2**0.5, rel=1e-5)
+
+
+def test_views_alone_give_no_pairs() -> None:
+    with pytest.raises(InvalidDataError, match="must hold clicks, conversions or thumbs up"):
+        ClickPairs().generate(shown([]), CATALOG, rng=np.random.default_rng(0))
+
+
+def test_co_engagement_by_hand() -> None:
+    # a and b share 3 of 6 users, each with 3: lift 2, cosine 1; c is everywhere: lift 1.
+    user = [1, 2, 3] * 2 + [1, 2, 3, 4, 5, 6]
+    item = ["a"] * 3 + ["b"] * 3 + ["c"] * 6
+    feedback = Feedback.of(user=user, item=item, value=np.ones(12))
+    pairs = CoEngagementPairs(minimum=ANY).generate(
+        feedback, CATALOG, rng=np.random.default_rng(0)
+    )
+    found = {
+        (pairs.texts[a], pairs.texts[b]) for a, b in zip(pairs.left, pairs.right, strict=True)
+    }
+    assert found == {("text a", "text b"), ("text b", "text a")}
+
+
+def test_queries_need_queries() -> None:
+    with pytest.raises(MissingInputError, match="query of each event"):
+        QueryPairs().generate(ratings_of(), catalog_of(), rng=np.random.default_rng(0))
+
+
+def test_synthetic_share_origin_and_writers() -> None:
+    class Writer:
+        def generate(self, item: str, n: int, rng: np.random.Generator) -> list[str]:
+            return [f"question about {item}"]
+
+    recipe = RatingPairs(synthetic=Synthetic(share=0.3, methods=(), synthesizers=(Writer(),)))
+    pairs = recipe.generate(ratings_of(), catalog_of(), rng=np.random.default_rng(0))
+    made = pairs.origin == PairOrigin.SYNTHETIC
+    assert made.mean() == pytest.approx(0.3, abs=0.01)
+    assert all(pairs.texts[c].startswith("question about") for c in pairs.left[made])
+    train, valid = pairs.split(by="user", fraction=0.3)
+    assert not (valid.origin == PairOrigin.SYNTHETIC).any()
+    assert (train.origin == PairOrigin.SYNTHETIC).any()
+
+
+def test_beginnings_find_the_rest() -> None:
+    texts = ("Heat (1995)\nCrime\nA crew of thieves plans one last robbery.", "short")
+    catalog = Catalog(items=Vocabulary(("h", "s")), text=texts)
+    feedback = Feedback.of(user=["u", "u"], item=["h", "s"])
+    pairs = Synthetic(methods=("beginning",)).generate(
+        feedback, catalog, rng=np.random.default_rng(0)
+    )
+    assert [pairs.texts[c] for c in pairs.left] == ["Heat (1995)"]
+    assert pairs.texts[pairs.right[0]] == "Crime\nA crew of thieves plans one last robbery."
+    with pytest.raises(InvalidDataError, match="texts of at least 6 words"):
+        Synthetic(methods=("crop",)).generate(
+            Feedback.of(user=["u"], item=["s"]), catalog, rng=np.random.default_rng(0)
+        )
+    with pytest.raises(InvalidParameterError, match="one or more, or synthesizers"):
+        Synthetic(methods=())
+
+
+def test_joined_pairs_are_all_there() -> None:
+    recipe = RatingPairs(hard_negatives=HardNegatives(per_positive=2))
+    first = recipe.generate(ratings_of(), catalog_of(), rng=np.random.default_rng(0))
+    second = Pairs.of(["heist crew vault film 0", "new"], ["new", "other"])
+    both = Pairs.concat([first, second])
+    assert len(both) == len(first) + 2
+    assert both.where(np.arange(len(both)) < len(first)).fingerprint() == first.fingerprint()
+    assert both.texts[both.right[-1]] == "other"
+    assert both.negatives is not None
+    assert (both.negatives[-2:] == -1).all()
+    with pytest.raises(InvalidDataError, match="at least one set"):
+        Pairs.concat([])
