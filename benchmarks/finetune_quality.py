@@ -139,6 +139,7 @@ def own_texts(films: Films, read: object, n: int = 1000) -> float:
 
 
 def line(name: str, seed: int, found: tuple, base: tuple, *, text: float, cpu: float) -> None:
+    """Print NDCG@10 of both slices with the interval of the gain over the base."""
     cells = []
     for before, after in zip(base, found, strict=True):
         c = Comparison.of("ndcg@10", before, after)
@@ -199,7 +200,8 @@ def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Nam
     reference = slices(hidden, before)
     text = own_texts(films, base.encode)
     line("base", seed, reference, reference, text=text, cpu=0.0)
-    line("popularity", seed, slices(hidden, None), reference, text=float("nan"), cpu=0.0)
+    popular = slices(hidden, None)
+    line("popularity", seed, popular, reference, text=float("nan"), cpu=0.0)
     centred = before - before.mean(axis=0)
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
     line(
@@ -226,6 +228,8 @@ def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Nam
         tuned = result.encoder
         found = slices(hidden, tuned.encode(texts))  # type: ignore[arg-type]
         line(name, seed, found, reference, text=own_texts(films, tuned.encode), cpu=cpu)
+        if name == "adapter":
+            print(f"{'':>4} … over popularity: {Comparison.of('ndcg@10', popular[0], found[0])}")
     if options.ablations:
         flat = replace(train, weight=np.ones_like(train.weight))
         tuned = FineTuner(ours).fit(base, flat, valid).encoder

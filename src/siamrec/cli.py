@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -28,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_HEADS = {"long_tail_share@10": "long tail"}
 _BAD_INPUT = 2
 _INTERRUPTED = 130
 
@@ -140,6 +142,8 @@ def _run(console: Console, arguments: dict[str, Any], arms: list[str]) -> CycleR
     tasks: dict[str, TaskID] = {}
 
     def show(event: LoopEvent) -> None:
+        if event.kind == "activated":
+            return  # the step's own line says what is in use
         if event.step not in tasks:
             tasks[event.step] = progress.add_task(event.step, total=1.0, line="")
         progress.update(tasks[event.step], completed=event.done, line=event.message)
@@ -164,12 +168,12 @@ def _show(console: Console, report: CycleReport) -> None:
     if summary["data"]["simulated"]:
         console.print("[yellow]Simulated data:[/] users, items and ratings are made up.")
     table = Table(title=f"{summary['split']['held_out_users']:,} held-out users, 95 % intervals")
-    table.add_column("arm")
+    table.add_column("arm", no_wrap=True)
     shown = [
         name for name in (metric, "recall@20", "long_tail_share@10") if name in _first(summary)
     ]
-    for name in (*shown, f"{metric}, cold items"):
-        table.add_column(name, justify="right")
+    for name in (*shown, f"{metric} cold"):
+        table.add_column(_HEADS.get(name, name), justify="right")
     for name, arm in report.arms.items():
         cells = [_cell(arm.metrics[each]) for each in shown]
         cold = _cell(arm.cold[metric]) if metric in arm.cold else "–"
@@ -232,4 +236,6 @@ def _one_line(console: Console, out: Path) -> Iterator[None]:
 
 def main() -> None:
     """Run the command."""
+    # Idle threads sleep rather than spin: on a busy machine spinning costs several times the work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app(prog_name="siamrec")

@@ -300,6 +300,13 @@ def test_arms_come_and_go() -> None:
     assert "new" in narrow.arms
 
 
+def test_the_picture_shows_every_arm() -> None:
+    pytest.importorskip("plotly")
+    figure = make().plot({"segment": "cold"})
+    assert list(figure.data[0].x) == list(ARMS)
+    assert sum(figure.data[1].y) == pytest.approx(1.0)
+
+
 def test_seed_form_of_the_notes() -> None:
     arms, confidences = make().select_arms({"segment": "cold"}, n_arms=3)
     assert len(set(arms)) == 3

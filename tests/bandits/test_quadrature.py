@@ -66,6 +66,14 @@ def test_a_million_observations_beside_none() -> None:
     assert shares[0, 1] == pytest.approx(0.7, abs=1e-6)
 
 
+def test_many_arms_share_panels_without_loss() -> None:
+    rng = np.random.default_rng(9)
+    for spread in (1.0, 3.0, 6.0):
+        alpha, beta = (np.exp(rng.uniform(-1, spread, 14)).tolist() for _ in range(2))
+        shares = _quadrature.best(_quadrature.beta_grid(np.array([alpha]), np.array([beta])))[0]
+        np.testing.assert_allclose(shares, beta_reference(alpha, beta), atol=1e-7)
+
+
 def test_two_normals_have_a_closed_form() -> None:
     mean, sd = np.array([[0.3, -0.2]]), np.array([[0.5, 1.7]])
     expected = stats.norm.cdf(0.5 / np.hypot(0.5, 1.7))

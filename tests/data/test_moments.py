@@ -55,7 +55,27 @@ def test_digits_survive_a_large_offset(offset: float) -> None:
     x = np.random.default_rng(2).normal(size=50_000)
     first, second = Moments.of({"x": x[:7] + offset}), Moments.of({"x": x[7:] + offset})
     expected = np.var((x + offset) - offset, ddof=1)
-    assert (first + second).variance("x") == pytest.approx(expected, rel=1e-7)
+    assert (first + second).variance("x") == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e12])
+def test_sets_of_columns_equal_the_plain_way(offset: float) -> None:
+    rng = np.random.default_rng(4)
+    columns = {name: rng.normal(size=50_000) + offset for name in "xyz"}
+    groups = rng.integers(-1, 3, 50_000)
+    sets = [("x",), ("z", "y"), ("y",)]
+    found = Moments.of_sets(columns, sets, groups, 3)
+    assert found is not None
+    for names, of_groups in zip(sets, found, strict=True):
+        for group, moments in enumerate(of_groups):
+            own = np.stack([columns[name][groups == group] for name in names])
+            assert moments.names == names
+            assert moments.n == own.shape[1]
+            np.testing.assert_allclose(moments.mean, own.mean(axis=1), rtol=1e-12, atol=1e-12)
+            expected = np.atleast_2d(np.cov(own - offset))
+            np.testing.assert_allclose(moments.covariance(), expected, rtol=1e-7, atol=1e-7)
+    columns["x"][17] = np.nan
+    assert Moments.of_sets(columns, sets, np.zeros(50_000, dtype=np.int64), 1) is None
 
 
 def test_known_answer() -> None:

@@ -400,6 +400,15 @@ def test_the_page_tells_all() -> None:
         assert piece in page
 
 
+def test_the_picture_shows_every_metric() -> None:
+    pytest.importorskip("plotly")
+    figure = guarded(104, Margin(relative=0.02)).plot()
+    assert list(figure.data[0].y) == ["y (new)", "ms (new)"]
+    rng = np.random.default_rng(18)
+    unbounded = run(rng.normal(0, 1, 50), rng.normal(0, 1, 50)).plot()
+    assert np.isfinite(unbounded.data[0].error_x.array).all()
+
+
 @pytest.mark.parametrize(
     ("settings_", "error", "message"),
     [

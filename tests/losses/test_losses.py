@@ -36,6 +36,7 @@ from siamrec.losses import (
     build_loss,
     losses,
 )
+from siamrec.losses._embedding import embedded
 from siamrec.models.training._dataset import training_set
 from siamrec.testing.losses import LossContract, total
 from siamrec.testing.tiny import tiny_model
@@ -344,3 +345,30 @@ def test_matryoshka_wraps_ours() -> None:
     features = [model.preprocess(["a b", "c d"]), model.preprocess(["b a", "d c"])]
     found = loss(features, torch.ones(2))
     assert torch.isfinite(total(found))
+
+
+def test_texts_are_embedded_as_one_by_one() -> None:
+    """Repeats, lengths and pieces change the work, not the vectors nor the gradients."""
+    model = tiny_model(["a b c d e f g h"]).eval()
+    columns = [["a", "a b c d e f", "b", "a"], ["c d", "a", "h g f e d c b a", "b"]]
+    outcomes = []
+    for piece in (2, 16):
+        model.zero_grad()
+        together = embedded(model, [model.preprocess(c) for c in columns], piece=piece)
+        sum(part.square().sum() * (k + 1) for k, part in enumerate(together)).backward()
+        outcomes.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+        for column, vectors in zip(columns, together, strict=True):
+            alone = torch.cat(
+                [model(model.preprocess([text]))["sentence_embedding"] for text in column]
+            )
+            torch.testing.assert_close(vectors, alone, rtol=1e-4, atol=1e-5)
+    for one, other in zip(*outcomes, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_equal_texts_are_read_once() -> None:
+    model = tiny_model(["a b c"]).eval()
+    read: list[int] = []
+    model.register_forward_pre_hook(lambda _, inputs: read.append(len(inputs[0]["input_ids"])))
+    embedded(model, [model.preprocess(["a", "a", "b"]), model.preprocess(["b", "c", "a"])])
+    assert read == [3]

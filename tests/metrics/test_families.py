@@ -11,7 +11,9 @@ import pytest
 from siamrec.data.rankings import Rankings
 from siamrec.data.truth import Truth
 from siamrec.data.vocabulary import Vocabulary
+from siamrec.errors import InvalidDataError
 from siamrec.metrics import Suite
+from siamrec.metrics.diversity import IntraListDiversity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -394,7 +396,7 @@ def test_every_metric_of_the_house_is_tested_or_accuracy() -> None:
     covered = {name.split("(")[0].split("@")[0] for name in (*PER_USER, *POOLED)}
     elsewhere = {
         "precision", "recall", "f", "hit", "r_precision", "dcg", "ndcg", "map", "mrr",  # hits
-        "err", "auc", "gauc", "partial_auc",  # below
+        "err", "auc", "gauc", "partial_auc", "aplt",  # below
         "rmse", "mse", "mae", "r2", "macro_rmse", "spearman", "kendall", "pairwise_accuracy",
         "log_loss", "brier", "ece", "normalised_entropy", "calibration_ratio",
     }  # fmt: skip
@@ -409,6 +411,22 @@ def test_hamming_and_jaccard_diversity() -> None:
     assert report.per_user(names[0])[0] == pytest.approx((2 / 3 + 1 / 3 + 3 / 3) / 3)
     assert report.per_user(names[1])[0] == pytest.approx((2 / 3 + 1 / 2 + 1.0) / 3)
     assert np.isnan(report.per_user(names[0])[1])
+
+
+def test_diversity_by_a_function_and_long_tail_share_by_its_other_name() -> None:
+    def manhattan(rows: Any) -> Any:
+        return np.abs(rows[:, None] - rows[None]).sum(axis=2)
+
+    lists = Rankings.from_lists({"u": ["a", "b"]})
+    metric = IntraListDiversity(k=2, distance=manhattan)
+    assert metric.name == "ild(distance=manhattan)@2"
+    report = Suite([metric]).evaluate(lists, embeddings=[[1.0, 2.0], [0.0, 5.0]])
+    assert report[metric.name].mean == 4.0
+    wrong = IntraListDiversity(distance=lambda rows: rows)
+    with pytest.raises(InvalidDataError, match=r"distance must return \(2, 2\)"):
+        Suite([wrong]).evaluate(lists, embeddings=[[1.0], [0.0]])
+    both = Suite(["aplt@1", "long_tail_share@1"]).evaluate(lists, popularity=[1, 9])
+    assert both["aplt@1"].mean == both["long_tail_share@1"].mean == 1.0
 
 
 def test_err_by_hand() -> None:

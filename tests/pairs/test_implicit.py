@@ -18,6 +18,7 @@ from siamrec.pairs import (
     MinimumCounts,
     QueryPairs,
     RatingPairs,
+    Replay,
     Synthetic,
 )
 from siamrec.testing.pairs import PairGeneratorContract, catalog_of, ratings_of
@@ -190,3 +191,15 @@ def test_joined_pairs_are_all_there() -> None:
     assert (both.negatives[-2:] == -1).all()
     with pytest.raises(InvalidDataError, match="at least one set"):
         Pairs.concat([])
+
+
+def test_replay_keeps_the_new_and_draws_from_the_old() -> None:
+    old = RatingPairs().generate(ratings_of(1), catalog_of(), rng=np.random.default_rng(0))
+    new = RatingPairs().generate(ratings_of(2), catalog_of(), rng=np.random.default_rng(1))
+    both = Replay(share=0.25, per_user=10).mixed(new, old, rng=np.random.default_rng(2))
+    assert both.statistics().replayed == pytest.approx(0.25 * len(both), abs=2)
+    again = Replay(share=0.25, per_user=10).mixed(new, old, rng=np.random.default_rng(2))
+    assert both.fingerprint() == again.fingerprint()
+    assert both.where(np.arange(len(both)) < len(new)).statistics() == new.statistics()
+    with pytest.raises(InvalidParameterError, match="share"):
+        Replay(share=0.0)

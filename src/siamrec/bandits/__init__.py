@@ -1,8 +1,9 @@
 """Policies that weigh arms, and the bandit that chooses, logs and learns."""
 
+from siamrec.bandits._choice import ArmView
 from siamrec.bandits._journal import Receipt
 from siamrec.bandits.adversarial import Exp3IX, Losses, TsallisINF
-from siamrec.bandits.bandit import ArmView, ContextualBandit
+from siamrec.bandits.bandit import ContextualBandit
 from siamrec.bandits.base import Estimates, Outcomes, Policy, Rounds, Space, Sums, Weighing
 from siamrec.bandits.context import Bins, Context, DayKind, Factor, TimeOfDay
 from siamrec.bandits.counting import BetaPosterior, CountingPolicy

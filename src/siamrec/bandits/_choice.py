@@ -39,6 +39,16 @@ class Weights(NamedTuple):
         return bisect_right(self.edges, point)
 
 
+class ArmView(NamedTuple):
+    """What a bandit believes about one arm in one context."""
+
+    probability: float
+    confidence: float
+    mean: float
+    low: float
+    high: float
+
+
 @final
 class Chooser(Generic[ModelT]):
     """Keeps the model of the present state and the weights of cells that were asked for; mutable.

@@ -43,6 +43,8 @@ _REACH = np.array([0.8, 1.7, 2.7, 3.9, 5.5, 8.0])
 """Panel ends around a peak, in standard deviations."""
 _TAIL_REACH = np.array([0.5, 1.5, 3.5, 8.0, 18.0, 34.0])
 """Panel ends along an exponential tail, in units of its decay length: e**-34 is 2e-15."""
+_MANY = 8
+"""Above this number of arms they share panels; below, finding out costs more than it saves."""
 _HEAVY_REACH = np.array([0.8, 1.7, 3.0, 6.0, 14.0, 40.0, 150.0, 1e3, 1e4, 1e6])
 """Panel ends along a polynomial tail, in units of the scale."""
 
@@ -202,10 +204,45 @@ def _panels(
         [peak[..., None] - left, peak[..., None], peak[..., None] + right], axis=2
     )
     ends = np.sort(ends.reshape(len(peak), -1), axis=1)
+    if peak.shape[1] > _MANY:
+        ends = _thinned(ends, peak, left, right)
     half = np.diff(ends, axis=1) / 2
     middle = (ends[:, 1:] + ends[:, :-1]) / 2
     node = middle[..., None] + half[..., None] * _NODES
     return node.reshape(len(peak), -1), half
+
+
+def _thinned(
+    ends: FloatArray, peak: FloatArray, left: FloatArray, right: FloatArray
+) -> FloatArray:
+    """Drop panel ends that stand closer than the narrowest arm around them asks for.
+
+    Many arms share panels: an arm is resolved when panels on its stretch are no wider than its
+    own innermost one. Rows are filled up to one length with empty panels.
+    """
+    kept_rows = []
+    for row in range(len(ends)):  # rounds; each has its own ends
+        points = ends[row]
+        inner = np.minimum(left[row, :, 0], right[row, :, 0])
+        low, high = peak[row] - left[row, :, -1], peak[row] + right[row, :, -1]
+        order = np.argsort(inner)
+        # The narrowest arm whose stretch holds a point: arms are tried from the narrowest on.
+        need = np.full(points.size, inner.max())
+        open_ = np.ones(points.size, dtype=np.bool_)
+        for arm in order.tolist():
+            inside = open_ & (points >= low[arm]) & (points <= high[arm])
+            need[inside] = inner[arm]
+            open_ &= ~inside
+            if not open_.any():
+                break
+        kept = [float(points[0])]
+        for point, step in zip(points.tolist(), need.tolist(), strict=True):
+            if point - kept[-1] >= step:
+                kept.append(point)
+        kept.append(float(points[-1]))
+        kept_rows.append(kept)
+    longest = max(map(len, kept_rows))
+    return np.array([kept + [kept[-1]] * (longest - len(kept)) for kept in kept_rows])
 
 
 def _grid(density: FloatArray, node: FloatArray, half: FloatArray) -> Grid:

@@ -335,9 +335,14 @@ class Remembering(ABC, Generic[ModelT]):
             raise InvalidParameterError("time", now, "nanoseconds since 1970, not below 0")
         return now
 
-    def _new_id(self, now: Instant, number: int) -> str:
-        stem = f"{now:016x}-{number:08x}"
-        return f"{stem}-{self._settings.worker}" if self._settings.worker else stem
+    def _new_ids(self, times: list[Instant]) -> list[str]:
+        """Return ids that sort by time, for the next decisions of this worker."""
+        end = f"-{self._settings.worker}" if self._settings.worker else ""
+        numbers = range(self._counter, self._counter + len(times))
+        if len(set(times)) == 1:
+            start = f"{times[0]:016x}-"
+            return [f"{start}{number:08x}{end}" for number in numbers]
+        return [f"{now:016x}-{n:08x}{end}" for now, n in zip(times, numbers, strict=True)]
 
     def _believe(self, now: Instant) -> ModelT:
         return self._chooser.model(self._journal.memory, self._journal.version, now)

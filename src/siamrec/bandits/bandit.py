@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from siamrec._core import check
 from siamrec._core.hashing import uniforms
-from siamrec.bandits._choice import draw_many
+from siamrec.bandits._choice import ArmView, draw_many
 from siamrec.bandits._remembering import Remembering
 from siamrec.bandits.base import ModelT
+from siamrec.bandits.plots import plot_arms
 from siamrec.data.decisions import Decision, Decisions
 
 if TYPE_CHECKING:
@@ -18,16 +19,6 @@ if TYPE_CHECKING:
 
     from siamrec.bandits.context import ContextLike
     from siamrec.typing import FloatArray, Instant, IntArray
-
-
-class ArmView(NamedTuple):
-    """What a bandit believes about one arm in one context."""
-
-    probability: float
-    confidence: float
-    mean: float
-    low: float
-    high: float
 
 
 @final
@@ -104,7 +95,7 @@ class ContextualBandit(Remembering[ModelT]):
         eligible = self._roster.eligible(arms, check.count("n", n))
         vector = self._vectors(None if features is None else np.asarray(features)[None], 1)
         model = self._believe(now)
-        id_ = self._new_id(now, self._counter)
+        id_ = self._new_ids([now])[0]
         first = self._chooser.weights(model, cell, eligible, vector)
         chosen, chances = self._chooser.draw_ranks(model, cell, eligible, vector, id_=id_, n=n)
         in_top: tuple[float, ...] = ()
@@ -170,12 +161,10 @@ class ContextualBandit(Remembering[ModelT]):
         )
         eligible = self._roster.eligible(arms, 1)
         vectors = self._vectors(features, n)
+        self._now(int(times.min()) if n else None)
         model = self._believe(int(times.max()) if n else self._now(None))
         chance, which = self._chooser.chances(model, cells, eligible, vectors)
-        ids = [
-            self._new_id(instant, self._counter + row)
-            for row, instant in enumerate(times.tolist())
-        ]
+        ids = self._new_ids(times.tolist())
         draws = uniforms(ids, self._settings.salt)
         arm = draw_many(chance, which, draws)
         propensity = chance[which, arm]
@@ -238,3 +227,16 @@ class ContextualBandit(Remembering[ModelT]):
             self._roster.names[arm]: ArmView(*(column[arm] for column in columns))
             for arm in np.flatnonzero(eligible).tolist()
         }
+
+    def plot(
+        self, context: ContextLike | None = None, *, features: FloatArray | None = None
+    ) -> Any:
+        """Return a plotly figure of every arm in a context; needs the extra `plots`.
+
+        Raises:
+            MissingExtraError: If plotly is not installed.
+        """
+        return plot_arms(
+            self.describe(context, features=features),
+            f"{self.policy.name}: {dict(context or {})}",
+        )

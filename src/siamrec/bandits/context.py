@@ -264,6 +264,8 @@ class Context:
             InvalidDataError: If columns differ in length.
             UnknownNameError: As for `cell`.
         """
+        if not self.factors and not isinstance(contexts, Mapping) and not any(contexts):
+            return np.zeros(len(contexts), dtype=np.int64)
         if not isinstance(contexts, Mapping):
             return np.fromiter((self.cell(each) for each in contexts), np.int64, len(contexts))
         for name in contexts:

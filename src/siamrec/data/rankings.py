@@ -45,6 +45,7 @@ class Rankings:
     Attributes:
         n_repeats: How often an item stands in one list more than once, over all lists; counted
             once when the value is made, so that who needs distinct items can refuse cheaply.
+        depth: Length of the longest list.
 
     Raises:
         siamrec.errors.InvalidDataError: If columns differ in length, a code is out of range or a
@@ -64,6 +65,7 @@ class Rankings:
     source: CodeArray | None = None
     arms: tuple[str, ...] = ()
     n_repeats: int = field(init=False)
+    depth: int = field(init=False)
 
     def __post_init__(self) -> None:
         check_rows("Rankings", len(self.users), len(self.items), self.start, self.item)
@@ -77,6 +79,7 @@ class Rankings:
             in_range("source", self.source[self.source != UNKNOWN], len(self.arms))
             object.__setattr__(self, "source", check.frozen(self.source, np.int32))
         object.__setattr__(self, "n_repeats", repeated(self.item, self.start))
+        object.__setattr__(self, "depth", int(self.length.max(initial=0)))
 
     @classmethod
     def from_lists(
@@ -255,11 +258,6 @@ class Rankings:
     def length(self) -> IntArray:
         """Length of each list, shape `(n_users,)`."""
         return np.diff(self.start)
-
-    @property
-    def depth(self) -> int:
-        """Length of the longest list."""
-        return int(self.length.max(initial=0))
 
     @property
     def owner(self) -> IntArray:

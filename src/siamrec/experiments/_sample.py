@@ -126,7 +126,7 @@ def _merged(left: Sample, right: Sample) -> Sample:
 
 def _of_table(table: Any, plan: Plan, variant: str, unit: str | None) -> Sample:
     checks: list[Check] = []
-    column = pick(table, variant, "the variant")
+    column = _whole(table, variant, "the variant")
     if column.null_count:
         note = f"{column.null_count} rows without a variant were left out."
         checks.append(Check("variant", "note", note))
@@ -143,11 +143,18 @@ def _of_table(table: Any, plan: Plan, variant: str, unit: str | None) -> Sample:
     if unit is None:
         checks.append(Check("unit", "note", "No unit column: rows are taken as independent."))
     else:
-        groups, clusters = _units(pick(table, unit, "the unit"), groups, checks)
+        groups, clusters = _units(_whole(table, unit, "the unit"), groups, checks)
     n_units = _count_units(groups, clusters, len(names))
-    columns = {name: _floats(pick(table, name, "a metric"), name) for name in plan.columns}
+    columns = {name: floats_of(_whole(table, name, "a metric"), name) for name in plan.columns}
     moments = _collect(plan, columns, groups, clusters, n_groups=len(names), checks=checks)
     return Sample(names, n_units, moments, clusters is not None, tuple(checks))
+
+
+def _whole(table: Any, name: str, purpose: str) -> Any:
+    """Return a column as one array, without a copy where it is one already."""
+    if name in table.column_names and table.column(name).num_chunks == 1:
+        return table.column(name).chunk(0)
+    return pick(table, name, purpose)
 
 
 def _codes(column: Any) -> tuple[tuple[str, ...], IntArray]:
@@ -196,12 +203,11 @@ def _count_units(groups: IntArray, clusters: IntArray | None, n_groups: int) -> 
     return tuple(counts.tolist())
 
 
-def _floats(column: Any, name: str) -> FloatArray:
-    values = floats_of(column, name)
+def _check_finite(values: FloatArray, name: str) -> None:
+    """Refuse infinite numbers; NaN stands for a missing one."""
     if np.isinf(values).any():
         row = int(np.argmax(np.isinf(values)))
         raise InvalidDataError(f"{name} must be finite, got {values[row]} in row {row}.")
-    return values
 
 
 def _collect(
@@ -213,15 +219,19 @@ def _collect(
     n_groups: int,
     checks: list[Check],
 ) -> dict[str, tuple[Moments, ...]]:
-    absent = {name: np.isnan(values) for name, values in columns.items()}
-    holes = {name for name, mask in absent.items() if mask.any()}
-    plain = [metric for metric in plan.metrics if _is_plain(metric, holes, clusters, columns)]
+    plain = [metric for metric in plan.metrics if _is_plain(metric, clusters, columns)]
     found: dict[str, tuple[Moments, ...]] = {}
     if plain:
         names = dict.fromkeys(name for metric in plain for name in metric.columns)
-        joint = Moments.by_group({name: columns[name] for name in names}, groups, n_groups)
-        for metric in plain:
-            found[metric.name] = tuple(each.select(metric.columns) for each in joint)
+        chosen = {name: columns[name] for name in names}
+        joint = Moments.of_sets(chosen, [metric.columns for metric in plain], groups, n_groups)
+        for metric, each in zip(plain, joint or (), strict=False):
+            found[metric.name] = tuple(each)
+    if len(found) == len(plan.metrics):
+        return found
+    for name, values in columns.items():
+        _check_finite(values, name)
+    absent = {name: np.isnan(values) for name, values in columns.items()}
     for metric in plan.metrics:
         if metric.name not in found:
             rows, kept = _rows(metric, columns, absent, checks)
@@ -232,13 +242,13 @@ def _collect(
 
 
 def _is_plain(
-    metric: Metric, holes: set[str], clusters: IntArray | None, columns: Mapping[str, FloatArray]
+    metric: Metric, clusters: IntArray | None, columns: Mapping[str, FloatArray]
 ) -> bool:
-    """Whether a metric can share one pass with the others: one row per unit, nothing missing."""
+    """Whether a metric can share one pass with the others: one row per unit, no cap."""
     if isinstance(metric, Proportion):
         _check_binary(metric, columns[metric.outcome.numerator])
     special = isinstance(metric, Quantile) or (isinstance(metric, Mean) and metric.cap is not None)
-    return clusters is None and not special and holes.isdisjoint(metric.columns)
+    return clusters is None and not special
 
 
 def _check_binary(metric: Proportion, values: FloatArray) -> None:

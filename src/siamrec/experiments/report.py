@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
 import numpy as np
 
 from siamrec.errors import UnknownNameError
+from siamrec.experiments.plots import plot_report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -168,6 +169,14 @@ class Report:
         if treatment not in self.treatments:
             raise UnknownNameError("treatment", treatment, self.treatments)
         return self.comparisons[metric, treatment]
+
+    def plot(self) -> Any:
+        """Return a plotly figure of the relative differences; needs the extra `plots`.
+
+        Raises:
+            MissingExtraError: If plotly is not installed.
+        """
+        return plot_report(self)
 
     def to_markdown(self) -> str:
         """Return the report as a Markdown page."""

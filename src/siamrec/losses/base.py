@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from siamrec.errors import InvalidDataError
+from siamrec.losses._embedding import embedded
 
 if TYPE_CHECKING:
     from typing import Self
@@ -58,15 +59,9 @@ class EmbeddingLoss(nn.Module, ABC):
     def forward(
         self, sentence_features: Iterable[dict[str, Tensor]], labels: Labels = None
     ) -> Loss:
-        from sentence_transformers.base.losses.merged_forward import (  # noqa: PLC0415
-            embed_columns,
-        )
-
         if self.model is None:
             raise InvalidDataError("A loss needs a model to embed texts; give it as model=.")
-        return self.compute_loss_from_embeddings(
-            embed_columns(self.model, sentence_features), labels
-        )
+        return self.compute_loss_from_embeddings(embedded(self.model, sentence_features), labels)
 
 
 @final

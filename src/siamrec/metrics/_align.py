@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from siamrec.data.vocabulary import Vocabulary
     from siamrec.typing import CodeArray, FloatArray, Id, IntArray
 
+_BLOCK_CELLS = 1 << 16
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -107,3 +109,24 @@ def lists_as_rows(rankings: Rankings, users: Vocabulary) -> IntArray:
     """Return the row bounds of the lists for the joint users: those at the end have none."""
     extra = len(users) - len(rankings)
     return np.concatenate((rankings.start, np.full(extra, rankings.start[-1])))
+
+
+def falling_within(values: FloatArray, start: IntArray) -> FloatArray:
+    """Return the values of compressed rows with each row sorted from high to low."""
+    counts = np.diff(start)
+    order = np.argsort(counts, kind="stable")
+    ordered = np.empty_like(values)
+    low = int(np.searchsorted(counts[order], 1))  # empty rows lead
+    while low < order.size:  # blocks of rows of about equal length
+        width = int(counts[order[low]])
+        high = low + max(1, _BLOCK_CELLS // width)
+        rows = order[low:high]
+        width = int(counts[rows[-1]])
+        filled = np.arange(width) < counts[rows][:, None]
+        place = start[rows][:, None] + np.arange(width)
+        table = np.full(filled.shape, -np.inf)
+        table[filled] = values[place[filled]]
+        table.sort(axis=1)
+        ordered[place[filled]] = table[:, ::-1][filled]
+        low = high
+    return ordered

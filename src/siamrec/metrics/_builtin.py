@@ -60,6 +60,7 @@ def _collect() -> dict[str, MetricFactory]:
                 and hasattr(part, "stem")
             ):
                 found[part.stem] = part
+    found["aplt"] = novelty.LongTailShare  # its name in the literature of popularity bias
     return found
 
 

@@ -33,7 +33,9 @@ class _Named(ABC):
             if field.default is MISSING or getattr(self, field.name) != field.default
         }
         k = settings.pop("k", None)
-        inside = ",".join(f"{name}={value}" for name, value in settings.items())
+        inside = ",".join(
+            f"{name}={getattr(value, '__name__', value)}" for name, value in settings.items()
+        )
         return f"{self.stem}{f'({inside})' if inside else ''}{'' if k is None else f'@{k}'}"
 
 

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, final
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, final
 
 import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec.errors import InvalidDataError
 from siamrec.metrics.accuracy import check_cut, divided
 from siamrec.metrics.base import Metric
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from siamrec.metrics.view import EvaluationView
     from siamrec.typing import FloatArray
+
+Distance: TypeAlias = (
+    "Literal['cosine', 'euclidean', 'hamming', 'jaccard'] | Callable[[FloatArray], FloatArray]"
+)
+"""A distance between items by name, or a function from vectors to all their distances."""
 
 
 @final
@@ -27,8 +35,9 @@ class IntraListDiversity(Metric):
 
     Args:
         k: Cut-off; without it, whole lists.
-        distance: `"cosine"`, `"euclidean"`, `"hamming"` (share of differing features) or
-            `"jaccard"` (over non-zero features).
+        distance: `"cosine"`, `"euclidean"`, `"hamming"` (share of differing features),
+            `"jaccard"` (over non-zero features), or a function from the vectors of one list,
+            `(n, dim)`, to all distances between them, `(n, n)`, symmetric with 0 on the diagonal.
 
     References:
         Smyth and McClave (2001), ICCBR; Ziegler et al. (2005), WWW.
@@ -47,11 +56,12 @@ class IntraListDiversity(Metric):
     needs: ClassVar[frozenset[str]] = frozenset({"embeddings"})
 
     k: int | None = None
-    distance: Literal["cosine", "euclidean", "hamming", "jaccard"] = "cosine"
+    distance: Distance = "cosine"
 
     def __post_init__(self) -> None:
         check_cut(self.k)
-        check.one_of("distance", self.distance, ("cosine", "euclidean", "hamming", "jaccard"))
+        if not callable(self.distance):
+            check.one_of("distance", self.distance, ("cosine", "euclidean", "hamming", "jaccard"))
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
@@ -68,7 +78,7 @@ def _cosine_diversity(view: EvaluationView, k: int | None) -> FloatArray:
     return np.where(size > 1, np.clip(spread, 0.0, None), np.nan)
 
 
-def _pairwise_diversity(view: EvaluationView, k: int | None, distance: str) -> FloatArray:
+def _pairwise_diversity(view: EvaluationView, k: int | None, distance: Distance) -> FloatArray:
     features = view.of_item.features
     values = np.full(view.n_users, np.nan)
     for user in np.flatnonzero(view.n_shown(k) > 1):  # lists differ in length; each is one matrix
@@ -80,9 +90,20 @@ def _pairwise_diversity(view: EvaluationView, k: int | None, distance: str) -> F
     return values
 
 
-def _distances(rows: FloatArray, distance: str) -> FloatArray:
-    """Return all distances between rows, shape `(n, n)`."""
+def _distances(rows: FloatArray, distance: Distance) -> FloatArray:
+    """Return all distances between rows, shape `(n, n)`.
+
+    Raises:
+        siamrec.errors.InvalidDataError: If a given function returns another shape.
+    """
     matrix: FloatArray
+    if callable(distance):
+        matrix = np.asarray(distance(rows), dtype=np.float64)
+        if matrix.shape != (len(rows), len(rows)):
+            raise InvalidDataError(
+                f"distance must return {(len(rows), len(rows))}, got shape {matrix.shape}."
+            )
+        return matrix
     if distance == "euclidean":
         difference = rows[:, None, :] - rows[None, :, :]
         matrix = np.sqrt((difference**2).sum(axis=2))

@@ -234,7 +234,7 @@ class ReciprocalRank(Metric):
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
         found = view.found(self.k, self.rel)
-        first = found.order == 0
+        first = np.flatnonzero(found.order == 0)
         reciprocal = np.zeros(view.n_users)
         reciprocal[found.user[first]] = 1.0 / (found.rank[first] + 1.0)
         return reciprocal

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from siamrec.metrics.report import Report
+    from siamrec.typing import FloatArray
 
 
 @final
@@ -62,20 +63,8 @@ def tukey_hsd(
     from scipy.stats import studentized_range  # noqa: PLC0415  # half a second at import
 
     names = list(reports)
-    if len(names) < 2:  # noqa: PLR2004
-        raise InvalidDataError(f"reports must hold two or more systems, got {names}.")
-    base = reports[names[0]]
-    columns = []
-    for other in names:
-        own, theirs = paired_values(base, reports[other], name)
-        if own.size != len(base.users):
-            raise InvalidDataError(f"Report {other!r} must have all users of {names[0]!r}.")
-        columns.append(theirs)
-    table = np.column_stack(columns)
-    table = table[~np.isnan(table).any(axis=1)]
+    table = _table(reports, name)
     n, size = table.shape
-    if n < 2:  # noqa: PLR2004
-        raise InvalidDataError(f"The systems must share two or more users, got {n}.")
     mean = table.mean(axis=0)
     rest = table - table.mean(axis=1, keepdims=True) - mean + table.mean()
     df = (n - 1) * (size - 1)
@@ -100,3 +89,22 @@ def tukey_hsd(
             )
         )
     return pairs
+
+
+def _table(reports: Mapping[str, Report], name: str) -> FloatArray:
+    """Return the values of all systems for the users whom all define, `(n_users, n_systems)`."""
+    names = list(reports)
+    if len(names) < 2:  # noqa: PLR2004
+        raise InvalidDataError(f"reports must hold two or more systems, got {names}.")
+    base = reports[names[0]]
+    columns = []
+    for other in names:
+        own, theirs = paired_values(base, reports[other], name)
+        if own.size != len(base.users):
+            raise InvalidDataError(f"Report {other!r} must have all users of {names[0]!r}.")
+        columns.append(theirs)
+    table = np.column_stack(columns)
+    table = table[~np.isnan(table).any(axis=1)]
+    if len(table) < 2:  # noqa: PLR2004
+        raise InvalidDataError(f"The systems must share two or more users, got {len(table)}.")
+    return table

@@ -14,6 +14,7 @@ from siamrec.metrics._align import (
     Rows,
     as_truth,
     bounds,
+    falling_within,
     joint_items,
     joint_users,
     lists_as_rows,
@@ -78,8 +79,6 @@ class EvaluationView:
         self._counted: dict[tuple[int | None, float | None], IntArray] = {}
         self._places: dict[int | None, Places] = {}
 
-    # --- lists -------------------------------------------------------------------------------
-
     @cached_property
     def length(self) -> IntArray:
         """Length of each list, shape `(n_users,)`."""
@@ -130,8 +129,6 @@ class EvaluationView:
         score: FloatArray = self.rankings.score  # type: ignore[assignment]  # required above
         return score
 
-    # --- truth -------------------------------------------------------------------------------
-
     @cached_property
     def judged(self) -> Rows:
         """All judged items of each user, also those of grade 0."""
@@ -143,6 +140,8 @@ class EvaluationView:
     @cached_property
     def positive(self) -> Rows:
         """Judged items of a grade above 0."""
+        if self.judged.grade.min(initial=1.0) > 0:
+            return self.judged
         return self.judged.where(self.judged.grade > 0)
 
     @cached_property
@@ -231,9 +230,7 @@ class EvaluationView:
         """Grades of the positive items, falling within each user; rows as in `positive`."""
         if self.one_grade is not None:
             return self.positive.grade
-        owner = self.positive.owner
-        order = np.lexsort((-self.positive.grade, owner))
-        return self.positive.grade[order]
+        return falling_within(self.positive.grade, self.positive.start)
 
     @cached_property
     def _all_found(self) -> Found:
@@ -269,12 +266,10 @@ class EvaluationView:
     def _limit(self, rel: float | None) -> float | None:
         """Return the smallest relevant grade, or None where every positive grade counts."""
         limit = self.policies.relevance if rel is None else rel
-        if limit is None:
+        if not limit:
             return None
         grade = self.positive.grade
         return None if not grade.size or limit <= float(grade.min()) else limit
-
-    # --- what users did before, and what else was or could be shown ----------------------------
 
     @cached_property
     def history(self) -> Rows:

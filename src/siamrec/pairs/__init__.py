@@ -4,6 +4,7 @@ from siamrec.pairs.base import Generator, MinimumCounts
 from siamrec.pairs.hard_negatives import HardNegatives
 from siamrec.pairs.implicit import ClickPairs, CoEngagementPairs, QueryPairs
 from siamrec.pairs.ratings import RatingPairs
+from siamrec.pairs.replay import Replay
 from siamrec.pairs.synthetic import Synthesizer, Synthetic
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "MinimumCounts",
     "QueryPairs",
     "RatingPairs",
+    "Replay",
     "Synthesizer",
     "Synthetic",
 ]

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from siamrec.bandits import BetaThompson, EpsilonGreedy, HierarchicalBeta, Uniform
+from siamrec import bandits, experiments, pairs, rerank
+from siamrec.bandits import ope
 from siamrec.feedback import FileFeedback, MemoryFeedback
+from siamrec.losses import losses
 from siamrec.metrics._builtin import BUILTIN
-from siamrec.models import AdapterEncoder, CachedEncoder, HashingEncoder, SentenceEncoder
-from siamrec.models.recommenders import (
-    EASE,
-    EDLAE,
-    IALS,
-    ItemKNN,
-    LongTail,
-    Popularity,
-    RP3beta,
-    TextProfile,
+from siamrec.models import (
+    AdapterEncoder,
+    CachedEncoder,
+    HashingEncoder,
+    SentenceEncoder,
 )
-from siamrec.pairs import RatingPairs
+from siamrec.models import recommenders as arms
+from siamrec.models.export import exporters
 from siamrec.plugins.hookspecs import hookimpl
 from siamrec.storage import Store
 
@@ -36,8 +34,19 @@ def siamrec_feedback_sources() -> Factories:
 
 @hookimpl
 def siamrec_pair_generators() -> Factories:
-    """Offer pairs from ratings."""
-    return {"ratings": RatingPairs}
+    """Offer pairs from ratings, clicks, queries and what was liked together."""
+    return {
+        "clicks": pairs.ClickPairs,
+        "co-engagement": pairs.CoEngagementPairs,
+        "queries": pairs.QueryPairs,
+        "ratings": pairs.RatingPairs,
+    }
+
+
+@hookimpl
+def siamrec_losses() -> Factories:
+    """Offer our losses and every one of sentence-transformers: `factory(model, pairs=…)`."""
+    return {name: spec.factory for name, spec in losses().items()}
 
 
 @hookimpl
@@ -52,28 +61,86 @@ def siamrec_encoders() -> Factories:
 
 
 @hookimpl
+def siamrec_exporters() -> Factories:
+    """Offer export formats: each factory writes an encoder to a folder."""
+    return {name: exporter.write for name, exporter in exporters().items()}
+
+
+@hookimpl
 def siamrec_recommenders() -> Factories:
     """Offer arms."""
     return {
-        "ease": EASE,
-        "edlae": EDLAE,
-        "ials": IALS,
-        "item-knn": ItemKNN,
-        "long-tail": LongTail,
-        "popularity": Popularity,
-        "rp3beta": RP3beta,
-        "text-profile": TextProfile,
+        "ease": arms.EASE,
+        "edlae": arms.EDLAE,
+        "ials": arms.IALS,
+        "item-knn": arms.ItemKNN,
+        "long-tail": arms.LongTail,
+        "popularity": arms.Popularity,
+        "rp3beta": arms.RP3beta,
+        "text-profile": arms.TextProfile,
     }
 
 
 @hookimpl
 def siamrec_policies() -> Factories:
-    """Offer bandit policies."""
+    """Offer bandit policies, by the names that decisions carry."""
     return {
-        "beta-thompson": BetaThompson,
-        "epsilon-greedy": EpsilonGreedy,
-        "hierarchical-beta": HierarchicalBeta,
-        "uniform": Uniform,
+        "bayes-ucb": bandits.BayesUCB,
+        "beta-thompson": bandits.BetaThompson,
+        "epsilon-greedy": bandits.EpsilonGreedy,
+        "exp3-ix": bandits.Exp3IX,
+        "gamma-thompson": bandits.GammaThompson,
+        "hierarchical-beta": bandits.HierarchicalBeta,
+        "information-directed": bandits.InformationDirected,
+        "kl-ucb": bandits.KLUCB,
+        "linear-thompson": bandits.LinearThompson,
+        "linear-ucb": bandits.LinearUCB,
+        "normal-thompson": bandits.NormalThompson,
+        "top-two-thompson": bandits.TopTwoThompson,
+        "tsallis-inf": bandits.TsallisINF,
+        "ucb1": bandits.UCB1,
+        "uniform": bandits.Uniform,
+    }
+
+
+@hookimpl
+def siamrec_estimators() -> Factories:
+    """Offer off-policy estimators."""
+    return {
+        "dm": ope.DirectMethod,
+        "dr": ope.DoublyRobust,
+        "dros": ope.DRos,
+        "ips": ope.IPS,
+        "mips": ope.MIPS,
+        "mrdr": ope.MRDR,
+        "replay": ope.Replay,
+        "slope": ope.Slope,
+        "snips": ope.SNIPS,
+        "sub-gaussian": ope.SubGaussian,
+        "switch-dr": ope.SwitchDR,
+    }
+
+
+@hookimpl
+def siamrec_hashers() -> Factories:
+    """Offer hashers of units: ours, and those of other systems for moving over."""
+    return {
+        "eppo-md5": experiments.EppoMd5,
+        "growthbook-v1": experiments.GrowthBookV1,
+        "growthbook-v2": experiments.GrowthBookV2,
+        "planout-sha1": experiments.PlanOutSha1,
+        "unleash-murmur3": experiments.UnleashMurmur3,
+        "xxh3": experiments.Xxh3,
+    }
+
+
+@hookimpl
+def siamrec_tests() -> Factories:
+    """Offer looking rules: tests that may be looked at more than once."""
+    return {
+        "asymptotic-cs": experiments.AsymptoticCS,
+        "group-sequential": experiments.GroupSequential,
+        "normal-mixture": experiments.NormalMixture,
     }
 
 
@@ -81,6 +148,23 @@ def siamrec_policies() -> Factories:
 def siamrec_metrics() -> Factories:
     """Offer metrics by the stem of their name."""
     return BUILTIN
+
+
+@hookimpl
+def siamrec_selectors() -> Factories:
+    """Offer selectors of the re-ranking."""
+    return {
+        "calibrated": rerank.Calibrated,
+        "dpp": rerank.DPP,
+        "facility-coverage": rerank.FacilityCoverage,
+        "max-per-group": rerank.MaxPerGroup,
+        "max-sum": rerank.MaxSum,
+        "mmr": rerank.MMR,
+        "quotas": rerank.Quotas,
+        "sliding-window": rerank.SlidingWindow,
+        "ssd": rerank.SSD,
+        "xquad": rerank.XQuAD,
+    }
 
 
 @hookimpl

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from siamrec.testing.feedback import FeedbackSinkContract as FeedbackSinkContract
     from siamrec.testing.feedback import FeedbackSourceContract as FeedbackSourceContract
     from siamrec.testing.losses import LossContract as LossContract
+    from siamrec.testing.metrics import MetricContract as MetricContract
+    from siamrec.testing.metrics import PooledMetricContract as PooledMetricContract
     from siamrec.testing.pairs import PairGeneratorContract as PairGeneratorContract
     from siamrec.testing.recommenders import RecommenderContract as RecommenderContract
 
@@ -23,8 +25,10 @@ _HOMES = {
     "FeedbackSinkContract": "feedback",
     "FeedbackSourceContract": "feedback",
     "LossContract": "losses",
+    "MetricContract": "metrics",
     "PairGeneratorContract": "pairs",
     "PolicyContract": "bandits",
+    "PooledMetricContract": "metrics",
     "RecommenderContract": "recommenders",
 }
 
@@ -33,8 +37,10 @@ __all__ = [
     "FeedbackSinkContract",
     "FeedbackSourceContract",
     "LossContract",
+    "MetricContract",
     "PairGeneratorContract",
     "PolicyContract",
+    "PooledMetricContract",
     "RecommenderContract",
 ]
 

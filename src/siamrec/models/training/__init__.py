@@ -1,5 +1,6 @@
 """Fine-tuning: recipes, the tuner, and what it gives back."""
 
+from siamrec.models.training.active import suggest_queries
 from siamrec.models.training.config import FineTuneConfig
 from siamrec.models.training.result import Comparison, FineTuneResult, TrainingEvent, Verdict
 from siamrec.models.training.retention import Retention
@@ -13,4 +14,5 @@ __all__ = [
     "Retention",
     "TrainingEvent",
     "Verdict",
+    "suggest_queries",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,7 @@ from siamrec._core import check
 from siamrec.errors import InvalidParameterError, TrainingDivergedError
 from siamrec.models.training._adapter import Batches, Head, train_head
 from siamrec.models.training._choose import merit
-from siamrec.models.training._run import Probe, Run, Trained, chosen_share
+from siamrec.models.training._run import NEAR_ENOUGH, Probe, Run, Trained, chosen_share
 from siamrec.models.training.config import WISE_FT_SHARES
 
 if TYPE_CHECKING:
@@ -53,19 +52,24 @@ def tune_adapter(run: Run) -> Trained:
 
 
 def _search(run: Run, slices: Slices, vectors: Float32Array) -> tuple[AdapterEncoder, int, int]:
-    """Train without the hidden texts; return the best head, its step and the steps planned."""
+    """Train without the hidden texts; return the chosen head, its step and the steps planned.
+
+    The learning rate falls to zero, so of heads that validation cannot tell apart the latest is
+    the calmest: the last one near the most merit is taken.
+    """
     config, pairs = run.config, run.material.without_hidden()
     planned = int(config.of_strategy("epochs")) * len(
         Batches(pairs, config, np.random.default_rng(0))
     )
     total = min(planned, config.max_steps or planned)
     every = max(1, total // int(config.of_strategy("evaluations")))
-    best: tuple[float, int, AdapterEncoder | None] = (-math.inf, 0, None)
-    since, losses = 0, []
+    kept: list[tuple[float, int, AdapterEncoder]] = []
+    losses: list[float] = []
+    since = 0
     run.tell("start", 0, total, message=f"adapter on {len(pairs)} pairs")
 
     def after_step(done: int, loss: float, head: Head) -> bool:
-        nonlocal best, since
+        nonlocal since
         losses.append(loss)
         if not run.halted() and done % every and done < total:
             return False
@@ -74,20 +78,23 @@ def _search(run: Run, slices: Slices, vectors: Float32Array) -> tuple[AdapterEnc
             done, total, float(np.mean(losses)), slices.measure(candidate.project(vectors))
         )
         losses.clear()
-        since += 1
-        if value > best[0]:
-            best, since = (value, done, candidate), 0
+        kept.append((value, done, candidate))
+        since = 0 if value >= _enough(kept) else since + 1
         return bool(run.stopped) or since >= config.early_stopping_patience
 
     try:
         train_head(pairs, vectors, config, steps=total, after_step=after_step)
     except TrainingDivergedError as error:
-        if best[2] is None:
+        if not kept:
             raise
         run.stopped = f"stopped because training diverged: {error}"
-        run.tell("warning", best[1], total, message=run.stopped)
-    assert best[2] is not None  # the last step is always evaluated
-    return best[2], best[1], total
+        run.tell("warning", kept[-1][1], total, message=run.stopped)
+    _, steps, chosen = next(entry for entry in reversed(kept) if entry[0] >= _enough(kept))
+    return chosen, steps, total
+
+
+def _enough(kept: list[tuple[float, int, AdapterEncoder]]) -> float:
+    return NEAR_ENOUGH * max(value for value, _, _ in kept)
 
 
 def _mixed(

@@ -48,7 +48,8 @@ class FineTuneConfig:
             so that what is chosen also helps texts without any feedback; 0 leaves this out.
         refit: Whether the chosen number of steps is trained again with the hidden texts.
         evaluations: How often the ranking is measured on validation in all (12, 4).
-        early_stopping_patience: Evaluations without gain after which training stops.
+        early_stopping_patience: Evaluations without gain (for the adapter: clearly below the best)
+            after which training stops.
         wise_ft: Share of the tuned weights in the result, in (0, 1], or `"auto"` to choose among
             `WISE_FT_SHARES` on validation, under the floor of `retention`.
         retention: Largest loss of general skill; not measured when None.

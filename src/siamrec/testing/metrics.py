@@ -1,0 +1,215 @@
+"""What every metric must satisfy; subclass a suite and say how to build the metric."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+import pytest
+
+from siamrec.data.rankings import Rankings
+from siamrec.data.truth import Truth
+from siamrec.data.vocabulary import Vocabulary
+from siamrec.errors import MissingInputError
+from siamrec.metrics import Metric, Suite
+from siamrec.metrics._names import build
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from siamrec.metrics import PooledMetric, Report
+
+N_ITEMS, N_USERS = 25, 30
+SEEDS = (0, 1, 2)
+
+
+@final
+class World:
+    """Lists, truths and every input that metrics may ask for, under any names of the items.
+
+    Args:
+        seed: Which world.
+        label: Name of each item; without it, its number.
+    """
+
+    def __init__(self, seed: int, label: Mapping[int, Any] | None = None) -> None:
+        rng = np.random.default_rng(seed)
+        self.label = dict(label or {item: item for item in range(N_ITEMS)})
+        self.lists = {u: rng.permutation(N_ITEMS)[: rng.integers(0, 9)] for u in range(N_USERS)}
+        self.scores = {u: np.sort(rng.uniform(0, 1, r.size))[::-1] for u, r in self.lists.items()}
+        self.likes = {
+            u: dict.fromkeys(rng.permutation(N_ITEMS)[: rng.integers(0, 7)].tolist(), 1.0)
+            for u in range(N_USERS)
+        }
+        for row in self.likes.values():
+            row.update({item: float(rng.integers(1, 4)) for item in row})
+        self.past = {u: rng.permutation(N_ITEMS)[:4].tolist() for u in range(N_USERS)}
+        self.before = {u: rng.permutation(N_ITEMS)[:6].tolist() for u in range(N_USERS)}
+        self.counts = np.sort(rng.integers(1, 100, N_ITEMS))[::-1].astype(float)
+        self.vectors = rng.standard_normal((N_ITEMS, 4))
+        self.kinds = {n: [f"k{n % 4}"] if n % 3 else [f"k{n % 4}", "k9"] for n in range(N_ITEMS)}
+
+    def rankings(self, users: list[int] | None = None) -> Rankings:
+        """Return the lists of some users, in that order."""
+        chosen = list(self.lists) if users is None else users
+        return Rankings.from_lists(
+            {u: self._named(self.lists[u].tolist()) for u in chosen},
+            scores={u: self.scores[u].tolist() for u in chosen},
+            items=Vocabulary(tuple(self.label.values())),
+        )
+
+    def truth(self, users: list[int] | None = None) -> Truth:
+        """Return the truths of some users."""
+        chosen = list(self.lists) if users is None else users
+        return Truth.from_lists(
+            {u: {self.label[i]: g for i, g in self.likes[u].items()} for u in chosen}
+        )
+
+    def inputs(self) -> dict[str, Any]:
+        """Return every optional input of `Suite.evaluate`, per-item ones by item id."""
+        label = self.label
+        return {
+            "catalog_size": N_ITEMS,
+            "n_users": 500,
+            "popularity": {label[n]: float(c) for n, c in enumerate(self.counts)},
+            "quality": {label[n]: 5.0 + n / 10 for n in label},
+            "propensity": {label[n]: (n + 1) / N_ITEMS for n in label},
+            "embeddings": {label[n]: row for n, row in enumerate(self.vectors)},
+            "categories": {label[n]: kinds for n, kinds in self.kinds.items()},
+            "groups": {label[n]: kinds[0] for n, kinds in self.kinds.items()},
+            "history": Truth.from_lists({u: self._named(row) for u, row in self.past.items()}),
+            "expected": self._named([0, 1, 2, 3]),
+            "previous": Rankings.from_lists({u: self._named(r) for u, r in self.before.items()}),
+        }
+
+    def _named(self, items: list[int]) -> list[Any]:
+        return [self.label[item] for item in items]
+
+
+def _evaluated(metric: Metric | PooledMetric, world: World, users: list[int]) -> Report:
+    suite = Suite([metric], seen_items="allow")
+    return suite.evaluate(world.rankings(users), world.truth(users), **world.inputs())
+
+
+def _missing(metric: Metric | PooledMetric) -> None:
+    """Every declared need must be asked for by name, with its remedy."""
+    world = World(0)
+    for need in sorted(metric.needs):
+        given = {name: value for name, value in world.inputs().items() if name != need}
+        rankings, truth = world.rankings(), None if need == "truth" else world.truth()
+        if need == "scores":
+            rankings = Rankings.from_lists({0: [0]})
+        with pytest.raises(MissingInputError, match=f"{need}.*is needed here; pass it as"):
+            Suite([metric], seen_items="allow").evaluate(rankings, truth, **given)
+
+
+def _round_trip(metric: Metric | PooledMetric) -> None:
+    """The name must build the metric again."""
+    assert build(metric.name, {metric.stem: type(metric)}) == metric
+    assert hash(metric) == hash(build(metric.name, {metric.stem: type(metric)}))
+
+
+class MetricContract(ABC):
+    """Laws of a metric with one number for each user.
+
+    Examples:
+        A third party writes, in a test module::
+
+            class TestMine(MetricContract):
+                def make(self) -> Metric:
+                    return Mine(k=5)
+    """
+
+    @abstractmethod
+    def make(self) -> Metric:
+        """Return the metric under test."""
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_one_number_for_each_user(self, seed: int) -> None:
+        metric = self.make()
+        values = _evaluated(metric, World(seed), list(range(N_USERS))).per_user(metric.name)
+        assert values.shape == (N_USERS,)
+        assert values.dtype == np.float64
+        assert not np.isinf(values).any()
+        assert not np.isnan(values).all()
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_order_of_users_changes_no_bit(self, seed: int) -> None:
+        metric, world = self.make(), World(seed)
+        order = np.random.default_rng(seed).permutation(N_USERS).tolist()
+        plain = _evaluated(metric, world, list(range(N_USERS))).per_user(metric.name)
+        turned = _evaluated(metric, world, order).per_user(metric.name)
+        np.testing.assert_array_equal(turned, plain[order])
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_names_of_items_change_no_bit(self, seed: int) -> None:
+        metric = self.make()
+        label = {n: f"item {n:03}" for n in range(N_ITEMS)}
+        users = list(range(N_USERS))
+        plain = _evaluated(metric, World(seed), users).per_user(metric.name)
+        named = _evaluated(metric, World(seed, label), users).per_user(metric.name)
+        np.testing.assert_array_equal(named, plain)
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_batches_change_no_bit(self, seed: int) -> None:
+        metric, world = self.make(), World(seed)
+        plain = _evaluated(metric, world, list(range(N_USERS))).per_user(metric.name)
+        state = Suite([metric], seen_items="allow").start(**world.inputs())
+        for low in range(0, N_USERS, 7):
+            users = list(range(low, min(low + 7, N_USERS)))
+            state.update(world.rankings(users), world.truth(users))
+        np.testing.assert_array_equal(state.compute().per_user(metric.name), plain)
+
+    def test_missing_inputs_are_named(self) -> None:
+        _missing(self.make())
+
+    def test_name_builds_it_again(self) -> None:
+        _round_trip(self.make())
+
+
+class PooledMetricContract(ABC):
+    """Laws of a metric with one number for all users."""
+
+    @abstractmethod
+    def make(self) -> PooledMetric:
+        """Return the metric under test."""
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_one_finite_number_with_an_interval(self, seed: int) -> None:
+        metric = self.make()
+        found = _evaluated(metric, World(seed), list(range(N_USERS)))[metric.name]
+        assert np.isfinite(found.mean)
+        assert found.interval[0] <= found.mean <= found.interval[1]
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_order_of_users_and_names_of_items_do_not_matter(self, seed: int) -> None:
+        metric = self.make()
+        label = {n: f"item {n:03}" for n in range(N_ITEMS)}
+        order = np.random.default_rng(seed).permutation(N_USERS).tolist()
+        plain = _evaluated(metric, World(seed), list(range(N_USERS)))[metric.name]
+        turned = _evaluated(metric, World(seed, label), order)[metric.name]
+        assert turned.mean == pytest.approx(plain.mean, rel=1e-12)
+        assert turned.interval == pytest.approx(plain.interval, rel=1e-9)
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_batches_and_merges_equal_one_evaluation(self, seed: int) -> None:
+        metric, world = self.make(), World(seed)
+        plain = _evaluated(metric, world, list(range(N_USERS)))[metric.name]
+        suite = Suite([metric], seen_items="allow")
+        merged = None
+        for low in range(0, N_USERS, 10):
+            state = suite.start(**world.inputs())
+            users = list(range(low, low + 10))
+            state.update(world.rankings(users), world.truth(users))
+            merged = state if merged is None else merged.merge(state)
+        assert merged is not None
+        found = merged.compute()[metric.name]
+        assert found.mean == pytest.approx(plain.mean, rel=1e-12)
+        assert found.interval == pytest.approx(plain.interval, rel=1e-9)
+
+    def test_missing_inputs_are_named(self) -> None:
+        _missing(self.make())
+
+    def test_name_builds_it_again(self) -> None:
+        _round_trip(self.make())
