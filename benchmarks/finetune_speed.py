@@ -80,6 +80,7 @@ def full(encoder: SentenceEncoder) -> None:
         SentenceTransformerTrainingArguments,
     )
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from transformers import PrinterCallback
 
     steps, batch = 6, 32
     rows = Dataset.from_dict(
@@ -88,6 +89,7 @@ def full(encoder: SentenceEncoder) -> None:
 
     def trained(loss: Callable[[torch.nn.Module], torch.nn.Module], *, bf16: bool) -> float:
         model = copy.deepcopy(encoder.model)
+        model.model_card_data.generate_widget_examples = False
         with tempfile.TemporaryDirectory() as folder:
             arguments = SentenceTransformerTrainingArguments(
                 output_dir=folder,
@@ -103,6 +105,7 @@ def full(encoder: SentenceEncoder) -> None:
             trainer = SentenceTransformerTrainer(
                 model=model, args=arguments, train_dataset=rows, loss=loss(model)
             )
+            trainer.remove_callback(PrinterCallback)
             return steps * batch / cpu_seconds(trainer.train)
 
     theirs = trained(MultipleNegativesRankingLoss, bf16=False)

@@ -12,6 +12,7 @@ from scipy import stats
 
 from siamrec._core.clock import DAY, ManualClock
 from siamrec.bandits import (
+    Baseline,
     BetaThompson,
     Context,
     ContextualBandit,
@@ -255,6 +256,25 @@ def test_attribution_and_expiry() -> None:
         make().expire()
 
 
+def test_waiting_picks_count_little_by_little() -> None:
+    """Successes come after a day on average; without the correction only they would count."""
+    clock = ManualClock(0)
+    bandit = make(context=None, arms=("a", "b"), delay="1d", clock=clock)
+    silent = [bandit.select(arms=["a"]) for _ in range(10)]
+    assert bandit.sums()["losses"].sum() == 0
+    clock.set(DAY)
+    seen = 10 * (1 - np.exp(-1))
+    assert bandit.sums()["losses"].sum() == pytest.approx(seen, rel=0.02)
+    assert bandit.probabilities()["a"] < 0.25
+    for decision in silent[:6]:
+        bandit.learn(decision.id, 1.0)
+    assert bandit.sums()["wins"].sum() == 6
+    assert bandit.sums()["losses"].sum() == pytest.approx(seen * 0.4, rel=0.02)
+    assert bandit.probabilities()["a"] > 0.5
+    clock.set(50 * DAY)
+    assert bandit.sums()["losses"].sum() == pytest.approx(4, rel=1e-6)
+
+
 def test_tempering_explores_more() -> None:
     bandit = make(tempering={"session_position": {"early": 0.5, "late": 3.0}})
     for position in ("early", "middle", "late"):
@@ -298,6 +318,44 @@ def test_arms_come_and_go() -> None:
     narrow = make(context=None, worker="w2")
     narrow.merge(state)
     assert "new" in narrow.arms
+
+
+def test_a_trusted_arm_bounds_the_cost_of_exploring() -> None:
+    bandit = make(context=None, baseline=Baseline(arm="svd", slack=0.05))
+    for arm, n, wins in (("svd", 400, 200), ("graph", 400, 200), ("item_cf", 10, 3)):
+        for number in range(n):
+            bandit.learn(bandit.select(arms=[arm]).id, float(number < wins))
+    views = bandit.describe()
+    earned = sum(view.probability * view.mean for view in views.values())
+    assert earned >= 0.95 * views["svd"].mean - 1e-9
+    plain = make(context=None)
+    plain_views = plain.describe()
+    assert sum(view.probability for view in plain_views.values()) == pytest.approx(1.0)
+    twin = ContextualBandit.restore(bandit.snapshot(), BetaThompson(), clock=ManualClock(1000))
+    assert twin.describe() == views
+    with pytest.raises(UnknownNameError, match="Did you mean 'svd'"):
+        make(baseline=Baseline(arm="svdd"))
+    with pytest.raises(InvalidParameterError, match="slack"):
+        Baseline(arm="svd", slack=-1.0)
+
+
+def test_performance_per_context() -> None:
+    rng = np.random.default_rng(8)
+    bandit = make(seed=3)
+    segments = {"segment": ["cold", "power"] * 2000}
+    batch = bandit.select_many(segments)
+    rate = np.where(np.arange(4000) % 2 == 0, 0.2, 0.4) + 0.1 * (batch.arm == 2)
+    bandit.learn(Rewards(decision=batch.id, reward=(rng.random(4000) < rate).astype(float)))
+    found = bandit.performance("segment")
+    assert {level for level, _ in found} == {"cold", "power"}
+    for (level, arm), each in found.items():
+        truth = (0.2 if level == "cold" else 0.4) + 0.1 * (arm == "graph")
+        low, high = each.interval
+        assert low - 0.02 < truth < high + 0.02
+        assert 300 < each.n < 700
+    assert set(bandit.performance()) == {("", arm) for arm in ARMS}
+    assert 0.0 < bandit.exploration() < 0.75
+    assert make().exploration() == 0.0
 
 
 def test_the_picture_shows_every_arm() -> None:

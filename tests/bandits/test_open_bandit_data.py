@@ -44,7 +44,7 @@ def shares(log: Log, position: IntArray) -> FloatArray:
     """Return how often the policy shows each item in each position, `(3, n_items)`."""
     counts = np.zeros((3, N_ITEMS))
     np.add.at(counts, (position, log.action), 1.0)
-    return counts / counts.sum(axis=1, keepdims=True)
+    return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
 
 def test_means_are_the_published_ones() -> None:

@@ -22,10 +22,11 @@ from siamrec.experiments import Experiment, HashAssigner
 from siamrec.feedback import MemoryFeedback
 from siamrec.lifecycle import ImprovementLoop, LoopEvent
 from siamrec.metrics import Suite
-from siamrec.models import AdapterEncoder, HashingEncoder
+from siamrec.models import AdapterEncoder, HashingEncoder, SentenceEncoder
 from siamrec.models.recommenders import EASE, Popularity
 from siamrec.pairs import MinimumCounts, RatingPairs
 from siamrec.storage import Store
+from siamrec.testing.tiny import tiny_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -281,3 +282,20 @@ def test_bad_arguments_write_nothing(world: SimulatedWorld, tmp_path: Path) -> N
     blocked.write_text("in the way")
     with pytest.raises(StorageError, match="cannot be written"):
         ImprovementLoop(**{**good, "out": blocked / "run"}).run()
+
+
+def test_the_whole_encoder_can_be_tuned(
+    make_loop: Any, world: SimulatedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from siamrec.lifecycle import _tune
+
+    monkeypatch.setitem(_tune._STEPS, "full", 20)
+    texts = [text for text in world.catalog.text if text is not None]
+    encoder = SentenceEncoder.of(tiny_model(texts, dim=16, layers=1))
+    loop = make_loop(encoder=encoder, strategy="full")
+    report = loop.run()
+    assert report.summary()["tuning"]["training"]["strategy"] == "full"
+    tuned = SentenceEncoder(report.out / "encoder")
+    assert tuned.fingerprint != encoder.fingerprint
+    versions = report.summary()["registry"]["versions"]
+    assert versions["base"] != versions["tuned"]

@@ -181,6 +181,11 @@ def test_own_negatives_stay_negatives_whatever_is_known() -> None:
     assert value(FeedbackInfoNCE(likes=likes), columns, rows) == pytest.approx(math.log(2))
 
 
+def test_a_copy_of_the_positive_fills_a_place_and_is_no_rival() -> None:
+    rows = torch.tensor([[1, 1, 0, 0, 1, 1]], dtype=torch.float32)
+    assert value(FeedbackInfoNCE(), [X, Y, Y], rows) == 0.0
+
+
 def test_equals_mnrl_of_sentence_transformers() -> None:
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
@@ -355,7 +360,7 @@ def test_texts_are_embedded_as_one_by_one() -> None:
     for piece in (2, 16):
         model.zero_grad()
         together = embedded(model, [model.preprocess(c) for c in columns], piece=piece)
-        sum(part.square().sum() * (k + 1) for k, part in enumerate(together)).backward()
+        torch.autograd.backward([part.square().sum() * (k + 1) for k, part in enumerate(together)])
         outcomes.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
         for column, vectors in zip(columns, together, strict=True):
             alone = torch.cat(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from siamrec.data.rankings import Rankings
 from siamrec.data.truth import Truth
+from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.metrics import Suite
 
 if TYPE_CHECKING:
@@ -253,6 +254,34 @@ def test_batches_and_merges_change_no_bit(cut: int) -> None:
     for name in names:
         assert parts[name].mean == pytest.approx(whole[name].mean, rel=1e-14)
         assert parts[name].interval == pytest.approx(whole[name].interval, rel=1e-12)
+
+
+def test_constant_memory_keeps_means_and_intervals() -> None:
+    rng = np.random.default_rng(4)
+    lists = {u: rng.permutation(ITEMS)[:8].tolist() for u in range(30)}
+    grades = {u: {int(i): 1.0 for i in rng.permutation(ITEMS)[: u % 5]} for u in lists}
+    suite = Suite(["ndcg@5", "mrr@5", "coverage@5"])
+    whole = suite.evaluate(Rankings.from_lists(lists), Truth.from_lists(grades), catalog_size=40)
+    states = []
+    for low in range(0, 30, 10):
+        state = suite.start(catalog_size=40, keep_users=False)
+        for user in range(low, low + 10):
+            state.update(
+                Rankings.from_lists({user: lists[user]}), Truth.from_lists({user: grades[user]})
+            )
+        states.append(state)
+    report = states[0].merge(states[1]).merge(states[2]).compute()
+    for name in suite.names:
+        assert report[name].mean == pytest.approx(whole[name].mean, rel=1e-12)
+        assert report[name].interval == pytest.approx(whole[name].interval, rel=1e-9)
+        assert report[name].n == whole[name].n
+    assert "30 users" in report.to_markdown()
+    with pytest.raises(InvalidParameterError, match="a metric with per-user values"):
+        report.per_user("ndcg@5")
+    with pytest.raises(InvalidDataError, match="equal metrics and policies"):
+        states[0].merge(suite.start(catalog_size=40))
+    with pytest.raises(InvalidParameterError, match="keep_users must be True with"):
+        Suite(["mrr"], empty_truth="nan").start(keep_users=False)
 
 
 def test_relevance_threshold_for_a_suite_or_for_one_metric() -> None:

@@ -233,6 +233,17 @@ def test_a_user_may_be_in_one_batch_only() -> None:
         state.merge(Suite(["hit@2"]).start())
 
 
+def test_a_batch_that_is_refused_leaves_no_trace() -> None:
+    state = Suite(["hit@1", "ild@1", "coverage@1"]).start(
+        catalog_size=9, embeddings={"a": [1.0], "b": [1.0]}
+    )
+    state.update(Rankings.from_lists({"u": ["a"]}), Truth.from_lists({"u": ["a"]}))
+    before = state.compute().to_json()
+    with pytest.raises(InvalidDataError, match="embeddings must hold every listed item"):
+        state.update(Rankings.from_lists({"v": ["z"]}), Truth.from_lists({"v": ["z"]}))
+    assert state.compute().to_json() == before
+
+
 def test_popularity_by_id_knows_the_whole_catalogue() -> None:
     lists = Rankings.from_lists({"u": ["rare"]})
     counts = {"hit": 90.0, "rare": 10.0}

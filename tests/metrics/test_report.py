@@ -26,7 +26,7 @@ from siamrec.metrics import (
 )
 from siamrec.metrics.multiplicity import adjusted
 from siamrec.metrics.rank_tests import wilcoxon
-from siamrec.metrics.resample import bootstrap_interval, sign_flip
+from siamrec.metrics.resample import bootstrap_interval, sign_flip, sign_flips
 
 stats = pytest.importorskip("scipy.stats")
 NAMES = ["ndcg@5", "mrr@5", "coverage@5", "gini@5"]
@@ -171,6 +171,17 @@ def test_sign_flip_is_exact_for_few_and_seeded_for_many() -> None:
     assert sign_flip(sure, rng=np.random.default_rng(0), resamples=1000)[0] == 1 / 1001
 
 
+def test_sign_flips_of_a_column_do_not_depend_on_the_others() -> None:
+    table = np.random.default_rng(0).normal(0.05, 1, (400, 3))
+    table[:390, 2] = 0.0  # few differences: exact
+    whole, alone = (
+        sign_flips(part, rng=np.random.default_rng(1), resamples=2000)
+        for part in (table, table[:, 1:2])
+    )
+    assert whole[1] == alone[0]
+    assert whole[2] == sign_flip(table[390:, 2], rng=np.random.default_rng(9))[0]
+
+
 def test_sign_flip_keeps_its_level() -> None:
     # 400 null samples of 12 users: P(p <= 0.05) <= 0.05; 5 sigma above is 10.5 %.
     rng = np.random.default_rng(5)
@@ -273,3 +284,4 @@ def test_output_is_complete_and_safe() -> None:
     assert "unbounded" in report.to_markdown()
     assert "empty_truth: exclude" in report.to_markdown()
     assert "Report over 1 users" in repr(report)
+    assert report.to_arrow().to_pydict()["recall(rel>=2)@5"] == [1.0]

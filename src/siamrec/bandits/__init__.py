@@ -9,13 +9,14 @@ from siamrec.bandits.context import Bins, Context, DayKind, Factor, TimeOfDay
 from siamrec.bandits.counting import BetaPosterior, CountingPolicy
 from siamrec.bandits.hierarchical import HierarchicalBeta, PooledPosterior
 from siamrec.bandits.insight import (
+    ArmPerformance,
     ArmShare,
     ChangePoint,
     calibration,
     change_point,
     imbalance,
 )
-from siamrec.bandits.limits import Limits
+from siamrec.bandits.limits import Baseline, Limits
 from siamrec.bandits.linear import LinearPosterior, LinearSampler, LinearThompson, LinearUCB
 from siamrec.bandits.posterior import (
     GammaPosterior,
@@ -34,8 +35,10 @@ from siamrec.data.decisions import Decision, Decisions, Rewards
 __all__ = [
     "KLUCB",
     "UCB1",
+    "ArmPerformance",
     "ArmShare",
     "ArmView",
+    "Baseline",
     "BayesUCB",
     "BetaPosterior",
     "BetaThompson",

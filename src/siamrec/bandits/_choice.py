@@ -14,7 +14,7 @@ from siamrec.bandits.base import ModelT, Rounds
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from siamrec.bandits._memory import Memory
+    from siamrec.bandits._journal import Journal
     from siamrec.bandits._settings import Settings
     from siamrec.bandits.base import Policy
     from siamrec.bandits.context import Context
@@ -66,19 +66,21 @@ class Chooser(Generic[ModelT]):
         self._policy = policy
         self._limits = settings.limits
         self._holdout = settings.holdout
+        self._baseline = settings.baseline
+        self.baseline_code: int | None = None
         self._salt = settings.salt
         self._temperature = temperature
         self._refresh_every = settings.refresh_every
         self._model: ModelT | None = None
         self._cache: dict[int, dict[bytes, Weights]] = {}
-        self._tick = 0
+        self._tick = (0, 0)
         self._stale: set[int] = set()
         self.version = -1
         """Version of the state that the model was made from."""
 
-    def model(self, memory: Memory, version: int, now: Instant) -> ModelT:
+    def model(self, journal: Journal, now: Instant) -> ModelT:
         """Return the model of the state at `now`, made anew only where something changed."""
-        tick = memory.tick(now)
+        tick, version = journal.tick(now), journal.version
         fresh = (
             self._model is not None
             and tick == self._tick
@@ -92,7 +94,7 @@ class Chooser(Generic[ModelT]):
             for cell in self._stale:
                 self._cache.pop(cell, None)
         self._stale.clear()
-        self._model = self._policy.posterior(memory.look(now), memory.space)
+        self._model = self._policy.posterior(journal.look(now), journal.memory.space)
         self._tick, self.version = tick, version
         return self._model
 
@@ -146,8 +148,8 @@ class Chooser(Generic[ModelT]):
     ) -> tuple[FloatArray, IntArray]:
         """Return rows of probabilities, and for each round which row is its own."""
         if vectors is not None:
-            weighing = self._policy.weigh(model, self.rounds(cells, eligible, vectors))
-            return self.limited(weighing.probability, eligible), np.arange(cells.size)
+            rounds = self.rounds(cells, eligible, vectors)
+            return self.limited(model, rounds), np.arange(cells.size)
         distinct, which = np.unique(cells, return_inverse=True)
         key = eligible.tobytes()
         known = [self._cache.get(cell, {}).get(key) for cell in distinct.tolist()]
@@ -157,8 +159,7 @@ class Chooser(Generic[ModelT]):
             if each is not None:
                 table[row] = each.chance
         if missing.any():
-            weighing = self._policy.weigh(model, self.rounds(distinct[missing], eligible, None))
-            table[missing] = self.limited(weighing.probability, eligible)
+            table[missing] = self.limited(model, self.rounds(distinct[missing], eligible, None))
         return table, which.reshape(-1)
 
     def rounds(self, cells: IntArray, eligible: BoolArray, features: FloatArray | None) -> Rounds:
@@ -167,18 +168,31 @@ class Chooser(Generic[ModelT]):
             cell=cells, eligible=eligible, temperature=self._temperature[cells], features=features
         )
 
-    def limited(self, probability: FloatArray, eligible: BoolArray) -> FloatArray:
-        """Return wanted probabilities after holdout, floor and cap."""
+    def limited(
+        self, model: ModelT, rounds: Rounds, wanted: FloatArray | None = None
+    ) -> FloatArray:
+        """Return a policy's probabilities after baseline, holdout, floor and cap.
+
+        Args:
+            model: The model of the present state.
+            rounds: The rounds.
+            wanted: The policy's probabilities, where they are known already.
+        """
+        eligible, code = rounds.eligible, self.baseline_code
+        chance = self._policy.weigh(model, rounds).probability if wanted is None else wanted
+        if self._baseline is not None and code is not None and eligible[code]:
+            mean = self._policy.estimate(model, rounds).mean
+            chance = self._baseline.apply(chance, np.where(eligible, mean, 0.0), code)
         if self._holdout:
-            probability = probability + self._holdout * (eligible / eligible.sum() - probability)
-        return self._limits.apply(probability, eligible)
+            chance = chance + self._holdout * (eligible / eligible.sum() - chance)
+        return self._limits.apply(chance, eligible)
 
     def _weights(
         self, model: ModelT, cell: int, eligible: BoolArray, vector: FloatArray | None
     ) -> Weights:
         rounds = self.rounds(np.array([cell]), eligible, vector)
         weighing = self._policy.weigh(model, rounds)
-        chance = self.limited(weighing.probability, eligible)[0]
+        chance = self.limited(model, rounds, weighing.probability)[0]
         edges = np.cumsum(chance)
         estimates = self._policy.estimate(model, rounds)
         return Weights(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 
     from siamrec.bandits._roster import Roster
     from siamrec.bandits._settings import Settings
-    from siamrec.bandits.base import Policy, Space
+    from siamrec.bandits.base import Policy, Space, Sums
     from siamrec.data.decisions import Rewards
     from siamrec.typing import BoolArray, FloatArray, Instant, IntArray
+
+
+_DELAY_STEPS = 64
+"""Waiting picks age in steps of this part of the mean delay, so that equal steps share work."""
 
 
 @final
@@ -65,11 +69,38 @@ class Journal:
         self.policy = policy
         self.worker = settings.worker
         self.half_life, self.window = settings.half_life, settings.window
+        self.delay = settings.delay
         self.ledger = Ledger(space.n_features)
         self.memory = Memory(policy, space, settings.half_life, settings.window)
         self.origins = [settings.worker]
         self.settled: dict[str, tuple[Instant, Memory]] = {}
         self.version = 0
+
+    def tick(self, now: Instant) -> tuple[int, int]:
+        """Return what has to change for the sums to be looked at anew."""
+        aged = 0 if self.delay is None else now // max(self.delay // _DELAY_STEPS, 1)
+        return self.memory.tick(now), aged
+
+    def look(self, now: Instant) -> Sums:
+        """Return the sums as they count at `now`.
+
+        With a delay, a pick that waits for its reward counts as a failure of weight
+        `1 - exp(-age / delay)`, the share of successes that would have been seen by now
+        (Vernade, Cappé, Perchet (2017), UAI: bandits under delayed conversions).
+        """
+        total = self.memory.look(now)
+        if self.delay is None:
+            return total
+        rows = self.ledger.pending()
+        step = max(self.delay // _DELAY_STEPS, 1)
+        age = np.maximum(now // step * step - self.ledger.column("time")[rows], 0)
+        waiting = replace(
+            self.ledger.outcomes(rows),
+            reward=np.zeros(rows.size),
+            weight=-np.expm1(-age / self.delay),
+        )
+        self.policy.accumulate(total, waiting)
+        return total
 
     def fresh_memory(self) -> Memory:
         """Return an empty memory of the same kind."""

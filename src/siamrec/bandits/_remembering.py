@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, overload
 import numpy as np
 
 from siamrec._core import check
-from siamrec._core.clock import SystemClock, duration
+from siamrec._core.clock import SystemClock
 from siamrec.bandits import _state
 from siamrec.bandits._choice import Chooser, temperatures
 from siamrec.bandits._journal import Journal, Receipt
 from siamrec.bandits._roster import Roster
-from siamrec.bandits._settings import Settings
+from siamrec.bandits._settings import Settings, nanoseconds
 from siamrec.bandits.base import ModelT, Policy, Space
 from siamrec.bandits.context import Context
-from siamrec.bandits.insight import ArmShare, imbalance
-from siamrec.bandits.limits import Limits
+from siamrec.bandits.insight import ArmPerformance, ArmShare, imbalance, performance
+from siamrec.bandits.limits import Baseline, Limits
 from siamrec.data.decisions import Decision, Decisions, Rewards
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 
@@ -46,7 +46,9 @@ class Remembering(ABC, Generic[ModelT]):
         half_life: str | timedelta | float | None = None,
         window: str | timedelta | float | None = None,
         attribution: str | timedelta | float | None = None,
+        delay: str | timedelta | float | None = None,
         holdout: float = 0.0,
+        baseline: Baseline | None = None,
         tempering: Mapping[str, Mapping[str, float]] | None = None,
         seed: int | str = 0,
         name: str = "bandit",
@@ -62,10 +64,12 @@ class Remembering(ABC, Generic[ModelT]):
             worker=worker,
             seed=seed,
             limits=Limits() if limits is None else limits,
-            half_life=_nanoseconds("half_life", half_life),
-            window=_nanoseconds("window", window),
-            attribution=_nanoseconds("attribution", attribution),
+            half_life=nanoseconds("half_life", half_life),
+            window=nanoseconds("window", window),
+            attribution=nanoseconds("attribution", attribution),
+            delay=nanoseconds("delay", delay),
             holdout=holdout,
+            baseline=baseline,
             tempering=tempering or {},
             refresh_every=refresh_every,
             n_features=n_features,
@@ -75,6 +79,7 @@ class Remembering(ABC, Generic[ModelT]):
         self._chooser = Chooser(
             policy, self._settings, temperatures(self.context, self._settings.tempering)
         )
+        self._trust()
         self._journal = Journal(policy, self._space(), self._settings)
         self._counter = 0
 
@@ -100,7 +105,7 @@ class Remembering(ABC, Generic[ModelT]):
 
     def sums(self, *, time: Instant | None = None) -> Sums:
         """Return what has been learned as it counts now, or at `time`."""
-        return self._journal.memory.look(self._now(time))
+        return self._journal.look(self._now(time))
 
     def model(self, *, time: Instant | None = None) -> ModelT:
         """Return what the policy believes now, or at `time`."""
@@ -250,6 +255,50 @@ class Remembering(ABC, Generic[ModelT]):
         counts = np.bincount(self._journal.ledger.column("arm"), minlength=len(names))
         return imbalance(names, counts, limit=limit, alpha=alpha)
 
+    def performance(self, factor: str | None = None) -> dict[tuple[str, str], ArmPerformance]:
+        """Return what each arm has earned in the log, for each level of a context factor.
+
+        Choices are weighed by their inverse propensities, so that a mean is what the arm would
+        have earned on all of the level's traffic.
+
+        Args:
+            factor: Name of a factor; the whole traffic, as level "", when absent.
+
+        Raises:
+            UnknownNameError: If there is no such factor.
+        """
+        ledger = self._journal.ledger
+        rows = ledger.rewarded()
+        outcomes = ledger.outcomes(rows)
+        if factor is None:
+            labels: tuple[str, ...] = ("",)
+            level = np.zeros(rows.size, dtype=np.int64)
+        else:
+            level = self.context.level_of(factor, outcomes.cell)
+            labels = self.context.factors[self.context.names.index(factor)].labels
+        names = self._roster.names
+        return {
+            (labels[code], names[arm]): found
+            for (code, arm), found in performance(level, outcomes).items()
+        }
+
+    def exploration(self, *, time: Instant | None = None) -> float:
+        """Return the share of choices that would not go to the arm of greatest expected reward.
+
+        Averaged over the contexts of the log, in the present state; 0 before any decision, and
+        not for policies that need features.
+        """
+        cells, counts = np.unique(self._journal.ledger.column("cell"), return_counts=True)
+        if not cells.size or self._settings.n_features:
+            return 0.0
+        model = self._believe(self._now(time))
+        eligible = self._roster.eligible(None, 1)
+        chance, _ = self._chooser.chances(model, cells.astype(np.int64), eligible, None)
+        rounds = self._chooser.rounds(cells.astype(np.int64), eligible, None)
+        mean = np.where(eligible, self.policy.estimate(model, rounds).mean, -np.inf)
+        greedy = chance[np.arange(cells.size), mean.argmax(axis=1)]
+        return float(1.0 - np.average(greedy, weights=counts))
+
     def snapshot(self) -> Snapshot:
         """Return everything this bandit knows, as JSON and arrays."""
         return _state.pack(self._journal, self._header())
@@ -308,7 +357,13 @@ class Remembering(ABC, Generic[ModelT]):
         self._chooser = Chooser(
             self.policy, settings, temperatures(self.context, settings.tempering)
         )
+        self._trust()
         self._journal = Journal(self.policy, self._space(), settings)
+
+    def _trust(self) -> None:
+        baseline = self._settings.baseline
+        if baseline is not None:
+            self._chooser.baseline_code = self._roster.code(baseline.arm)
 
     def _header(self) -> dict[str, Any]:
         return {
@@ -345,21 +400,7 @@ class Remembering(ABC, Generic[ModelT]):
         return [f"{now:016x}-{n:08x}{end}" for now, n in zip(times, numbers, strict=True)]
 
     def _believe(self, now: Instant) -> ModelT:
-        return self._chooser.model(self._journal.memory, self._journal.version, now)
+        return self._chooser.model(self._journal, now)
 
     def _vectors(self, features: FloatArray | None, n: int) -> FloatArray | None:
-        n_features = self._settings.n_features
-        if features is None:
-            if n_features:
-                raise MissingInputError("features", f"features=array of shape ({n}, {n_features})")
-            return None
-        vectors = check.finite("features", np.asarray(features))
-        if not n_features or vectors.shape != (n, n_features):
-            raise InvalidDataError(
-                f"features must have shape {(n, n_features)}, got {vectors.shape}."
-            )
-        return vectors
-
-
-def _nanoseconds(name: str, value: str | timedelta | float | None) -> int | None:
-    return None if value is None else duration(name, value)
+        return self._settings.vectors(features, n)

@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
+
 from siamrec._core import check
-from siamrec.bandits.limits import Limits
-from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec._core.clock import duration
+from siamrec.bandits.limits import Baseline, Limits
+from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import timedelta
+
+    from siamrec.typing import FloatArray
 
 
 @final
@@ -25,7 +31,9 @@ class Settings:
     half_life: int | None
     window: int | None
     attribution: int | None
+    delay: int | None
     holdout: float
+    baseline: Baseline | None
     tempering: Mapping[str, Mapping[str, float]]
     refresh_every: int
     n_features: int
@@ -43,6 +51,9 @@ class Settings:
         return {
             **header,
             "limits": [self.limits.floor, self.limits.cap],
+            "baseline": None
+            if self.baseline is None
+            else [self.baseline.arm, self.baseline.slack],
             "tempering": {name: dict(heat) for name, heat in self.tempering.items()},
         }
 
@@ -58,9 +69,36 @@ class Settings:
         except KeyError as error:
             raise InvalidDataError(f"The snapshot must have the setting {error}.") from error
         floor, cap = values["limits"]
-        return cls(**{**values, "limits": Limits(floor=floor, cap=cap)})
+        trusted = values["baseline"]
+        baseline = None if trusted is None else Baseline(arm=trusted[0], slack=trusted[1])
+        return cls(**{**values, "limits": Limits(floor=floor, cap=cap), "baseline": baseline})
 
     @property
     def salt(self) -> str:
         """Salt of every draw."""
         return f"{self.seed}|{self.name}"
+
+    def vectors(self, features: FloatArray | None, n: int) -> FloatArray | None:
+        """Return the feature vectors of n rounds, None for a bandit that has none.
+
+        Raises:
+            InvalidDataError: If the shape does not fit or a number is not finite.
+            MissingInputError: If they are needed and not given.
+        """
+        if features is None:
+            if self.n_features:
+                raise MissingInputError(
+                    "features", f"features=array of shape ({n}, {self.n_features})"
+                )
+            return None
+        vectors = check.finite("features", np.asarray(features))
+        if not self.n_features or vectors.shape != (n, self.n_features):
+            raise InvalidDataError(
+                f"features must have shape {(n, self.n_features)}, got {vectors.shape}."
+            )
+        return vectors
+
+
+def nanoseconds(name: str, value: str | timedelta | float | None) -> int | None:
+    """Return a duration in nanoseconds, None for none."""
+    return None if value is None else duration(name, value)

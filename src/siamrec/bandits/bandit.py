@@ -37,6 +37,9 @@ class ContextualBandit(Remembering[ModelT]):
         half_life: Time after which an observation counts half, such as `"30d"`.
         window: Only rewards of decisions this recent count; not together with `half_life`.
         attribution: Rewards later than this after their decision are left out.
+        delay: Mean time that a success takes to be seen. Picks without a reward then count as
+            failures little by little, as much as a success would have been seen by now.
+        baseline: A trusted arm and what exploration may cost against it.
         holdout: Share of decisions made evenly, for later audits; mixed into every propensity.
         tempering: For factors, the temperature of some of their levels, such as
             `{"session_position": {"early": 0.7, "late": 1.5}}`; several multiply.

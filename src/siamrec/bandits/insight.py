@@ -12,6 +12,7 @@ from siamrec._core import check
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
+    from siamrec.bandits.base import Outcomes
     from siamrec.data.decisions import Decisions
     from siamrec.typing import FloatArray, IntArray
 
@@ -81,6 +82,48 @@ def imbalance(
         ArmShare(name, int(count), count / n if n else 0.0, float(value), value < alarm)
         for name, count, value in zip(arms, chosen.tolist(), log_p.tolist(), strict=True)
     )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ArmPerformance:
+    """What an arm has earned at one level of a context factor.
+
+    Attributes:
+        n: Rewarded picks.
+        mean: Mean reward, picks weighed by their inverse propensities.
+        interval: 95 % interval of the mean; infinite for fewer than two picks.
+    """
+
+    n: int
+    mean: float
+    interval: tuple[float, float]
+
+
+def performance(level: IntArray, outcomes: Outcomes) -> dict[tuple[int, int], ArmPerformance]:
+    """Return the performance of every arm at every level that has rewards.
+
+    The weighed mean is `sum(w r / p) / sum(w / p)`, its error that of the delta method.
+
+    Args:
+        level: Code of the level of each outcome.
+        outcomes: Rewarded choices.
+    """
+    found = {}
+    keys = np.stack([level, outcomes.arm], axis=1)
+    for code, arm in np.unique(keys, axis=0).tolist():  # levels and arms, not outcomes
+        rows = (level == code) & (outcomes.arm == arm)
+        weight = outcomes.weight[rows] / outcomes.propensity[rows]
+        reward, n = outcomes.reward[rows], int(rows.sum())
+        total = float(weight.sum())
+        mean = float((weight * reward).sum() / total) if total > 0 else 0.0
+        if n < 2 or total <= 0:  # noqa: PLR2004
+            found[code, arm] = ArmPerformance(n, mean, (-np.inf, np.inf))
+            continue
+        residual = weight * (reward - mean) / (total / n)
+        reach = float(special.stdtrit(n - 1, 0.975) * residual.std(ddof=1) / np.sqrt(n))
+        found[code, arm] = ArmPerformance(n, mean, (mean - reach, mean + reach))
+    return found
 
 
 @final

@@ -83,6 +83,61 @@ class Limits:
         return limited
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """A trusted arm that exploration may cost only so much against.
+
+    With the means m expected at present, the wanted probabilities p become
+
+        q = (1 - share) p + share e_arm,
+        least share in [0, 1] with  sum_a q_a m_a >= m_arm - slack |m_arm|,
+
+    so that no decision is expected to earn less than the trusted arm less the slack. Floor and
+    cap are applied afterwards and may take a little of it back.
+
+    Args:
+        arm: Name of the trusted arm.
+        slack: Share of its expected reward that a decision may cost, at least 0.
+
+    Raises:
+        InvalidParameterError: If the slack is below 0.
+
+    References:
+        Wu, Shariff, Lattimore, Szepesvari (2016), ICML: conservative bandits.
+
+    Examples:
+        >>> baseline = Baseline(arm="svd", slack=0.1)
+        >>> wanted, mean = np.array([[0.2, 0.8]]), np.array([[0.5, 0.3]])
+        >>> baseline.apply(wanted, mean, 0).round(2).tolist()   # earns 0.45, not 0.34
+        [[0.75, 0.25]]
+    """
+
+    arm: str
+    slack: float = 0.1
+
+    def __post_init__(self) -> None:
+        check.not_negative("slack", self.slack)
+
+    def apply(self, probability: FloatArray, mean: FloatArray, code: int) -> FloatArray:
+        """Return probabilities that keep the constraint, `(n, n_arms)`.
+
+        Args:
+            probability: Wanted probabilities, rows summing to 1.
+            mean: Expected reward of every arm, same shape.
+            code: Code of the trusted arm.
+        """
+        trusted = mean[:, code]
+        least = trusted - self.slack * np.abs(trusted)
+        earned = (probability * mean).sum(axis=1)
+        room = trusted - earned
+        share = np.divide(least - earned, room, out=np.zeros_like(room), where=room > 0)
+        share = np.clip(share, 0.0, 1.0)[:, None]
+        mixed: FloatArray = (1.0 - share) * probability
+        mixed[:, code] += share[:, 0]
+        return mixed
+
+
 def _project(wanted: FloatArray, floor: float, cap: float) -> FloatArray:
     scale = _scale_by_breakpoints if wanted.shape[1] <= _MANY else _scale_by_bisection
     limited = np.clip(scale(wanted, floor, cap)[:, None] * wanted, floor, cap)

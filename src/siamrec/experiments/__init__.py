@@ -11,9 +11,10 @@ from siamrec.experiments.anytime import (
 )
 from siamrec.experiments.assigner import BoundAssigner, HashAssigner
 from siamrec.experiments.bayes import BestOf, NormalPosterior, best_proportion, best_rate
-from siamrec.experiments.checks import sample_ratio
+from siamrec.experiments.checks import sample_ratio, sample_ratio_within
 from siamrec.experiments.design import Design
 from siamrec.experiments.experiment import Experiment
+from siamrec.experiments.exposure import ExposureLog, ExposureSink, MemoryExposures
 from siamrec.experiments.group_sequential import GroupSequential
 from siamrec.experiments.hashers import (
     EppoMd5,
@@ -24,6 +25,7 @@ from siamrec.experiments.hashers import (
     UnleashMurmur3,
     Xxh3,
 )
+from siamrec.experiments.hypotheses import equivalence, one_sided
 from siamrec.experiments.interleaving import (
     BalancedInterleaving,
     Interleaved,
@@ -43,6 +45,13 @@ from siamrec.experiments.multiplicity import adjust, e_benjamini_hochberg
 from siamrec.experiments.plan import Plan
 from siamrec.experiments.quantiles import quantile_with_error
 from siamrec.experiments.report import Check, Comparison, Effect, Report, SampleRatio
+from siamrec.experiments.rowwise import bootstrap, mann_whitney, permutation, two_proportions
+from siamrec.experiments.segments import (
+    NullReport,
+    SegmentReport,
+    analyze_segments,
+    null_check,
+)
 from siamrec.experiments.sequential import AsymptoticCS, NormalMixture, Sequence
 from siamrec.experiments.sticky import MemorySticky, StickyStore
 from siamrec.experiments.targeting import Condition
@@ -66,6 +75,8 @@ __all__ = [
     "ExperimentManager",
     "ExperimentRecord",
     "ExperimentStore",
+    "ExposureLog",
+    "ExposureSink",
     "GroupSequential",
     "GrowthBookV1",
     "GrowthBookV2",
@@ -75,11 +86,13 @@ __all__ = [
     "Margin",
     "Mean",
     "MemoryExperiments",
+    "MemoryExposures",
     "MemorySticky",
     "Metric",
     "Moments",
     "NormalMixture",
     "NormalPosterior",
+    "NullReport",
     "Plan",
     "PlanOutSha1",
     "Proportion",
@@ -87,6 +100,7 @@ __all__ = [
     "Ratio",
     "Report",
     "SampleRatio",
+    "SegmentReport",
     "Sequence",
     "StickyStore",
     "TeamDraft",
@@ -96,13 +110,22 @@ __all__ = [
     "adaptive_effect",
     "adjust",
     "analyze",
+    "analyze_segments",
     "best_proportion",
     "best_rate",
+    "bootstrap",
     "bounded_interval",
     "e_benjamini_hochberg",
+    "equivalence",
+    "mann_whitney",
+    "null_check",
+    "one_sided",
+    "permutation",
     "preference",
     "quantile_with_error",
     "sample_ratio",
+    "sample_ratio_within",
     "sequential_sample_ratio",
     "sign_test",
+    "two_proportions",
 ]

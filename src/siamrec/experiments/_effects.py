@@ -108,6 +108,41 @@ def compare(
     )
 
 
+def combined(pairs: Sequence[Pair]) -> Pair:
+    """Return the average of pairs from independent strata, weighed by their units."""
+    if len(pairs) == 1:
+        return pairs[0]
+    size = np.array([sum(pair.n) for pair in pairs], dtype=np.float64)
+    weight = size / size.sum()
+    difference = np.array([1.0, -1.0])
+    parts = [
+        w * w * float(difference @ pair.covariance @ difference)
+        for w, pair in zip(weight, pairs, strict=True)
+    ]
+    total = sum(parts)
+    freedom = (
+        1
+        / sum((part / total) ** 2 / pair.freedom for part, pair in zip(parts, pairs, strict=True))
+        if total > 0
+        else float(size.sum())
+    )
+    covariance = sum(
+        (w * w * pair.covariance for w, pair in zip(weight, pairs, strict=True)), np.zeros((2, 2))
+    )
+    t, c = (
+        float(sum(w * pair.values[side] for w, pair in zip(weight, pairs, strict=True)))
+        for side in (0, 1)
+    )
+    return Pair(
+        values=(t, c),
+        covariance=covariance,
+        freedom=float(freedom),
+        n=(sum(pair.n[0] for pair in pairs), sum(pair.n[1] for pair in pairs)),
+        reduction=float(sum(w * pair.reduction for w, pair in zip(weight, pairs, strict=True))),
+        known=all(pair.known for pair in pairs),
+    )
+
+
 def linearised(moments: Moments, terms: Sequence[Term]) -> tuple[FloatArray, FloatArray]:
     """Return the values of terms and the covariance of their linearised outcomes per unit.
 

@@ -67,6 +67,37 @@ def sample_of(data: object, plan: Plan, variant: str, unit: str | None) -> Sampl
     return _of_table(table_of(data), plan, variant, unit)
 
 
+def samples_of(
+    data: object, plan: Plan, variant: str, unit: str | None, strata: str | None
+) -> dict[str, Sample]:
+    """Return the sample of each stratum of a frame, or the one sample of any data.
+
+    Raises:
+        InvalidDataError: If the data cannot be read this way, or a stratum is null.
+        UnknownNameError: If a column is missing.
+    """
+    if strata is None:
+        return {"": sample_of(data, plan, variant, unit)}
+    return {name: _of_table(part, plan, variant, unit) for name, part in split_table(data, strata)}
+
+
+def split_table(data: object, column: str) -> list[tuple[str, Any]]:
+    """Return the rows of each value of a column, in the order of the values' names.
+
+    Raises:
+        InvalidDataError: If the data are no frame, or a value is null.
+        UnknownNameError: If there is no such column.
+    """
+    if _is_chunks(data):
+        raise InvalidDataError("Strata and segments need one frame, got chunks.")
+    table = table_of(data)
+    values = _whole(table, column, "strata or segments")
+    if values.null_count:
+        raise InvalidDataError(f"{column} must not be null, got {values.null_count} nulls.")
+    names, codes = _codes(values)
+    return [(name, table.take(np.flatnonzero(codes == code))) for code, name in enumerate(names)]
+
+
 def _is_chunks(data: object) -> bool:
     framed = hasattr(data, "__arrow_c_stream__") or isinstance(data, Mapping)
     return isinstance(data, Iterable) and not framed
@@ -339,12 +370,12 @@ def _refuse_quantiles(plan: Plan, what: str) -> None:
             )
 
 
-def control_of(sample: Sample, control: str) -> int:
+def control_of(variants: tuple[str, ...], control: str) -> int:
     """Return the place of the control.
 
     Raises:
         UnknownNameError: If no row has it.
     """
-    if control not in sample.variants:
-        raise UnknownNameError("variant (control)", control, sample.variants)
-    return sample.variants.index(control)
+    if control not in variants:
+        raise UnknownNameError("variant (control)", control, variants)
+    return variants.index(control)

@@ -9,8 +9,8 @@ import numpy as np
 from siamrec.errors import InvalidDataError
 from siamrec.experiments import _effects
 from siamrec.experiments._decision import decide
-from siamrec.experiments._sample import Sample, control_of, sample_of
-from siamrec.experiments.checks import sample_ratio
+from siamrec.experiments._sample import Sample, control_of, samples_of
+from siamrec.experiments.checks import sample_ratio_within
 from siamrec.experiments.metrics import Metric, Proportion
 from siamrec.experiments.multiplicity import adjust
 from siamrec.experiments.report import Check, Comparison, Effect, Report
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from siamrec.experiments._effects import Pair
     from siamrec.experiments.plan import Plan
 
+_UNBALANCED = 1e-3
+"""p-value of a covariate below which a warning is given."""
+
 
 def analyze(
     data: object | Mapping[str, Moments] | Iterable[object],
@@ -30,6 +33,7 @@ def analyze(
     variant: str = "variant",
     unit: str | None = None,
     control: str = "control",
+    strata: str | None = None,
 ) -> Report:
     """Analyse an experiment by its plan.
 
@@ -41,6 +45,9 @@ def analyze(
         unit: Column of the unit of assignment. Where units repeat, everything is clustered by
             unit; without it rows are taken as independent, and the report says so.
         control: Name of the variant to compare with.
+        strata: Column whose values are compared within, and then averaged by their units: the
+            version of the allocation when shares were changed on the way (without it, time and
+            variant are mixed up: Simpson's paradox), or anything known before assignment.
 
     Raises:
         InvalidDataError: If a variant has no unit with a metric, an outcome is infinite, a
@@ -56,36 +63,36 @@ def analyze(
         >>> report.decision, report["minutes"].absolute.p < 0.001
         ('ship', True)
     """
-    sample = sample_of(data, plan, variant, unit)
-    place = control_of(sample, control)
-    treatments = [name for name in sample.variants if name != control]
+    parts = samples_of(data, plan, variant, unit, strata)
+    variants = tuple(sorted({name for part in parts.values() for name in part.variants}))
+    control_of(variants, control)
+    treatments = [name for name in variants if name != control]
     if not treatments:
         raise InvalidDataError(
-            f"There must be a variant beside the control {control!r}, got {sample.variants}."
+            f"There must be a variant beside the control {control!r}, got {variants}."
         )
-    srm = sample_ratio(dict(zip(sample.variants, sample.n_units, strict=True)), plan.shares)
+    counts = {
+        stratum: dict(zip(part.variants, part.n_units, strict=True))
+        for stratum, part in parts.items()
+    }
+    srm = sample_ratio_within(counts, plan.shares, plan.stratum_shares)
     found: dict[tuple[str, str], Comparison] = {}
-    checks = list(sample.checks)
+    checks = list(dict.fromkeys(check for part in parts.values() for check in part.checks))
     n_primary = sum(metric.role == "primary" for metric in plan.metrics) * len(treatments)
     for metric in plan.metrics:
         shared = metric.role == "primary" and plan.correction != "none"
         alpha = plan.alpha / n_primary if shared else plan.alpha
         for treatment in treatments:
-            other = sample.variants.index(treatment)
-            pair = _effects.compare(
-                sample.moments[metric.name][other],
-                sample.moments[metric.name][place],
-                sample.terms(metric),
-                plan.adjustment,
-            )
             names = (treatment, control)
+            pair, sample = _compare(parts, metric, names, plan)
             found[metric.name, treatment] = _comparison(
                 plan, sample, metric, pair, names=names, alpha=alpha
             )
             checks += _checks_of(metric, pair, treatment)
+            checks += _balance(parts, metric, names)
     comparisons = _corrected(plan, found)
     checks.append(_check_of_ratio(plan, srm.p))
-    n_units = sum(sample.n_units)
+    n_units = sum(sum(part.n_units) for part in parts.values())
     verdict = decide(plan, comparisons, tuple(checks), n_units)
     return Report(
         plan=plan,
@@ -100,9 +107,50 @@ def analyze(
     )
 
 
+def _compare(
+    parts: Mapping[str, Sample], metric: Metric, names: tuple[str, str], plan: Plan
+) -> tuple[Pair, Sample | None]:
+    """Return the pair of two variants over all strata that have both; a lone sample as well."""
+    pairs = []
+    for part in parts.values():
+        if set(names) <= set(part.variants):
+            treatment, control = (
+                part.moments[metric.name][part.variants.index(name)] for name in names
+            )
+            terms = part.terms(metric)
+            pairs.append(_effects.compare(treatment, control, terms, plan.adjustment))
+    if not pairs:
+        raise InvalidDataError(f"No stratum must lack one of {names}, but all of them do.")
+    if len(pairs) == len(parts) == 1:
+        return pairs[0], next(iter(parts.values()))
+    return _effects.combined(pairs), None
+
+
+def _balance(parts: Mapping[str, Sample], metric: Metric, names: tuple[str, str]) -> list[Check]:
+    """Check that what was known before does not differ between the variants."""
+    checks = []
+    for place, term in enumerate(metric.covariates, 1):
+        pairs = []
+        for part in parts.values():
+            if set(names) <= set(part.variants):
+                treatment, control = (
+                    part.moments[metric.name][part.variants.index(name)] for name in names
+                )
+                known = [part.terms(metric)[place]]
+                pairs.append(_effects.compare(treatment, control, known, "none"))
+        pair = _effects.combined(pairs)
+        estimate, error = pair.contrast(1.0, -1.0)
+        if pair.known and error > 0:
+            p, _ = _effects.two_sided_t(estimate / error, pair.freedom)
+            if p < _UNBALANCED:
+                message = f"{term.numerator} differed before the experiment (p = {p:.2g})."
+                checks.append(Check("balance", "warning", message))
+    return checks
+
+
 def _comparison(
     plan: Plan,
-    sample: Sample,
+    sample: Sample | None,
     metric: Metric,
     pair: Pair,
     *,
@@ -137,12 +185,13 @@ def _comparison(
     )
 
 
-def _fixed(sample: Sample, metric: Metric, pair: Pair, alpha: float) -> Effect:
+def _fixed(sample: Sample | None, metric: Metric, pair: Pair, alpha: float) -> Effect:
     estimate, error = pair.contrast(1.0, -1.0)
     rule = "fixed horizon, Welch t"
     if not pair.known:
         return _unknown(estimate, rule)
-    if isinstance(metric, Proportion) and not metric.covariates and not sample.clustered:
+    plain = sample is not None and not sample.clustered
+    if isinstance(metric, Proportion) and not metric.covariates and plain:
         wins = (pair.values[0] * pair.n[0], pair.values[1] * pair.n[1])
         p, log_p = _effects.two_sided_z(_effects.pooled_z(wins, pair.n))
         interval = _effects.newcombe(wins, pair.n, alpha)

@@ -62,6 +62,48 @@ def sample_ratio(
     return SampleRatio(observed=dict(observed), expected=expected, p=p, log_p=log_p)
 
 
+def sample_ratio_within(
+    observed: Mapping[str, Mapping[str, int]],
+    shares: Mapping[str, float] | None = None,
+    stratum_shares: Mapping[str, Mapping[str, float]] | None = None,
+) -> SampleRatio:
+    """Test the sample ratio within strata: chi² and degrees of freedom add.
+
+    Args:
+        observed: Units of each variant in each stratum.
+        shares: Planned shares in every stratum; even when absent.
+        stratum_shares: Planned shares of strata that have their own.
+
+    Raises:
+        InvalidDataError: If a stratum has no unit.
+        UnknownNameError: If a variant has no planned share.
+    """
+    names = sorted({name for counts in observed.values() for name in counts})
+    parts = []
+    for stratum, counts in observed.items():
+        own = (stratum_shares or {}).get(stratum, shares)
+        whole = {name: counts.get(name, 0) for name in names} if own is None else dict(counts)
+        parts.append((sample_ratio(whole, own), own))
+    if len(parts) == 1:
+        return parts[0][0]
+    statistic, freedom, stray = 0.0, 0, False
+    for part, _ in parts:
+        live = [name for name, size in part.expected.items() if size > 0]
+        stray |= any(n for name, n in part.observed.items() if name not in live)
+        statistic += sum(
+            (part.observed.get(name, 0) - part.expected[name]) ** 2 / part.expected[name]
+            for name in live
+        )
+        freedom += len(live) - 1
+    p, log_p = positive_p(-np.inf) if stray else chi_square_tail(statistic, freedom)
+    return SampleRatio(
+        observed={n: sum(part.observed.get(n, 0) for part, _ in parts) for n in names},
+        expected={n: sum(part.expected.get(n, 0.0) for part, _ in parts) for n in names},
+        p=p,
+        log_p=log_p,
+    )
+
+
 def chi_square_tail(statistic: float, freedom: int) -> tuple[float, float]:
     """Return the upper tail of the chi-square distribution and its logarithm, never 0."""
     if freedom < 1:

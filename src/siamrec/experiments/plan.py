@@ -31,6 +31,7 @@ class Plan:
         adjustment: How covariates are used: `"lin"` (a slope per variant), `"pooled"` (one
             slope, CUPED as first published) or `"none"`.
         shares: Expected share of each variant, for the sample ratio check; even when absent.
+        stratum_shares: The same for each stratum, where they differ.
         planned: Number of units of both variants at which a fixed-horizon plan is analysed.
         daily_units: Units per day, to tell how long it will take.
         srm_alpha: Below this p-value of the sample ratio, the experiment is invalid.
@@ -46,6 +47,7 @@ class Plan:
     correction: Correction = "holm"
     adjustment: Literal["lin", "pooled", "none"] = "lin"
     shares: Mapping[str, float] | None = None
+    stratum_shares: Mapping[str, Mapping[str, float]] | None = None
     planned: float | None = None
     daily_units: float | None = None
     srm_alpha: float = 1e-3

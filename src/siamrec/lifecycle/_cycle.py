@@ -202,7 +202,7 @@ class Cycle:
             "texts": len(texts),
             "validation": {name: float(value) for name, value in result.metrics.items()},
             "validation_verdict": "ship" if result.verdict.ship else "do not ship",
-            "card": json.loads(json.dumps(dict(result.card), default=str)),
+            "card": dict(result.card),
         }
 
     def measure(self) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from siamrec._core.clock import Stopwatch
 from siamrec.errors import InvalidDataError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from siamrec.lifecycle.events import Observers
@@ -83,7 +85,7 @@ class Journal:
             return self._steps[step]
         self._tell("started", step)
         watch = Stopwatch()
-        result = json.loads(json.dumps(work(), allow_nan=False))
+        result = _plain(work())
         self._steps[step] = result
         self.seconds[step] = round(watch.seconds(), 3)
         self._save()
@@ -102,6 +104,19 @@ class Journal:
             self._path,
             json.dumps({"key": self._key, "steps": self._steps, "seconds": self.seconds}),
         )
+
+
+def _plain(value: Any) -> Any:
+    """Return JSON values; what is not finite is not known, and becomes null."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    return str(value)
 
 
 def write_whole(path: Path, text: str) -> None:

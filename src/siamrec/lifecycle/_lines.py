@@ -37,7 +37,7 @@ def tune(result: Mapping[str, Any]) -> str:
     """Say what training found on its own validation users."""
     found = result["validation"]
     line = f"{result['strategy']} on {result['train_pairs']:,} pairs"
-    if "base_ndcg@10" in found:
+    if found.get("base_ndcg@10") is not None and found.get("ndcg@10") is not None:
         line += f"; validation NDCG@10 {found['base_ndcg@10']:.3f} → {found['ndcg@10']:.3f}"
     return line
 

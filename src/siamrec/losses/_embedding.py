@@ -44,9 +44,11 @@ def embedded(
         0, inverse.flip(0), torch.arange(len(inverse) - 1, -1, -1, device=inverse.device)
     )
     order = torch.argsort(length[first], stable=True)
-    pieces = [_pass(model, joined, rest, first[part]) for part in order.split(piece)]
+    pieces = [_pass(model, joined, rest, first[part]) for part in torch.split(order, piece)]
     back = torch.argsort(order)
-    return list(torch.cat(pieces)[back][inverse].split(rows))
+    # index_select adds gradients of repeats in a fixed order; indexing would not.
+    whole = torch.cat(pieces).index_select(0, back[inverse])
+    return list(torch.split(whole, rows))
 
 
 def _pass(

@@ -96,14 +96,16 @@ class FeedbackInfoNCE(EmbeddingLoss):
     def _known(self, side: Side, codes: Tensor, rows: Tensor) -> Tensor:
         """Equal texts are always known; so the same text twice in a batch is no rival."""
         assert side.texts is not None
-        known = side.texts[:, 1][:, None] == codes[None, :]
+        same = side.texts[:, 1][:, None] == codes[None, :]
+        known = same
         if self.likes is not None and side.user is not None:
             known = known | self.likes(side.user, codes)
         if self.related is not None:
             known = known | self.related(side.texts[:, 0], codes)
         given = codes.shape[0] // rows.shape[0]
-        for column in range(1, given):  # a row's own negatives are negatives whatever is known
-            known[rows, column * rows.shape[0] + rows] = False
+        for column in range(1, given):  # a row's own negatives are negatives whatever is known,
+            own = column * rows.shape[0] + rows  # but a copy of the positive only fills the place
+            known[rows, own] = same[rows, own]
         return known
 
     @override

@@ -48,10 +48,13 @@ class LossSpec:
     Args:
         factory: Builds it.
         columns: Text columns that it needs: positives, triplets or labelled pairs.
+        takes_negatives: Whether mined negatives may stand behind the positives, with a copy of
+            the positive where a row has fewer.
     """
 
     factory: LossFactory
     columns: Columns = POSITIVES
+    takes_negatives: bool = False
 
 
 def losses() -> Mapping[str, LossSpec]:
@@ -179,7 +182,7 @@ class PlainLabels(torch.nn.Module):
 
 
 _LOSSES: dict[str, LossSpec] = {
-    "feedback-infonce": LossSpec(feedback_infonce_of, POSITIVES),
+    "feedback-infonce": LossSpec(feedback_infonce_of, POSITIVES, takes_negatives=True),
     "queued-infonce": LossSpec(_ours(QueuedInfoNCE), POSITIVES),
     "weighted-cosine": LossSpec(_ours(WeightedCosine), LABELLED),
     "weighted-cosent": LossSpec(_ours(WeightedCoSENT), LABELLED),

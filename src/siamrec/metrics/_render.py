@@ -49,14 +49,14 @@ def markdown(report: Report) -> str:
     """Return means, intervals and policies as Markdown."""
     rows = [cells(name, report[name]) for name in report.names]
     notes = "\n".join(f"- {name}: {text}" for name, text in report.policies.items())
-    title = f"{len(report.users)} users, {report.confidence:.0%} intervals"
+    title = f"{report.n_users} users, {report.confidence:.0%} intervals"
     return f"{title}\n\n{table_of(_HEAD, rows)}\n\n{notes}\n"
 
 
 def text(report: Report) -> str:
     """Return a short table for the terminal."""
     rows = [cells(name, report[name]) for name in report.names]
-    return f"Report over {len(report.users)} users\n{table_of(_HEAD, rows)}"
+    return f"Report over {report.n_users} users\n{table_of(_HEAD, rows)}"
 
 
 def latex(report: Report) -> str:
@@ -89,7 +89,7 @@ def html(report: Report) -> str:
     )
     return (
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        f"<p>{len(report.users)} users, {report.confidence:.0%} intervals</p><ul>{notes}</ul>"
+        f"<p>{report.n_users} users, {report.confidence:.0%} intervals</p><ul>{notes}</ul>"
     )
 
 
@@ -114,7 +114,7 @@ def json_text(report: Report) -> str:
     ]
     return json.dumps(
         {
-            "users": len(report.users),
+            "users": report.n_users,
             "confidence": report.confidence,
             "metrics": metrics,
             "policies": report.policies,

@@ -170,11 +170,9 @@ def compared(
     names = [name for name in first.names if name in second.names]
     if not names:
         raise UnknownNameError("metric of the other report", first.names[0], second.names)
-    rows = []
-    for name in names:
-        chance = np.random.default_rng(seed)  # the same signs for every metric
-        kind = test if name in first.per_user_names else "t"
-        rows.append(_difference(first, second, name, test=kind, rng=chance, resamples=resamples))
+    rows = [_difference(first, second, name, test) for name in names]
+    if test == "sign-flip":
+        rows = _with_sign_flips(first, second, rows, seed, resamples)
     fixed = adjusted([row.log_p for row in rows], correction)
     return Comparison(
         rows=tuple(replace(row, adjusted_p=p) for row, p in zip(rows, fixed, strict=True)),
@@ -184,15 +182,27 @@ def compared(
     )
 
 
-def _difference(
-    first: Report,
-    second: Report,
-    name: str,
-    *,
-    test: str,
-    rng: np.random.Generator,
-    resamples: int,
-) -> Difference:
+def _with_sign_flips(
+    first: Report, second: Report, rows: list[Difference], seed: int, resamples: int
+) -> list[Difference]:
+    """Return the rows with the p-values of sign flips, the same signs for every metric."""
+    names = [row.name for row in rows if row.name in first.per_user_names]
+    if not names:
+        return rows
+    pairs = [paired_values(first, second, name) for name in names]
+    table = np.column_stack([np.nan_to_num(own - others) for own, others in pairs])
+    chance = np.random.default_rng(seed)
+    values = resample.sign_flips(table, rng=chance, resamples=resamples)
+    found = dict(zip(names, values.tolist(), strict=True))
+    return [
+        replace(row, p=found[row.name], log_p=math.log(found[row.name]))
+        if row.name in found
+        else row
+        for row in rows
+    ]
+
+
+def _difference(first: Report, second: Report, name: str, test: str) -> Difference:
     own, others = paired_values(first, second, name)
     both = ~np.isnan(own) & ~np.isnan(others)
     own, others = own[both], others[both]
@@ -201,12 +211,8 @@ def _difference(
     moved = own - others
     spread = float(moved.std(ddof=1)) if moved.size > 1 else 0.0
     p, log_p = paired.p, paired.log_p
-    if test != "t":
-        p = (
-            resample.sign_flip(moved, rng=rng, resamples=resamples)[0]
-            if test == "sign-flip"
-            else wilcoxon(moved)
-        )
+    if test == "wilcoxon" and per_user:
+        p = wilcoxon(moved)
         log_p = math.log(p)
     return Difference(
         name=name,

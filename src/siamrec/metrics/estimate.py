@@ -68,6 +68,19 @@ def of_users(values: FloatArray, confidence: float, *, nan_counts: bool = False)
     )
 
 
+def of_moments(n: int, mean: float, squares: float, confidence: float) -> Estimate:
+    """Return the mean of `n` users from their centred sum of squares, with Student's interval."""
+    error = math.sqrt(squares / (n - 1) / n) if n > 1 else math.inf
+    return Estimate(
+        mean=mean if n else math.nan,
+        interval=t_interval(mean, error, n - 1, confidence),
+        n=n,
+        standard_error=error,
+        confidence=confidence,
+        method="t",
+    )
+
+
 def of_groups(whole: float, left_out: FloatArray, n: int, confidence: float) -> Estimate:
     """Return a pooled number with the interval of the delete-a-group jackknife.
 

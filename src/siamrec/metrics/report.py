@@ -9,21 +9,23 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec.data.frames import arrow_table
 from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import InvalidParameterError, RegressionFound, UnknownNameError
 from siamrec.metrics import _render, resample
-from siamrec.metrics.estimate import Estimate, of_groups, of_users
+from siamrec.metrics.comparison import Comparison, compared, paired_values
+from siamrec.metrics.estimate import Estimate, of_groups, of_moments, of_users
 from siamrec.metrics.paired import paired_difference
+from siamrec.metrics.slices import Slices, sliced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
+    from siamrec.data.moments import Moments
     from siamrec.metrics.base import PooledMetric
-    from siamrec.metrics.comparison import Comparison
     from siamrec.metrics.paired import PairedDifference
-    from siamrec.metrics.slices import Slices
     from siamrec.typing import FloatArray, Id, IntArray
 
 
@@ -67,7 +69,9 @@ class Report:
         names: Names of the metrics in the order of the suite.
         users: Users in the order of the per-user values.
         values: Per-user values of each metric that has them; NaN where undefined.
-        pooled: Sums of each metric that has no per-user values.
+        pooled: Sums of each metric that is one number for all users.
+        moments: Moments of each metric whose per-user values were not kept.
+        n_users: Number of users, where their ids were not kept.
         policies: What was done in cases that definitions leave open.
         confidence: Level of the intervals.
         nan_counts: Whether one undefined user makes a mean NaN.
@@ -80,6 +84,8 @@ class Report:
         users: Vocabulary,
         values: Mapping[str, FloatArray],
         pooled: Mapping[str, Pooled] | None = None,
+        moments: Mapping[str, Moments] | None = None,
+        n_users: int | None = None,
         policies: Mapping[str, str] | None = None,
         confidence: float = 0.95,
         nan_counts: bool = False,
@@ -90,6 +96,8 @@ class Report:
         self.confidence = confidence
         self._values = {name: check.frozen(row, np.float64) for name, row in values.items()}
         self._pooled = dict(pooled or {})
+        self._moments = dict(moments or {})
+        self.n_users = len(users) if n_users is None else n_users
         self._nan_counts = nan_counts
         self._estimates = {name: self._estimate(name) for name in self.names}
 
@@ -112,13 +120,12 @@ class Report:
 
         Raises:
             siamrec.errors.UnknownNameError: If there is no such metric.
-            siamrec.errors.InvalidParameterError: If the metric is one number for all users.
+            siamrec.errors.InvalidParameterError: If the metric is one number for all users, or
+                the state that made the report kept no users.
         """
         self._known(name)
         if name not in self._values:
-            raise InvalidParameterError(
-                "name", name, "a metric with per-user values; this one is one number for all users"
-            )
+            raise InvalidParameterError("name", name, "a metric with per-user values")
         return self._values[name]
 
     @property
@@ -196,8 +203,6 @@ class Report:
         Raises:
             siamrec.errors.InvalidDataError: If a user has no label.
         """
-        from siamrec.metrics.slices import sliced  # noqa: PLC0415  # they know each other
-
         return sliced(self, by)
 
     def compare(
@@ -223,8 +228,6 @@ class Report:
                 both reports.
             siamrec.errors.InvalidDataError: If the reports share no user.
         """
-        from siamrec.metrics.comparison import compared  # noqa: PLC0415  # they know each other
-
         return compared(
             self, other, test=test, correction=correction, seed=seed, resamples=resamples
         )
@@ -259,10 +262,13 @@ class Report:
             siamrec.errors.UnknownNameError: If a report does not have the metric.
             siamrec.errors.InvalidDataError: If the reports share no user.
         """
-        from siamrec.metrics.comparison import paired_values  # noqa: PLC0415
-
         own, others = paired_values(self, baseline, name)
         return paired_difference(own, others, confidence=self.confidence)
+
+    def to_arrow(self) -> Any:
+        """Return a pyarrow table of the per-user values: a row for each user, a column each."""
+        columns: dict[str, Any] = {"user": self.users.decode(np.arange(len(self.users)))}
+        return arrow_table({**columns, **self._values})
 
     def to_markdown(self) -> str:
         """Return the means, intervals and policies as a Markdown table."""
@@ -287,5 +293,9 @@ class Report:
     def _estimate(self, name: str) -> Estimate:
         if name in self._values:
             return of_users(self._values[name], self.confidence, nan_counts=self._nan_counts)
+        if name in self._moments:
+            kept = self._moments[name]
+            mean, squares = float(kept.mean[0]), float(kept.product[0, 0])
+            return of_moments(kept.n, mean, squares, self.confidence)
         pooled = self._pooled[name]
         return of_groups(pooled.value(), pooled.left_out(), pooled.n, self.confidence)

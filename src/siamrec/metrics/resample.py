@@ -109,21 +109,53 @@ def sign_flip(
         >>> sign_flip(np.array([1.0, 2.0, 3.0]), rng=np.random.default_rng(0))
         (0.25, True)
     """
-    check.count("resamples", resamples, least=100)
     if difference.size == 0:
         raise InvalidParameterError("difference", difference.size, "one or more differences")
-    moved = difference[difference != 0]  # a zero is the same with either sign
-    reached = abs(moved.sum()) * (1 - 1e-12)
-    if moved.size <= _ALL_FLIPS:
-        return float(np.mean(np.abs(_all_sums(moved)) >= reached)), True
-    extreme = 0
-    rows = max(1, _BLOCK_CELLS // moved.size)
-    for low in range(0, resamples, rows):  # blocks bound the memory
-        size = (min(low + rows, resamples) - low, moved.size)
-        flipped = rng.integers(0, 2, size=size, dtype=np.int8).astype(np.float64)
-        sums = 2.0 * (flipped @ moved) - moved.sum()
-        extreme += int(np.count_nonzero(np.abs(sums) >= reached))
-    return (extreme + 1) / (resamples + 1), False
+    p = sign_flips(difference[:, None], rng=rng, resamples=resamples)
+    return float(p[0]), bool(np.count_nonzero(difference) <= _ALL_FLIPS)
+
+
+def sign_flips(
+    table: FloatArray, *, rng: np.random.Generator, resamples: int = 10_000
+) -> FloatArray:
+    """Return the p-values of `sign_flip` for several columns under the same signs of the rows.
+
+    Args:
+        table: Finite differences, a row for each user, shape `(n, m)`; a 0 has no say, so it may
+            stand where a column is not defined.
+        rng: Source of the signs.
+        resamples: Number of random patterns, at least 100.
+
+    Returns:
+        The p-values, shape `(m,)`.
+
+    Raises:
+        siamrec.errors.InvalidParameterError: If `resamples` is below 100.
+    """
+    check.count("resamples", resamples, least=100)
+    p = np.ones(table.shape[1])
+    many = np.count_nonzero(table, axis=0) > _ALL_FLIPS
+    for column in np.flatnonzero(~many):
+        moved = table[table[:, column] != 0, column]
+        p[column] = np.mean(np.abs(_all_sums(moved)) >= _reached(moved.sum()))
+    if many.any():
+        columns = table[:, many]
+        total = columns.sum(axis=0)
+        extreme = np.zeros(total.size, dtype=np.int64)
+        rows = max(1, _BLOCK_CELLS // len(table))
+        for low in range(0, resamples, rows):  # blocks bound the memory
+            size = (min(low + rows, resamples) - low, (len(table) + 7) // 8)
+            bits = rng.integers(0, 256, size=size, dtype=np.uint8)
+            plus = np.unpackbits(bits, axis=1, count=len(table)).astype(np.float64)
+            sums = 2.0 * (plus @ columns) - total
+            extreme += np.count_nonzero(np.abs(sums) >= _reached(total), axis=0)
+        p[many] = (extreme + 1) / (resamples + 1)
+    return p
+
+
+def _reached(total: FloatArray) -> FloatArray:
+    """Return the size from which on a sum is as extreme as the one found, less rounding."""
+    return np.abs(total) * (1 - 1e-12)
 
 
 def _all_sums(moved: FloatArray) -> FloatArray:

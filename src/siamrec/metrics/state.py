@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from siamrec.data.moments import Moments
 from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.metrics import _inputs
@@ -43,35 +44,52 @@ class EvaluationState:
         policies: Policies,
         inputs: Inputs,
         confidence: float,
+        keep_users: bool = True,
     ) -> None:
+        if not keep_users and policies.empty_truth == "nan":
+            raise InvalidParameterError(
+                "keep_users", False, "True with empty_truth='nan', where a mean may be NaN"
+            )
         self._metrics = metrics
         self._policies = policies
         self._inputs = inputs
         self._confidence = confidence
+        self._keep_users = keep_users
         self._users: list[Vocabulary] = []
         self._values: dict[str, list[FloatArray]] = {
             name: [] for name, metric in metrics.items() if isinstance(metric, Metric)
         }
+        self._moments = (
+            {} if keep_users else {name: Moments.empty((name,)) for name in self._values}
+        )
         self._items = Vocabulary()
         self._tallies: dict[str, FloatArray] = {}
         self._counts: Counter[str] = Counter()
 
     def update(self, rankings: Rankings, truth: Truth | None = None) -> None:
-        """Take in a batch of lists and the truth of their users.
+        """Take in a batch of lists and the truth of their users; all of it or, on error, nothing.
 
         Raises:
             siamrec.errors.MissingInputError: If a metric needs an input that is not given.
             siamrec.errors.InvalidDataError: If lists or inputs break a policy or do not fit.
         """
         self._check_needs(rankings, truth)
-        view = self._view(rankings, truth)
-        empty = self._check_users(view)
+        counts: Counter[str] = Counter()
+        view = self._view(rankings, truth, counts)
+        empty = self._check_users(view, counts)
+        values, tallies = {}, {}
         for name, metric in self._metrics.items():
             if isinstance(metric, Metric):
-                self._values[name].append(self._by_policy(view, metric, empty))
+                values[name] = self._by_policy(view, metric, empty)
             else:
-                self._add(name, metric, view.items, self._tally(view, metric))
-        self._users.append(view.users)
+                tallies[name] = metric.tally(view, groups_of(view.users), N_GROUPS)
+        for name, tally in tallies.items():
+            self._add(name, self._metrics[name], view.items, tally)
+        for name, row in values.items():
+            self._take(name, row)
+        if self._keep_users:
+            self._users.append(view.users)
+        self._counts += counts
 
     def merge(self, other: EvaluationState) -> EvaluationState:
         """Return the state of both; neither is changed.
@@ -79,16 +97,19 @@ class EvaluationState:
         Raises:
             siamrec.errors.InvalidDataError: If the states have different metrics or policies.
         """
-        if dict(self._metrics) != dict(other._metrics) or self._policies != other._policies:
+        same = self._metrics == other._metrics and self._policies == other._policies
+        if not same or self._keep_users != other._keep_users:
             raise InvalidDataError("States must come from suites of equal metrics and policies.")
         both = EvaluationState(
             metrics=self._metrics,
             policies=self._policies,
             inputs=self._inputs,
             confidence=self._confidence,
+            keep_users=self._keep_users,
         )
         both._users = [*self._users, *other._users]
         both._values = {name: [*self._values[name], *other._values[name]] for name in self._values}
+        both._moments = {name: own + other._moments[name] for name, own in self._moments.items()}
         both._items = self._items
         both._tallies = dict(self._tallies)
         for name, tally in other._tallies.items():
@@ -102,14 +123,15 @@ class EvaluationState:
         Raises:
             siamrec.errors.InvalidDataError: If a user was in two batches, or there was no batch.
         """
-        if not self._users:
+        if not self._counts["batches"]:
             raise InvalidDataError("A state must have taken in a batch before it is computed.")
-        users = self._users[0]
+        users = self._users[0] if self._users else Vocabulary()
         if len(self._users) > 1:
             users = Vocabulary(tuple(id_ for batch in self._users for id_ in batch))
         values = {
             name: parts[0] if len(parts) == 1 else np.concatenate(parts)
             for name, parts in self._values.items()
+            if self._keep_users
         }
         pooled = {
             name: Pooled(metric, tally, self._inputs.catalog_size, self._counts["listed"])
@@ -122,10 +144,19 @@ class EvaluationState:
             users=users,
             values=values,
             pooled=pooled,
+            moments=self._moments,
+            n_users=self._counts["users"],
             policies=noted(self._policies, self._counts),
             confidence=self._confidence,
             nan_counts=self._policies.empty_truth == "nan",
         )
+
+    def _take(self, name: str, values: FloatArray) -> None:
+        """Keep the values of a batch, or their moments only."""
+        if self._keep_users:
+            self._values[name].append(values)
+            return
+        self._moments[name] += Moments.of({name: values[~np.isnan(values)]})
 
     def _check_needs(self, rankings: Rankings, truth: Truth | None) -> None:
         for name, metric in self._metrics.items():
@@ -140,12 +171,14 @@ class EvaluationState:
             for need in sorted(metric.needs - given):
                 _inputs.require(need, None, f"metric {name!r}")
 
-    def _view(self, rankings: Rankings, truth: Truth | None) -> EvaluationView:
+    def _view(
+        self, rankings: Rankings, truth: Truth | None, counts: Counter[str]
+    ) -> EvaluationView:
         lists = distinct_items(rankings, self._policies)
         lists, n_seen = without_seen(lists, self._inputs.history, self._policies)
         lists = tied_order(lists, truth, self._policies)
-        self._counts["duplicates"] += rankings.n_repeats
-        self._counts["seen_items"] += n_seen
+        counts["duplicates"] += rankings.n_repeats
+        counts["seen_items"] += n_seen
         cuts = [getattr(metric, "k", None) for metric in self._metrics.values()]
         depth = (
             None
@@ -161,19 +194,20 @@ class EvaluationState:
             as_given=rankings,
         )
         deepest = lists.depth if depth is None else depth
-        self._counts["short_list"] += int((view.length[: len(lists)] < deepest).sum())
-        self._counts["users"] += view.n_users
-        self._counts["listed"] += int(view.has_list.sum())
+        counts["short_list"] += int((view.length[: len(lists)] < deepest).sum())
+        counts["batches"] += 1
+        counts["users"] += view.n_users
+        counts["listed"] += int(view.has_list.sum())
         return view
 
-    def _check_users(self, view: EvaluationView) -> BoolArray:
+    def _check_users(self, view: EvaluationView, counts: Counter[str]) -> BoolArray:
         """Return which users have no relevant item, after the policies that refuse."""
         if view.truth is None:
             return np.zeros(view.n_users, dtype=np.bool_)
         empty: BoolArray = view.n_relevant() == 0
         missing = ~empty & ~view.has_list
-        self._counts["empty_truth"] += int(empty.sum())
-        self._counts["missing_user"] += int(missing.sum())
+        counts["empty_truth"] += int(empty.sum())
+        counts["missing_user"] += int(missing.sum())
         for policy, users in (("empty_truth", empty), ("missing_user", missing)):
             if users.any() and getattr(self._policies, policy) == "raise":
                 what = "relevant item" if policy == "empty_truth" else "list"
@@ -201,9 +235,6 @@ class EvaluationState:
         if self._policies.missing_user == "exclude" and not view.has_list.all():
             values = np.where(view.has_list, values, np.nan)
         return values
-
-    def _tally(self, view: EvaluationView, metric: PooledMetric) -> FloatArray:
-        return metric.tally(view, groups_of(view.users), N_GROUPS)
 
     def _add(self, name: str, metric: AnyMetric, items: Vocabulary, tally: FloatArray) -> None:
         """Add sums; those by item are brought into this state's order of items first."""

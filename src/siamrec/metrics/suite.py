@@ -187,8 +187,13 @@ class Suite:
         groups: ItemNames | None = None,
         n_users: int | None = None,
         sampled: bool = False,
+        keep_users: bool = True,
     ) -> EvaluationState:
         """Return an empty state that takes lists in batches; arguments as in `evaluate`.
+
+        With `keep_users=False` the values of users (8 bytes for each metric) are not kept: memory
+        is constant and means and intervals stay, but nothing can be sliced or compared user by
+        user, and nobody notices a user who is in two batches.
 
         Examples:
             >>> from siamrec.data.rankings import Rankings
@@ -224,6 +229,7 @@ class Suite:
             policies=self._policies,
             inputs=inputs,
             confidence=self._confidence,
+            keep_users=keep_users,
         )
 
 

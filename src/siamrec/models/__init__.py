@@ -5,6 +5,7 @@ from siamrec.models.encoders import (
     CachedEncoder,
     HashingEncoder,
     SentenceEncoder,
+    StaticEncoder,
 )
 
-__all__ = ["AdapterEncoder", "CachedEncoder", "HashingEncoder", "SentenceEncoder"]
+__all__ = ["AdapterEncoder", "CachedEncoder", "HashingEncoder", "SentenceEncoder", "StaticEncoder"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -135,7 +136,7 @@ class Candidates:
     def most_popular(self) -> float:
         """Popularity of the most popular item, also where no candidate list has it."""
         given = self._inputs.popularity
-        known = max(given.values(), default=0.0) if isinstance(given, dict) else 0.0
+        known = max(given.values(), default=0.0) if isinstance(given, Mapping) else 0.0
         return max(float(self.popularity.max(initial=0.0)), float(known))
 
     @cached_property

@@ -72,8 +72,8 @@ class MMR(Selector):
 class MaxSum(Selector):
     """Max-sum diversification: the next item is good and far from the chosen ones together.
 
-    `argmax  t s_i + (1 - t) sum over chosen j of (1 - cos(i, j))`, float32. Half of the best
-    value is guaranteed.
+    `argmax  t s_i + (1 - t) sum over chosen j of (1 - cos(i, j))`, float32. The sum grows with
+    the list, so later places look less at scores.
 
     Args:
         trade_off: `t`: 1 is scores alone, 0 diversity alone.

@@ -30,8 +30,8 @@ class SSD(Selector):
         window: How many choices back it looks; without it, all.
 
     References:
-        Huang, Wang, Peng, Ye, Zhang, Zhou (2021), "Sliding spectrum decomposition for
-        diversified recommendation", KDD (equation 12).
+        Huang, Wang, Zhang, Xu (2021), "Sliding spectrum decomposition for diversified
+        recommendation", KDD.
     """
 
     name: ClassVar[str] = "ssd"

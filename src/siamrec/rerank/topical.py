@@ -185,8 +185,7 @@ class Calibrated(Selector):
     """The list is good and has the categories of the user's history in their proportions.
 
     Greedy on `t sum of s - (1 - t) KL(p || q~)`, with `p` the shares of categories in the history
-    (all alike without one), `q` those of the list and `q~ = (1 - alpha) q + alpha p`; at least
-    1 - 1/e of the best value of the part that is submodular.
+    (all alike without one), `q` those of the list and `q~ = (1 - alpha) q + alpha p`.
 
     Args:
         trade_off: `t`: 1 is scores alone, 0 calibration alone.

@@ -12,6 +12,8 @@ import torch
 from siamrec.errors import InvalidParameterError, StorageError, TrainingDivergedError
 from siamrec.models import CachedEncoder, HashingEncoder, SentenceEncoder
 from siamrec.models.training import FineTuneConfig, FineTuner, Retention
+from siamrec.models.training._dataset import training_set
+from siamrec.pairs import HardNegatives
 from siamrec.testing.pairs import catalog_of, ratings_of
 from siamrec.testing.tiny import tiny_model
 
@@ -142,6 +144,18 @@ def test_lost_skill_forbids_shipping(sides: tuple[Pairs, Pairs], encoder: Senten
     kept = result.metrics["retention_tuned"] >= result.metrics["retention_floor"]
     assert kept or not result.verdict.ship
     assert result.metrics["retention_floor"] == pytest.approx(result.metrics["retention_base"])
+
+
+def test_mined_negatives_are_learned_from(
+    sides: tuple[Pairs, Pairs], encoder: SentenceEncoder
+) -> None:
+    train = HardNegatives(per_positive=2, percent=1.5).mine(sides[0], encoder)
+    rows = training_set(train, ("anchor", "positive"), mined=True)
+    assert rows.column_names == ["anchor", "positive", "negative_1", "negative_2", "label"]
+    assert all(len(label) == 7 for label in rows["label"])
+    plain = FineTuner(QUICK).fit(encoder, *sides)
+    mined = FineTuner(QUICK).fit(encoder, train, sides[1])
+    assert plain.encoder.fingerprint != mined.encoder.fingerprint
 
 
 def test_only_sentence_encoders_can_be_trained_whole(sides: tuple[Pairs, Pairs]) -> None:

@@ -6,6 +6,7 @@ from siamrec.bandits.ope.evaluation import Evaluation, Slope, Tally, adaptive_va
 from siamrec.bandits.ope.log import Log
 from siamrec.bandits.ope.models import RewardModel, Ridge
 from siamrec.bandits.ope.robust import MRDR, DirectMethod, DoublyRobust, DRos, SwitchDR
+from siamrec.bandits.ope.slates import pooled_propensity, slate_value
 from siamrec.bandits.ope.weighting import IPS, MIPS, SNIPS, Replay, SubGaussian
 
 __all__ = [
@@ -32,4 +33,6 @@ __all__ = [
     "adaptive_value",
     "diagnose",
     "evaluate",
+    "pooled_propensity",
+    "slate_value",
 ]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Estimator(ABC):
     """A way to estimate; a frozen recipe that keeps nothing of the data it has seen."""
 
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    __pydantic_config__: ClassVar = {"extra": "forbid", "arbitrary_types_allowed": True}
 
     @property
     @abstractmethod

@@ -4,5 +4,6 @@ from siamrec.models.encoders.adapter import AdapterEncoder
 from siamrec.models.encoders.cached import CachedEncoder
 from siamrec.models.encoders.hashing import HashingEncoder
 from siamrec.models.encoders.sentence import SentenceEncoder
+from siamrec.models.encoders.static import StaticEncoder
 
-__all__ = ["AdapterEncoder", "CachedEncoder", "HashingEncoder", "SentenceEncoder"]
+__all__ = ["AdapterEncoder", "CachedEncoder", "HashingEncoder", "SentenceEncoder", "StaticEncoder"]

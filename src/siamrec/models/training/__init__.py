@@ -2,6 +2,7 @@
 
 from siamrec.models.training.active import suggest_queries
 from siamrec.models.training.config import FineTuneConfig
+from siamrec.models.training.distil import distil
 from siamrec.models.training.result import Comparison, FineTuneResult, TrainingEvent, Verdict
 from siamrec.models.training.retention import Retention
 from siamrec.models.training.tuner import FineTuner
@@ -14,5 +15,6 @@ __all__ = [
     "Retention",
     "TrainingEvent",
     "Verdict",
+    "distil",
     "suggest_queries",
 ]

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from siamrec.typing import BoolArray, CodeArray
 
 
-def training_set(pairs: Pairs, columns: tuple[str, ...]) -> Any:
+def training_set(pairs: Pairs, columns: tuple[str, ...], *, mined: bool = False) -> Any:
     """Return a `datasets.Dataset` with text columns and a label row for each pair.
 
     Args:
         pairs: Pairs to learn from.
         columns: `("anchor", "positive")`, with `"negative"` behind them where a loss needs it, or
             `("left", "right")` for losses that read labels.
+        mined: Whether mined negatives, where the pairs have them, stand behind the positives as
+            `"negative_1"` and so on; a copy of the positive fills a place that is empty.
 
     Raises:
         InvalidDataError: If the loss needs negatives and the pairs have none.
@@ -40,6 +42,10 @@ def training_set(pairs: Pairs, columns: tuple[str, ...]) -> Any:
                 "This loss needs triplets, but no positive pair has a negative; mine some with "
                 "hard_negatives=HardNegatives(…), or bring ratings of disliked items."
             )
+    if mined and pairs.negatives is not None:
+        filled = np.where(pairs.negatives == UNKNOWN, pairs.right[:, None], pairs.negatives)
+        texts = [*texts, *filled.T]
+        columns = (*columns, *(f"negative_{k + 1}" for k in range(filled.shape[1])))
     codes = np.stack([column[rows] for column in texts], axis=1)
     side = np.stack([pairs.label[rows], pairs.weight[rows], pairs.user[rows]], axis=1)
     spoken = {

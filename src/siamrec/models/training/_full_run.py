@@ -15,8 +15,9 @@ import torch
 from transformers import PrinterCallback, TrainerCallback
 from typing_extensions import override
 
+from siamrec._core import check
 from siamrec.errors import InvalidParameterError, TrainingDivergedError
-from siamrec.losses import build_loss, loss_columns
+from siamrec.losses import build_loss, losses
 from siamrec.models.encoders import CachedEncoder, SentenceEncoder
 from siamrec.models.encoders.sentence import computes_bfloat16
 from siamrec.models.training._choose import merit
@@ -48,6 +49,8 @@ def tune_full(run: Run) -> Trained:
     """
     base = trainable(run.encoder)
     model = copy.deepcopy(base.model)
+    # A model card must not quote what users were shown.
+    model.model_card_data.generate_widget_examples = False
     slices = run.slices()
     judged = np.flatnonzero(run.judged_texts())
 
@@ -94,7 +97,8 @@ def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Wei
 
     config = run.config
     pairs = run.material.without_hidden()
-    dataset = training_set(pairs, loss_columns(config.loss))
+    spec = losses()[check.one_of("loss", config.loss, losses())]
+    dataset = training_set(pairs, spec.columns, mined=spec.takes_negatives)
     batch = int(config.of_strategy("batch_size"))
     planned = int(config.of_strategy("epochs")) * math.ceil(len(dataset) / batch)
     total = min(planned, config.max_steps or planned)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -30,7 +30,6 @@ _DRIFT_TEXTS = 500
 
 
 @final
-@dataclass(slots=True)
 class Run:
     """One fine-tuning on its way; the one mutable value of this room.
 
@@ -43,15 +42,25 @@ class Run:
         folder: Where checkpoints and the result go, if anywhere.
     """
 
-    config: FineTuneConfig
-    encoder: SiameseEncoder
-    material: Material
-    on_event: Callable[[TrainingEvent], object]
-    should_stop: Callable[[], bool]
-    folder: Path | None = None
-    history: list[dict[str, float]] = field(default_factory=list)
-    stopped: str = ""
-    watch: Stopwatch = field(default_factory=Stopwatch)
+    def __init__(
+        self,
+        config: FineTuneConfig,
+        encoder: SiameseEncoder,
+        material: Material,
+        *,
+        on_event: Callable[[TrainingEvent], object],
+        should_stop: Callable[[], bool],
+        folder: Path | None = None,
+    ) -> None:
+        self.config = config
+        self.encoder = encoder
+        self.material = material
+        self.on_event = on_event
+        self.should_stop = should_stop
+        self.folder = folder
+        self.history: list[dict[str, float]] = []
+        self.stopped = ""
+        self.watch = Stopwatch()
 
     def tell(
         self,

@@ -82,7 +82,14 @@ class FineTuner:
         config = self.config
         material = Material.of(train, valid, cold_share=config.cold_share, seed=config.seed)
         folder = None if out is None else Path(out)
-        run = Run(config, encoder, material, on_event, should_stop, folder)
+        run = Run(
+            config,
+            encoder,
+            material,
+            on_event=on_event,
+            should_stop=should_stop,
+            folder=folder,
+        )
         return _result(run, _tuned(run))
 
 

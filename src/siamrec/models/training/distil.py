@@ -1,0 +1,95 @@
+"""Teaching a model to say what another says: smaller, exportable, or in another language."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from typing import TYPE_CHECKING
+
+from siamrec._core import check
+from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.models.encoders import SentenceEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from siamrec.protocols import SiameseEncoder
+
+
+def distil(
+    teacher: SiameseEncoder,
+    student: SentenceEncoder,
+    texts: Sequence[str],
+    *,
+    taught_as: Sequence[str] | None = None,
+    steps: int = 500,
+    batch_size: int = 32,
+    learning_rate: float = 5e-5,
+    seed: int = 42,
+) -> SentenceEncoder:
+    """Return a copy of `student` that gives the teacher's vectors.
+
+    An adapter on MiniLM, say, can be taught to MiniLM itself, and then be exported to GGUF. With
+    `taught_as`, the student learns to read translations as the teacher reads the originals.
+
+    Args:
+        teacher: Whose vectors are learned.
+        student: Where to begin; it is not changed. Its vectors must be as long as the teacher's.
+        texts: What the student reads.
+        taught_as: What the teacher reads in place of each text, such as its original.
+        steps: Steps of training.
+        batch_size: Texts in a step.
+        learning_rate: Largest step size; it falls linearly to zero.
+        seed: Of order and dropout.
+
+    Raises:
+        InvalidParameterError: If vectors differ in length.
+        InvalidDataError: If there is no text, or `taught_as` is not as long as `texts`.
+
+    References:
+        Reimers and Gurevych (2020), Making monolingual sentence embeddings multilingual using
+        knowledge distillation, EMNLP.
+    """
+    import torch  # noqa: PLC0415
+    from datasets import Dataset  # noqa: PLC0415
+    from sentence_transformers import (  # noqa: PLC0415
+        SentenceTransformerTrainer,
+        SentenceTransformerTrainingArguments,
+    )
+    from sentence_transformers.sentence_transformer.losses import MSELoss  # noqa: PLC0415
+    from transformers import PrinterCallback  # noqa: PLC0415
+
+    read = list(texts)
+    originals = read if taught_as is None else list(taught_as)
+    if not read or len(originals) != len(read):
+        raise InvalidDataError(
+            f"taught_as must have one text for each of at least one, got {len(originals)} for "
+            f"{len(read)}."
+        )
+    if teacher.dim != student.dim:
+        raise InvalidParameterError("student", student.dim, f"of {teacher.dim} dimensions")
+    model = copy.deepcopy(student.model)
+    model.model_card_data.generate_widget_examples = False
+    rows = Dataset.from_dict({"text": read, "label": list(teacher.encode(originals))})
+    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
+        arguments = SentenceTransformerTrainingArguments(
+            output_dir=folder,
+            max_steps=check.count("steps", steps),
+            per_device_train_batch_size=check.count("batch_size", batch_size),
+            learning_rate=check.positive("learning_rate", learning_rate),
+            warmup_steps=0.1,
+            seed=seed,
+            data_seed=seed,
+            use_cpu=student.device == "cpu",
+            report_to="none",
+            disable_tqdm=True,
+            save_strategy="no",
+            logging_strategy="no",
+            dataloader_pin_memory=False,
+        )
+        trainer = SentenceTransformerTrainer(
+            model=model, args=arguments, train_dataset=rows, loss=MSELoss(model)
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+    return SentenceEncoder.of(model, name=f"{student.name}, distilled")

@@ -1,0 +1,125 @@
+"""What looking rules, hashers and stores of experiments must keep, as test classes to subclass."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from siamrec.errors import StaleWriteError
+from siamrec.experiments import Experiment, ExperimentRecord
+
+if TYPE_CHECKING:
+    from siamrec.experiments import ExperimentStore, Hasher, Sequence, StickyStore
+
+__all__ = ["ExperimentStoreContract", "HasherContract", "SequenceContract", "StickyStoreContract"]
+
+_SHARES_OF = ("control", "new")
+
+
+class SequenceContract(ABC):
+    """Subclass it as `class TestMine(SequenceContract)` and say how to build the rule."""
+
+    runs = 600
+    """Simulated experiments in which nothing happens."""
+
+    @abstractmethod
+    def make(self, planned: float) -> Sequence:
+        """Return the rule under test, planned for so many units of both variants."""
+
+    def test_intervals_and_p_values_agree(self) -> None:
+        rule = self.make(2000.0)
+        for n in (500.0, 1000.0, 2000.0):
+            reach = rule.multiplier(n, 0.05)
+            assert rule.log_p(reach * 1.001, n, 0.05) <= np.log(0.05) + 1e-3
+            assert rule.log_p(reach * 0.98, n, 0.05) > np.log(0.05)
+            assert rule.log_p(0.0, n, 0.05) <= 0.0
+
+    def test_a_smaller_alpha_is_wider(self) -> None:
+        rule = self.make(2000.0)
+        for n in (500.0, 2000.0):
+            assert rule.multiplier(n, 0.01) > rule.multiplier(n, 0.05) > 1.9
+
+    def test_twenty_looks_keep_the_level(self) -> None:
+        """At most 5 % + 4 s.e. cross at any look: fails once in 30,000 for an exact rule."""
+        rng = np.random.default_rng(5)
+        looks = np.arange(50, 1001, 50)
+        gap = rng.normal(size=(self.runs, 1000)) - rng.normal(size=(self.runs, 1000))
+        z = np.cumsum(gap, axis=1)[:, looks - 1] / np.sqrt(2 * looks)
+        rule = self.make(2000.0)
+        bounds = np.array([rule.multiplier(2.0 * n, 0.05) for n in looks])
+        crossed = (np.abs(z) > bounds).any(axis=1).mean()
+        assert crossed <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / self.runs)
+
+
+class HasherContract(ABC):
+    """Subclass it as `class TestMine(HasherContract)` and say how to build the hasher."""
+
+    @abstractmethod
+    def make(self) -> Hasher:
+        """Return the hasher under test."""
+
+    def test_equal_input_equal_bucket(self) -> None:
+        hasher = self.make()
+        for unit, salt in (("u", "s"), ("", ""), ("é", "用")):
+            assert hasher(unit, salt) == hasher(unit, salt)
+            assert 0 <= hasher(unit, salt) <= 1
+
+    def test_buckets_are_even(self) -> None:
+        """Ten bins of 10,000 units: chi-square with 9 degrees of freedom below 60 (1e-9)."""
+        hasher = self.make()
+        buckets = np.array([hasher(f"unit-{number}", "salt") for number in range(10_000)])
+        counts = np.bincount(np.minimum((buckets * 10 + 1e-9).astype(int), 9), minlength=10)
+        assert ((counts - 1000.0) ** 2 / 1000).sum() < 60
+
+
+class StickyStoreContract(ABC):
+    """Subclass it as `class TestMine(StickyStoreContract)` and say how to open an empty store."""
+
+    @abstractmethod
+    def make(self) -> StickyStore:
+        """Return an empty store."""
+
+    def test_the_first_variant_stays(self) -> None:
+        store = self.make()
+        assert store.get("x", "u") is None
+        store.put("x", "u", "control")
+        store.put("x", "u", "new")
+        assert store.get("x", "u") == "control"
+        assert store.get("y", "u") is None
+        assert store.get("x", "v") is None
+
+
+class ExperimentStoreContract(ABC):
+    """Subclass it as `class TestMine(ExperimentStoreContract)`; say how to open an empty store."""
+
+    @abstractmethod
+    def make(self) -> ExperimentStore:
+        """Return an empty store."""
+
+    def _record(self, key: str) -> ExperimentRecord:
+        return ExperimentRecord(
+            experiment=Experiment(key=key, variants=dict.fromkeys(_SHARES_OF, 0.5))
+        )
+
+    def test_what_is_put_is_got(self) -> None:
+        store = self.make()
+        assert store.get("x") is None
+        assert store.keys() == ()
+        for key in ("y", "x"):
+            store.put(self._record(key), expected=None)
+        assert store.keys() == ("x", "y")
+        assert store.get("x") == self._record("x")
+
+    def test_a_stale_write_changes_nothing(self) -> None:
+        store = self.make()
+        first = self._record("x")
+        store.put(first, expected=None)
+        second = replace(first, revision=1)
+        store.put(second, expected=0)
+        with pytest.raises(StaleWriteError):
+            store.put(replace(first, revision=1, winner="new"), expected=0)
+        assert store.get("x") == second

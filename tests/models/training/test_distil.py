@@ -1,0 +1,47 @@
+"""Distillation: the student comes to say what the teacher says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.models import AdapterEncoder, SentenceEncoder
+from siamrec.models.training import distil
+from siamrec.testing.tiny import tiny_model
+
+TEXTS = [f"{a} {b} {c}" for a in "abcd" for b in "efgh" for c in "ijkl"]
+FOREIGN = [text.upper().replace(" ", "x ") + "x" for text in TEXTS]
+
+
+@pytest.fixture(scope="module")
+def base() -> SentenceEncoder:
+    return SentenceEncoder.of(tiny_model([*TEXTS, *FOREIGN]), name="tiny")
+
+
+def test_an_adapter_is_taught_to_its_base(base: SentenceEncoder) -> None:
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(32, 32)))[0]
+    teacher = AdapterEncoder(base, rotation.astype(np.float32))
+    before = base.fingerprint
+    student = distil(teacher, base, TEXTS, steps=150, learning_rate=5e-3)
+    assert SentenceEncoder.of(base.model).fingerprint == before
+    target = teacher.encode(TEXTS)
+    started = (base.encode(TEXTS) * target).sum(axis=1).mean()
+    learned = (student.encode(TEXTS) * target).sum(axis=1).mean()
+    assert started < 0.5
+    assert learned > 0.95
+
+
+def test_a_translation_is_read_as_its_original(base: SentenceEncoder) -> None:
+    student = distil(base, base, FOREIGN, taught_as=TEXTS, steps=150, learning_rate=5e-3)
+    target = base.encode(TEXTS)
+    scores = student.encode(FOREIGN) @ target.T
+    assert (scores.argmax(axis=1) == np.arange(len(TEXTS))).mean() > 0.5
+
+
+def test_bad_input_is_clear(base: SentenceEncoder) -> None:
+    with pytest.raises(InvalidDataError, match="taught_as must have one text for each"):
+        distil(base, base, TEXTS, taught_as=TEXTS[:3])
+    smaller = AdapterEncoder(base, np.ones((4, 32), np.float32))
+    with pytest.raises(InvalidParameterError, match="student must be of 4 dimensions"):
+        distil(smaller, base, TEXTS)
