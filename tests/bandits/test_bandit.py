@@ -365,6 +365,13 @@ def test_the_picture_shows_every_arm() -> None:
     assert sum(figure.data[1].y) == pytest.approx(1.0)
 
 
+def test_whole_numbers_may_be_decision_ids() -> None:
+    bandit = make(context=None)
+    bandit.record(Decision(id="17", bandit="b", arms=("svd",), propensities=(0.3,)))
+    assert bandit.learn(17, 1.0).applied == 1
+    assert bandit.sums()["wins"][0, 0] == 1
+
+
 def test_seed_form_of_the_notes() -> None:
     arms, confidences = make().select_arms({"segment": "cold"}, n_arms=3)
     assert len(set(arms)) == 3

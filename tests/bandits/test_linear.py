@@ -112,6 +112,13 @@ def test_a_bandit_with_features() -> None:
     assert bandit.probabilities(features=np.array([-1.0, 0.0]))["b"] > 0.99
     ranked = bandit.select(features=np.array([1.0, 0.0]), n=2)
     assert set(ranked.arms) == {"a", "b"}
+    replayed = ContextualBandit(LinearThompson(noise=0.2), arms=("a", "b"), n_features=2, seed=4)
+    with pytest.raises(MissingInputError, match="features"):
+        replayed.record(batch)
+    replayed.record(batch, features=vectors)
+    replayed.learn(Rewards(decision=batch.id, reward=right))
+    for name, total in bandit.sums().items():
+        np.testing.assert_allclose(replayed.sums()[name], total, rtol=1e-9)
     state = bandit.snapshot()
     twin = ContextualBandit.restore(state, LinearThompson(noise=0.2))
     for name, total in bandit.sums().items():

@@ -162,6 +162,15 @@ class Chooser(Generic[ModelT]):
             table[missing] = self.limited(model, self.rounds(distinct[missing], eligible, None))
         return table, which.reshape(-1)
 
+    def exploration(
+        self, model: ModelT, cells: IntArray, counts: IntArray, eligible: BoolArray
+    ) -> float:
+        """Return the share of choices that do not go to the arm of greatest expected reward."""
+        chance, which = self.chances(model, cells, eligible, None)
+        mean = self._policy.estimate(model, self.rounds(cells, eligible, None)).mean
+        lead = np.where(eligible, mean, -np.inf).argmax(axis=1)
+        return float(1.0 - np.average(chance[which, lead], weights=counts))
+
     def rounds(self, cells: IntArray, eligible: BoolArray, features: FloatArray | None) -> Rounds:
         """Return rounds at their temperatures."""
         return Rounds(

@@ -114,7 +114,7 @@ class Remembering(ABC, Generic[ModelT]):
     @overload
     def learn(
         self,
-        rewards: str,
+        rewards: str | int,
         reward: float,
         *,
         arm: str | None = None,
@@ -127,7 +127,7 @@ class Remembering(ABC, Generic[ModelT]):
 
     def learn(
         self,
-        rewards: Rewards | str,
+        rewards: Rewards | str | int,
         reward: float | None = None,
         *,
         arm: str | None = None,
@@ -153,7 +153,7 @@ class Remembering(ABC, Generic[ModelT]):
                 state is then unchanged.
             UnknownNameError: If an arm is not known.
         """
-        if isinstance(rewards, str):
+        if isinstance(rewards, str | int):
             if reward is None:
                 raise MissingInputError("reward", "learn(decision_id, reward=...)")
             rewards = Rewards(
@@ -168,17 +168,26 @@ class Remembering(ABC, Generic[ModelT]):
         self._chooser.touch(cells)
         return receipt
 
-    def record(self, decisions: Decision | Decisions) -> int:
+    def record(
+        self, decisions: Decision | Decisions, *, features: FloatArray | None = None
+    ) -> int:
         """Take in decisions that were made elsewhere: a replayed log, or another system's.
 
         Rewards that came before their decisions take effect now; decisions already known are
         skipped. Returns the number of new decisions.
 
+        Args:
+            decisions: One decision, or a batch.
+            features: Feature vectors, one per decision, for policies that use them.
+
         Raises:
             InvalidDataError: If a cell is out of range.
+            MissingInputError: If the policy needs features and none are given.
             UnknownNameError: If an arm, factor or level is not known.
         """
-        picks = _state.picks_of(decisions, self.context, self._roster)
+        n = len(decisions) if isinstance(decisions, Decisions) else 1
+        vectors = self._settings.vectors(features, n)
+        picks = _state.picks_of(decisions, self.context, self._roster, vectors)
         n_new, cells = self._journal.record(picks, self._roster)
         self._counter += n_new
         self._chooser.touch(cells)
@@ -291,13 +300,9 @@ class Remembering(ABC, Generic[ModelT]):
         cells, counts = np.unique(self._journal.ledger.column("cell"), return_counts=True)
         if not cells.size or self._settings.n_features:
             return 0.0
-        model = self._believe(self._now(time))
         eligible = self._roster.eligible(None, 1)
-        chance, _ = self._chooser.chances(model, cells.astype(np.int64), eligible, None)
-        rounds = self._chooser.rounds(cells.astype(np.int64), eligible, None)
-        mean = np.where(eligible, self.policy.estimate(model, rounds).mean, -np.inf)
-        greedy = chance[np.arange(cells.size), mean.argmax(axis=1)]
-        return float(1.0 - np.average(greedy, weights=counts))
+        model = self._believe(self._now(time))
+        return self._chooser.exploration(model, cells.astype(np.int64), counts, eligible)
 
     def snapshot(self) -> Snapshot:
         """Return everything this bandit knows, as JSON and arrays."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from siamrec.bandits._roster import Roster
     from siamrec.bandits.context import Context
     from siamrec.data.decisions import Decision
+    from siamrec.typing import FloatArray
 
 _PICKS = ("arm", "cell", "origin", "rank", "time", "propensity", "reward", "reward_time", "weight")
 
@@ -99,7 +100,12 @@ def same_kind(mine: Mapping[str, Any], other: Mapping[str, Any]) -> None:
         )
 
 
-def picks_of(decisions: Decision | Decisions, context: Context, arms: Roster) -> Picks:
+def picks_of(
+    decisions: Decision | Decisions,
+    context: Context,
+    arms: Roster,
+    vectors: FloatArray | None,
+) -> Picks:
     """Return decisions made elsewhere as picks in our codes.
 
     Raises:
@@ -119,6 +125,7 @@ def picks_of(decisions: Decision | Decisions, context: Context, arms: Roster) ->
             rank=np.zeros(len(decisions), dtype=np.int64),
             time=decisions.time,
             propensity=decisions.propensity,
+            features=vectors,
         )
     n = len(decisions.arms)
     return Picks(
@@ -128,6 +135,7 @@ def picks_of(decisions: Decision | Decisions, context: Context, arms: Roster) ->
         rank=np.arange(n),
         time=np.full(n, decisions.time),
         propensity=np.array(decisions.propensities),
+        features=None if vectors is None else np.repeat(vectors, n, axis=0),
     )
 
 

@@ -27,7 +27,8 @@ class ContextualBandit(Remembering[ModelT]):
 
     The one mutable part of this room. A decision's randomness is a hash of (seed, name,
     decision id), so a log can be replayed; everything learned is a fold over the log of
-    decisions and rewards, so workers can be merged in any order.
+    decisions and rewards, so workers can be merged in any order. Not to be shared between
+    threads: give each its own, under its own `worker` name, and merge.
 
     Args:
         policy: How to weigh the arms.

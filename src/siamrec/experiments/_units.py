@@ -44,7 +44,7 @@ def unit_texts(units: Iterable[Any]) -> list[str]:
     elif isinstance(units, np.ndarray) or hasattr(units, "to_list"):
         listed = units.tolist() if isinstance(units, np.ndarray) else units.to_list()
     else:
-        listed = list(units)
+        listed = units if isinstance(units, list) else list(units)
     kinds = set(map(type, listed))
     if kinds == {str} and "" not in listed:
         return listed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from siamrec import bandits, experiments, pairs, rerank
+from siamrec import bandits, experiments, pairs
 from siamrec.bandits import ope
 from siamrec.feedback import FileFeedback, MemoryFeedback
 from siamrec.losses import losses
@@ -18,6 +18,7 @@ from siamrec.models import (
 from siamrec.models import recommenders as arms
 from siamrec.models.export import exporters
 from siamrec.plugins.hookspecs import hookimpl
+from siamrec.rerank._builtin import SELECTORS
 from siamrec.storage import Store
 
 if TYPE_CHECKING:
@@ -153,18 +154,7 @@ def siamrec_metrics() -> Factories:
 @hookimpl
 def siamrec_selectors() -> Factories:
     """Offer selectors of the re-ranking."""
-    return {
-        "calibrated": rerank.Calibrated,
-        "dpp": rerank.DPP,
-        "facility-coverage": rerank.FacilityCoverage,
-        "max-per-group": rerank.MaxPerGroup,
-        "max-sum": rerank.MaxSum,
-        "mmr": rerank.MMR,
-        "quotas": rerank.Quotas,
-        "sliding-window": rerank.SlidingWindow,
-        "ssd": rerank.SSD,
-        "xquad": rerank.XQuAD,
-    }
+    return SELECTORS
 
 
 @hookimpl

@@ -59,47 +59,64 @@ class SSD(Selector):
     def _one_list(
         self, near: Float32Array, score: FloatArray, size: int, low: int, picks: Picks
     ) -> None:
-        """Choose one list; only dot products with the window's orthonormal basis are kept."""
-        window = size if self.window is None else self.window
+        """Choose one list; a residual loses its squared part along each new direction."""
+        window = size if self.window is None else min(self.window, size)
+        away = 1.0 - self.trade_off
         worth = self.trade_off * score
         norm = np.einsum("ij,ij->i", near, near).astype(np.float64)
-        chosen: list[int] = []
-        residual = norm.copy()
-        basis: list[Float32Array] = []
+        span = _Span(norm, window)
         best = int(score.argmax())
+        value = worth + away * np.sqrt(norm)
         for step in range(size):
             if step:
-                value = worth + (1.0 - self.trade_off) * np.sqrt(np.maximum(residual, 0.0))
+                value = worth + away * np.sqrt(np.maximum(span.residual, 0.0))
                 best = int(value.argmax())
-                gain = float(value[best])
-            else:
-                gain = float(worth[best] + (1.0 - self.trade_off) * np.sqrt(norm[best]))
-            picks.add(low + best, gain)
-            chosen.append(best)
+            picks.add(low + best, float(value[best]))
             worth[best] = -np.inf
-            if step + 1 == size:
-                break
-            if step + 1 > window:  # the oldest choice leaves: its span is taken anew
-                basis = []
-                residual = norm.copy()
-                for item in chosen[-window:]:
-                    residual -= _project(near, near[item], basis)
-            else:
-                residual -= _project(near, near[best], basis)
+            if step + 1 < size:
+                span.add(best, (near @ near[best]).astype(np.float64))
 
 
-def _project(near: Float32Array, item: Float32Array, basis: list[Float32Array]) -> FloatArray:
-    """Add an item to an orthonormal basis; return what squared residuals lose by it."""
-    fresh = item.astype(np.float64)
-    for _ in range(2):  # twice is enough (Giraud, Langou, Rozloznik 2005)
-        for axis in basis:
-            fresh -= (axis @ fresh) * axis
-    length = float(np.sqrt(fresh @ fresh))
-    if length < 1e-6:  # noqa: PLR2004  # the item lies in the span already
-        return np.zeros(len(near))
-    axis = (fresh / length).astype(np.float32)
-    basis.append(axis)
-    return (near @ axis).astype(np.float64) ** 2
+@final
+class _Span:
+    """What the last few choices leave of every candidate, by a growing Cholesky factor.
+
+    Args:
+        norm: Squared length of each candidate.
+        window: How many choices count.
+    """
+
+    def __init__(self, norm: FloatArray, window: int) -> None:
+        self._norm = norm
+        self._chosen: list[int] = []
+        self._products: list[FloatArray] = []
+        self._factor = np.empty((window, norm.size))
+        self._rank = 0
+        self.residual = norm.copy()
+
+    def add(self, item: int, products: FloatArray) -> None:
+        """Take a choice in, with its inner products; the oldest beyond the window leaves."""
+        self._chosen.append(item)
+        self._products.append(products)
+        if len(self._chosen) <= len(self._factor):
+            self._project(item, products)
+            return
+        self._chosen.pop(0)
+        self._products.pop(0)
+        self._rank, self.residual = 0, self._norm.copy()
+        for kept, own in zip(self._chosen, self._products, strict=True):
+            self._project(kept, own)
+
+    def _project(self, item: int, products: FloatArray) -> None:
+        left = self.residual[item]
+        if left <= 1e-6 * self._norm[item]:  # the item lies in the span already
+            return
+        known = self._factor[: self._rank]
+        part = products - known[:, item] @ known
+        part /= np.sqrt(left)
+        self._factor[self._rank] = part
+        self._rank += 1
+        self.residual -= part * part
 
 
 @final

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from siamrec.testing.metrics import PooledMetricContract as PooledMetricContract
     from siamrec.testing.pairs import PairGeneratorContract as PairGeneratorContract
     from siamrec.testing.recommenders import RecommenderContract as RecommenderContract
+    from siamrec.testing.rerank import SelectorContract as SelectorContract
 
 _HOMES = {
     "EncoderContract": "encoders",
@@ -30,6 +31,7 @@ _HOMES = {
     "PolicyContract": "bandits",
     "PooledMetricContract": "metrics",
     "RecommenderContract": "recommenders",
+    "SelectorContract": "rerank",
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "PolicyContract",
     "PooledMetricContract",
     "RecommenderContract",
+    "SelectorContract",
 ]
 
 

@@ -65,7 +65,9 @@ def slate_value(
     if not (p.min() > 0 and p.max() <= 1 + 1e-9 and q.min() >= 0 and q.max() <= 1 + 1e-9):
         raise InvalidDataError("propensity must be in (0, 1] and target in [0, 1].")
     ratio: FloatArray = q / p
-    weight: FloatArray = ratio if interaction == "independent" else np.cumprod(ratio, axis=1)
+    weight = ratio
+    if interaction != "independent":
+        weight = np.asarray(np.cumprod(ratio, axis=1), dtype=np.float64)
     if interaction == "full":
         weight = np.repeat(weight[:, -1:], r.shape[1], axis=1)
     n = len(r)

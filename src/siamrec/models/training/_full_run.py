@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError, TrainingDivergedError
-from siamrec.losses import build_loss, losses
+from siamrec.losses import losses
 from siamrec.models.encoders import CachedEncoder, SentenceEncoder
 from siamrec.models.encoders.sentence import computes_bfloat16
 from siamrec.models.training._choose import merit
@@ -97,7 +97,8 @@ def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Wei
 
     config = run.config
     pairs = run.material.without_hidden()
-    spec = losses()[check.one_of("loss", config.loss, losses())]
+    known = {**losses(), **run.losses}
+    spec = known[check.one_of("loss", config.loss, known)]
     dataset = training_set(pairs, spec.columns, mined=spec.takes_negatives)
     batch = int(config.of_strategy("batch_size"))
     planned = int(config.of_strategy("epochs")) * math.ceil(len(dataset) / batch)
@@ -118,7 +119,7 @@ def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Wei
             model=model,
             args=_arguments(run, home, total, watcher.every, keep=checkpoints is not None),
             train_dataset=dataset,
-            loss=build_loss(config.loss, model, pairs=pairs, **_loss_settings(run)),
+            loss=spec.factory(model, pairs=pairs, **_loss_settings(run)),
             callbacks=[watcher],
         )
         trainer.remove_callback(PrinterCallback)

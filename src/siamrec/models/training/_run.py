@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from siamrec.losses import LossSpec
     from siamrec.models.training._material import Material
     from siamrec.models.training.config import FineTuneConfig
     from siamrec.models.training.result import EventKind
@@ -40,6 +41,7 @@ class Run:
         on_event: Where events go.
         should_stop: Whether somebody asked to stop.
         folder: Where checkpoints and the result go, if anywhere.
+        losses: Further losses by name.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Run:
         on_event: Callable[[TrainingEvent], object],
         should_stop: Callable[[], bool],
         folder: Path | None = None,
+        losses: Mapping[str, LossSpec] | None = None,
     ) -> None:
         self.config = config
         self.encoder = encoder
@@ -58,6 +61,7 @@ class Run:
         self.on_event = on_event
         self.should_stop = should_stop
         self.folder = folder
+        self.losses = dict(losses or {})
         self.history: list[dict[str, float]] = []
         self.stopped = ""
         self.watch = Stopwatch()

@@ -16,9 +16,10 @@ from siamrec.models.training.config import FineTuneConfig
 from siamrec.models.training.result import Comparison, FineTuneResult, TrainingEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from siamrec.data import Pairs
+    from siamrec.losses import LossSpec
     from siamrec.protocols import SiameseEncoder
 
 
@@ -37,6 +38,7 @@ class FineTuner:
 
     Args:
         config: How it is to go.
+        losses: Further losses by name beside those of `siamrec.losses.losses`, such as a plugin's.
 
     Examples:
         >>> tuner = FineTuner(FineTuneConfig(strategy="adapter", seed=7))
@@ -45,6 +47,7 @@ class FineTuner:
     """
 
     config: FineTuneConfig = field(default_factory=FineTuneConfig)
+    losses: Mapping[str, LossSpec] = field(default_factory=dict)
 
     def fit(
         self,
@@ -89,6 +92,7 @@ class FineTuner:
             on_event=on_event,
             should_stop=should_stop,
             folder=folder,
+            losses=self.losses,
         )
         return _result(run, _tuned(run))
 

@@ -1,0 +1,121 @@
+"""What cannot work is refused in words, and a failed save leaves nothing half-written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from siamrec.data import Pairs, Vocabulary
+from siamrec.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    StorageError,
+    UnknownNameError,
+)
+from siamrec.losses import LossSpec, WeightedCosine
+from siamrec.models import AdapterEncoder, HashingEncoder, SentenceEncoder
+from siamrec.models.training import FineTuneConfig, FineTuner
+from siamrec.models.training._store import write_result
+from siamrec.testing.tiny import tiny_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ENCODER = HashingEncoder(dim=8)
+
+
+def pairs_of(users: str) -> Pairs:
+    texts = [f"film {k}" for k in range(12)]
+    base = Pairs.of(texts[:6] * 2, texts[6:] * 2)
+    table = Vocabulary(tuple(users))
+    user = np.arange(12, dtype=np.int32) % len(users)
+    return replace(
+        base, users=table, user=user, liked_user=user, liked_text=np.arange(12, dtype=np.int32)
+    )
+
+
+def test_a_loss_that_needs_triplets_says_where_to_get_them() -> None:
+    train, valid = pairs_of("abc"), pairs_of("xyz")
+    encoder = SentenceEncoder.of(tiny_model(train.texts))
+    config = FineTuneConfig(strategy="full", loss="weighted-triplet", max_steps=2)
+    with pytest.raises(InvalidDataError, match=r"needs triplets.*HardNegatives"):
+        FineTuner(config).fit(encoder, train, valid)
+
+
+def test_unknown_losses_offer_the_nearest_names() -> None:
+    train, valid = pairs_of("abc"), pairs_of("xyz")
+    encoder = SentenceEncoder.of(tiny_model(train.texts))
+    config = FineTuneConfig(strategy="full", loss="tripplet", max_steps=2)
+    with pytest.raises(UnknownNameError, match="Did you mean 'triplet'"):
+        FineTuner(config).fit(encoder, train, valid)
+
+
+def test_a_guest_loss_trains_by_its_name() -> None:
+    asked: list[int] = []
+
+    def factory(model: Any, *, pairs: Pairs, **settings: Any) -> WeightedCosine:
+        asked.append(len(pairs))
+        return WeightedCosine(model)
+
+    train, valid = pairs_of("abc"), pairs_of("xyz")
+    encoder = SentenceEncoder.of(tiny_model(train.texts))
+    config = FineTuneConfig(
+        strategy="full", loss="guest", max_steps=3, cold_share=0.0, wise_ft=1.0
+    )
+    guests = {"guest": LossSpec(factory, ("left", "right"))}
+    result = FineTuner(config, losses=guests).fit(encoder, train, valid)
+    assert asked == [len(train)]
+    assert result.encoder.fingerprint != encoder.fingerprint
+
+
+def test_the_adapter_knows_one_loss() -> None:
+    with pytest.raises(InvalidParameterError, match="loss must be 'feedback-infonce'"):
+        FineTuner(FineTuneConfig(loss="mnrl")).fit(ENCODER, pairs_of("abc"), pairs_of("xyz"))
+
+
+def test_one_user_cannot_be_split() -> None:
+    with pytest.raises(InvalidDataError, match="must leave rows on both sides"):
+        pairs_of("a").split(by="user")
+
+
+def test_validation_needs_something_to_find() -> None:
+    valid = pairs_of("xyzuvwXYZUVW")  # one like each
+    valid = replace(valid, user=np.full(12, 0, np.int32)).where(np.zeros(12, bool))
+    with pytest.raises(InvalidDataError, match="valid must hold pairs to judge by"):
+        FineTuner().fit(ENCODER, pairs_of("abc"), valid)
+
+
+def test_a_failed_save_keeps_the_old_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = AdapterEncoder.identity(ENCODER)
+    path = write_result(first, {"version": 1}, tmp_path / "tuned")
+
+    def full(self: AdapterEncoder, path: Any) -> None:
+        (path / "adapter.json").parent.mkdir(parents=True)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(AdapterEncoder, "save", full)
+    with pytest.raises(StorageError, match="No space left on device"):
+        write_result(first.towards(0.5), {"version": 2}, tmp_path / "tuned")
+    monkeypatch.undo()
+    assert [entry.name for entry in (tmp_path / "tuned").iterdir()] == ["model"]
+    assert AdapterEncoder.load(path, ENCODER).fingerprint == first.fingerprint
+    assert '"version": 1' in (path / "card.json").read_text()
+
+
+def test_a_newer_model_replaces_the_old_one(tmp_path: Path) -> None:
+    first = AdapterEncoder.identity(ENCODER)
+    second = AdapterEncoder(ENCODER, 2 * np.eye(8, dtype=np.float32))
+    write_result(first, {"version": 1}, tmp_path)
+    path = write_result(second, {"version": 2}, tmp_path)
+    assert AdapterEncoder.load(path, ENCODER).fingerprint == second.fingerprint
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+
+
+def test_encoders_that_cannot_be_saved_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError, match="one that can be saved"):
+        write_result(ENCODER, {}, tmp_path)
