@@ -40,6 +40,9 @@ def test_errors_carry_their_parts() -> None:
     unknown = errors.UnknownNameError("arm", "eas", ["ease", "svd"])
     assert (unknown.kind, unknown.name, unknown.known) == ("arm", "eas", ("ease", "svd"))
     assert "Did you mean 'ease'?" in str(unknown)
+    assert "Did you mean 'ndcg'?" in str(
+        errors.UnknownNameError("metric", "ngcd", ["ndcg", "mrr"])
+    )
     assert errors.LeakageError("users overlap", {"users": 3}).overlap == {"users": 3}
     assert (
         errors.MissingInputError("popularity", "popularity=counts").remedy == "popularity=counts"

@@ -33,6 +33,9 @@ __all__ = [
 ]
 
 
+_LIKE = 0.5  # two letters swapped in a word of four still count as near
+
+
 class SiamrecError(Exception):
     """Root of every error raised on purpose by siamrec."""
 
@@ -71,7 +74,7 @@ class UnknownNameError(SiamrecError, LookupError):
         self.kind = kind
         self.name = name
         self.known = tuple(sorted(map(str, known)))
-        near = get_close_matches(str(name), self.known, n=3)
+        near = get_close_matches(str(name), self.known, n=3, cutoff=_LIKE)
         hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
         listed = ", ".join(self.known[:20]) + (", …" if len(self.known) > 20 else "")  # noqa: PLR2004
         super().__init__(f"No {kind} is named {name!r}.{hint} Known: {listed or '-'}.")

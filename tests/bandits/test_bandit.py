@@ -275,6 +275,19 @@ def test_waiting_picks_count_little_by_little() -> None:
     assert bandit.sums()["losses"].sum() == pytest.approx(4, rel=1e-6)
 
 
+def test_an_early_reward_keeps_to_the_window() -> None:
+    maker = make(context=None, attribution="1h", clock=ManualClock(0))
+    decisions = [maker.select(time=0), maker.select(time=0)]
+    other = make(context=None, attribution="1h")
+    other.learn(decisions[0].id, 1.0, time=DAY)
+    other.learn(decisions[1].id, 1.0, time=60 * 10**9)
+    for decision in decisions:
+        other.record(decision)
+    assert other.sums()["wins"].sum() == 1
+    with pytest.raises(InvalidDataError, match="weight must not be below 0"):
+        other.learn(decisions[0].id, 1.0, weight=-1.0)
+
+
 def test_tempering_explores_more() -> None:
     bandit = make(tempering={"session_position": {"early": 0.5, "late": 3.0}})
     for position in ("early", "middle", "late"):

@@ -47,6 +47,13 @@ def test_every_frame_gives_the_same_feedback(make: Callable[[dict[str, Any]], ob
     assert feedback.has_time
 
 
+@pytest.mark.parametrize("column", [pl.Series, pd.Series, np.asarray, pa.array, list, tuple])
+def test_a_mapping_may_hold_columns_of_any_kind(column: Callable[[Any], Any]) -> None:
+    feedback = Feedback.from_frame({"user": column([1, 2]), "item": column([3, 3])})
+    assert feedback.users.ids == (1, 2)
+    assert feedback.items.ids == (3,)
+
+
 @pytest.mark.parametrize(
     "times",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from siamrec.typing import BoolArray, FloatArray, Instant, IntArray
 
 
+_NO_CELLS = np.empty(0, dtype=np.int64)
 _DELAY_STEPS = 64
 """Waiting picks age in steps of this part of the mean delay, so that equal steps share work."""
 
@@ -70,6 +72,7 @@ class Journal:
         self.worker = settings.worker
         self.half_life, self.window = settings.half_life, settings.window
         self.delay = settings.delay
+        self.attribution = settings.attribution
         self.ledger = Ledger(space.n_features)
         self.memory = Memory(policy, space, settings.half_life, settings.window)
         self.origins = [settings.worker]
@@ -144,9 +147,35 @@ class Journal:
         )
         return len(ids), self.post_early(ids, arms)
 
-    def post(
-        self, rewards: Rewards, arms: Roster, now: Instant, attribution: int | None
-    ) -> tuple[Receipt, IntArray]:
+    def post_one(self, id_: str, one: Early, arms: Roster) -> tuple[Receipt, IntArray]:
+        """Take in one reward: what `post` does with a batch of one, without its arrays.
+
+        Raises:
+            InvalidDataError: If a number is out of range, or the decision did not choose the arm.
+            UnknownNameError: If the arm is not known.
+        """
+        low, high = self.policy.reward_range
+        if not (math.isfinite(one.reward) and low <= one.reward <= high):
+            raise self._out_of_range(one.reward)
+        if not (math.isfinite(one.weight) and one.weight >= 0):
+            raise InvalidDataError(f"weight must not be below 0, got {one.weight}.")
+        row = self.ledger.row_of(id_, None if one.arm is None else arms.code(one.arm))
+        if row is None:
+            if id_ in self.ledger.first:
+                raise InvalidDataError(f"Decision {id_!r} did not choose the arm {one.arm!r}.")
+            self.ledger.early.setdefault(id_, []).append(one)
+            return Receipt(early=1), _NO_CELLS
+        decided = int(self.ledger.column("time")[row])
+        if self.attribution is not None and one.time > decided + self.attribution:
+            return Receipt(late=1), _NO_CELLS
+        outcomes = self.ledger.post_one(row, one)
+        if outcomes is None:
+            return Receipt(unchanged=1), _NO_CELLS
+        self.memory.add(outcomes, np.full(outcomes.arm.size, decided))
+        self.version += 1
+        return Receipt(applied=1), outcomes.cell
+
+    def post(self, rewards: Rewards, arms: Roster, now: Instant) -> tuple[Receipt, IntArray]:
         """Take in rewards.
 
         Returns:
@@ -176,9 +205,9 @@ class Journal:
             self.ledger.early.setdefault(id_, []).append(reward)
         known = rows >= 0
         late = np.zeros(n, dtype=np.bool_)
-        if attribution is not None:
+        if self.attribution is not None:
             decided = self.ledger.column("time")
-            late[known] = times[known] > decided[rows[known]] + attribution
+            late[known] = times[known] > decided[rows[known]] + self.attribution
         use = known & ~late
         applied, cells = self._apply(rows[use], rewards.reward[use], times[use], weights[use])
         receipt = Receipt(
@@ -228,7 +257,13 @@ class Journal:
             if id_ in self.ledger.early
             for reward in self.ledger.early.pop(id_)
         ]
-        posts = [(row, reward) for row, reward in found if row is not None]
+        decided = self.ledger.column("time")
+        longest = math.inf if self.attribution is None else self.attribution
+        posts = [
+            (row, reward)
+            for row, reward in found
+            if row is not None and reward.time - int(decided[row]) <= longest
+        ]
         if not posts:
             return np.empty(0, dtype=np.int64)
         return self._apply(
@@ -253,10 +288,13 @@ class Journal:
         low, high = self.policy.reward_range
         bad: BoolArray = (rewards.reward < low) | (rewards.reward > high)
         if bad.any():
-            row = int(np.argmax(bad))
-            raise InvalidDataError(
-                f"reward must be in [{low:g}, {high:g}] for {self.policy.name}, got "
-                f"{rewards.reward[row]} in row {row}; rescale it first."
-            )
+            raise self._out_of_range(float(rewards.reward[np.argmax(bad)]))
         for name in set(rewards.arm or ()):
             arms.code(name)
+
+    def _out_of_range(self, reward: float) -> InvalidDataError:
+        low, high = self.policy.reward_range
+        return InvalidDataError(
+            f"reward must be in [{low:g}, {high:g}] for {self.policy.name}, got {reward}; "
+            "rescale it first."
+        )

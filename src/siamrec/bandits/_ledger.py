@@ -163,6 +163,27 @@ class Ledger:
         after = self.outcomes(rows)
         return _joined(before, after), np.concatenate([had, rows]), effective
 
+    def post_one(self, row: int, one: Early) -> Outcomes | None:
+        """Write one reward and return what changes in the sums; None where it is not newer."""
+        columns = self._columns
+        old_time = int(columns["reward_time"][row])
+        old = (old_time, float(columns["reward"][row]), float(columns["weight"][row]))
+        if (one.time, one.reward, one.weight) <= old:
+            return None
+        had = old_time != _NO_REWARD
+        columns["reward"][row] = one.reward
+        columns["reward_time"][row] = one.time
+        columns["weight"][row] = one.weight
+        rows = np.full(1 + had, row)
+        return Outcomes(
+            cell=columns["cell"][rows].astype(np.int64),
+            arm=columns["arm"][rows].astype(np.int64),
+            reward=np.array([old[1], one.reward] if had else [one.reward]),
+            weight=np.array([-old[2], one.weight] if had else [one.weight]),
+            propensity=columns["propensity"][rows],
+            features=self._features[rows] if self.n_features else None,
+        )
+
     def _newer(
         self, row: IntArray, reward: FloatArray, time: IntArray, weight: FloatArray
     ) -> BoolArray:

@@ -13,6 +13,7 @@ from siamrec._core.clock import SystemClock
 from siamrec.bandits import _state
 from siamrec.bandits._choice import Chooser, temperatures
 from siamrec.bandits._journal import Journal, Receipt
+from siamrec.bandits._ledger import Early
 from siamrec.bandits._roster import Roster
 from siamrec.bandits._settings import Settings, nanoseconds
 from siamrec.bandits.base import ModelT, Policy, Space
@@ -156,15 +157,12 @@ class Remembering(ABC, Generic[ModelT]):
         if isinstance(rewards, str | int):
             if reward is None:
                 raise MissingInputError("reward", "learn(decision_id, reward=...)")
-            rewards = Rewards(
-                decision=np.array([rewards]),
-                reward=np.array([reward], dtype=float),
-                time=None if time is None else np.array([time]),
-                weight=np.array([weight], dtype=float),
-                arm=None if arm is None else (arm,),
-            )
-        now = self._clock.now() if rewards.time is None else 0
-        receipt, cells = self._journal.post(rewards, self._roster, now, self._settings.attribution)
+            seen = self._clock.now() if time is None else int(time)
+            one = Early(arm, float(reward), seen, float(weight))
+            receipt, cells = self._journal.post_one(str(rewards), one, self._roster)
+        else:
+            now = self._clock.now() if rewards.time is None else 0
+            receipt, cells = self._journal.post(rewards, self._roster, now)
         self._chooser.touch(cells)
         return receipt
 

@@ -30,18 +30,19 @@ class LinearPosterior:
 
     Attributes:
         mean: Coefficients, shape `(n_arms, d)`.
-        root: Lower Cholesky factors L of the precision `L L' = ridge I + sum w x x'`, shape
-            `(n_arms, d, d)`.
+        unroot: Inverses of the lower Cholesky factors L of the precision
+            `L L' = ridge I + sum w x x'`, shape `(n_arms, d, d)`.
     """
 
     mean: FloatArray
-    root: FloatArray
+    unroot: FloatArray
 
     def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the mean of each arm's reward and `sqrt(x' A^-1 x)`, each `(n, n_arms)`."""
         centre = features @ self.mean.T
-        half = np.stack([np.linalg.solve(root, features.T) for root in self.root])
-        return centre, np.sqrt((half**2).sum(axis=1)).T
+        half = self.unroot @ features.T
+        width: FloatArray = np.sqrt(np.einsum("kdn,kdn->nk", half, half))
+        return centre, width
 
 
 @final
@@ -300,8 +301,8 @@ def fit_linear(sums: Sums, ridge: float) -> LinearPosterior:
     """Return the ridge regression of each arm, by our own Cholesky factors."""
     precision = sums["precision"] + ridge * np.eye(sums["gain"].shape[1])
     mean = np.linalg.solve(precision, sums["gain"][..., None])[..., 0]
-    root = np.linalg.cholesky(precision)
-    return LinearPosterior(np.asarray(mean, np.float64), np.asarray(root, np.float64))
+    unroot = np.linalg.inv(np.linalg.cholesky(precision))
+    return LinearPosterior(np.asarray(mean, np.float64), np.asarray(unroot, np.float64))
 
 
 def vectors_of(rounds: Rounds) -> FloatArray:

@@ -51,7 +51,11 @@ def table_of(frame: object) -> Any:
 
 
 def _column(arrow: Any, values: Any) -> Any:
-    return values if isinstance(values, np.ndarray) else arrow.array(list(values))
+    if hasattr(values, "__arrow_c_stream__"):  # a polars series, an Arrow column
+        return arrow.chunked_array(values)
+    if hasattr(values, "__array__"):  # NumPy, and a pandas series
+        return np.asarray(values)
+    return arrow.array(list(values))
 
 
 def pick(table: Any, name: str, purpose: str) -> Any:
