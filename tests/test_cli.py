@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from siamrec.cli import app
 from siamrec.lifecycle import _parts
 from siamrec.models import HashingEncoder
 from siamrec.simulation import World
+from siamrec.testing.tiny import tiny_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -194,6 +198,35 @@ def test_an_interruption_says_how_to_go_on(
     result = improve("--feedback", ratings, "--items", items, "--out", tmp_path / "run")
     assert result.exit_code == 130
     assert "to go on" in result.output
+
+
+def test_control_c_leaves_a_run_that_goes_on(files: tuple[Path, Path], tmp_path: Path) -> None:
+    ratings, items = files
+    texts = [json.loads(line)["title"] for line in items.read_text().splitlines()]
+    tiny_model(texts, dim=16, layers=1).save_pretrained(str(tmp_path / "model"))
+    out = tmp_path / "run"
+    command = [sys.executable, "-c", "from siamrec.cli import main; main()", "improve"]
+    command += ["--feedback", str(ratings), "--items", str(items), "--out", str(out)]
+    command += ["--model", str(tmp_path / "model")]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        seen = ""
+        for line in process.stdout:
+            seen += line
+            if line.split()[:1] == ["tune"]:
+                process.send_signal(signal.SIGINT)
+                break
+        seen += process.stdout.read()
+        assert process.wait() == 130, seen
+    assert "to go on" in seen
+    assert not (out / "summary.json").exists()
+    done = json.loads((out / "progress.json").read_text())["steps"]
+    assert "tune" in done
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert (out / "summary.json").exists()
 
 
 def test_plugins_are_listed() -> None:

@@ -278,6 +278,9 @@ def test_bad_data_are_refused() -> None:
         analyze(frame([1.0], [2.0]), plan, control="contro")
     with pytest.raises(UnknownNameError, match="column for a metric"):
         analyze({"variant": ["control", "new"], "z": [1.0, 2.0]}, plan)
+    moments = {arm: Moments.of({"z": np.arange(3.0)}) for arm in ARMS}
+    with pytest.raises(UnknownNameError, match="column for a metric"):
+        analyze(moments, plan)
     with pytest.raises(InvalidDataError, match="a variant beside the control"):
         analyze({"variant": ["control"], "y": [1.0]}, plan)
     with pytest.raises(InvalidDataError, match="at least one row"):

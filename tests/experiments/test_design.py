@@ -143,3 +143,15 @@ def test_bad_designs_are_refused() -> None:
         design().power(3)
     with pytest.raises(InvalidParameterError, match="daily_units"):
         design().duration(0)
+
+
+def test_history_may_be_any_frame() -> None:
+    pl, pd = pytest.importorskip("polars"), pytest.importorskip("pandas")
+    column = np.random.default_rng(3).normal(3.5, 1.0, 500)
+    sizes = {
+        Design(
+            metric=Mean("rating"), baseline=make({"rating": column}), mde=Margin(relative=0.05)
+        ).sample_size()
+        for make in (dict, pl.DataFrame, pd.DataFrame)
+    }
+    assert len(sizes) == 1

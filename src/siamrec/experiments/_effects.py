@@ -46,8 +46,12 @@ class Pair:
 
     def contrast(self, treatment: float, control: float) -> tuple[float, float]:
         """Return `treatment * t + control * c` and its standard error."""
-        weights = np.array([treatment, control])
-        variance = float(weights @ self.covariance @ weights)
+        spread = self.covariance
+        variance = float(
+            treatment * treatment * spread[0, 0]
+            + 2 * treatment * control * spread[0, 1]
+            + control * control * spread[1, 1]
+        )
         terms = treatment * self.values[0], control * self.values[1]
         dust = _DUST * max(map(abs, terms))
         estimate, error = sum(terms), float(np.sqrt(max(variance, 0.0)))
@@ -81,6 +85,16 @@ def compare(
     t_values, t_spread = linearised(treatment, used)
     c_values, c_spread = linearised(control, used)
     n_t, n_c = treatment.n, control.n
+    if len(used) == 1:
+        part_t, part_c = float(t_spread[0, 0]) / n_t, float(c_spread[0, 0]) / n_c
+        return Pair(
+            values=(float(t_values[0]), float(c_values[0])),
+            covariance=np.array([[part_t, 0.0], [0.0, part_c]]),
+            freedom=_welch(part_t, part_c, n_t - 1, n_c - 1),
+            n=(n_t, n_c),
+            reduction=0.0,
+            known=min(n_t, n_c) > 1,
+        )
     if adjustment == "pooled":
         both = t_spread * max(n_t - 1, 0) + c_spread * max(n_c - 1, 0)
         slope_t = slope_c = _slope(both)

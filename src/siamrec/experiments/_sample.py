@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from siamrec._core import check
 from siamrec.data.frames import floats_of, pick, table_of
 from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError, UnknownNameError
@@ -107,10 +108,10 @@ def _of_moments(data: Mapping[Any, Moments], plan: Plan) -> Sample:
     _refuse_quantiles(plan, "moments")
     names = tuple(sorted(map(str, data)))
     by_name = {str(name): moments for name, moments in data.items()}
-    chosen = {
-        metric.name: tuple(by_name[name].select(metric.columns) for name in names)
-        for metric in plan.metrics
-    }
+    for moments in by_name.values():
+        for column in plan.columns:
+            check.one_of("column for a metric", column, moments.names)
+    chosen = {metric.name: tuple(by_name[name] for name in names) for metric in plan.metrics}
     return Sample(names, tuple(by_name[name].n for name in names), chosen, False, ())
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import optimize, special
 
 from siamrec._core import check
+from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.experiments._effects import linearised
 from siamrec.experiments._sample import sample_of
@@ -15,7 +16,6 @@ from siamrec.experiments.group_sequential import GroupSequential
 from siamrec.experiments.plan import Plan
 
 if TYPE_CHECKING:
-    from siamrec.data.moments import Moments
     from siamrec.experiments.metrics import Margin, Metric
     from siamrec.experiments.sequential import Sequence as LookingRule
 
@@ -160,7 +160,7 @@ def _spread(metric: Metric, baseline: object, unit: str | None) -> tuple[float, 
     """Return the value and the deviation per unit, after adjustment by covariates."""
     plan = Plan(metrics=[metric])
     frame: object
-    if hasattr(baseline, "product") and hasattr(baseline, "select"):
+    if isinstance(baseline, Moments):
         frame = {"all": baseline}
         sample = sample_of(frame, plan, "", None)
     else:

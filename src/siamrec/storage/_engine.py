@@ -72,8 +72,11 @@ def _set_up_sqlite(engine: Engine, durability: Durability) -> None:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Give a connection that sees one state of the database."""
-    with told(engine), engine.connect() as connection, connection.begin():
-        yield connection
+    with told(engine), engine.connect() as connection:
+        if engine.dialect.name == "postgresql":  # its default sees a new state in each statement
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901
+        with connection.begin():
+            yield connection
 
 
 @contextmanager

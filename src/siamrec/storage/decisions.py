@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from siamrec.data import Decision, Rewards
+from siamrec.data import NO_TIME, Decision, Rewards
 from siamrec.storage import _engine
 from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import reward as reward_table
@@ -60,13 +60,19 @@ class DecisionLog:
         return stored
 
     def _reward_rows(self, rewards: Rewards) -> list[dict[str, object]]:
-        received = self._clock.now()
-        times = [None] * len(rewards) if rewards.time is None else rewards.time.tolist()
-        columns = zip(rewards.decision.tolist(), rewards.reward.tolist(), times, strict=True)
-        return [
-            {"decision": str(id_), "reward": value, "time": time, "received": received}
-            for id_, value, time in columns
-        ]
+        n, received = len(rewards), self._clock.now()
+        times = [int(NO_TIME)] * n if rewards.time is None else rewards.time.tolist()
+        weights = [1.0] * n if rewards.weight is None else rewards.weight.tolist()
+        columns = zip(
+            map(str, rewards.decision.tolist()),
+            rewards.arm or ("",) * n,
+            rewards.reward.tolist(),
+            times,
+            weights,
+            strict=True,
+        )
+        names = ("decision", "arm", "reward", "time", "weight")
+        return [{**dict(zip(names, row, strict=True)), "received": received} for row in columns]
 
     def read(self, bandit: str) -> Iterator[Decision]:
         """Yield the decisions of one bandit in time order."""
@@ -81,16 +87,27 @@ class DecisionLog:
             yield Decision.from_json(body)
 
     def rewards(self, bandit: str) -> Rewards:
-        """Return the rewards of one bandit's decisions, in the order of the decisions."""
+        """Return the reward of each of a bandit's decisions, in the order of the decisions.
+
+        Of several rewards for the first arm of one decision the latest counts (by its time, then
+        by its size, then by its weight).
+        """
+        first = reward_table.c.arm.in_(["", decision_table.c.arm])
         query = (
-            select(reward_table.c.decision, reward_table.c.reward, reward_table.c.time)
+            select(reward_table.c.decision, reward_table.c.reward)
             .join(decision_table, decision_table.c.id == reward_table.c.decision)
-            .where(decision_table.c.bandit == bandit)
-            .order_by(decision_table.c.time, decision_table.c.id)
+            .where(decision_table.c.bandit == bandit, first)
+            .order_by(
+                decision_table.c.time,
+                decision_table.c.id,
+                reward_table.c.time,
+                reward_table.c.reward,
+                reward_table.c.weight,
+            )
         )
         with _engine.reading(self._engine) as connection:
-            rows = connection.execute(query).all()
+            latest = {row.decision: row.reward for row in connection.execute(query)}
         return Rewards(
-            decision=np.asarray([row.decision for row in rows], dtype=np.str_),
-            reward=np.asarray([row.reward for row in rows], dtype=np.float64),
+            decision=np.asarray(list(latest), dtype=np.str_),
+            reward=np.asarray(list(latest.values()), dtype=np.float64),
         )

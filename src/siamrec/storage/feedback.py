@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from siamrec.protocols import Clock
     from siamrec.typing import Instant
 
-_COLUMNS = [column for column in event.columns if column.name != "seq"]
+_COLUMNS = [column for column in event.columns if column.name not in {"seq", "xid"}]
 _NAMES = [column.name for column in _COLUMNS]
 _WHOLE_USER, _WHOLE_ITEM = 1, 2
 _BATCH = 5_000
@@ -127,7 +127,7 @@ def _page(since: Instant | None, until: Instant | None, place: tuple[int, int]) 
         after = or_(event.c.time.is_not(None), event.c.seq > seq)
     else:
         after = tuple_(event.c.time, event.c.seq) > tuple_(time, seq)
-    query = select(event).where(after)
+    query = select(event.c.seq, *_COLUMNS).where(after)
     if since is not None:
         query = query.where(event.c.time >= since)
     if until is not None:

@@ -39,7 +39,10 @@ event = Table(
     Column("propensity", Float),
     Column("query", Text),
     Column("context", Text),
+    # The transaction that wrote the row; set by PostgreSQL, where commits come out of order.
+    Column("xid", BigInteger, nullable=False, server_default="0"),
 )
+Index("event_tail", event.c.xid, event.c.seq)
 Index("event_time", event.c.time, event.c.seq)
 Index("event_user", event.c.user)
 
@@ -54,16 +57,75 @@ decision = Table(
     Column("propensity", Float, nullable=False),
     Column("state_version", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
+    Column("cell", Integer),
+    Column("features", Text),
+    Column("swept", SmallInteger, nullable=False, server_default="0"),
 )
 Index("decision_time", decision.c.bandit, decision.c.time)
 
 reward = Table(
     "reward",
     metadata,
-    Column("decision", Text, primary_key=True),
+    Column("seq", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("decision", Text, nullable=False),
+    Column("arm", Text, nullable=False),
     Column("reward", Float, nullable=False),
-    Column("time", BigInteger),
+    Column("time", BigInteger, nullable=False),
+    Column("weight", Float, nullable=False),
     Column("received", BigInteger, nullable=False),
+)
+Index(
+    "reward_once",
+    reward.c.decision,
+    reward.c.arm,
+    reward.c.time,
+    reward.c.reward,
+    reward.c.weight,
+    unique=True,
+)
+
+projection = Table(
+    "projection",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("settings", Text, nullable=False),
+)
+
+fold = Table(
+    "fold",
+    metadata,
+    Column("projection", Text, primary_key=True),
+    Column("part", BigInteger, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("slot", Text, primary_key=True),
+    Column("value", Float, nullable=False),
+    Column("version", BigInteger, nullable=False),
+)
+Index("fold_version", fold.c.projection, fold.c.version)
+
+experiment = Table(
+    "experiment",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("record", Text, nullable=False),
+)
+
+sticky = Table(
+    "sticky",
+    metadata,
+    Column("experiment", Text, primary_key=True),
+    Column("unit", Text, primary_key=True),
+    Column("variant", Text, nullable=False),
+)
+
+cursor = Table(
+    "cursor",
+    metadata,
+    Column("consumer", Text, primary_key=True),
+    Column("xid", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
 )
 
 model_version = Table(

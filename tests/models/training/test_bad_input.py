@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +115,13 @@ def test_a_newer_model_replaces_the_old_one(tmp_path: Path) -> None:
     path = write_result(second, {"version": 2}, tmp_path)
     assert AdapterEncoder.load(path, ENCODER).fingerprint == second.fingerprint
     assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_card_is_json_even_where_a_figure_is_not_known(tmp_path: Path) -> None:
+    card = {"metrics": {"drift": float("nan"), "steps": (1, float("inf"))}}
+    path = write_result(AdapterEncoder.identity(ENCODER), card, tmp_path)
+    stored = json.loads((path / "card.json").read_text(), parse_constant=pytest.fail)
+    assert stored == {"metrics": {"drift": None, "steps": [1, None]}}
 
 
 def test_encoders_that_cannot_be_saved_are_named(tmp_path: Path) -> None:

@@ -115,11 +115,13 @@ def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Wei
             if checkpoints is not None
             else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         )
+        loss = spec.factory(model, pairs=pairs, **_loss_settings(run))
+        loss.register_forward_hook(watcher.saw)
         trainer = SentenceTransformerTrainer(
             model=model,
             args=_arguments(run, home, total, watcher.every, keep=checkpoints is not None),
             train_dataset=dataset,
-            loss=spec.factory(model, pairs=pairs, **_loss_settings(run)),
+            loss=loss,
             callbacks=[watcher],
         )
         trainer.remove_callback(PrinterCallback)
@@ -148,8 +150,7 @@ def _arguments(run: Run, home: Path, total: int, every: int, *, keep: bool) -> A
         data_seed=config.seed,
         report_to="none",
         disable_tqdm=True,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
+        logging_strategy="no",
         eval_strategy="no",
         save_strategy="steps" if keep else "no",
         save_steps=every,
@@ -187,7 +188,7 @@ class _Watcher(TrainerCallback):
         self.checkpoints = checkpoints
         self.total = total
         self.every = max(1, total // int(run.config.of_strategy("evaluations")))
-        self.losses: dict[int, float] = {}
+        self.losses: list[float] = []
         self.best: tuple[float, int, Weights | None] = (-math.inf, 0, None)
         self.since = 0
         self._pick_up()
@@ -204,42 +205,42 @@ class _Watcher(TrainerCallback):
             if value > self.best[0]:
                 self.best, self.since = (value, int(entry["step"]), weights), 0
 
-    @override
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
-        del args, more
-        loss = (logs or {}).get("loss")
-        if loss is None:
-            return
-        self.losses[int(state.global_step)] = float(loss)
-        if not math.isfinite(float(loss)):
-            if self.best[2] is None:
-                raise TrainingDivergedError(
-                    f"The loss is {loss} after {state.global_step} steps; lower learning_rate."
-                )
-            self.run.stopped = f"stopped because training diverged at step {state.global_step}"
-            self.run.tell("warning", state.global_step, self.total, message=self.run.stopped)
-            control.should_training_stop = True
+    def saw(self, module: torch.nn.Module, inputs: Any, loss: Any) -> None:
+        """Take the loss of a step, as a forward hook of the loss."""
+        del module, inputs
+        parts = list(loss.values()) if isinstance(loss, dict) else [loss]
+        self.losses.append(float(torch.stack([part.detach() for part in parts]).sum()))
 
     @override
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         del args, more
         step = int(state.global_step)
-        self.run.tell("step", step, self.total, loss=self.losses.get(step - 1))
+        loss = self.losses[-1]
+        self.run.tell("step", step, self.total, loss=loss if math.isfinite(loss) else None)
+        if not math.isfinite(loss):
+            self._diverged(loss, step)
+            control.should_training_stop = True
+            return
         halted = self.run.halted()
         if halted or step % self.every == 0 or step >= self.total:
             self._evaluate(step)
         if halted or self.since >= self.run.config.early_stopping_patience:
             control.should_training_stop = True
 
+    def _diverged(self, loss: float, step: int) -> None:
+        if self.best[2] is None:
+            raise TrainingDivergedError(
+                f"The loss is {loss} after {step} steps; lower learning_rate."
+            )
+        self.run.stopped = f"stopped because training diverged at step {step}"
+        self.run.tell("warning", step, self.total, message=self.run.stopped)
+
     def _evaluate(self, step: int) -> None:
         training = self.model.training
         with torch.random.fork_rng(devices=[]):
             found = self.measured(SentenceEncoder.of(self.model))
         self.model.train(training)
-        # The trainer logs a step after this call, so the last evaluation's own step comes late.
-        since = self.run.history[-1]["step"] if self.run.history else 0
-        recent = [loss for done, loss in self.losses.items() if done > since]
-        loss = float(np.mean(recent)) if recent else float("nan")
+        loss = float(np.mean(self.losses))
         value = self.run.record(step, self.total, loss, found)
         self.losses.clear()
         self.since += 1

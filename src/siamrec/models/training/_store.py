@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -12,8 +14,6 @@ from siamrec.errors import InvalidParameterError, StorageError
 from siamrec.models.encoders import AdapterEncoder, SentenceEncoder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import torch
 
     from siamrec.models.training._run import Run
@@ -40,7 +40,9 @@ def write_result(encoder: SiameseEncoder, card: Mapping[str, Any], folder: Path)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
             fresh = Path(temporary) / MODEL
             encoder.save(fresh)
-            (fresh / CARD).write_text(json.dumps(card, indent=2, default=str), encoding="utf-8")
+            (fresh / CARD).write_text(
+                json.dumps(_plain(card), indent=2, allow_nan=False), encoding="utf-8"
+            )
             old = Path(temporary) / "old"
             if (folder / MODEL).exists():
                 (folder / MODEL).replace(old)
@@ -48,6 +50,17 @@ def write_result(encoder: SiameseEncoder, card: Mapping[str, Any], folder: Path)
     except OSError as error:
         raise StorageError(f"{folder} cannot be written: {error}.") from error
     return folder / MODEL
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN: what is not known becomes null."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 @final

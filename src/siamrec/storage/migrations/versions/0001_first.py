@@ -32,7 +32,9 @@ def upgrade() -> None:
         sa.Column("propensity", sa.Float),
         sa.Column("query", sa.Text),
         sa.Column("context", sa.Text),
+        sa.Column("xid", sa.BigInteger, nullable=False, server_default=_transaction()),
     )
+    op.create_index("event_tail", "event", ["xid", "seq"])
     op.create_index("event_time", "event", ["time", "seq"])
     op.create_index("event_user", "event", ["user"])
     op.create_table(
@@ -45,16 +47,69 @@ def upgrade() -> None:
         sa.Column("propensity", sa.Float, nullable=False),
         sa.Column("state_version", sa.BigInteger, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
+        sa.Column("cell", sa.Integer),
+        sa.Column("features", sa.Text),
+        sa.Column("swept", sa.SmallInteger, nullable=False, server_default="0"),
     )
     op.create_index("decision_time", "decision", ["bandit", "time"])
     op.create_table(
         "reward",
-        sa.Column("decision", sa.Text, primary_key=True),
+        sa.Column("seq", sequence, primary_key=True, autoincrement=True),
+        sa.Column("decision", sa.Text, nullable=False),
+        sa.Column("arm", sa.Text, nullable=False),
         sa.Column("reward", sa.Float, nullable=False),
-        sa.Column("time", sa.BigInteger),
+        sa.Column("time", sa.BigInteger, nullable=False),
+        sa.Column("weight", sa.Float, nullable=False),
         sa.Column("received", sa.BigInteger, nullable=False),
     )
+    once = ["decision", "arm", "time", "reward", "weight"]
+    op.create_index("reward_once", "reward", once, unique=True)
+    _create_folds()
     _create_registry(sequence)
+
+
+def _transaction() -> sa.TextClause:
+    """SQLite has one writer at a time; PostgreSQL tells the transaction that wrote a row."""
+    if op.get_bind().dialect.name == "postgresql":
+        return sa.text("(pg_current_xact_id()::text::bigint)")
+    return sa.text("0")
+
+
+def _create_folds() -> None:
+    op.create_table(
+        "projection",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("settings", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "fold",
+        sa.Column("projection", sa.Text, primary_key=True),
+        sa.Column("part", sa.BigInteger, primary_key=True),
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("slot", sa.Text, primary_key=True),
+        sa.Column("value", sa.Float, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+    )
+    op.create_index("fold_version", "fold", ["projection", "version"])
+    op.create_table(
+        "experiment",
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("revision", sa.Integer, nullable=False),
+        sa.Column("record", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "sticky",
+        sa.Column("experiment", sa.Text, primary_key=True),
+        sa.Column("unit", sa.Text, primary_key=True),
+        sa.Column("variant", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "cursor",
+        sa.Column("consumer", sa.Text, primary_key=True),
+        sa.Column("xid", sa.BigInteger, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+    )
 
 
 def _create_registry(sequence: sa.types.TypeEngine[int]) -> None:
