@@ -28,6 +28,16 @@ def test_columns_and_counts() -> None:
     assert len(many) == 3
 
 
+def test_frames_bring_them_back() -> None:
+    many = make([1, -1, 0], [0.5, 0.0, 0.5])
+    again = Assignments.from_frame(many.to_arrow(), experiment="x", propensity="propensity")
+    assert again.names() == many.names()
+    assert again.units == many.units
+    np.testing.assert_array_equal(again.propensity, many.propensity)
+    bare = Assignments.from_frame({"unit": [1, 2], "variant": ["a", None]}, experiment="x")
+    assert bare.propensity.tolist() == [1.0, 0.0]
+
+
 def test_bad_columns_are_refused() -> None:
     with pytest.raises(InvalidDataError, match="codes must be -1 to 1"):
         make([2, 0, 0], [1, 1, 1])

@@ -14,6 +14,7 @@ from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameE
 from siamrec.experiments import (
     AsymptoticCS,
     BalancedInterleaving,
+    ProbabilisticInterleaving,
     TeamDraft,
     preference,
     sign_test,
@@ -143,3 +144,43 @@ def test_bad_input_is_refused() -> None:
         preference(np.ones((3, 3)))
     with pytest.raises(InvalidDataError, match="users must have 3 entries"):
         preference(np.ones((3, 2)), users=["a"])
+
+
+def test_probabilistic_lists_by_enumeration() -> None:
+    """[a, b] and [b, c] with tau = 1: the first item is a, b, c with 1/3, 1/6 + 1/3, 1/6."""
+    mixing = ProbabilisticInterleaving(tau=1.0)
+    counts = Counter(
+        mixing.interleave(f"r{number}", ["a", "b"], ["b", "c"], k=1).items[0]
+        for number in range(9000)
+    )
+    for item, share in (("a", 1 / 3), ("b", 1 / 2), ("c", 1 / 6)):
+        assert counts[item] / 9000 == pytest.approx(share, abs=0.027)  # 5 sigma
+    shown = next(
+        each
+        for number in range(50)
+        for each in (mixing.interleave(f"r{number}", ["a", "b"], ["b", "c"], k=2),)
+        if each.items[0] == "b"
+    )
+    # Ranker 0 places b with 1/3, ranker 1 with 2/3.
+    assert shown.shares[0] == pytest.approx((1 / 3, 2 / 3))
+    assert shown.credit(["b", "b", "elsewhere"]) == pytest.approx((1 / 3, 2 / 3))
+    assert shown.credit([]) == (0.0, 0.0)
+
+
+@given(lists=rankings, k=st.integers(1, 8), request_id=st.text(max_size=5))
+@settings(max_examples=40, deadline=None)
+def test_probabilistic_lists_are_whole(lists: list[list[str]], k: int, request_id: str) -> None:
+    shown = ProbabilisticInterleaving().interleave(request_id, *lists, k=k)
+    assert len(set(shown.items)) == len(shown.items) == min(k, 6)
+    assert all(sum(share) == pytest.approx(1.0) for share in shown.shares)
+    assert sum(shown.credit(shown.items)) == pytest.approx(min(k, 6))
+    assert shown == ProbabilisticInterleaving().interleave(request_id, *lists, k=k)
+
+
+def test_equal_rankers_share_evenly() -> None:
+    shown = ProbabilisticInterleaving().interleave("r", list("abc"), list("abc"), k=3)
+    assert shown.shares == ((0.5, 0.5),) * 3
+    with pytest.raises(InvalidDataError, match="Ranking 0 must not repeat"):
+        ProbabilisticInterleaving().interleave("r", ["a", "a"], ["b"], k=1)
+    with pytest.raises(InvalidParameterError, match="tau"):
+        ProbabilisticInterleaving(tau=0.0)

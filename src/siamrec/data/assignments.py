@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import numpy as np
 
 from siamrec._core import check
-from siamrec.data.frames import arrow_table
+from siamrec.data.frames import arrow_table, floats_of, optional_codes_of, pick, table_of
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import numpy.typing as npt
 
     from siamrec.typing import BoolArray, FloatArray, Instant
@@ -112,6 +114,47 @@ class Assignments:
 
     def __len__(self) -> int:
         return int(self.codes.size)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: object,
+        *,
+        experiment: str,
+        unit: str = "unit",
+        variant: str = "variant",
+        propensity: str | None = None,
+    ) -> Self:
+        """Return the assignments of a data frame; a null variant is a unit outside.
+
+        Args:
+            frame: Anything with `__arrow_c_stream__`, or a mapping of columns.
+            experiment: Key of the experiment.
+            unit: Column of the units.
+            variant: Column of the variants' names.
+            propensity: Column of the propensities; without it every one is 1 inside and 0
+                outside.
+
+        Raises:
+            InvalidDataError: If a column breaks the contract of the class.
+            UnknownNameError: If a column is missing.
+        """
+        table = table_of(frame)
+        units = tuple(map(str, pick(table, unit, "the unit").to_pylist()))
+        vocabulary, codes = optional_codes_of(pick(table, variant, "the variant"))
+        names = tuple(map(str, vocabulary.ids))
+        chance = (
+            (codes >= 0).astype(np.float64)
+            if propensity is None
+            else floats_of(pick(table, propensity, "the propensity"), propensity)
+        )
+        return cls(
+            units=units,
+            experiment=experiment,
+            variants=names,
+            codes=codes.astype(np.int8),
+            propensity=chance,
+        )
 
     def to_arrow(self) -> Any:
         """Return a pyarrow table with the columns unit, variant and propensity."""

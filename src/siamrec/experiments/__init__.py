@@ -43,6 +43,7 @@ from siamrec.experiments.manager import (
 from siamrec.experiments.metrics import Margin, Mean, Metric, Proportion, Quantile, Ratio, Term
 from siamrec.experiments.multiplicity import adjust, e_benjamini_hochberg
 from siamrec.experiments.plan import Plan
+from siamrec.experiments.probabilistic import ProbabilisticInterleaving, SharedList
 from siamrec.experiments.quantiles import quantile_with_error
 from siamrec.experiments.report import Check, Comparison, Effect, Report, SampleRatio
 from siamrec.experiments.rowwise import bootstrap, mann_whitney, permutation, two_proportions
@@ -95,6 +96,7 @@ __all__ = [
     "NullReport",
     "Plan",
     "PlanOutSha1",
+    "ProbabilisticInterleaving",
     "Proportion",
     "Quantile",
     "Ratio",
@@ -102,6 +104,7 @@ __all__ = [
     "SampleRatio",
     "SegmentReport",
     "Sequence",
+    "SharedList",
     "StickyStore",
     "TeamDraft",
     "Term",

@@ -102,7 +102,7 @@ def _mixed(
 ) -> tuple[AdapterEncoder, float, dict[str, float]]:
     """Return the best mix of base and tuned head, its share, and its general skill."""
     fixed = run.config.wise_ft
-    shares = WISE_FT_SHARES if fixed == "auto" else (fixed,)
+    shares = WISE_FT_SHARES[run.config.strategy] if fixed == "auto" else (fixed,)
     mixes = {share: best.towards(share) for share in shares}
     merits = {s: merit(slices.measure(mix.project(vectors))) for s, mix in mixes.items()}
     if run.config.retention is None:

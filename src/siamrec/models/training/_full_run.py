@@ -267,7 +267,7 @@ def _mix(
 ) -> tuple[float, dict[str, float]]:
     """Choose the share of the tuned weights."""
     fixed = run.config.wise_ft
-    shares = WISE_FT_SHARES if fixed == "auto" else (fixed,)
+    shares = WISE_FT_SHARES[run.config.strategy] if fixed == "auto" else (fixed,)
     probe = Probe.of(run)
     merits: dict[float, float] = {}
     skills: dict[float, float] = {}

@@ -14,7 +14,12 @@ Strategy: TypeAlias = Literal["adapter", "top-layers", "full"]
 """What is trained: a head on cached vectors, the last layers, or the whole encoder."""
 
 STRATEGIES = ("adapter", "top-layers", "full")
-WISE_FT_SHARES = (0.25, 0.5, 0.75, 1.0)
+WISE_FT_SHARES: dict[str, tuple[float, ...]] = {
+    "adapter": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.75, 1.0),
+    "top-layers": (0.25, 0.5, 0.75, 1.0),
+    "full": (0.25, 0.5, 0.75, 1.0),
+}
+"""Shares of tuned weights that are tried; mixing an adapter costs next to nothing."""
 
 
 @final
@@ -51,7 +56,7 @@ class FineTuneConfig:
         early_stopping_patience: Evaluations without gain (for the adapter: clearly below the best)
             after which training stops.
         wise_ft: Share of the tuned weights in the result, in (0, 1], or `"auto"` to choose among
-            `WISE_FT_SHARES` on validation, under the floor of `retention`.
+            the strategy's `WISE_FT_SHARES` on validation, under the floor of `retention`.
         retention: Largest loss of general skill; not measured when None.
         validation_texts: Texts that validation ranks, drawn by a hash; all for the adapter and
             1,500 for the others by default, whose evaluations read every text again.
