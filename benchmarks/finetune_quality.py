@@ -24,7 +24,7 @@ import numpy as np
 
 from siamrec.data import Catalog, Feedback, Vocabulary
 from siamrec.models import CachedEncoder, SentenceEncoder
-from siamrec.models.training import Comparison, FineTuneConfig, FineTuner
+from siamrec.models.training import Comparison, FineTuneConfig, FineTuner, Retention
 from siamrec.models.training.retention import reciprocal_rank
 from siamrec.pairs import RatingPairs
 
@@ -40,11 +40,18 @@ class Films:
     feedback: Feedback
 
 
-def films(data: Path) -> Films:
+def films(data: Path, most: int | None = None) -> Films:
+    """Read ratings and texts; of the `most` most rated films, where it is given."""
     with gzip.open(data / "joined" / "movies_joined.csv.gz", "rt", encoding="utf-8") as file:
         overview = {row["movieId"]: row["overview"] for row in csv.DictReader(file)}
     with (data / "ml-latest-small" / "movies.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
+    table = np.loadtxt(data / "ml-latest-small" / "ratings.csv", delimiter=",", skiprows=1)
+    if most is not None:
+        ids, count = np.unique(table[:, 1].astype(np.int64), return_counts=True)
+        kept = set(ids[np.argsort(-count, kind="stable")[:most]].tolist())
+        rows = [row for row in rows if int(row["movieId"]) in kept]
+        table = table[np.isin(table[:, 1].astype(np.int64), list(kept))]
     genres = [r["genres"].replace("|", ", ").replace("(no genres listed)", "") for r in rows]
     plots = [overview.get(r["movieId"]) or None for r in rows]
     texts = tuple(
@@ -52,7 +59,6 @@ def films(data: Path) -> Films:
         for r, genre, plot in zip(rows, genres, plots, strict=True)
     )
     items = Vocabulary(tuple(int(r["movieId"]) for r in rows))
-    table = np.loadtxt(data / "ml-latest-small" / "ratings.csv", delimiter=",", skiprows=1)
     feedback = Feedback.of(
         user=table[:, 0].astype(np.int64),
         item=table[:, 1].astype(np.int64),
@@ -210,7 +216,8 @@ def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Nam
     pairs = RatingPairs().generate(hidden.seen, films.catalog, rng=np.random.default_rng(seed))
     train, valid = pairs.split(by="user", fraction=0.15, seed=seed)
     ours = FineTuneConfig(seed=seed)
-    variants = {"adapter": ours}
+    floor = Retention(max_drop=0.1, probes=150)
+    variants = {"adapter": ours, "adapter, retention floor": replace(ours, retention=floor)}
     if options.ablations:
         variants |= {
             "adapter, linear": replace(ours, hidden=0),
@@ -286,6 +293,7 @@ def main() -> None:
     parser.add_argument(
         "--full", type=int, default=0, help="steps of full training; 0 leaves it out"
     )
+    parser.add_argument("--items", type=int, help="only so many of the most rated films")
     parser.add_argument("--ablations", action="store_true")
     parser.add_argument("--cache", default=str(Path(tempfile.gettempdir()) / "siamrec-vectors"))
     options = parser.parse_args()
@@ -293,7 +301,7 @@ def main() -> None:
     if not data:
         print("SIAMREC_DATA is not set: nothing to measure.")
         return
-    world = films(Path(data))
+    world = films(Path(data), options.items)
     base = CachedEncoder(SentenceEncoder("all-MiniLM-L6-v2"), folder=options.cache)
     print(
         f"{'seed':>4} {'model':<28} {'warm NDCG@10 [gain]':>26} {'cold NDCG@10 [gain]':>26} "

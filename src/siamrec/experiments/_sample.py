@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, TypeGuard, final
 
 import numpy as np
 
@@ -61,9 +61,9 @@ def sample_of(data: object, plan: Plan, variant: str, unit: str | None) -> Sampl
         InvalidDataError: If the data cannot be read this way; the message says why.
         UnknownNameError: If a column is missing.
     """
-    if isinstance(data, Mapping) and data and all(isinstance(m, Moments) for m in data.values()):
+    if is_moments(data):
         return _of_moments(data, plan)
-    if _is_chunks(data):
+    if is_chunks(data):
         return _of_chunks(data, plan, variant, unit)
     return _of_table(table_of(data), plan, variant, unit)
 
@@ -89,17 +89,27 @@ def split_table(data: object, column: str) -> list[tuple[str, Any]]:
         InvalidDataError: If the data are no frame, or a value is null.
         UnknownNameError: If there is no such column.
     """
-    if _is_chunks(data):
+    if is_chunks(data):
         raise InvalidDataError("Strata and segments need one frame, got chunks.")
     table = table_of(data)
-    values = _whole(table, column, "strata or segments")
+    values = whole(table, column, "strata or segments")
     if values.null_count:
         raise InvalidDataError(f"{column} must not be null, got {values.null_count} nulls.")
-    names, codes = _codes(values)
+    names, codes = name_codes(values)
     return [(name, table.take(np.flatnonzero(codes == code))) for code, name in enumerate(names)]
 
 
-def _is_chunks(data: object) -> bool:
+def is_moments(data: object) -> TypeGuard[Mapping[Any, Moments]]:
+    """Whether data are moments by variant."""
+    return (
+        isinstance(data, Mapping)
+        and bool(data)
+        and all(isinstance(each, Moments) for each in data.values())
+    )
+
+
+def is_chunks(data: object) -> TypeGuard[Iterable[object]]:
+    """Whether data are parts of a frame, one after the other."""
     framed = hasattr(data, "__arrow_c_stream__") or isinstance(data, Mapping)
     return isinstance(data, Iterable) and not framed
 
@@ -158,13 +168,13 @@ def _merged(left: Sample, right: Sample) -> Sample:
 
 def _of_table(table: Any, plan: Plan, variant: str, unit: str | None) -> Sample:
     checks: list[Check] = []
-    column = _whole(table, variant, "the variant")
+    column = whole(table, variant, "the variant")
     if column.null_count:
         note = f"{column.null_count} rows without a variant were left out."
         checks.append(Check("variant", "note", note))
         table = table.filter(column.is_valid())
         column = pick(table, variant, "the variant")
-    names, groups = _codes(column)
+    names, groups = name_codes(column)
     if not names:
         raise InvalidDataError("The data must hold at least one row with a variant.")
     if len(names) > _MOST_VARIANTS:
@@ -175,21 +185,22 @@ def _of_table(table: Any, plan: Plan, variant: str, unit: str | None) -> Sample:
     if unit is None:
         checks.append(Check("unit", "note", "No unit column: rows are taken as independent."))
     else:
-        groups, clusters = _units(_whole(table, unit, "the unit"), groups, checks)
+        groups, clusters = _units(whole(table, unit, "the unit"), groups, checks)
     n_units = _count_units(groups, clusters, len(names))
-    columns = {name: floats_of(_whole(table, name, "a metric"), name) for name in plan.columns}
+    columns = {name: floats_of(whole(table, name, "a metric"), name) for name in plan.columns}
     moments = _collect(plan, columns, groups, clusters, n_groups=len(names), checks=checks)
     return Sample(names, n_units, moments, clusters is not None, tuple(checks))
 
 
-def _whole(table: Any, name: str, purpose: str) -> Any:
+def whole(table: Any, name: str, purpose: str) -> Any:
     """Return a column as one array, without a copy where it is one already."""
     if name in table.column_names and table.column(name).num_chunks == 1:
         return table.column(name).chunk(0)
     return pick(table, name, purpose)
 
 
-def _codes(column: Any) -> tuple[tuple[str, ...], IntArray]:
+def name_codes(column: Any) -> tuple[tuple[str, ...], IntArray]:
+    """Return the different values of a column as sorted text, and each row's place among them."""
     encoded = column.dictionary_encode() if not hasattr(column, "indices") else column
     listed = [str(value) for value in encoded.dictionary.to_pylist()]
     order = sorted(range(len(listed)), key=listed.__getitem__)

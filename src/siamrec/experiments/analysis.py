@@ -8,6 +8,7 @@ import numpy as np
 
 from siamrec.errors import InvalidDataError
 from siamrec.experiments import _effects
+from siamrec.experiments._adaptive import PropensityWatch, refuse_adaptive_plan
 from siamrec.experiments._decision import decide
 from siamrec.experiments._sample import Sample, control_of, samples_of
 from siamrec.experiments.checks import sample_ratio_within
@@ -34,6 +35,7 @@ def analyze(
     unit: str | None = None,
     control: str = "control",
     strata: str | None = None,
+    propensity: str | None = None,
 ) -> Report:
     """Analyse an experiment by its plan.
 
@@ -48,11 +50,15 @@ def analyze(
         strata: Column whose values are compared within, and then averaged by their units: the
             version of the allocation when shares were changed on the way (without it, time and
             variant are mixed up: Simpson's paradox), or anything known before assignment.
+        propensity: Column of the probability with which a row was given its variant, where it
+            was logged. It must be one number within a variant (and stratum): where it is not, a
+            bandit has assigned the units, and `adaptive_effect` is the test for that.
 
     Raises:
         InvalidDataError: If a variant has no unit with a metric, an outcome is infinite, a
             denominator sums to 0, or the data cannot be read.
         UnknownNameError: If a column or the control is missing; the message offers the nearest.
+        UnsupportedEstimate: If a bandit assigned the units, by the plan or by the propensities.
 
     Examples:
         >>> from siamrec.experiments import Mean, Plan
@@ -63,6 +69,9 @@ def analyze(
         >>> report.decision, report["minutes"].absolute.p < 0.001
         ('ship', True)
     """
+    refuse_adaptive_plan(plan)
+    if propensity is not None:
+        data = PropensityWatch(variant, propensity, strata).watched(data)
     parts = samples_of(data, plan, variant, unit, strata)
     variants = tuple(sorted({name for part in parts.values() for name in part.variants}))
     control_of(variants, control)

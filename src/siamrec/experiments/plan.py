@@ -35,10 +35,12 @@ class Plan:
         planned: Number of units of both variants at which a fixed-horizon plan is analysed.
         daily_units: Units per day, to tell how long it will take.
         srm_alpha: Below this p-value of the sample ratio, the experiment is invalid.
+        allocation: Who decides the shares: `"fixed"`, the plan; `"adaptive"`, a bandit that
+            learns from outcomes. Analysis refuses the latter; see `adaptive_effect`.
 
     Raises:
         InvalidParameterError: If there is no metric, names repeat or a number is out of range.
-        UnknownNameError: If the correction or the adjustment is not known.
+        UnknownNameError: If the correction, the adjustment or the allocation is not known.
     """
 
     metrics: Sequence[Metric]
@@ -51,6 +53,7 @@ class Plan:
     planned: float | None = None
     daily_units: float | None = None
     srm_alpha: float = 1e-3
+    allocation: Literal["fixed", "adaptive"] = "fixed"
     by_name: dict[str, Metric] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -59,6 +62,7 @@ class Plan:
         check.share("srm_alpha", self.srm_alpha, open_ends=True)
         check.one_of("correction", self.correction, CORRECTIONS)
         check.one_of("adjustment", self.adjustment, ("lin", "pooled", "none"))
+        check.one_of("allocation", self.allocation, ("fixed", "adaptive"))
         for name in ("planned", "daily_units"):
             if getattr(self, name) is not None:
                 check.positive(name, getattr(self, name))

@@ -51,6 +51,7 @@ def analyze_segments(
     variant: str = "variant",
     unit: str | None = None,
     control: str = "control",
+    propensity: str | None = None,
 ) -> SegmentReport:
     """Analyse every segment by the plan. Segments must be known before assignment.
 
@@ -61,13 +62,17 @@ def analyze_segments(
         variant: As for `analyze`.
         unit: As for `analyze`.
         control: As for `analyze`.
+        propensity: As for `analyze`.
 
     Raises:
         InvalidDataError: As for `analyze`, or if a segment is null.
         UnknownNameError: As for `analyze`.
+        UnsupportedEstimate: As for `analyze`.
     """
     reports = {
-        name: analyze(part, plan, variant=variant, unit=unit, control=control)
+        name: analyze(
+            part, plan, variant=variant, unit=unit, control=control, propensity=propensity
+        )
         for name, part in split_table(data, segment)
     }
     keys = [(name, *key) for name, report in reports.items() for key in report.comparisons]

@@ -1,5 +1,24 @@
 """Simulated users, catalogues and rewards, with the truth that real data never shows."""
 
+from siamrec.simulation.bandits import (
+    AdditiveWorld,
+    BanditWorld,
+    BernoulliWorld,
+    ChangingWorld,
+    delays,
+    exact_regret,
+    optimal_regret,
+)
 from siamrec.simulation.world import SimulatedWorld, World
 
-__all__ = ["SimulatedWorld", "World"]
+__all__ = [
+    "AdditiveWorld",
+    "BanditWorld",
+    "BernoulliWorld",
+    "ChangingWorld",
+    "SimulatedWorld",
+    "World",
+    "delays",
+    "exact_regret",
+    "optimal_regret",
+]

@@ -125,9 +125,7 @@ class Fold:
             for name, total in sums.items():
                 arrays[f"settled/{place}/{bucket}/{name}"] = total
         state = Snapshot({**empty.header, **header, "settled": settled}, arrays)
-        return ContextualBandit.restore(
-            state, blank.policy, context=blank.context, clock=clock
-        )
+        return ContextualBandit.restore(state, blank.policy, context=blank.context, clock=clock)
 
     def _landmark(self, part: int) -> int | None:
         return None if self._half_life is None else part * _EPOCH * self._half_life

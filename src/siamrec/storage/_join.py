@@ -56,17 +56,13 @@ class Made:
     features: str | None
     body: str
 
-    def propensity_of(self, id_: str, arm: str) -> float:
-        """Return the probability with which an arm was drawn.
-
-        Raises:
-            InvalidDataError: If the decision did not choose it.
-        """
+    def propensity_of(self, arm: str) -> float | None:
+        """Return the probability with which an arm was drawn; None where it was not chosen."""
         if arm == self.arm:
             return self.propensity
         fields = json.loads(self.body)
         if arm not in fields["arms"]:
-            raise InvalidDataError(f"Decision {id_!r} did not choose the arm {arm!r}.")
+            return None
         return float(fields["propensities"][fields["arms"].index(arm)])
 
 
@@ -109,6 +105,20 @@ def rewards_of(connection: Connection, ids: Collection[str]) -> list[Given]:
         for part in _chunks(ids)
         for row in connection.execute(select(*columns).where(c.decision.in_(part)))
     ]
+
+
+def same_arms(made: Mapping[str, Made], given: Iterable[Given]) -> None:
+    """Check that rewards name arms that their decisions chose.
+
+    Raises:
+        InvalidDataError: If one does not.
+    """
+    for one in given:
+        decision = made.get(one.decision)
+        if one.arm and decision is not None and decision.propensity_of(one.arm) is None:
+            raise InvalidDataError(
+                f"Decision {one.decision!r} did not choose the arm {one.arm!r}."
+            )
 
 
 def append(connection: Connection, given: Iterable[Given], received: Instant) -> None:
@@ -160,7 +170,7 @@ def outcomes_of(
         reward=np.asarray([weighed[1] for _, weighed, _ in signed], dtype=np.float64),
         weight=np.asarray([sign * weighed[2] for _, weighed, sign in signed], dtype=np.float64),
         propensity=np.asarray(
-            [change.made.propensity_of(change.id, change.arm) for change, _, _ in signed],
+            [change.made.propensity_of(change.arm) for change, _, _ in signed],
             dtype=np.float64,
         ),
         features=np.asarray(features, dtype=np.float64) if n_features else None,
@@ -198,6 +208,8 @@ def _winners(
         if attribution is not None and one.time > decision.time + attribution:
             n_late += 1
             continue
+        if one.arm and decision.propensity_of(one.arm) is None:
+            continue  # it came before its decision, and named an arm that was not chosen
         pick = (one.decision, one.arm or decision.arm)
         weighed = (one.time, one.reward, one.weight)
         if pick not in best or weighed > best[pick]:

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import numpy as np
 from sqlalchemy import bindparam, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
-from xxhash import xxh3_64_hexdigest
 
 from siamrec._core import check
-from siamrec._core.hashing import canonical_json
-from siamrec.data import NO_TIME, Feedback, Vocabulary
-from siamrec.errors import InvalidDataError
+from siamrec.data import NO_TIME, Decision, Feedback, FeedbackKind, Vocabulary
+from siamrec.errors import InvalidParameterError, MissingInputError
 from siamrec.storage import _engine
+from siamrec.storage._events import COLUMNS, NAMES, feedback_of, rows_of
+from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import event
+from siamrec.storage.summary import FeedbackSummary, summarised
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection, Engine, Row
+    from sqlalchemy import Connection, Engine
 
     from siamrec.protocols import Clock
     from siamrec.typing import Instant
 
-_COLUMNS = [column for column in event.columns if column.name not in {"seq", "xid"}]
-_NAMES = [column.name for column in _COLUMNS]
-_WHOLE_USER, _WHOLE_ITEM = 1, 2
+Id: TypeAlias = str | int
 _BATCH = 5_000
+_EVERY = 2**31 - 1
 
 
 @final
@@ -73,7 +71,7 @@ class FeedbackLog:
             siamrec.errors.InvalidDataError: If an id is of another kind, or keys do not fit.
             siamrec.errors.StorageError: If the database fails; nothing is stored then.
         """
-        rows = _rows(feedback, self._clock.now(), keys)
+        rows = rows_of(feedback, self._clock.now(), keys)
         with _engine.writing(self._engine) as connection:
             accepted = 0
             conflicts: list[str] = []
@@ -107,7 +105,7 @@ class FeedbackLog:
                 rows = connection.execute(query).all()
             if not rows:
                 return
-            yield _feedback(rows)
+            yield feedback_of(rows)
             last = rows[-1]
             place = (int(NO_TIME) if last.time is None else last.time, last.seq)
 
@@ -117,7 +115,172 @@ class FeedbackLog:
         Raises:
             siamrec.errors.InvalidDataError: If the log is empty.
         """
-        return Feedback.concat(self.read())
+        return Feedback.concat(self.read(batch_rows=_EVERY))
+
+    def rate(
+        self,
+        user: Id,
+        item: Id,
+        value: float,
+        *,
+        query: str | None = None,
+        decision: Decision | str | None = None,
+        position: int | None = None,
+        scale: tuple[float, float] = (1, 5),
+        time: Instant | None = None,
+        key: str | None = None,
+    ) -> Receipt:
+        """Store one rating.
+
+        Args:
+            user: Who.
+            item: What.
+            value: The rating.
+            query: What was asked for.
+            decision: The decision that showed the item.
+            position: Its place in the list, from 1.
+            scale: Least and greatest rating.
+            time: When; the clock's instant when absent.
+            key: Idempotency key, so that a repeated request counts once.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If the rating is outside the scale.
+        """
+        low, high = scale
+        if not low <= value <= high:
+            raise InvalidParameterError("value", value, f"in [{low:g}, {high:g}]")
+        return self._one(
+            user, item, value, FeedbackKind.RATING, _More(query, decision, position), time, key
+        )
+
+    def click(
+        self,
+        decision: Decision | str | None,
+        item: Id,
+        position: int | None = None,
+        *,
+        user: Id | None = None,
+        query: str | None = None,
+        time: Instant | None = None,
+        key: str | None = None,
+    ) -> Receipt:
+        """Store one click on an item that a decision showed; `user` is its unit when absent.
+
+        Raises:
+            siamrec.errors.MissingInputError: If no user is given and the decision has no unit.
+        """
+        if user is None:
+            user = self._unit_of(decision)
+        if user is None:
+            raise MissingInputError("user", "click(decision, item, user=...)")
+        more = _More(query, decision, position)
+        return self._one(user, item, 1.0, FeedbackKind.CLICK, more, time, key)
+
+    def thumbs(
+        self,
+        user: Id,
+        item: Id,
+        *,
+        up: bool,
+        query: str | None = None,
+        decision: Decision | str | None = None,
+        time: Instant | None = None,
+        key: str | None = None,
+    ) -> Receipt:
+        """Store one thumb, up (+1) or down (-1)."""
+        value = 1.0 if up else -1.0
+        more = _More(query, decision, None)
+        return self._one(user, item, value, FeedbackKind.THUMB, more, time, key)
+
+    def comment(
+        self,
+        user: Id,
+        item: Id,
+        text: str,
+        *,
+        query: str | None = None,
+        decision: Decision | str | None = None,
+        time: Instant | None = None,
+        key: str | None = None,
+    ) -> Receipt:
+        """Store one comment; its text is the context column `comment`."""
+        more = _More(query, decision, None, {"comment": text})
+        return self._one(user, item, 1.0, FeedbackKind.COMMENT, more, time, key)
+
+    def dwell(
+        self,
+        user: Id,
+        item: Id,
+        seconds: float,
+        *,
+        query: str | None = None,
+        decision: Decision | str | None = None,
+        time: Instant | None = None,
+        key: str | None = None,
+    ) -> Receipt:
+        """Store how many seconds a user stayed with an item.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If the seconds are negative or not finite.
+        """
+        check.not_negative("seconds", seconds)
+        more = _More(query, decision, None)
+        return self._one(user, item, seconds, FeedbackKind.DWELL, more, time, key)
+
+    def summary(self, *, n_items: int | None = None, middle: float = 3.0) -> FeedbackSummary:
+        """Return what was collected: distribution, biases, low-rated items, coverage.
+
+        Args:
+            n_items: Size of the catalogue; coverage needs it.
+            middle: Ratings below it count as low.
+        """
+        with _engine.reading(self._engine) as connection:
+            return summarised(connection, n_items=n_items, middle=middle)
+
+    def _one(
+        self,
+        user: Id,
+        item: Id,
+        value: float,
+        kind: FeedbackKind,
+        more: _More,
+        time: Instant | None,
+        key: str | None,
+    ) -> Receipt:
+        now = self._clock.now() if time is None else int(time)
+        feedback = Feedback.of(user=[user], item=[item], value=[value], time=[now], kind=kind)
+        return self.write(more.added_to(feedback), keys=None if key is None else [key])
+
+    def _unit_of(self, decision: Decision | str | None) -> str | None:
+        if decision is None or isinstance(decision, Decision):
+            return None if decision is None else decision.unit
+        query = select(decision_table.c.unit).where(decision_table.c.id == decision)
+        with _engine.reading(self._engine) as connection:
+            return connection.execute(query).scalar()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _More:
+    """What may be known of an event besides who, what and how much."""
+
+    query: str | None
+    decision: Decision | str | None
+    position: int | None
+    context: Mapping[str, str] = field(default_factory=dict)
+
+    def added_to(self, feedback: Feedback) -> Feedback:
+        known: dict[str, Any] = {}
+        if self.query is not None:
+            known |= {"queries": Vocabulary((self.query,)), "query": np.zeros(1, dtype=np.int32)}
+        if self.decision is not None:
+            id_ = self.decision.id if isinstance(self.decision, Decision) else self.decision
+            known["decision"] = np.asarray([id_], dtype=np.str_)
+        if self.position is not None:
+            known["position"] = np.asarray([check.count("position", self.position)])
+        if self.context:
+            known["context"] = {name: np.asarray([text]) for name, text in self.context.items()}
+        return replace(feedback, **known)
 
 
 def _page(since: Instant | None, until: Instant | None, place: tuple[int, int]) -> Any:
@@ -127,7 +290,7 @@ def _page(since: Instant | None, until: Instant | None, place: tuple[int, int]) 
         after = or_(event.c.time.is_not(None), event.c.seq > seq)
     else:
         after = tuple_(event.c.time, event.c.seq) > tuple_(time, seq)
-    query = select(event.c.seq, *_COLUMNS).where(after)
+    query = select(event.c.seq, *COLUMNS).where(after)
     if since is not None:
         query = query.where(event.c.time >= since)
     if until is not None:
@@ -138,136 +301,23 @@ def _page(since: Instant | None, until: Instant | None, place: tuple[int, int]) 
 def _insert_text(engine: Engine) -> str:
     """Compile the hot statement once; both engines skip a key that is there."""
     make = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-    values: dict[str, Any] = {name: bindparam(name) for name in _NAMES}
+    values: dict[str, Any] = {name: bindparam(name) for name in NAMES}
     statement = make(event).values(values).on_conflict_do_nothing(index_elements=["key"])
     compiled = statement.compile(dialect=engine.dialect)
     order = list(compiled.positiontup or [])
     text = str(compiled)
     if order:
-        assert order == _NAMES
+        assert order == NAMES
         return text
-    for name in _NAMES:  # psycopg takes names; rows travel as tuples
+    for name in NAMES:  # psycopg takes names; rows travel as tuples
         text = text.replace(f"%({name})s", "%s").replace(f"%({name})s::", "%s::")
     return text
 
 
 def _conflicts(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[str]:
-    key, digest = _NAMES.index("key"), _NAMES.index("digest")
+    key, digest = NAMES.index("key"), NAMES.index("digest")
     wanted = {row[key]: row[digest] for row in rows}
     found = connection.execute(
         select(event.c.key, event.c.digest).where(event.c.key.in_(list(wanted)))
     )
     return [name for name, stored in found if stored != wanted[name]]
-
-
-def _rows(
-    feedback: Feedback, received: Instant, keys: Sequence[str] | None
-) -> list[tuple[Any, ...]]:
-    n = len(feedback)
-    user, whole_user = _text_ids(feedback.users)
-    item, whole_item = _text_ids(feedback.items)
-    time = [None if t == NO_TIME else t for t in feedback.time.tolist()]
-    queries = [*map(str, feedback.queries.ids), None]
-    context = _contexts(feedback)
-    columns: dict[str, list[Any]] = {
-        "kind": feedback.kind.tolist(),
-        "time": time,
-        "user": [user[code] for code in feedback.user.tolist()],
-        "item": [item[code] for code in feedback.item.tolist()],
-        "whole_ids": (whole_user[feedback.user] + 2 * whole_item[feedback.item]).tolist(),
-        "value": feedback.value.tolist(),
-        "weight": feedback.weight.tolist(),
-        "decision": _optional(feedback.decision, n, as_text=True),
-        "position": _optional(feedback.position, n),
-        "propensity": [
-            None if p is None or math.isnan(p) else p for p in _optional(feedback.propensity, n)
-        ],
-        "query": [None] * n if feedback.query is None else [queries[q] for q in feedback.query],
-        "context": context,
-    }
-    content = ["\x1f".join(map(repr, row)) for row in zip(*columns.values(), strict=True)]
-    columns["digest"] = [xxh3_64_hexdigest(text.encode()) for text in content]
-    columns["key"] = _keys(columns, keys)
-    columns["received"] = [received] * n
-    return list(zip(*(columns[name] for name in _NAMES), strict=True))
-
-
-def _keys(columns: dict[str, list[Any]], keys: Sequence[str] | None) -> list[str]:
-    """Keys that begin with the time keep the index growing at its end, ten times faster."""
-    if keys is None:
-        pairs = zip(columns["time"], columns["digest"], strict=True)
-        return [f"{(time or 0) % 2**64:016x}{digest}" for time, digest in pairs]
-    if len(keys) != len(columns["time"]) or any(not 0 < len(key) <= 64 for key in keys):  # noqa: PLR2004
-        raise InvalidDataError("keys must be one text of 1 to 64 characters for each event.")
-    return list(keys)
-
-
-def _text_ids(vocabulary: Vocabulary) -> tuple[list[str], Any]:
-    whole = np.zeros(len(vocabulary), dtype=np.int64)
-    for code, id_ in enumerate(vocabulary.ids):
-        if isinstance(id_, bool) or not isinstance(id_, str | int):
-            raise InvalidDataError(f"Ids in a store must be text or whole numbers, got {id_!r}.")
-        whole[code] = isinstance(id_, int)
-    return [str(id_) for id_ in vocabulary.ids], whole
-
-
-def _optional(column: Any, n: int, *, as_text: bool = False) -> list[Any]:
-    if column is None:
-        return [None] * n
-    values = column.tolist()
-    return [str(value) for value in values] if as_text else values
-
-
-def _contexts(feedback: Feedback) -> list[str | None]:
-    if not feedback.context:
-        return [None] * len(feedback)
-    names = list(feedback.context)
-    columns = (feedback.context[name].tolist() for name in names)
-    return [
-        canonical_json(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)
-    ]
-
-
-def _feedback(rows: Sequence[Row[Any]]) -> Feedback:
-    columns = dict(zip(["seq", *_NAMES], zip(*rows, strict=True), strict=True))
-    whole = np.asarray(columns["whole_ids"])
-    users, user = _vocabulary(columns["user"], whole & _WHOLE_USER)
-    items, item = _vocabulary(columns["item"], whole & _WHOLE_ITEM)
-    queries = Vocabulary.of(query for query in columns["query"] if query is not None)
-    extra: dict[str, Any] = {}
-    if len(queries):
-        extra |= {"queries": queries, "query": queries.encode(columns["query"], unknown="code")}
-    if any(value is not None for value in columns["decision"]):
-        extra["decision"] = np.asarray([value or "" for value in columns["decision"]])
-    if any(value is not None for value in columns["position"]):
-        extra["position"] = np.asarray([value or 0 for value in columns["position"]], np.int32)
-    if any(value is not None for value in columns["propensity"]):
-        extra["propensity"] = np.asarray(columns["propensity"], dtype=np.float64)
-    if any(value is not None for value in columns["context"]):
-        extra["context"] = _context_columns(columns["context"])
-    return Feedback(
-        users=users,
-        items=items,
-        user=user,
-        item=item,
-        value=np.asarray(columns["value"], dtype=np.float32),
-        kind=np.asarray(columns["kind"], dtype=np.int8),
-        time=np.asarray([NO_TIME if t is None else t for t in columns["time"]], dtype=np.int64),
-        weight=np.asarray(columns["weight"], dtype=np.float32),
-        **extra,
-    )
-
-
-def _vocabulary(texts: Sequence[str], whole: Any) -> tuple[Vocabulary, Any]:
-    if whole.all():
-        return Vocabulary.factorize(np.asarray(texts, dtype=np.int64))
-    if not whole.any():
-        return Vocabulary.factorize(texts)
-    pairs = zip(texts, whole.tolist(), strict=True)
-    return Vocabulary.factorize([int(text) if is_whole else text for text, is_whole in pairs])
-
-
-def _context_columns(texts: Sequence[str | None]) -> dict[str, Any]:
-    rows = [json.loads(text) if text else {} for text in texts]
-    names = sorted({name for row in rows for name in row})
-    return {name: np.asarray([row.get(name) for row in rows]) for name in names}

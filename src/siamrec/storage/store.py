@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
+from uuid import uuid4
 
 from sqlalchemy import Engine, func, select
 
 from siamrec._core import check
 from siamrec._core.clock import SystemClock
+from siamrec.bandits import Context, ContextualBandit
+from siamrec.experiments import ExperimentManager, HashAssigner
 from siamrec.storage import _engine, schema
+from siamrec.storage._shared import Recipe
+from siamrec.storage.audit import Past, Verification, verified
+from siamrec.storage.bandit import StoredBandit
 from siamrec.storage.decisions import DecisionLog
+from siamrec.storage.experiments import StoredExperiments, StoredSticky
 from siamrec.storage.feedback import FeedbackLog
 from siamrec.storage.versions import VersionTable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import timedelta
+
+    from siamrec.bandits import Baseline, Limits, Policy
+    from siamrec.bandits.base import ModelT
+    from siamrec.experiments import Experiment
     from siamrec.protocols import Clock
     from siamrec.storage._engine import Durability
+    from siamrec.typing import Instant
 
 
 @final
@@ -58,11 +72,143 @@ class Store:
         self.feedback = FeedbackLog(self._engine, clock)
         self.decisions = DecisionLog(self._engine, clock)
         self.versions = VersionTable(self._engine, clock)
+        self.experiment_records = StoredExperiments(self._engine)
+        self._clock = clock
+        self._bandits: dict[str, StoredBandit[Any]] = {}
 
     @property
     def url(self) -> str:
         """Where the database is, without the password."""
         return self._engine.url.render_as_string(hide_password=True)
+
+    def bandit(
+        self,
+        name: str,
+        policy: Policy[ModelT],
+        arms: Sequence[str],
+        *,
+        context: Context | None = None,
+        limits: Limits | None = None,
+        half_life: str | timedelta | float | None = None,
+        window: str | timedelta | float | None = None,
+        attribution: str | timedelta | float | None = None,
+        holdout: float = 0.0,
+        baseline: Baseline | None = None,
+        tempering: Mapping[str, Mapping[str, float]] | None = None,
+        seed: int | str = 0,
+        worker: str | None = None,
+        n_features: int = 0,
+    ) -> StoredBandit[ModelT]:
+        """Return a bandit whose decisions, rewards and state all workers of this store share.
+
+        Args:
+            name: Name of the bandit; opening it again joins it.
+            policy: How to weigh the arms.
+            arms: Distinct names of the arms, in one order for all workers.
+            context: Factors whose combinations are the cells; one cell when absent.
+            limits: Least and greatest probability of an arm.
+            half_life: Time after which an observation counts half, such as `"30d"`.
+            window: Only rewards of decisions this recent count; not together with `half_life`.
+            attribution: Rewards later than this after their decision are left out.
+            holdout: Share of decisions made evenly, for later audits.
+            baseline: A trusted arm and what exploration may cost against it.
+            tempering: For factors, the temperature of some of their levels.
+            seed: Salt of every draw.
+            worker: Name of this process, part of decision ids; a new one when absent.
+            n_features: Length of the feature vectors, for policies that use them.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If the store has a bandit of that name with
+                other arms, policy, context or memory; or a setting is out of range.
+            siamrec.errors.UnknownNameError: If tempering names an unknown factor or level.
+        """
+        worker = f"{name}.{uuid4().hex[:12] if worker is None else worker}"
+
+        def make(names: Sequence[str], clock: Clock) -> ContextualBandit[ModelT]:
+            return ContextualBandit(
+                policy, names, context=context, limits=limits, half_life=half_life,
+                window=window, attribution=attribution, holdout=holdout, baseline=baseline,
+                tempering=tempering, seed=seed, name=name, worker=worker,
+                n_features=n_features, clock=clock,
+            )  # fmt: skip
+
+        header = make(arms, self._clock).snapshot().header  # checks every setting
+        bandit = StoredBandit(
+            self._engine,
+            self._clock,
+            Recipe(
+                name=name,
+                policy=policy,
+                arms=tuple(arms),
+                context=Context.none() if context is None else context,
+                half_life=header["half_life"],
+                window=header["window"],
+                attribution=header["attribution"],
+                n_features=n_features,
+                make=make,
+            ),
+        )
+        self._bandits[name] = bandit
+        return bandit
+
+    def experiments(self) -> ExperimentManager:
+        """Return a manager of the experiments in this store."""
+        return ExperimentManager(self.experiment_records, clock=self._clock)
+
+    def assigner(
+        self,
+        experiments: Sequence[Experiment],
+        *,
+        overrides: Mapping[str, str] | Mapping[str, Mapping[str, str]] | None = None,
+        sticky: bool = True,
+    ) -> HashAssigner:
+        """Return an assigner of units to the variants of experiments.
+
+        Args:
+            experiments: The experiments, with distinct keys.
+            overrides: Variant of some units, for testing; by unit, or by experiment and unit.
+            sticky: Whether the first variant of a unit is kept in this store, so that changed
+                shares move nobody. It costs a read for each assignment, and a write for each new
+                unit; the hash alone is stable as long as shares do not change.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If keys repeat, or two experiments own
+                overlapping parts of a layer.
+            siamrec.errors.UnknownNameError: If an override names an unknown variant.
+        """
+        kept = StoredSticky(self._engine) if sticky else None
+        return HashAssigner(experiments, overrides=overrides, sticky=kept)
+
+    def verify(self) -> Verification:
+        """Check that every projection is the fold of the log.
+
+        Bandits that this store object has opened are replayed from their decisions and rewards
+        and compared with their stored sums. A projection whose policy is not at hand is named
+        as unchecked: open it with `bandit` first.
+
+        Raises:
+            siamrec.errors.StorageError: If a projection differs from the log; `rebuild` it.
+        """
+        return verified(self._engine, self._bandits, self._clock)
+
+    def rebuild(self, projection: str) -> int:
+        """Work out a projection anew from the log, in one transaction.
+
+        Args:
+            projection: Such as `"bandit:home"`, for a bandit that was opened here.
+
+        Returns:
+            Number of rewarded picks it is made of.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If no such projection was opened here.
+        """
+        known = {f"bandit:{name}": bandit for name, bandit in self._bandits.items()}
+        return known[check.one_of("projection", projection, known)].rebuild()
+
+    def as_of(self, time: Instant) -> Past:
+        """Return the store as it was known at `time`, in nanoseconds."""
+        return Past(self._bandits, time)
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of every table."""

@@ -1,0 +1,143 @@
+"""Decisions as rows of the log, and the log as decisions."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import insert, select
+
+from siamrec.bandits import Decision, Decisions, Rewards
+from siamrec.storage._join import Given, Made, rewards_of
+from siamrec.storage.schema import decision as decision_table
+from siamrec.storage.schema import reward as reward_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from siamrec.bandits import Context, ContextualBandit
+    from siamrec.bandits.base import ModelT
+    from siamrec.typing import FloatArray, Instant
+
+
+def columns_of(
+    decisions: Decision | Decisions | Sequence[Decision],
+    context: Context,
+    features: FloatArray | None,
+) -> list[dict[str, Any]]:
+    """Return one row for each decision, with its cell and its feature vector."""
+    if isinstance(decisions, Decision):
+        decisions = [decisions]
+    if isinstance(decisions, Decisions):
+        cells = decisions.cell.tolist()
+        decisions = _single(decisions, context)
+    else:
+        cells = [context.cell(decision.context) for decision in decisions]
+    vectors = None if features is None else np.asarray(features, dtype=np.float64)
+    if vectors is not None and vectors.ndim == 1:
+        vectors = vectors[None]
+    return [
+        {
+            "id": decision.id,
+            "bandit": decision.bandit,
+            "time": decision.time,
+            "unit": decision.unit,
+            "arm": decision.arms[0],
+            "propensity": decision.propensities[0],
+            "state_version": decision.state_version,
+            "body": decision.to_json(),
+            "cell": cell,
+            "features": None if vectors is None else json.dumps(vectors[row].tolist()),
+        }
+        for row, (decision, cell) in enumerate(zip(decisions, cells, strict=True))
+    ]
+
+
+def decided(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add decisions to the log; an id that is there already is an error."""
+    if rows:
+        connection.execute(insert(decision_table), list(rows))
+
+
+def sweepable(connection: Connection, bandit: str, until: Instant) -> list[str]:
+    """Return the decisions up to `until` that no sweep has closed yet."""
+    c = decision_table.c
+    query = select(c.id).where(c.bandit == bandit, c.time <= until, c.swept == 0)
+    return list(connection.execute(query).scalars())
+
+
+def swept(made: Mapping[str, Made], before: Sequence[Given], attribution: int) -> list[Given]:
+    """Return a reward of 0 for every pick without one inside the window."""
+    done = {
+        (one.decision, one.arm or made[one.decision].arm)
+        for one in before
+        if one.time <= made[one.decision].time + attribution
+    }
+    return [
+        Given(id_, arm, decision.time + attribution, 0.0, 1.0)
+        for id_, decision in made.items()
+        for arm in json.loads(decision.body)["arms"]
+        if (id_, arm) not in done
+    ]
+
+
+def replayed(
+    connection: Connection, blank: ContextualBandit[ModelT], name: str, until: Instant | None
+) -> ContextualBandit[ModelT]:
+    """Return `blank` after it has seen the log of a bandit, up to `until`."""
+    c = decision_table.c
+    query = select(c.body, c.features).where(c.bandit == name).order_by(c.time, c.id)
+    if until is not None:
+        query = query.where(c.time <= until)
+    first: dict[str, str] = {}
+    for body, features in connection.execute(query):
+        decision = Decision.from_json(body)
+        first[decision.id] = decision.arm
+        vectors = None if features is None else np.asarray([json.loads(features)])
+        blank.record(decision, features=vectors)
+    given = rewards_of(connection, first) if until is None else _until(connection, first, until)
+    if given:
+        blank.learn(
+            Rewards(
+                decision=np.asarray([one.decision for one in given], dtype=np.str_),
+                reward=np.asarray([one.reward for one in given]),
+                time=np.asarray([one.time for one in given]),
+                weight=np.asarray([one.weight for one in given]),
+                arm=tuple(one.arm or first[one.decision] for one in given),
+            )
+        )
+    return blank
+
+
+def _until(connection: Connection, known: Mapping[str, str], until: Instant) -> list[Given]:
+    c = reward_table.c
+    query = select(c.decision, c.arm, c.time, c.reward, c.weight).where(c.received <= until)
+    return [Given(*row) for row in connection.execute(query) if row.decision in known]
+
+
+def _single(decisions: Decisions, context: Context) -> list[Decision]:
+    columns = zip(
+        map(str, decisions.id.tolist()),
+        decisions.names(),
+        decisions.propensity.tolist(),
+        decisions.cell.tolist(),
+        decisions.time.tolist(),
+        strict=True,
+    )
+    levels = {cell: context.levels(cell) for cell in np.unique(decisions.cell).tolist()}
+    return [
+        Decision(
+            id=id_,
+            bandit=decisions.bandit,
+            context=levels[cell],
+            arms=(arm,),
+            propensities=(propensity,),
+            policy=decisions.policy,
+            state_version=decisions.state_version,
+            time=time,
+        )
+        for id_, arm, propensity, cell, time in columns
+    ]

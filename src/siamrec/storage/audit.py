@@ -1,0 +1,91 @@
+"""Whether stored state is the fold of the log, and what it was at an earlier instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+from sqlalchemy import select
+
+from siamrec._core import check
+from siamrec.errors import StorageError
+from siamrec.storage import _engine
+from siamrec.storage.schema import projection as projection_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Engine
+
+    from siamrec.bandits import ContextualBandit
+    from siamrec.protocols import Clock
+    from siamrec.storage.bandit import StoredBandit
+    from siamrec.typing import FloatArray, Instant
+
+_ROUNDING = 1e-9
+"""Relative to the greatest sum of an array: sums were added in another order."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What was compared with the log, and agreed.
+
+    Attributes:
+        checked: Number of sums compared, for each projection.
+        unchecked: Projections whose policy is not at hand.
+    """
+
+    checked: Mapping[str, int]
+    unchecked: tuple[str, ...]
+
+
+@final
+class Past:
+    """A store as it was known at an earlier instant; made by `Store.as_of`."""
+
+    def __init__(self, bandits: Mapping[str, StoredBandit[Any]], time: Instant) -> None:
+        self._bandits = bandits
+        self._time = time
+
+    def bandit(self, name: str) -> ContextualBandit[Any]:
+        """Return a bandit with the decisions made, and the rewards received, up to then.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If no such bandit was opened on this store.
+        """
+        return self._bandits[check.one_of("bandit", name, self._bandits)].replay(until=self._time)
+
+
+def verified(
+    engine: Engine, bandits: Mapping[str, StoredBandit[Any]], clock: Clock
+) -> Verification:
+    """Compare the stored sums of every bandit with a replay of its log.
+
+    Raises:
+        StorageError: If one differs.
+    """
+    with _engine.reading(engine) as connection:
+        names = list(connection.execute(select(projection_table.c.name)).scalars())
+    checked = {}
+    now = clock.now()
+    for name, bandit in sorted(bandits.items()):
+        stored, log = bandit.audited(now)
+        for array, total in log.items():
+            _same(f"bandit:{name}", array, stored[array], total)
+        checked[f"bandit:{name}"] = int(sum(total.size for total in log.values()))
+    unchecked = tuple(sorted(set(names) - set(checked)))
+    return Verification(checked=checked, unchecked=unchecked)
+
+
+def _same(projection: str, name: str, stored: FloatArray, log: FloatArray) -> None:
+    scale = float(np.abs(log).max(initial=1.0))
+    off = np.flatnonzero(~(np.abs(stored - log) <= _ROUNDING * scale))
+    if off.size:
+        where = int(off[0])
+        raise StorageError(
+            f"Projection {projection!r} is not the fold of its log: {name}[{where}] is "
+            f"{stored.flat[where]!r}, the log gives {log.flat[where]!r} ({off.size} such sums); "
+            f"work it out anew with store.rebuild({projection!r})."
+        )

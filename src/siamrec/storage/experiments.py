@@ -1,0 +1,142 @@
+"""Experiments and sticky variants in a database, behind the ports of `siamrec.experiments`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, final
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from siamrec._core.hashing import canonical_json
+from siamrec.errors import InvalidDataError, StaleWriteError
+from siamrec.experiments import AuditEntry, Experiment, ExperimentRecord
+from siamrec.experiments.allocation import Allocation
+from siamrec.experiments.targeting import Condition
+from siamrec.storage import _engine
+from siamrec.storage.schema import experiment as experiment_table
+from siamrec.storage.schema import sticky as sticky_table
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+_PLAIN = (
+    "key", "exposure", "salt", "layer", "layer_range", "holdout", "holdout_salt", "status",
+    "version",
+)  # fmt: skip
+
+
+@final
+class StoredExperiments:
+    """An `ExperimentStore` on a database: a write succeeds only on what it was made from."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def get(self, key: str) -> ExperimentRecord | None:
+        """Return a record, None where there is none."""
+        query = select(experiment_table.c.record).where(experiment_table.c.key == key)
+        with _engine.reading(self._engine) as connection:
+            text = connection.execute(query).scalar()
+        return None if text is None else _record(json.loads(text))
+
+    def put(self, record: ExperimentRecord, *, expected: int | None) -> None:
+        """Store a record whose present revision is `expected` (None: there is none).
+
+        Raises:
+            siamrec.errors.InvalidDataError: If its targeting cannot be written as JSON.
+            siamrec.errors.StaleWriteError: If the present revision is another.
+        """
+        key = record.experiment.key
+        row = {"revision": record.revision, "record": canonical_json(_fields(record))}
+        c = experiment_table.c
+        with _engine.writing(self._engine) as connection:
+            if expected is None:
+                make = (
+                    postgresql.insert
+                    if self._engine.dialect.name == "postgresql"
+                    else sqlite.insert
+                )
+                new = make(experiment_table).values(key=key, **row).on_conflict_do_nothing()
+                done = connection.execute(new.returning(c.key)).first()
+            else:
+                mine = (c.key == key) & (c.revision == expected)
+                change = update(experiment_table).where(mine).values(row).returning(c.key)
+                done = connection.execute(change).first()
+        if done is None:
+            raise StaleWriteError(f"Experiment {key!r} was changed meanwhile; read it again.")
+
+    def keys(self) -> tuple[str, ...]:
+        """Return every key, sorted."""
+        with _engine.reading(self._engine) as connection:
+            return tuple(sorted(connection.execute(select(experiment_table.c.key)).scalars()))
+
+
+@final
+class StoredSticky:
+    """A `StickyStore` on a database: the first variant of a unit stays, for all workers."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def get(self, experiment: str, unit: str) -> str | None:
+        """Return the stored variant, None where there is none."""
+        c = sticky_table.c
+        query = select(c.variant).where(c.experiment == experiment, c.unit == unit)
+        with _engine.reading(self._engine) as connection:
+            return connection.execute(query).scalar()
+
+    def put(self, experiment: str, unit: str, variant: str) -> None:
+        """Store a variant; a variant that is there already stays."""
+        make = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        row = {"experiment": experiment, "unit": unit, "variant": variant}
+        with _engine.writing(self._engine) as connection:
+            connection.execute(make(sticky_table).values(row).on_conflict_do_nothing())
+
+
+def _fields(record: ExperimentRecord) -> dict[str, Any]:
+    experiment = record.experiment
+    targeting = experiment.targeting
+    if targeting is not None and not isinstance(targeting, Condition):
+        raise InvalidDataError(
+            f"targeting of a stored experiment must be a Condition, got {targeting!r}."
+        )
+    allocation = experiment.allocation
+    return {
+        "experiment": {
+            **{name: getattr(experiment, name) for name in _PLAIN},
+            "variants": list(experiment.variants.items()),  # their order has a meaning
+            "targeting": None if targeting is None else dict(targeting.rule),
+            "allocation": None
+            if allocation is None
+            else [allocation.variants, allocation.edges, allocation.owners],
+        },
+        "revision": record.revision,
+        "trail": [
+            [entry.time, entry.experiment, entry.action, entry.detail, entry.who]
+            for entry in record.trail
+        ],
+        "decision": record.decision,
+        "winner": record.winner,
+    }
+
+
+def _record(fields: dict[str, Any]) -> ExperimentRecord:
+    given = fields["experiment"]
+    low, high = given["layer_range"]
+    rule, ranges = given["targeting"], given["allocation"]
+    experiment = Experiment(
+        **{name: given[name] for name in _PLAIN if name != "layer_range"},
+        layer_range=(low, high),
+        variants=dict(given["variants"]),
+        targeting=None if rule is None else Condition(rule),
+        allocation=None if ranges is None else Allocation(*map(tuple, ranges)),
+    )
+    names = ("time", "experiment", "action", "detail", "who")
+    return ExperimentRecord(
+        experiment=experiment,
+        revision=fields["revision"],
+        trail=tuple(AuditEntry(**dict(zip(names, e, strict=True))) for e in fields["trail"]),
+        decision=fields["decision"],
+        winner=fields["winner"],
+    )

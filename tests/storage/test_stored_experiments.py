@@ -1,0 +1,72 @@
+"""Experiments on a store: written on what they were made from, and sticky for all workers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from siamrec.errors import InvalidDataError, StaleWriteError
+from siamrec.experiments import Experiment
+from siamrec.experiments.targeting import Condition
+
+if TYPE_CHECKING:
+    from siamrec.storage import Store
+
+
+def test_a_manager_on_a_store_keeps_every_change(store: Store) -> None:
+    experiment = Experiment(
+        key="ranker",
+        variants={"z-control": 0.5, "a-new": 0.5},
+        exposure=0.2,
+        layer="search",
+        layer_range=(0.0, 0.5),
+        targeting=Condition({"country": {"in": ["TH", "LA"]}}),
+    )
+    manager = store.experiments()
+    manager.define(experiment, who="ann")
+    manager.start("ranker")
+    manager.ramp("ranker", 0.6)
+    changed = manager.reweight("ranker", {"z-control": 0.25, "a-new": 0.75})
+    again = store.experiments()
+    assert again.record("ranker") == manager.record("ranker")
+    found = again.record("ranker").experiment
+    assert found.control == "z-control"
+    assert found.allocation == changed.allocation
+    assert found.targeting == experiment.targeting
+    assert [entry.action for entry in again.record("ranker").trail] == [
+        "define", "start", "ramp", "reweight",
+    ]  # fmt: skip
+    here = again.assigner().assign("u1", context={"country": "TH"})
+    assert here == manager.assigner().assign("u1", context={"country": "TH"})
+
+
+def test_a_write_on_an_old_revision_is_refused(store: Store) -> None:
+    manager = store.experiments()
+    manager.define(Experiment(key="x", variants={"a": 0.5, "b": 0.5}))
+    old = manager.record("x")
+    manager.start("x")
+    with pytest.raises(StaleWriteError, match="'x' was changed meanwhile"):
+        store.experiment_records.put(old, expected=old.revision)
+    with pytest.raises(StaleWriteError, match="'x' was changed meanwhile"):
+        store.experiment_records.put(old, expected=None)
+    assert store.experiment_records.get("y") is None
+    assert store.experiment_records.keys() == ("x",)
+
+
+def test_code_cannot_be_stored_as_targeting(store: Store) -> None:
+    experiment = Experiment(
+        key="x", variants={"a": 0.5, "b": 0.5}, targeting=lambda attributes: bool(attributes)
+    )
+    with pytest.raises(InvalidDataError, match="targeting of a stored experiment must be"):
+        store.experiments().define(experiment)
+
+
+def test_the_first_variant_of_a_unit_stays(store: Store) -> None:
+    before = Experiment(key="x", variants={"a": 1.0, "b": 0.0})
+    after = Experiment(key="x", variants={"a": 0.0, "b": 1.0})
+    assert store.assigner([before]).assign("ann").variant == "a"
+    assert store.assigner([after]).assign("ann").variant == "a"
+    assert store.assigner([after], sticky=False).assign("ann").variant == "b"
+    assert store.assigner([after]).assign("bob").variant == "b"
+    assert store.counts()["sticky"] == 2
