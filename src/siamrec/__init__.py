@@ -28,15 +28,21 @@ if TYPE_CHECKING:
     from siamrec.data import Vocabulary as Vocabulary
     from siamrec.experiments import Experiment as Experiment
     from siamrec.experiments import HashAssigner as HashAssigner
+    from siamrec.experiments import Plan as Plan
     from siamrec.experiments import analyze as analyze
+    from siamrec.feedback import QualityWeights as QualityWeights
     from siamrec.lifecycle import CycleReport as CycleReport
     from siamrec.lifecycle import ImprovementLoop as ImprovementLoop
     from siamrec.metrics import Suite as Suite
+    from siamrec.models import AdapterEncoder as AdapterEncoder
+    from siamrec.models import CachedEncoder as CachedEncoder
     from siamrec.models import SentenceEncoder as SentenceEncoder
     from siamrec.models.recommenders import EASE as EASE
     from siamrec.models.recommenders import Popularity as Popularity
     from siamrec.models.training import FineTuneConfig as FineTuneConfig
     from siamrec.models.training import FineTuner as FineTuner
+    from siamrec.models.training import Retention as Retention
+    from siamrec.pairs import HardNegatives as HardNegatives
     from siamrec.pairs import RatingPairs as RatingPairs
     from siamrec.plugins import Registry as Registry
     from siamrec.plugins import default_registry as default_registry
@@ -57,11 +63,13 @@ if TYPE_CHECKING:
     from siamrec.storage import Store as Store
 
 _HOMES = {
+    "AdapterEncoder": "siamrec.models",
     "Assignment": "siamrec.data",
     "Assignments": "siamrec.data",
     "Bandit": "siamrec.protocols",
     "BetaThompson": "siamrec.bandits",
     "BlobStore": "siamrec.protocols",
+    "CachedEncoder": "siamrec.models",
     "Catalog": "siamrec.data",
     "Clock": "siamrec.protocols",
     "Context": "siamrec.bandits",
@@ -79,6 +87,7 @@ _HOMES = {
     "FeedbackSource": "siamrec.protocols",
     "FineTuneConfig": "siamrec.models.training",
     "FineTuner": "siamrec.models.training",
+    "HardNegatives": "siamrec.pairs",
     "HashAssigner": "siamrec.experiments",
     "HierarchicalBeta": "siamrec.bandits",
     "ImprovementLoop": "siamrec.lifecycle",
@@ -87,11 +96,14 @@ _HOMES = {
     "Moments": "siamrec.data",
     "PairGenerator": "siamrec.protocols",
     "Pairs": "siamrec.data",
+    "Plan": "siamrec.experiments",
     "Popularity": "siamrec.models.recommenders",
+    "QualityWeights": "siamrec.feedback",
     "Rankings": "siamrec.data",
     "RatingPairs": "siamrec.pairs",
     "Recommender": "siamrec.protocols",
     "Registry": "siamrec.plugins",
+    "Retention": "siamrec.models.training",
     "Rewards": "siamrec.data",
     "SentenceEncoder": "siamrec.models",
     "SiameseEncoder": "siamrec.protocols",
@@ -106,11 +118,13 @@ _HOMES = {
 
 __all__ = [
     "EASE",
+    "AdapterEncoder",
     "Assignment",
     "Assignments",
     "Bandit",
     "BetaThompson",
     "BlobStore",
+    "CachedEncoder",
     "Catalog",
     "Clock",
     "Context",
@@ -127,6 +141,7 @@ __all__ = [
     "FeedbackSource",
     "FineTuneConfig",
     "FineTuner",
+    "HardNegatives",
     "HashAssigner",
     "HierarchicalBeta",
     "ImprovementLoop",
@@ -135,11 +150,14 @@ __all__ = [
     "Moments",
     "PairGenerator",
     "Pairs",
+    "Plan",
     "Popularity",
+    "QualityWeights",
     "Rankings",
     "RatingPairs",
     "Recommender",
     "Registry",
+    "Retention",
     "Rewards",
     "SentenceEncoder",
     "SiameseEncoder",

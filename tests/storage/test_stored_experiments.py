@@ -55,9 +55,7 @@ def test_a_write_on_an_old_revision_is_refused(store: Store) -> None:
 
 
 def test_code_cannot_be_stored_as_targeting(store: Store) -> None:
-    experiment = Experiment(
-        key="x", variants={"a": 0.5, "b": 0.5}, targeting=lambda attributes: bool(attributes)
-    )
+    experiment = Experiment(key="x", variants={"a": 0.5, "b": 0.5}, targeting=bool)
     with pytest.raises(InvalidDataError, match="targeting of a stored experiment must be"):
         store.experiments().define(experiment)
 

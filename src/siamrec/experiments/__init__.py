@@ -15,7 +15,7 @@ from siamrec.experiments.checks import sample_ratio, sample_ratio_within
 from siamrec.experiments.design import Design
 from siamrec.experiments.experiment import Experiment
 from siamrec.experiments.exposure import ExposureLog, ExposureSink, MemoryExposures
-from siamrec.experiments.group_sequential import GroupSequential
+from siamrec.experiments.group_sequential import Futility, GroupSequential
 from siamrec.experiments.hashers import (
     EppoMd5,
     GrowthBookV1,
@@ -40,7 +40,16 @@ from siamrec.experiments.manager import (
     ExperimentStore,
     MemoryExperiments,
 )
-from siamrec.experiments.metrics import Margin, Mean, Metric, Proportion, Quantile, Ratio, Term
+from siamrec.experiments.metrics import (
+    CrossFitted,
+    Margin,
+    Mean,
+    Metric,
+    Proportion,
+    Quantile,
+    Ratio,
+    Term,
+)
 from siamrec.experiments.multiplicity import adjust, e_benjamini_hochberg
 from siamrec.experiments.plan import Plan
 from siamrec.experiments.probabilistic import ProbabilisticInterleaving, SharedList
@@ -55,6 +64,7 @@ from siamrec.experiments.segments import (
 )
 from siamrec.experiments.sequential import AsymptoticCS, NormalMixture, Sequence
 from siamrec.experiments.sticky import MemorySticky, StickyStore
+from siamrec.experiments.streaming_bootstrap import BootstrapTotals, poisson_bootstrap
 from siamrec.experiments.targeting import Condition
 
 __all__ = [
@@ -65,10 +75,12 @@ __all__ = [
     "AuditEntry",
     "BalancedInterleaving",
     "BestOf",
+    "BootstrapTotals",
     "BoundAssigner",
     "Check",
     "Comparison",
     "Condition",
+    "CrossFitted",
     "Design",
     "Effect",
     "EppoMd5",
@@ -78,6 +90,7 @@ __all__ = [
     "ExperimentStore",
     "ExposureLog",
     "ExposureSink",
+    "Futility",
     "GroupSequential",
     "GrowthBookV1",
     "GrowthBookV2",
@@ -124,6 +137,7 @@ __all__ = [
     "null_check",
     "one_sided",
     "permutation",
+    "poisson_bootstrap",
     "preference",
     "quantile_with_error",
     "sample_ratio",

@@ -77,7 +77,8 @@ class PropensityWatch:
                 "with which the row was given that variant."
             )
         variants, of_variant = name_codes(column.drop_null())
-        strata, of_stratum = ("",), np.zeros(int(chosen.sum()), dtype=np.int64)
+        strata: tuple[str, ...] = ("",)
+        of_stratum = np.zeros(int(chosen.sum()), dtype=np.int64)
         if self._strata is not None:
             named = whole(table, self._strata, "strata").filter(column.is_valid())
             strata, of_stratum = name_codes(named.cast("string").fill_null(""))

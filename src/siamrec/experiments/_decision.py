@@ -36,6 +36,8 @@ def decide(
     - A treatment with a primary metric certainly better, none certainly worse and every
       guardrail held is a winner: `ship`; of several, the one furthest ahead in standard errors.
     - If every treatment certainly worsens a primary metric or breaks a guardrail: `rollback`.
+    - If the looking rule gives up on every treatment, or on all that are not rolled back:
+      `inconclusive`.
     - Otherwise `continue` while units are to come, then `inconclusive`.
     """
     failures = [check.message for check in checks if check.level == "failure"]
@@ -53,7 +55,7 @@ def decide(
     by_treatment: dict[str, list[Comparison]] = {}
     for (_, treatment), comparison in comparisons.items():
         by_treatment.setdefault(treatment, []).append(comparison)
-    judged = {name: _judge(plan, found) for name, found in by_treatment.items()}
+    judged = {name: _judge_or_give_up(plan, found) for name, found in by_treatment.items()}
     winners = [name for name, (verdict, _, _) in judged.items() if verdict == "ship"]
     reasons = tuple(reason for _, _, said in judged.values() for reason in said)
     if winners:
@@ -61,8 +63,10 @@ def decide(
         if len(winners) > 1:
             reasons = (*reasons, "The best of several looks better than it is: expect less.")
         return Outcome("ship", winner, reasons, 0.0 if days is not None else None)
-    if all(verdict == "rollback" for verdict, _, _ in judged.values()):
-        return Outcome("rollback", None, reasons, 0.0 if days is not None else None)
+    verdicts = {verdict for verdict, _, _ in judged.values()}
+    if "continue" not in verdicts:
+        ended: Verdict = "rollback" if verdicts == {"rollback"} else "inconclusive"
+        return Outcome(ended, None, reasons, 0.0 if days is not None else None)
     if to_come or endless:
         return Outcome("continue", None, (*reasons, "More units are to come."), days)
     return Outcome("inconclusive", None, (*reasons, "No more units are planned."), days)
@@ -97,3 +101,13 @@ def _judge(plan: Plan, found: list[Comparison]) -> tuple[Verdict, float, list[st
     if better and not held_up:
         return "ship", lead, said
     return "continue", lead, said
+
+
+def _judge_or_give_up(plan: Plan, found: list[Comparison]) -> tuple[Verdict, float, list[str]]:
+    """Judge one treatment; where the looking rule gives up on every primary metric, so do we."""
+    verdict, lead, said = _judge(plan, found)
+    primary = [each.futile for each in found if each.metric.role == "primary"]
+    if verdict == "continue" and primary and all(primary):
+        said.append(f"{found[0].treatment}: an improvement would have shown by now (futility).")
+        return "inconclusive", lead, said
+    return verdict, lead, said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeGuard, final
 
 import numpy as np
@@ -12,16 +12,16 @@ from siamrec._core import check
 from siamrec.data.frames import floats_of, pick, table_of
 from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError, UnknownNameError
-from siamrec.experiments.metrics import Mean, Metric, Proportion, Quantile, Term
-from siamrec.experiments.quantiles import quantile_with_error
+from siamrec.experiments._collect import ROWS, Rows, collect
+from siamrec.experiments._crossfit import fold_uniforms, with_predictions
+from siamrec.experiments.metrics import Metric, Quantile, Term
 from siamrec.experiments.report import Check
 
 if TYPE_CHECKING:
-    from siamrec.experiments.plan import Plan
-    from siamrec.typing import BoolArray, FloatArray, IntArray
+    from collections.abc import Sequence
 
-_ROWS = "#rows"
-"""Denominator of a mean over rows where a unit has several."""
+    from siamrec.experiments.plan import Plan
+    from siamrec.typing import IntArray
 
 _MOST_VARIANTS = 100
 
@@ -49,9 +49,13 @@ class Sample:
     def terms(self, metric: Metric) -> tuple[Term, ...]:
         """Return the outcome and the covariates of a metric as its moments hold them."""
         plain = (metric.outcome, *metric.covariates)
-        if not self.clustered or isinstance(metric, Quantile):
-            return plain
-        return tuple(Term(term.numerator, term.denominator or _ROWS) for term in plain)
+        return plain if isinstance(metric, Quantile) else self.per_row(plain)
+
+    def per_row(self, terms: Sequence[Term]) -> tuple[Term, ...]:
+        """Return terms as means over rows where units have several."""
+        if not self.clustered:
+            return tuple(terms)
+        return tuple(Term(term.numerator, term.denominator or ROWS) for term in terms)
 
 
 def sample_of(data: object, plan: Plan, variant: str, unit: str | None) -> Sample:
@@ -64,8 +68,8 @@ def sample_of(data: object, plan: Plan, variant: str, unit: str | None) -> Sampl
     if is_moments(data):
         return _of_moments(data, plan)
     if is_chunks(data):
-        return _of_chunks(data, plan, variant, unit)
-    return _of_table(table_of(data), plan, variant, unit)
+        return _predicted(_of_chunks(data, plan, variant, unit), plan)
+    return _predicted(_of_table(table_of(data), plan, variant, unit), plan)
 
 
 def samples_of(
@@ -79,7 +83,10 @@ def samples_of(
     """
     if strata is None:
         return {"": sample_of(data, plan, variant, unit)}
-    return {name: _of_table(part, plan, variant, unit) for name, part in split_table(data, strata)}
+    return {
+        name: _predicted(_of_table(part, plan, variant, unit), plan)
+        for name, part in split_table(data, strata)
+    }
 
 
 def split_table(data: object, column: str) -> list[tuple[str, Any]]:
@@ -114,8 +121,29 @@ def is_chunks(data: object) -> TypeGuard[Iterable[object]]:
     return isinstance(data, Iterable) and not framed
 
 
+def _predicted(sample: Sample, plan: Plan) -> Sample:
+    """Put the prediction of each model in the place of its features, now that all data are in."""
+    models = {metric.name: metric.model for metric in plan.metrics if metric.model is not None}
+    if not models:
+        return sample
+    moments: dict[str, tuple[Moments, ...]] = {}
+    for metric in plan.metrics:
+        model = models.get(metric.name)
+        if model is None:
+            moments[metric.name] = sample.moments[metric.name]
+            continue
+        terms = sample.per_row((metric.outcome, *map(Term, model.columns)))
+        moments[metric.name] = with_predictions(metric, model, sample.moments, terms)
+    return replace(sample, moments=moments)
+
+
 def _of_moments(data: Mapping[Any, Moments], plan: Plan) -> Sample:
     _refuse_quantiles(plan, "moments")
+    for metric in plan.metrics:
+        if metric.model is not None:
+            raise InvalidDataError(
+                f"The model of {metric.name!r} needs the rows, got moments; pass one frame."
+            )
     names = tuple(sorted(map(str, data)))
     by_name = {str(name): moments for name, moments in data.items()}
     for moments in by_name.values():
@@ -186,9 +214,12 @@ def _of_table(table: Any, plan: Plan, variant: str, unit: str | None) -> Sample:
         checks.append(Check("unit", "note", "No unit column: rows are taken as independent."))
     else:
         groups, clusters = _units(whole(table, unit, "the unit"), groups, checks)
+    modelled = unit is not None and any(metric.model is not None for metric in plan.metrics)
+    uniforms = fold_uniforms(whole(table, unit, "the unit")) if unit and modelled else None
     n_units = _count_units(groups, clusters, len(names))
     columns = {name: floats_of(whole(table, name, "a metric"), name) for name in plan.columns}
-    moments = _collect(plan, columns, groups, clusters, n_groups=len(names), checks=checks)
+    rows = Rows(columns, groups, clusters, uniforms, len(names))
+    moments = collect(plan, rows, checks)
     return Sample(names, n_units, moments, clusters is not None, tuple(checks))
 
 
@@ -244,134 +275,6 @@ def _count_units(groups: IntArray, clusters: IntArray | None, n_groups: int) -> 
         _, first = np.unique(clusters[kept], return_index=True)
         counts = np.bincount(groups[kept][first], minlength=n_groups)
     return tuple(counts.tolist())
-
-
-def _check_finite(values: FloatArray, name: str) -> None:
-    """Refuse infinite numbers; NaN stands for a missing one."""
-    if np.isinf(values).any():
-        row = int(np.argmax(np.isinf(values)))
-        raise InvalidDataError(f"{name} must be finite, got {values[row]} in row {row}.")
-
-
-def _collect(
-    plan: Plan,
-    columns: Mapping[str, FloatArray],
-    groups: IntArray,
-    clusters: IntArray | None,
-    *,
-    n_groups: int,
-    checks: list[Check],
-) -> dict[str, tuple[Moments, ...]]:
-    plain = [metric for metric in plan.metrics if _is_plain(metric, clusters, columns)]
-    found: dict[str, tuple[Moments, ...]] = {}
-    if plain:
-        names = dict.fromkeys(name for metric in plain for name in metric.columns)
-        chosen = {name: columns[name] for name in names}
-        joint = Moments.of_sets(chosen, [metric.columns for metric in plain], groups, n_groups)
-        for metric, each in zip(plain, joint or (), strict=False):
-            found[metric.name] = tuple(each)
-    if len(found) == len(plan.metrics):
-        return found
-    for name, values in columns.items():
-        _check_finite(values, name)
-    absent = {name: np.isnan(values) for name, values in columns.items()}
-    for metric in plan.metrics:
-        if metric.name not in found:
-            rows, kept = _rows(metric, columns, absent, checks)
-            found[metric.name] = _moments(
-                metric, rows, np.where(kept, groups, -1), clusters, n_groups
-            )
-    return found
-
-
-def _is_plain(
-    metric: Metric, clusters: IntArray | None, columns: Mapping[str, FloatArray]
-) -> bool:
-    """Whether a metric can share one pass with the others: one row per unit, no cap."""
-    if isinstance(metric, Proportion):
-        _check_binary(metric, columns[metric.outcome.numerator])
-    special = isinstance(metric, Quantile) or (isinstance(metric, Mean) and metric.cap is not None)
-    return clusters is None and not special
-
-
-def _check_binary(metric: Proportion, values: FloatArray) -> None:
-    bad = (values != 0) & (values != 1) & ~np.isnan(values)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise InvalidDataError(
-            f"{metric.outcome.numerator} must be 0 or 1 for the proportion {metric.name!r}, got "
-            f"{values[row]} in row {row}."
-        )
-
-
-def _rows(
-    metric: Metric,
-    columns: Mapping[str, FloatArray],
-    absent: Mapping[str, BoolArray],
-    checks: list[Check],
-) -> tuple[dict[str, FloatArray], BoolArray]:
-    """Return the metric's columns after its missing policy and cap, and which rows stay."""
-    gone = np.zeros(len(next(iter(columns.values()))), dtype=np.bool_)
-    for name in metric.columns:
-        gone |= absent[name]
-    n_gone = int(gone.sum())
-    if n_gone and metric.missing == "error":
-        raise InvalidDataError(f"{metric.name} must not be missing, got {n_gone} rows without it.")
-    rows = {name: columns[name] for name in metric.columns}
-    if n_gone:
-        fate = "counted as 0" if metric.missing == "zero" else "left out"
-        share = n_gone / gone.size
-        checks.append(Check("missing", "note", f"{metric.name}: {share:.2%} of rows {fate}."))
-        rows = {name: np.where(absent[name], 0.0, values) for name, values in rows.items()}
-    if isinstance(metric, Mean) and metric.cap is not None:
-        outcome = metric.outcome.numerator
-        share = float((rows[outcome] > metric.cap).mean())
-        rows[outcome] = np.minimum(rows[outcome], metric.cap)
-        message = f"{metric.name}: {share:.2%} of rows capped at {metric.cap:g}."
-        checks.append(Check("outliers", "note", message))
-    return rows, ~gone if metric.missing == "drop" else np.ones_like(gone)
-
-
-def _moments(
-    metric: Metric,
-    rows: Mapping[str, FloatArray],
-    groups: IntArray,
-    clusters: IntArray | None,
-    n_groups: int,
-) -> tuple[Moments, ...]:
-    if isinstance(metric, Quantile):
-        return tuple(
-            _quantile(metric, rows, groups == group, clusters) for group in range(n_groups)
-        )
-    if clusters is None:
-        return tuple(Moments.by_group(rows, groups, n_groups))
-    kept = groups >= 0
-    unit, first, place = np.unique(clusters[kept], return_index=True, return_inverse=True)
-    totals: dict[str, FloatArray] = {
-        name: np.asarray(np.bincount(place, values[kept], unit.size), dtype=np.float64)
-        for name, values in rows.items()
-    }
-    totals[_ROWS] = np.bincount(place, minlength=unit.size).astype(np.float64)
-    names = [*metric.columns, _ROWS]
-    group = groups[kept][first]
-    return tuple(Moments.by_group({name: totals[name] for name in names}, group, n_groups))
-
-
-def _quantile(
-    metric: Quantile,
-    rows: Mapping[str, FloatArray],
-    chosen: BoolArray,
-    clusters: IntArray | None,
-) -> Moments:
-    """Return moments whose mean is the quantile and whose standard error is the quantile's."""
-    values = rows[metric.outcome.numerator][chosen]
-    units = None if clusters is None else clusters[chosen]
-    if not values.size:
-        return Moments.empty(metric.columns)
-    point, error = quantile_with_error(values, metric.q, clusters=units)
-    n = values.size if units is None else np.unique(units).size
-    product = np.array([[error**2 * n * max(n - 1, 1)]])
-    return Moments(names=metric.columns, n=n, mean=np.array([point]), product=product)
 
 
 def _refuse_quantiles(plan: Plan, what: str) -> None:

@@ -12,6 +12,7 @@ from siamrec.experiments._adaptive import PropensityWatch, refuse_adaptive_plan
 from siamrec.experiments._decision import decide
 from siamrec.experiments._sample import Sample, control_of, samples_of
 from siamrec.experiments.checks import sample_ratio_within
+from siamrec.experiments.group_sequential import GroupSequential
 from siamrec.experiments.metrics import Metric, Proportion
 from siamrec.experiments.multiplicity import adjust
 from siamrec.experiments.report import Check, Comparison, Effect, Report
@@ -57,6 +58,7 @@ def analyze(
     Raises:
         InvalidDataError: If a variant has no unit with a metric, an outcome is infinite, a
             denominator sums to 0, or the data cannot be read.
+        MissingInputError: If a metric has a cross-fitted covariate, and no unit is named.
         UnknownNameError: If a column or the control is missing; the message offers the nearest.
         UnsupportedEstimate: If a bandit assigned the units, by the plan or by the propensities.
 
@@ -178,6 +180,12 @@ def _comparison(
         rule=absolute.rule,
     )
     harmful, safe = _against_margin(metric, pair, reach)
+    rule, error = plan.sequential, absolute.error
+    futile = (
+        isinstance(rule, GroupSequential)
+        and 0 < error < np.inf
+        and rule.is_futile(metric.sign * absolute.estimate / error, float(sum(pair.n)), alpha)
+    )
     return Comparison(
         metric=metric,
         treatment=names[0],
@@ -191,6 +199,7 @@ def _comparison(
         variance_reduction=pair.reduction,
         harmful=harmful,
         safe=safe,
+        futile=futile,
     )
 
 

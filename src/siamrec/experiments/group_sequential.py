@@ -10,20 +10,55 @@ from scipy import optimize, special
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.errors import InvalidParameterError
+from siamrec.errors import InvalidParameterError, MissingInputError
+from siamrec.experiments._walk import bounds_above, crossing, futility_bounds, symmetric_bounds
 from siamrec.experiments.sequential import Sequence as LookingRule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from siamrec.typing import FloatArray
 
 Spending: TypeAlias = Literal["obrien-fleming", "pocock", "power", "hwang-shih-decani"]
 
-_NODE, _WEIGHT = np.polynomial.legendre.leggauss(96)
-_FARTHEST = 37.0
-"""A bound nobody reaches: the normal tail beyond it is below 1e-299."""
 _LEAST_ALPHA = 1e-14
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Futility:
+    """Giving up early, where a difference worth finding would have shown by now.
+
+    The error of missing it, beta = 1 - `power`, is spent over the looks as alpha is: by the share
+    t, the experiment may have been given up wrongly with probability b(t), were the difference
+    the one that the design finds with that power. Its drift is the one for which the two bounds
+    meet at the last look. Both bounds are in the direction in which the metric is better.
+
+    Args:
+        power: Probability with which the design finds its difference, above alpha / 2.
+        spending: The spending function of beta.
+        shape: Its parameter.
+        binding: Whether the experiment must stop at the bound. If it must, the bound for having
+            found something may be a little lower; if it is advice (as a rule), the error rate
+            holds whether or not one follows it.
+
+    Raises:
+        InvalidParameterError: If a number is out of range.
+        UnknownNameError: If the spending function is not known.
+
+    References:
+        Pampallona, Tsiatis, Kim (2001), Drug Information Journal 35; Jennison and Turnbull
+        (2000), chapters 4 and 7.
+    """
+
+    power: float = 0.8
+    spending: Spending = "hwang-shih-decani"
+    shape: float = -2.0
+    binding: bool = False
+
+    def __post_init__(self) -> None:
+        check.share("power", self.power, open_ends=True)
+        _check_spending(self.spending, self.shape)
 
 
 @final
@@ -44,11 +79,17 @@ class GroupSequential(LookingRule):
     spends what is left. Intervals are estimate ± bound s.e. (repeated confidence intervals), the
     p-value is the least alpha at which the estimate reaches the bound.
 
+    With `futility` a report stops as inconclusive where the estimate falls below that bound. Where
+    it is binding, p-values follow the lower bound that this allows; intervals do not, because
+    they have to hold for every difference and not only for none.
+
     Args:
         planned: Units of both variants at the last look.
         looks: Shares of `planned` at which one looks, rising to 1.
         spending: The spending function.
-        shape: Parameter of the last two spending functions.
+        shape: Parameter of the last two spending functions; above 0 for `"power"`, any number
+            but 0 for `"hwang-shih-decani"` (below 0, little is spent early).
+        futility: When to give up, if ever.
 
     Raises:
         InvalidParameterError: If looks do not rise to 1 or a number is out of range.
@@ -68,11 +109,11 @@ class GroupSequential(LookingRule):
     looks: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
     spending: Spending = "obrien-fleming"
     shape: float = 2.0
+    futility: Futility | None = None
 
     def __post_init__(self) -> None:
         check.positive("planned", self.planned)
-        check.one_of("spending", self.spending, tuple(_SPENDING))
-        check.positive("shape", self.shape)
+        _check_spending(self.spending, self.shape)
         rising = np.diff([0.0, *self.looks])
         if not self.looks or (rising <= 0).any() or abs(self.looks[-1] - 1) > 1e-9:  # noqa: PLR2004
             raise InvalidParameterError("looks", self.looks, "rising shares that end in 1")
@@ -89,7 +130,7 @@ class GroupSequential(LookingRule):
 
     def bounds(self, alpha: float) -> FloatArray:
         """Return the bound, in standard errors, at each planned look."""
-        return self._bounds(self.looks, alpha)
+        return self._bounds(np.array(self.looks), alpha)
 
     def spent(self, share: float, alpha: float) -> float:
         """Return what each side has spent by a share of the planned units."""
@@ -97,14 +138,15 @@ class GroupSequential(LookingRule):
 
     @override
     def multiplier(self, n: float, alpha: float) -> float:
-        return float(self._bounds(self._times(n), alpha)[-1])
+        return float(self._bounds(np.array(self._times(n)), alpha)[-1])
 
     @override
     def log_p(self, z: float, n: float, alpha: float) -> float:
-        times, size = self._times(n), abs(z)
+        times, size = np.array(self._times(n)), abs(z)
+        bounds = self._bounds_below(times, alpha)
 
         def slack(log_alpha: float) -> float:
-            return size - float(self._bounds(times, float(np.exp(log_alpha)))[-1])
+            return size - float(bounds(float(np.exp(log_alpha)))[-1])
 
         low, high = float(np.log(_LEAST_ALPHA)), float(np.log(0.999))
         if slack(high) <= 0:
@@ -117,88 +159,87 @@ class GroupSequential(LookingRule):
     def power(self, drift: float, alpha: float) -> float:
         """Return the probability of crossing the bound on the side of the drift at some look.
 
+        With futility it is that of crossing it before giving up.
+
         Args:
             drift: Expected estimate in standard errors at the planned units.
             alpha: The error rate.
         """
-        return float(_crossing(np.array(self.looks), self.bounds(alpha), abs(drift)).sum())
+        times, high = np.array(self.looks), self.bounds(alpha)
+        low = -high
+        if self.futility is not None:
+            low, high = self._with_futility(times, self.drift(alpha), alpha)[:2]
+        return float(crossing(times, low, high, abs(drift)).sum())
+
+    def drift(self, alpha: float) -> float:
+        """Return the z at the planned units that the design with futility finds with its power.
+
+        Raises:
+            MissingInputError: If the rule has no futility.
+            InvalidParameterError: If the power is not above alpha / 2.
+        """
+        if self.futility is None:
+            raise MissingInputError("futility", "GroupSequential(..., futility=Futility())")
+        if self.futility.power <= alpha / 2:
+            raise InvalidParameterError("power", self.futility.power, f"above {alpha / 2:g}")
+        times = np.array(self.looks)
+        missed = lambda drift: self._with_futility(times, drift, alpha)[2]  # noqa: E731
+        return float(optimize.brentq(missed, 0.0, 40.0, xtol=1e-10))
+
+    def futility_bounds(self, alpha: float) -> FloatArray:
+        """Return the z, in the better direction, below which to give up at each planned look.
+
+        Raises:
+            MissingInputError: If the rule has no futility.
+        """
+        return self._with_futility(np.array(self.looks), self.drift(alpha), alpha)[0]
+
+    def is_futile(self, z: float, n: float, alpha: float) -> bool:
+        """Whether to give up.
+
+        Args:
+            z: Improvement in standard errors, above 0 where the treatment is better.
+            n: Units of both variants.
+            alpha: The error rate of the design.
+        """
+        if self.futility is None:
+            return False
+        times = np.array(self._times(min(n, self.planned)))
+        return bool(z < self._with_futility(times, self.drift(alpha), alpha)[0][-1])
+
+    def _with_futility(
+        self, times: FloatArray, drift: float, alpha: float
+    ) -> tuple[FloatArray, FloatArray, float]:
+        """Return futility and efficacy bounds and what is missed too much in the end."""
+        rule = self.futility
+        assert rule is not None
+        spend, missed = _SPENDING[rule.spending], 1 - rule.power
+        steps = np.diff([0.0, *(spend(min(time, 1.0), missed, rule.shape) for time in times)])
+        return futility_bounds(
+            times,
+            steps,
+            drift,
+            high=None if rule.binding else self._bounds(times, alpha),
+            alpha_steps=self._steps(times, alpha),
+        )
+
+    def _bounds_below(self, times: FloatArray, alpha: float) -> Callable[[float], FloatArray]:
+        """Return the efficacy bounds as a function of the error rate; futility stays as it is."""
+        if self.futility is None or not self.futility.binding:
+            return lambda rate: self._bounds(times, rate)
+        low = self._with_futility(times, self.drift(alpha), alpha)[0]
+        return lambda rate: bounds_above(times, low, self._steps(times, rate))
 
     def _times(self, n: float) -> tuple[float, ...]:
         share = n / self.planned
         earlier = tuple(look for look in self.looks[:-1] if look < share * (1 - 1e-9))
         return (*earlier, share)
 
-    def _bounds(self, times: Sequence[float], alpha: float) -> FloatArray:
-        steps = np.diff([0.0, *(self.spent(time, alpha) for time in times)])
-        return _solve(np.array(times), steps)
+    def _steps(self, times: FloatArray, alpha: float) -> FloatArray:
+        return np.diff([0.0, *(self.spent(time, alpha) for time in times.tolist())])
 
-
-def _solve(times: FloatArray, steps: FloatArray) -> FloatArray:
-    """Return the symmetric bounds that spend `steps` on each side at `times`."""
-    bounds = np.empty(times.size)
-    node, mass = np.zeros(1), np.ones(1)
-    before = 0.0
-    for look, (time, step) in enumerate(zip(times, steps, strict=True)):
-        deviation = np.sqrt(time - before)
-        bounds[look] = _bound(node, mass, deviation, np.sqrt(time), step)
-        edge = bounds[look] * np.sqrt(time)
-        node, mass = _advance(node, mass, deviation, edge)
-        before = time
-    return bounds
-
-
-def _bound(
-    node: FloatArray, mass: FloatArray, deviation: float, root: float, step: float
-) -> float:
-    """Return the z at which the upper tail of the walk holds `step`."""
-
-    def excess(z: float) -> float:
-        return float(mass @ special.ndtr((node - z * root) / deviation)) - step
-
-    if step < 1e-290 or excess(_FARTHEST) >= 0:  # noqa: PLR2004
-        return _FARTHEST
-    return float(optimize.brentq(excess, 0.0, _FARTHEST, xtol=1e-12)) if excess(0.0) > 0 else 0.0
-
-
-def _advance(
-    node: FloatArray, mass: FloatArray, deviation: float, edge: float
-) -> tuple[FloatArray, FloatArray]:
-    """Return nodes and masses of the walk after a look, for paths that stay inside `edge`."""
-    reach = min(edge, float(np.abs(node).max()) + 9.0 * deviation)
-    after = reach * _NODE
-    z = (after[:, None] - node) / deviation
-    density = np.exp(-0.5 * z * z) @ mass / (deviation * np.sqrt(2 * np.pi))
-    return after, density * _WEIGHT * reach
-
-
-def _crossing(times: FloatArray, bounds: FloatArray, drift: float) -> FloatArray:
-    """Return the probability of crossing the upper bound first at each look.
-
-    Args:
-        times: Information at each look, as a share of the plan.
-        bounds: Bounds in standard errors.
-        drift: Expected z at share 1.
-    """
-    crossed = np.empty(times.size)
-    node, mass = np.zeros(1), np.ones(1)
-    before = 0.0
-    for look, (time, bound) in enumerate(zip(times, bounds, strict=True)):
-        deviation = float(np.sqrt(time - before))
-        edge = float(bound * np.sqrt(time))
-        moved = node + drift * (time - before)
-        crossed[look] = float(mass @ special.ndtr((moved - edge) / deviation))
-        low, high = (
-            max(-edge, float(moved.min()) - 9 * deviation),
-            min(edge, float(moved.max()) + 9 * deviation),
-        )
-        if high <= low:
-            crossed[look + 1 :] = 0.0
-            break
-        after = (high + low) / 2 + (high - low) / 2 * _NODE
-        z = (after[:, None] - moved) / deviation
-        density = np.exp(-0.5 * z * z) @ mass / (deviation * np.sqrt(2 * np.pi))
-        node, mass, before = after, density * _WEIGHT * (high - low) / 2, float(time)
-    return crossed
+    def _bounds(self, times: FloatArray, alpha: float) -> FloatArray:
+        return symmetric_bounds(times, self._steps(times, alpha))
 
 
 def _obrien_fleming(time: float, alpha: float, shape: float) -> float:  # noqa: ARG001
@@ -215,6 +256,14 @@ def _power(time: float, alpha: float, shape: float) -> float:
 
 def _hwang_shih_decani(time: float, alpha: float, shape: float) -> float:
     return float(alpha * np.expm1(-shape * time) / np.expm1(-shape))
+
+
+def _check_spending(spending: str, shape: float) -> None:
+    check.one_of("spending", spending, tuple(_SPENDING))
+    if spending == "power":
+        check.positive("shape", shape)
+    if spending == "hwang-shih-decani" and (not np.isfinite(shape) or shape == 0):
+        raise InvalidParameterError("shape", shape, "a finite number that is not 0")
 
 
 _SPENDING = {

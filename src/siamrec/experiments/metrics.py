@@ -56,6 +56,44 @@ class Margin:
         return abs(baseline) * self.relative if self.relative is not None else self.absolute or 0.0
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class CrossFitted:
+    """A covariate made of many columns: a model's prediction of the outcome.
+
+    A ridge regression predicts the outcome from the columns. Units are split into folds by a hash
+    of the unit, and each unit is predicted by the model of the other folds, so that no outcome
+    has a part in its own prediction; the prediction then enters as the one covariate. What the
+    columns are worth is found in the data, and what they are not worth does no harm: the slope
+    on the prediction is still fitted. Analysis needs the column of the unit.
+
+    Args:
+        columns: Columns from before the experiment.
+        folds: Number of folds, at least 2.
+        penalty: Of the ridge, in units (as if so many units had said that a standardised slope
+            is 0); above 0.
+
+    Raises:
+        InvalidParameterError: If columns are missing or repeat, or a number is out of range.
+
+    References:
+        Guo, Coey, Konutgan, Li, Schoener, Goldman (2021), NeurIPS, arXiv:2106.07263 (MLRATE).
+
+    Examples:
+        >>> Mean("rating", covariate=CrossFitted(("age", "visits"))).columns
+        ('rating', 'age', 'visits')
+    """
+
+    columns: Sequence[str]
+    folds: int = 5
+    penalty: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", check.distinct("columns", tuple(self.columns)))
+        check.count("folds", self.folds, least=2)
+        check.positive("penalty", self.penalty)
+
+
 class Metric(ABC):
     """What is measured of every unit, and what is asked of it.
 
@@ -88,10 +126,17 @@ class Metric(ABC):
         return 1 if self.better == "higher" else -1
 
     @property
+    def model(self) -> CrossFitted | None:
+        """The model whose prediction is the covariate, if there is one."""
+        given = getattr(self, "covariate", None)
+        return given if isinstance(given, CrossFitted) else None
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Every column the metric reads, each once."""
-        terms = (self.outcome, *self.covariates)
-        names = (name for term in terms for name in term if name is not None)
+        model = self.model
+        read = self.covariates if model is None else tuple(map(Term, model.columns))
+        names = (name for term in (self.outcome, *read) for name in term if name is not None)
         return tuple(dict.fromkeys(names))
 
 
@@ -106,7 +151,8 @@ class Mean(Metric):
     Args:
         name: Name; also the column, unless `column` is given.
         column: The column.
-        covariate: One or more columns from before the experiment.
+        covariate: One or more columns from before the experiment, or a `CrossFitted` model of
+            many.
         role: `"primary"`, `"secondary"` or `"guardrail"`.
         better: `"higher"` or `"lower"`.
         margin: For a guardrail, how much worse is still acceptable; 0 when absent.
@@ -125,7 +171,7 @@ class Mean(Metric):
 
     name: str
     column: str | None = None
-    covariate: str | Sequence[str] = ()
+    covariate: str | Sequence[str] | CrossFitted = ()
     role: Role = "primary"
     better: Literal["higher", "lower"] = "higher"
     margin: Margin | None = None
@@ -145,8 +191,7 @@ class Mean(Metric):
     @property
     @override
     def covariates(self) -> tuple[Term, ...]:
-        names = (self.covariate,) if isinstance(self.covariate, str) else tuple(self.covariate)
-        return tuple(Term(name) for name in names)
+        return terms_of(self.covariate, self.outcome)
 
 
 @final
@@ -161,7 +206,8 @@ class Proportion(Metric):
     Args:
         name: Name; also the column, unless `column` is given.
         column: The column, of 0 and 1 or of booleans.
-        covariate: One or more columns from before the experiment.
+        covariate: One or more columns from before the experiment, or a `CrossFitted` model of
+            many.
         role: `"primary"`, `"secondary"` or `"guardrail"`.
         better: `"higher"` or `"lower"`.
         margin: For a guardrail, how much worse is still acceptable; 0 when absent.
@@ -176,7 +222,7 @@ class Proportion(Metric):
 
     name: str
     column: str | None = None
-    covariate: str | Sequence[str] = ()
+    covariate: str | Sequence[str] | CrossFitted = ()
     role: Role = "primary"
     better: Literal["higher", "lower"] = "higher"
     margin: Margin | None = None
@@ -193,8 +239,7 @@ class Proportion(Metric):
     @property
     @override
     def covariates(self) -> tuple[Term, ...]:
-        names = (self.covariate,) if isinstance(self.covariate, str) else tuple(self.covariate)
-        return tuple(Term(name) for name in names)
+        return terms_of(self.covariate, self.outcome)
 
 
 @final
@@ -296,6 +341,14 @@ class Quantile(Metric):
     @override
     def covariates(self) -> tuple[Term, ...]:
         return ()
+
+
+def terms_of(covariate: str | Sequence[str] | CrossFitted, outcome: Term) -> tuple[Term, ...]:
+    """Return covariates as terms; of a model, its prediction."""
+    if isinstance(covariate, CrossFitted):
+        return (Term(f"prediction of {outcome.numerator}"),)
+    names = (covariate,) if isinstance(covariate, str) else tuple(covariate)
+    return tuple(Term(name) for name in names)
 
 
 def check_choices(metric: Metric) -> None:

@@ -64,6 +64,7 @@ class Comparison:
         variance_reduction: Share of variance that covariates took away.
         harmful: Whether it is certain that the metric got worse by more than its margin.
         safe: Whether it is certain that it did not.
+        futile: Whether the looking rule gives up on finding an improvement.
     """
 
     metric: Metric
@@ -78,6 +79,7 @@ class Comparison:
     variance_reduction: float
     harmful: bool
     safe: bool
+    futile: bool = False
 
     def corrected(self, p: float) -> Comparison:
         """Return the comparison with its p-value after the correction."""

@@ -14,9 +14,10 @@ from siamrec.models import (
     CachedEncoder,
     HashingEncoder,
     SentenceEncoder,
+    StaticEncoder,
 )
 from siamrec.models import recommenders as arms
-from siamrec.models.export import exporters
+from siamrec.models.export import OnnxEncoder, exporters
 from siamrec.plugins.hookspecs import hookimpl
 from siamrec.rerank._builtin import SELECTORS
 from siamrec.storage import Store
@@ -35,12 +36,13 @@ def siamrec_feedback_sources() -> Factories:
 
 @hookimpl
 def siamrec_pair_generators() -> Factories:
-    """Offer pairs from ratings, clicks, queries and what was liked together."""
+    """Offer pairs from ratings, clicks, queries, what was liked together, and texts alone."""
     return {
         "clicks": pairs.ClickPairs,
         "co-engagement": pairs.CoEngagementPairs,
         "queries": pairs.QueryPairs,
         "ratings": pairs.RatingPairs,
+        "synthetic": pairs.Synthetic,
     }
 
 
@@ -57,7 +59,9 @@ def siamrec_encoders() -> Factories:
         "adapter": AdapterEncoder,
         "cached": CachedEncoder,
         "hashing": HashingEncoder,
+        "onnx": OnnxEncoder,
         "sentence": SentenceEncoder,
+        "static": StaticEncoder,
     }
 
 

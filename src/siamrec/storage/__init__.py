@@ -6,13 +6,19 @@ from siamrec.storage.blobs import FolderBlobs
 from siamrec.storage.decisions import DecisionLog
 from siamrec.storage.experiments import StoredExperiments, StoredSticky
 from siamrec.storage.feedback import FeedbackLog, Receipt
+from siamrec.storage.incoming import Written
 from siamrec.storage.store import Store
+from siamrec.storage.summary import FeedbackSummary
+from siamrec.storage.tail import Tail
 from siamrec.storage.versions import Activation, StoredVersion, VersionTable
+from siamrec.storage.writer import FeedbackWriter
 
 __all__ = [
     "Activation",
     "DecisionLog",
     "FeedbackLog",
+    "FeedbackSummary",
+    "FeedbackWriter",
     "FolderBlobs",
     "Past",
     "Receipt",
@@ -21,6 +27,8 @@ __all__ = [
     "StoredExperiments",
     "StoredSticky",
     "StoredVersion",
+    "Tail",
     "Verification",
     "VersionTable",
+    "Written",
 ]

@@ -17,8 +17,6 @@ from siamrec.storage.schema import event
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Row
-
     from siamrec.typing import Instant
 
 COLUMNS = [column for column in event.columns if column.name not in {"seq", "xid"}]
@@ -117,7 +115,7 @@ def _contexts(feedback: Feedback) -> list[str | None]:
     ]
 
 
-def feedback_of(rows: Sequence[Row[Any]]) -> Feedback:
+def feedback_of(rows: Sequence[Sequence[Any]]) -> Feedback:
     columns = dict(zip(["seq", *NAMES], zip(*rows, strict=True), strict=True))
     whole = np.asarray(columns["whole_ids"])
     users, user = _vocabulary(columns["user"], whole & _WHOLE_USER)

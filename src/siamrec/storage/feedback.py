@@ -14,12 +14,13 @@ from siamrec.data import NO_TIME, Decision, Feedback, FeedbackKind, Vocabulary
 from siamrec.errors import InvalidParameterError, MissingInputError
 from siamrec.storage import _engine
 from siamrec.storage._events import COLUMNS, NAMES, feedback_of, rows_of
+from siamrec.storage.incoming import Written, sorted_out
 from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import event
 from siamrec.storage.summary import FeedbackSummary, summarised
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection, Engine
 
@@ -71,7 +72,35 @@ class FeedbackLog:
             siamrec.errors.InvalidDataError: If an id is of another kind, or keys do not fit.
             siamrec.errors.StorageError: If the database fails; nothing is stored then.
         """
-        rows = rows_of(feedback, self._clock.now(), keys)
+        return self.store(self.rows(feedback, keys), keyed=keys is not None)
+
+    def write_events(self, events: Iterable[Mapping[str, object]]) -> Written:
+        """Store the good ones of many events, and return the others with their reasons.
+
+        Args:
+            events: Mappings with `user` and `item`, and any of `value`, `kind` (a name such as
+                `"click"`), `time` (nanoseconds; now when absent), `weight`, `decision`,
+                `position`, `propensity`, `query` and `key`.
+
+        Raises:
+            siamrec.errors.StorageError: If the database fails; nothing is stored then.
+        """
+        good, rejected = sorted_out(events, self._clock.now())
+        parts = [(self.rows(feedback, keys), keys is not None) for feedback, keys in good]
+        receipts = [self.store(rows, keyed=keyed) for rows, keyed in parts]
+        return Written(
+            accepted=sum(receipt.accepted for receipt in receipts),
+            duplicates=sum(receipt.duplicates for receipt in receipts),
+            conflicts=tuple(key for receipt in receipts for key in receipt.conflicts),
+            rejected=rejected,
+        )
+
+    def rows(self, feedback: Feedback, keys: Sequence[str] | None) -> list[tuple[Any, ...]]:
+        """Return events as rows that `store` takes; see `write`."""
+        return rows_of(feedback, self._clock.now(), keys)
+
+    def store(self, rows: Sequence[tuple[Any, ...]], *, keyed: bool) -> Receipt:
+        """Store rows in one transaction; with `keyed`, look for conflicts."""
         with _engine.writing(self._engine) as connection:
             accepted = 0
             conflicts: list[str] = []
@@ -79,7 +108,7 @@ class FeedbackLog:
                 batch = rows[first : first + _BATCH]
                 stored = self._append(connection, batch)
                 accepted += stored
-                if stored < len(batch) and keys is not None:
+                if stored < len(batch) and keyed:
                     conflicts += _conflicts(connection, batch)
         return Receipt(accepted, len(rows) - accepted - len(conflicts), tuple(conflicts))
 
@@ -237,7 +266,7 @@ class FeedbackLog:
         with _engine.reading(self._engine) as connection:
             return summarised(connection, n_items=n_items, middle=middle)
 
-    def _one(
+    def _one(  # noqa: PLR0917 - one event, in the order of its columns
         self,
         user: Id,
         item: Id,

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, func, select
 from siamrec._core import check
 from siamrec._core.clock import SystemClock
 from siamrec.bandits import Context, ContextualBandit
+from siamrec.errors import InvalidParameterError
 from siamrec.experiments import ExperimentManager, HashAssigner
 from siamrec.storage import _engine, schema
 from siamrec.storage._shared import Recipe
@@ -18,17 +19,21 @@ from siamrec.storage.bandit import StoredBandit
 from siamrec.storage.decisions import DecisionLog
 from siamrec.storage.experiments import StoredExperiments, StoredSticky
 from siamrec.storage.feedback import FeedbackLog
+from siamrec.storage.tail import Tail
 from siamrec.storage.versions import VersionTable
+from siamrec.storage.writer import FeedbackWriter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta
+    from pathlib import Path
 
     from siamrec.bandits import Baseline, Limits, Policy
     from siamrec.bandits.base import ModelT
     from siamrec.experiments import Experiment
     from siamrec.protocols import Clock
     from siamrec.storage._engine import Durability
+    from siamrec.storage.writer import WhenFull
     from siamrec.typing import Instant
 
 
@@ -178,6 +183,52 @@ class Store:
         """
         kept = StoredSticky(self._engine) if sticky else None
         return HashAssigner(experiments, overrides=overrides, sticky=kept)
+
+    def tail(self, consumer: str) -> Tail:
+        """Return a consumer's place in the event log, from where it committed last.
+
+        Args:
+            consumer: Name of the consumer; one process at a time should use it.
+        """
+        return Tail(self._engine, consumer)
+
+    def writer(
+        self,
+        *,
+        max_rows: int = 1_000,
+        max_wait: str | timedelta | float = 0.2,
+        capacity: int = 100_000,
+        when_full: WhenFull = "block",
+        spill: str | Path | None = None,
+    ) -> FeedbackWriter:
+        """Return a writer that stores feedback in small batches, by a thread of its own.
+
+        Args:
+            max_rows: Events after which a batch is written.
+            max_wait: Longest time an event waits for its batch; seconds, or such as `"2s"`.
+            capacity: Most events in the queue.
+            when_full: What happens to an event that finds it full: the caller waits (`"block"`),
+                it is left out and counted (`"drop"`), or it goes to a file (`"spill"`) that
+                `flush` reads back.
+            spill: The file; it also takes what `close` cannot store.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If a number is out of range, or the database is
+                in memory, where every thread has its own.
+            siamrec.errors.MissingInputError: If spilling has no file.
+        """
+        if self._engine.dialect.name == "sqlite" and self._engine.url.database in {
+            None, "", ":memory:",
+        }:  # fmt: skip
+            raise InvalidParameterError("url", self.url, "a database that threads can share")
+        return FeedbackWriter(
+            self.feedback,
+            max_rows=max_rows,
+            max_wait=max_wait,
+            capacity=capacity,
+            when_full=when_full,
+            spill=spill,
+        )
 
     def verify(self) -> Verification:
         """Check that every projection is the fold of the log.

@@ -1,0 +1,177 @@
+"""From columns of rows to the moments of each metric: missing values, caps, units, folds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from siamrec.data.moments import Moments
+from siamrec.errors import InvalidDataError
+from siamrec.experiments._crossfit import fold_key, folds_of
+from siamrec.experiments.metrics import Mean, Metric, Proportion, Quantile
+from siamrec.experiments.quantiles import quantile_with_error
+from siamrec.experiments.report import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from siamrec.experiments.plan import Plan
+    from siamrec.typing import BoolArray, FloatArray, IntArray
+
+ROWS = "#rows"
+"""Denominator of a mean over rows where a unit has several."""
+
+
+class Rows(NamedTuple):
+    """The columns of a frame, and where its rows belong."""
+
+    columns: Mapping[str, FloatArray]
+    groups: IntArray
+    clusters: IntArray | None
+    uniforms: FloatArray | None
+    n_groups: int
+
+
+def _check_finite(values: FloatArray, name: str) -> None:
+    """Refuse infinite numbers; NaN stands for a missing one."""
+    if np.isinf(values).any():
+        row = int(np.argmax(np.isinf(values)))
+        raise InvalidDataError(f"{name} must be finite, got {values[row]} in row {row}.")
+
+
+def collect(plan: Plan, rows: Rows, checks: list[Check]) -> dict[str, tuple[Moments, ...]]:
+    """Return the moments of each metric in each variant; a model's wait apart by fold.
+
+    Raises:
+        InvalidDataError: If an outcome is infinite, missing where that is an error, or not 0 or
+            1 for a proportion.
+        MissingInputError: If a model has no units to be fitted across.
+    """
+    columns = rows.columns
+    plain = [metric for metric in plan.metrics if _is_plain(metric, rows.clusters, columns)]
+    found: dict[str, tuple[Moments, ...]] = {}
+    if plain:
+        names = dict.fromkeys(name for metric in plain for name in metric.columns)
+        chosen = {name: columns[name] for name in names}
+        sets = [metric.columns for metric in plain]
+        joint = Moments.of_sets(chosen, sets, rows.groups, rows.n_groups)
+        for metric, each in zip(plain, joint or (), strict=False):
+            found[metric.name] = tuple(each)
+    if len(found) == len(plan.metrics):
+        return found
+    for name, values in columns.items():
+        _check_finite(values, name)
+    absent = {name: np.isnan(values) for name, values in columns.items()}
+    for metric in plan.metrics:
+        if metric.name not in found:
+            read, kept = _rows(metric, columns, absent, checks)
+            groups = np.where(kept, rows.groups, -1)
+            found |= _by_fold(metric, read, groups, rows)
+    return found
+
+
+def _by_fold(
+    metric: Metric, read: Mapping[str, FloatArray], groups: IntArray, rows: Rows
+) -> dict[str, tuple[Moments, ...]]:
+    """Return the moments of a metric in each variant; with a model, for each of its folds."""
+    n = rows.n_groups
+    if metric.model is None:
+        return {metric.name: _moments(metric, read, groups, rows.clusters, n)}
+    folds = folds_of(metric.model, rows.uniforms)
+    cells = np.where(groups >= 0, groups + n * folds, -1)
+    found = _moments(metric, read, cells, rows.clusters, n * metric.model.folds)
+    return {
+        fold_key(metric, fold): found[n * fold : n * (fold + 1)]
+        for fold in range(metric.model.folds)
+    }
+
+
+def _is_plain(
+    metric: Metric, clusters: IntArray | None, columns: Mapping[str, FloatArray]
+) -> bool:
+    """Whether a metric can share one pass with the others: one row per unit, no cap."""
+    if isinstance(metric, Proportion):
+        _check_binary(metric, columns[metric.outcome.numerator])
+    special = isinstance(metric, Quantile) or (isinstance(metric, Mean) and metric.cap is not None)
+    return clusters is None and not special and metric.model is None
+
+
+def _check_binary(metric: Proportion, values: FloatArray) -> None:
+    bad = (values != 0) & (values != 1) & ~np.isnan(values)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InvalidDataError(
+            f"{metric.outcome.numerator} must be 0 or 1 for the proportion {metric.name!r}, got "
+            f"{values[row]} in row {row}."
+        )
+
+
+def _rows(
+    metric: Metric,
+    columns: Mapping[str, FloatArray],
+    absent: Mapping[str, BoolArray],
+    checks: list[Check],
+) -> tuple[dict[str, FloatArray], BoolArray]:
+    """Return the metric's columns after its missing policy and cap, and which rows stay."""
+    gone = np.zeros(len(next(iter(columns.values()))), dtype=np.bool_)
+    for name in metric.columns:
+        gone |= absent[name]
+    n_gone = int(gone.sum())
+    if n_gone and metric.missing == "error":
+        raise InvalidDataError(f"{metric.name} must not be missing, got {n_gone} rows without it.")
+    rows = {name: columns[name] for name in metric.columns}
+    if n_gone:
+        fate = "counted as 0" if metric.missing == "zero" else "left out"
+        share = n_gone / gone.size
+        checks.append(Check("missing", "note", f"{metric.name}: {share:.2%} of rows {fate}."))
+        rows = {name: np.where(absent[name], 0.0, values) for name, values in rows.items()}
+    if isinstance(metric, Mean) and metric.cap is not None:
+        outcome = metric.outcome.numerator
+        share = float((rows[outcome] > metric.cap).mean())
+        rows[outcome] = np.minimum(rows[outcome], metric.cap)
+        message = f"{metric.name}: {share:.2%} of rows capped at {metric.cap:g}."
+        checks.append(Check("outliers", "note", message))
+    return rows, ~gone if metric.missing == "drop" else np.ones_like(gone)
+
+
+def _moments(
+    metric: Metric,
+    rows: Mapping[str, FloatArray],
+    groups: IntArray,
+    clusters: IntArray | None,
+    n_groups: int,
+) -> tuple[Moments, ...]:
+    if isinstance(metric, Quantile):
+        return tuple(
+            _quantile(metric, rows, groups == group, clusters) for group in range(n_groups)
+        )
+    if clusters is None:
+        return tuple(Moments.by_group(rows, groups, n_groups))
+    kept = groups >= 0
+    unit, first, place = np.unique(clusters[kept], return_index=True, return_inverse=True)
+    totals: dict[str, FloatArray] = {
+        name: np.asarray(np.bincount(place, values[kept], unit.size), dtype=np.float64)
+        for name, values in rows.items()
+    }
+    totals[ROWS] = np.bincount(place, minlength=unit.size).astype(np.float64)
+    names = [*metric.columns, ROWS]
+    group = groups[kept][first]
+    return tuple(Moments.by_group({name: totals[name] for name in names}, group, n_groups))
+
+
+def _quantile(
+    metric: Quantile,
+    rows: Mapping[str, FloatArray],
+    chosen: BoolArray,
+    clusters: IntArray | None,
+) -> Moments:
+    """Return moments whose mean is the quantile and whose standard error is the quantile's."""
+    values = rows[metric.outcome.numerator][chosen]
+    units = None if clusters is None else clusters[chosen]
+    if not values.size:
+        return Moments.empty(metric.columns)
+    point, error = quantile_with_error(values, metric.q, clusters=units)
+    n = values.size if units is None else np.unique(units).size
+    product = np.array([[error**2 * n * max(n - 1, 1)]])
+    return Moments(names=metric.columns, n=n, mean=np.array([point]), product=product)

@@ -1,0 +1,181 @@
+"""Events as applications send them, one mapping each: good ones apart from bad ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from siamrec.data import Feedback, FeedbackKind, Vocabulary
+from siamrec.errors import InvalidDataError
+from siamrec.feedback import RejectedRow
+from siamrec.storage._events import storable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from siamrec.typing import Instant
+
+_KINDS = {kind.name.lower(): int(kind) for kind in FeedbackKind}
+_LONGEST_KEY = 64
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What became of many events.
+
+    Attributes:
+        accepted: Events stored now.
+        duplicates: Events that were there already, with the same content.
+        conflicts: Keys that were there already with other content.
+        rejected: Events that could not be read, with their numbers (from 1) and reasons.
+    """
+
+    accepted: int
+    duplicates: int
+    conflicts: tuple[str, ...]
+    rejected: tuple[RejectedRow, ...]
+
+
+def sorted_out(
+    events: Iterable[object], now: Instant
+) -> tuple[list[tuple[Feedback, list[str] | None]], tuple[RejectedRow, ...]]:
+    """Return the good events, without and with keys, and the bad ones with their reasons."""
+    good: list[dict[str, Any]] = []
+    rejected = []
+    for number, event in enumerate(events, start=1):  # one event at a time: each can be bad
+        try:
+            good.append(_checked(event, now))
+        except InvalidDataError as error:
+            shown = event if isinstance(event, Mapping) else {"": event}
+            data = {str(name): repr(value)[:200] for name, value in shown.items()}
+            rejected.append(RejectedRow(number, str(error), data))
+    parts: list[tuple[Feedback, list[str] | None]] = []
+    plain = [event for event in good if event["key"] is None]
+    keyed = [event for event in good if event["key"] is not None]
+    if plain:
+        parts.append((_feedback(plain), None))
+    if keyed:
+        parts.append((_feedback(keyed), [event["key"] for event in keyed]))
+    return parts, tuple(rejected)
+
+
+def _checked(event: object, now: Instant) -> dict[str, Any]:
+    if not isinstance(event, Mapping):
+        raise InvalidDataError(f"An event must be a mapping, got {event!r:.100}.")
+    defaults = {**_DEFAULTS, "time": now}
+    unknown = sorted(set(map(str, event)) - set(_FIELDS))
+    if unknown:
+        raise InvalidDataError(
+            f"An event has no field {unknown[0]!r}; known: {', '.join(_FIELDS)}."
+        )
+    return {
+        name: check(name, event.get(name, defaults.get(name))) for name, check in _FIELDS.items()
+    }
+
+
+def _id(name: str, value: object) -> str | int:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise InvalidDataError(f"{name} must be text or a whole number, got {value!r:.100}.")
+    storable(name, [str(value)])
+    return value
+
+
+def _text(name: str, value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InvalidDataError(f"{name} must be text, got {value!r:.100}.")
+    return storable(name, [value])[0]
+
+
+def _key(name: str, value: object) -> str | None:
+    text = _text(name, value)
+    if text is not None and not 0 < len(text) <= _LONGEST_KEY:
+        raise InvalidDataError(f"key must have 1 to {_LONGEST_KEY} characters, got {len(text)}.")
+    return text
+
+
+def _kind(_: str, value: object) -> int:
+    code = _KINDS.get(str(value).lower())
+    if code is None:
+        raise InvalidDataError(f"kind must be one of {', '.join(_KINDS)}, got {value!r:.100}.")
+    return code
+
+
+def _number(low: float, high: float) -> Callable[[str, object], float]:
+    def check(name: str, value: object) -> float:
+        number = value if isinstance(value, int | float) else math.nan
+        if isinstance(value, bool) or not low <= number <= high:
+            raise InvalidDataError(
+                f"{name} must be a number in [{low:g}, {high:g}], got {value!r:.100}."
+            )
+        return number
+
+    return check
+
+
+def _whole(low: int, high: int) -> Callable[[str, object], int]:
+    def check(name: str, value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value < high:
+            raise InvalidDataError(f"{name} must be a whole number, got {value!r:.100}.")
+        return value
+
+    return check
+
+
+def _propensity(name: str, value: object) -> float:
+    if value is None:
+        return math.nan
+    number = _number(0.0, 1.0)(name, value)
+    if number <= 0:
+        raise InvalidDataError(f"propensity must be in (0, 1], got {value!r:.100}.")
+    return number
+
+
+_LARGEST = float(np.finfo(np.float32).max)
+_FIELDS: dict[str, Callable[[str, object], object]] = {
+    "user": _id,
+    "item": _id,
+    "value": _number(-_LARGEST, _LARGEST),
+    "kind": _kind,
+    "time": _whole(-(2**62), 2**62),
+    "weight": _number(0.0, _LARGEST),
+    "decision": _text,
+    "position": _whole(0, 2**31),
+    "propensity": _propensity,
+    "query": _text,
+    "key": _key,
+}
+_DEFAULTS: dict[str, object] = {"value": 1.0, "kind": "rating", "weight": 1.0, "position": 0}
+
+
+def _feedback(events: list[dict[str, Any]]) -> Feedback:
+    columns = {name: [event[name] for event in events] for name in _FIELDS}
+    users, user = Vocabulary.factorize(columns["user"])
+    items, item = Vocabulary.factorize(columns["item"])
+    queries = Vocabulary.of(text for text in columns["query"] if text is not None)
+    propensity = np.asarray(columns["propensity"])
+    return Feedback(
+        users=users,
+        items=items,
+        user=user,
+        item=item,
+        value=np.asarray(columns["value"], dtype=np.float32),
+        kind=np.asarray(columns["kind"], dtype=np.int8),
+        time=np.asarray(columns["time"], dtype=np.int64),
+        weight=np.asarray(columns["weight"], dtype=np.float32),
+        decision=np.asarray([text or "" for text in columns["decision"]])
+        if any(columns["decision"])
+        else None,
+        position=np.asarray(columns["position"], dtype=np.int32)
+        if any(columns["position"])
+        else None,
+        propensity=None if np.isnan(propensity).all() else propensity,
+        queries=queries,
+        query=queries.encode(columns["query"], unknown="code") if len(queries) else None,
+    )

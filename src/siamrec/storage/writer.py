@@ -1,0 +1,196 @@
+"""Feedback written in small batches by a thread, so that a request does not wait for a commit."""
+
+from __future__ import annotations
+
+import atexit
+import json
+from pathlib import Path
+from threading import Condition, Thread
+from typing import TYPE_CHECKING, Any, Literal, final
+
+from siamrec._core import check
+from siamrec._core.clock import SECOND, duration
+from siamrec.errors import InvalidParameterError, MissingInputError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+    from typing import Self
+
+    from siamrec.data import Feedback
+    from siamrec.storage.feedback import FeedbackLog
+
+WhenFull = Literal["block", "drop", "spill"]
+"""What happens to an event that finds the queue full."""
+
+
+@final
+class FeedbackWriter:
+    """Collects events and writes them together; made by `Store.writer`. Mutable, thread-safe.
+
+    Events are checked when they are handed in, and are durable after `flush` or `close`; a
+    process that is killed loses what is in the queue. `close` runs at exit by itself.
+
+    Attributes:
+        n_accepted: Events stored.
+        n_duplicates: Events that were there already.
+        n_dropped: Events that found the queue full, with `when_full="drop"`.
+        n_spilled: Events that went to the spill file.
+    """
+
+    def __init__(
+        self,
+        log: FeedbackLog,
+        *,
+        max_rows: int,
+        max_wait: str | timedelta | float,
+        capacity: int,
+        when_full: WhenFull,
+        spill: str | Path | None,
+    ) -> None:
+        self._max_rows = check.count("max_rows", max_rows)
+        self._capacity = check.count("capacity", capacity)
+        self._seconds = duration("max_wait", max_wait) / SECOND
+        self._when_full = check.one_of("when_full", when_full, ("block", "drop", "spill"))
+        if when_full == "spill" and spill is None:
+            raise MissingInputError(
+                "spill", "store.writer(when_full='spill', spill='events.jsonl')"
+            )
+        if capacity < max_rows:
+            raise InvalidParameterError("capacity", capacity, f"at least max_rows, {max_rows}")
+        self._spill = None if spill is None else Path(spill)
+        self._log = log
+        self.n_accepted = self.n_duplicates = self.n_dropped = self.n_spilled = 0
+        self._rows: list[tuple[Any, ...]] = []
+        self._writing = 0
+        self._urgent = self._closed = False
+        self._error: StorageError | None = None
+        self._changed = Condition()
+        self._thread = Thread(target=self._run, name="siamrec-writer", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def write(self, feedback: Feedback, *, keys: Sequence[str] | None = None) -> bool:
+        """Hand in events; return whether they were taken (False: dropped).
+
+        Raises:
+            siamrec.errors.InvalidDataError: If an id is neither text nor a whole number.
+            siamrec.errors.StorageError: If the writer is closed.
+        """
+        rows = self._log.rows(feedback, keys)
+        with self._changed:
+            while not self._closed and self._is_full(len(rows)):
+                if self._when_full == "drop":
+                    self.n_dropped += len(rows)
+                    return False
+                if self._when_full == "spill":
+                    self._put_aside(rows)
+                    return True
+                self._urgent = True
+                self._changed.notify_all()
+                self._changed.wait()
+            if self._closed:
+                raise StorageError("The writer is closed; make another with store.writer().")
+            self._rows += rows
+            self._changed.notify_all()
+        return True
+
+    def flush(self) -> None:
+        """Wait until everything handed in so far is stored, the spill file included.
+
+        Raises:
+            siamrec.errors.StorageError: If the database fails; the events stay in the queue.
+        """
+        with self._changed:
+            self._error = None
+            self._urgent = True
+            self._changed.notify_all()
+            while (self._rows or self._writing) and self._error is None:
+                self._changed.wait()
+            if self._error is not None:
+                raise self._error
+            self._take_back()
+
+    def close(self) -> None:
+        """Store what is left and stop; a second call does nothing.
+
+        Raises:
+            siamrec.errors.StorageError: If the database fails. What is left goes to the spill
+                file, where there is one.
+        """
+        if self._closed:
+            return
+        try:
+            self.flush()
+        except StorageError:
+            with self._changed:
+                if self._spill is not None:
+                    self._put_aside(self._rows)
+                    self._rows = []
+            raise
+        finally:
+            with self._changed:
+                self._closed = True
+                self._changed.notify_all()
+            self._thread.join()
+            atexit.unregister(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _is_full(self, n: int) -> bool:
+        waiting = len(self._rows) + self._writing
+        return waiting > 0 and waiting + n > self._capacity
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not (self._rows or self._closed):
+                    self._changed.wait()
+                if not (self._urgent or self._closed or len(self._rows) >= self._max_rows):
+                    self._changed.wait_for(self._is_due, timeout=self._seconds)
+                if self._closed:
+                    return
+                batch, self._rows = self._rows[: self._max_rows], self._rows[self._max_rows :]
+                self._writing = len(batch)
+            self._write(batch)
+
+    def _is_due(self) -> bool:
+        return self._urgent or self._closed or len(self._rows) >= self._max_rows
+
+    def _write(self, batch: list[tuple[Any, ...]]) -> None:
+        try:
+            receipt = self._log.store(batch, keyed=False)
+        except StorageError as error:
+            with self._changed:
+                self._rows = batch + self._rows
+                self._writing, self._error, self._urgent = 0, error, False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._urgent or self._closed, self._seconds)
+            return
+        with self._changed:
+            self.n_accepted += receipt.accepted
+            self.n_duplicates += receipt.duplicates
+            self._writing = 0
+            self._urgent = self._urgent and bool(self._rows)
+            self._changed.notify_all()
+
+    def _put_aside(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        assert self._spill is not None
+        with self._spill.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+        self.n_spilled += len(rows)
+
+    def _take_back(self) -> None:
+        """Store the spilled events; their keys make a second reading harmless."""
+        if self._spill is None or not self._spill.exists():
+            return
+        with self._spill.open(encoding="utf-8") as file:
+            rows = [tuple(json.loads(line)) for line in file]
+        receipt = self._log.store(rows, keyed=False)
+        self.n_accepted += receipt.accepted
+        self.n_duplicates += receipt.duplicates
+        self._spill.unlink()
