@@ -52,6 +52,7 @@ nitpick_ignore_regex = [
     ("py:class", r".*"),
     ("py:exc", r"(ValueError|LookupError|OSError|TypeError|KeyError|RuntimeError)"),
     ("py:data", r".*"),
+    ("py:obj", r".*T"),  # type variables
 ]
 
 sphinx_gallery_conf = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import runpy
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).parents[2]
 
@@ -14,6 +14,6 @@ def test_the_page_shows_what_the_example_draws() -> None:
     drawn = found["picture"]._repr_html_()
     shown = (ROOT / "docs" / "explanation" / "peeking.svg").read_text(encoding="utf-8")
     assert drawn == shown.strip()
-    ElementTree.fromstring(drawn)  # noqa: S314 - our own text
+    ET.fromstring(drawn)  # noqa: S314 - our own text
     assert found["stopped"]["t-test, read at every look"][-1] > 0.25
     assert found["stopped"]["confidence sequence"][-1] <= 0.05

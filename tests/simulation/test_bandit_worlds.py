@@ -18,11 +18,12 @@ from siamrec.bandits import (
     Space,
     Uniform,
 )
-from siamrec.errors import InvalidParameterError
+from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.simulation.bandits import (
     AdditiveWorld,
     BernoulliWorld,
     ChangingWorld,
+    LinearWorld,
     delays,
     exact_regret,
     optimal_regret,
@@ -121,6 +122,29 @@ def test_delays() -> None:
     assert waits[np.isfinite(waits)].mean() == pytest.approx(2.0, abs=0.09)
 
 
+def test_linear_worlds_by_hand() -> None:
+    world = LinearWorld(np.array([[1.0, 0.0], [0.0, 2.0]]), noise=0.0)
+    vectors, arm = np.array([[0.6, 0.8], [1.0, 0.0]]), np.array([0, 0])
+    np.testing.assert_allclose(world.means(vectors), [[0.6, 1.6], [1.0, 0.0]])
+    np.testing.assert_allclose(world.regret(vectors, arm), [1.0, 0.0])
+    drawn = world.rewards(vectors, arm, np.random.default_rng(0))
+    np.testing.assert_allclose(drawn, [0.6, 1.0])
+
+
+def test_least_squares_finds_the_linear_world() -> None:
+    rng = np.random.default_rng(4)
+    world = LinearWorld.drawn(rng, n_arms=3, n_features=4, noise=0.1)
+    vectors = world.vectors(20_000, rng)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0)
+    arm = np.arange(20_000) % 3
+    rewards = world.rewards(vectors, arm, rng)
+    for own in range(3):
+        rows = arm == own
+        found = np.linalg.lstsq(vectors[rows], rewards[rows], rcond=None)[0]
+        # each coefficient has a standard error of 0.1 * 2 / sqrt(6667) = 0.0025
+        np.testing.assert_allclose(found, world.weights[own], atol=0.015)
+
+
 def test_bad_worlds_are_refused() -> None:
     with pytest.raises(InvalidParameterError, match="rate must be"):
         BernoulliWorld((1.5,))
@@ -128,3 +152,7 @@ def test_bad_worlds_are_refused() -> None:
         optimal_regret(0)
     with pytest.raises(InvalidParameterError, match="mean must be"):
         delays(3, np.random.default_rng(0), mean=0.0)
+    with pytest.raises(InvalidParameterError, match="weights must be of shape"):
+        LinearWorld(np.ones(3))
+    with pytest.raises(InvalidDataError, match="weights must be finite"):
+        LinearWorld(np.array([[np.nan]]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from siamrec._core.clock import ManualClock
@@ -96,4 +97,18 @@ def test_bad_events_are_refused(shop: Store) -> None:
             log.rate(text, "x", 4)
         with pytest.raises(InvalidDataError, match="no NUL and no lone surrogate"):
             log.rate("ann", "x", 4, query=text)
+        with pytest.raises(InvalidDataError, match="no NUL and no lone surrogate"):
+            log.rate("ann", "x", 4, decision=text)
+        with pytest.raises(InvalidDataError, match="no NUL and no lone surrogate"):
+            log.rate("ann", "x", 4, key=text)
     assert shop.counts()["event"] == 0
+
+
+def test_context_that_is_not_known_is_left_out(shop: Store) -> None:
+    frame = {"user": ["a", "b"], "item": ["x", "y"], "score": [np.nan, 0.5], "at": [1, 2]}
+    shop.feedback.write(Feedback.from_frame(frame, context=["score"], time="at"))
+    found = shop.feedback.read_all().context["score"]
+    np.testing.assert_array_equal(found, [np.nan, 0.5])
+    endless = Feedback.from_frame({**frame, "score": [1.0, np.inf]}, context=["score"])
+    with pytest.raises(InvalidDataError, match="Context columns must be JSON values"):
+        shop.feedback.write(endless)

@@ -211,8 +211,14 @@ def test_the_migrations_make_the_tables_of_the_schema(url: str) -> None:
 
     Store(url).close()
     engine = create_engine(url)
+
+    def made_here(_: object, name: str | None, kind: str, *__: object) -> bool:
+        return (kind, name) != ("index", "event_tail") or engine.dialect.name == "postgresql"
+
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": "siamrec_schema"})
+        context = MigrationContext.configure(
+            connection, opts={"version_table": "siamrec_schema", "include_object": made_here}
+        )
         assert compare_metadata(context, metadata) == []
     engine.dispose()
 

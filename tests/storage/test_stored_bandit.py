@@ -254,3 +254,44 @@ def test_two_processes_lose_no_update(url: str) -> None:
     assert bandit.state_version == 120
     store.verify()
     store.close()
+
+
+KILLED = """
+import sys
+from siamrec.bandits import BetaThompson
+from siamrec.storage import Store
+bandit = Store(sys.argv[1]).bandit("home", BetaThompson(), ("a", "b"))
+while True:
+    decision = bandit.select()
+    bandit.learn(decision.id, reward=1.0)
+    print(decision.id, flush=True)
+"""
+
+
+def test_a_kill_loses_no_acknowledged_reward_and_counts_none_twice(url: str) -> None:
+    Store(url).close()
+    acknowledged = []
+    for _ in range(3):
+        with subprocess.Popen(
+            [sys.executable, "-c", KILLED, url], stdout=subprocess.PIPE, text=True
+        ) as worker:
+            assert worker.stdout is not None
+            acknowledged += [worker.stdout.readline().strip() for _ in range(10)]
+            worker.kill()
+    store = Store(url)
+    bandit = store.bandit("home", BetaThompson(), ("a", "b"))
+    store.verify()
+    ids = np.asarray(acknowledged)
+    assert bandit.sums()["wins"].sum() >= ids.size
+    # Retries of what was acknowledged change nothing.
+    known = dict(store.decisions.rewards("home"))
+    assert set(acknowledged) <= set(known)
+    assert (
+        bandit.learn(
+            Rewards(
+                decision=ids, reward=np.ones(ids.size), time=np.zeros(ids.size, dtype=np.int64)
+            )
+        ).applied
+        == 0
+    )
+    store.close()

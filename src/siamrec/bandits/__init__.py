@@ -7,6 +7,7 @@ from siamrec.bandits.bandit import ContextualBandit
 from siamrec.bandits.base import Estimates, Outcomes, Policy, Rounds, Space, Sums, Weighing
 from siamrec.bandits.context import Bins, Context, DayKind, Factor, TimeOfDay
 from siamrec.bandits.counting import BetaPosterior, CountingPolicy
+from siamrec.bandits.delay import DelayCurve
 from siamrec.bandits.hierarchical import HierarchicalBeta, PooledPosterior
 from siamrec.bandits.insight import (
     ArmPerformance,
@@ -50,6 +51,7 @@ __all__ = [
     "DayKind",
     "Decision",
     "Decisions",
+    "DelayCurve",
     "EpsilonGreedy",
     "Estimates",
     "Exp3IX",

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 
+from siamrec.bandits._changes import ALWAYS, starts
 from siamrec.bandits._ledger import Early, Ledger
 from siamrec.bandits._memory import Memory
+from siamrec.bandits.delay import ageing_step, seen_share
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
 
 _NO_CELLS = np.empty(0, dtype=np.int64)
-_DELAY_STEPS = 64
-"""Waiting picks age in steps of this part of the mean delay, so that equal steps share work."""
 
 
 @final
@@ -73,6 +73,8 @@ class Journal:
         self.half_life, self.window = settings.half_life, settings.window
         self.delay = settings.delay
         self.attribution = settings.attribution
+        self.reset = settings.reset
+        self._unchanged: tuple[int, IntArray, Memory] | None = None
         self.ledger = Ledger(space.n_features)
         self.memory = Memory(policy, space, settings.half_life, settings.window)
         self.origins = [settings.worker]
@@ -81,29 +83,52 @@ class Journal:
 
     def tick(self, now: Instant) -> tuple[int, int]:
         """Return what has to change for the sums to be looked at anew."""
-        aged = 0 if self.delay is None else now // max(self.delay // _DELAY_STEPS, 1)
+        aged = 0 if self.delay is None else now // ageing_step(self.delay)
         return self.memory.tick(now), aged
 
     def look(self, now: Instant) -> Sums:
         """Return the sums as they count at `now`.
 
-        With a delay, a pick that waits for its reward counts as a failure of weight
-        `1 - exp(-age / delay)`, the share of successes that would have been seen by now
-        (Vernade, Cappé, Perchet (2017), UAI: bandits under delayed conversions).
+        With a delay, a pick that waits for its reward counts as a failure of the weight of the
+        share of successes that would have been seen by now: `1 - exp(-age / delay)`, or that of
+        a curve (Vernade, Cappé, Perchet (2017), UAI: bandits under delayed conversions).
         """
-        total = self.memory.look(now)
+        since, memory = self._since_changes()
+        total = memory.look(now)
         if self.delay is None:
             return total
-        rows = self.ledger.pending()
-        step = max(self.delay // _DELAY_STEPS, 1)
+        rows = self._current(self.ledger.pending(), since)
+        step = ageing_step(self.delay)
         age = np.maximum(now // step * step - self.ledger.column("time")[rows], 0)
         waiting = replace(
             self.ledger.outcomes(rows),
             reward=np.zeros(rows.size),
-            weight=-np.expm1(-age / self.delay),
+            weight=seen_share(self.delay, age),
         )
         self.policy.accumulate(total, waiting)
         return total
+
+    def _since_changes(self) -> tuple[IntArray | None, Memory]:
+        """Return since when each arm counts, None for always, and the sums since then."""
+        if self.reset is None:
+            return None, self.memory
+        if self._unchanged is None or self._unchanged[0] != self.version:
+            since = starts(self.ledger, self.memory.space, self.reset)
+            memory = self.memory
+            if (since != ALWAYS).any():
+                memory = self.fresh_memory()
+                rows = self._current(self.ledger.rewarded(), since)
+                memory.add(self.ledger.outcomes(rows), self.ledger.column("time")[rows])
+            self._unchanged = (self.version, since, memory)
+        return self._unchanged[1:]
+
+    def _current(self, rows: IntArray, since: IntArray | None) -> IntArray:
+        """Return the rows whose arm has not changed after them."""
+        if since is None:
+            return rows
+        ledger = self.ledger
+        start = since[ledger.column("cell")[rows], ledger.column("arm")[rows]]
+        return rows[ledger.column("time")[rows] >= start]
 
     def fresh_memory(self) -> Memory:
         """Return an empty memory of the same kind."""
@@ -111,6 +136,7 @@ class Journal:
 
     def widen(self, space: Space) -> None:
         """Make room for added arms."""
+        self._unchanged = None
         self.memory.widen(space)
         for _, memory in self.settled.values():
             memory.widen(space)
@@ -228,7 +254,15 @@ class Journal:
         return Receipt(applied=applied), cells
 
     def settle(self, before: Instant) -> int:
-        """Fold this worker's picks older than `before` into settled sums and drop them."""
+        """Fold this worker's picks older than `before` into settled sums and drop them.
+
+        Raises:
+            InvalidDataError: If the whole log is needed.
+        """
+        if self.reset is not None:
+            raise InvalidDataError(
+                "A bandit with reset must keep its whole log; settle one without."
+            )
         ledger = self.ledger
         done = (ledger.column("origin") == 0) & (ledger.column("time") < before)
         rows = np.intersect1d(np.flatnonzero(done), ledger.rewarded())
@@ -240,6 +274,7 @@ class Journal:
 
     def refold(self) -> None:
         """Work out the sums anew from the log: settled sums, then every rewarded pick."""
+        self._unchanged = None
         self.memory = self.fresh_memory()
         for worker in sorted(self.settled):
             self.memory.absorb(self.settled[worker][1].copy())

@@ -12,6 +12,8 @@ from siamrec.bandits.base import Outcomes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
+
     from siamrec.typing import BoolArray, FloatArray, IntArray
 
 _START = 64
@@ -221,6 +223,12 @@ class Ledger:
     def ids(self) -> list[str]:
         """Return the decision ids in the order of their first rows."""
         return sorted(self.first, key=self.first.__getitem__)
+
+    def row_ids(self) -> npt.NDArray[np.str_]:
+        """Return the decision id of every row."""
+        ids = self.ids()
+        firsts = [self.first[id_] for id_ in ids]
+        return np.repeat(np.array(ids, dtype=np.str_), np.diff([*firsts, self.n_rows]))
 
     def keep(self, kept: BoolArray) -> None:
         """Drop the rows where `kept` is false; a decision goes as a whole."""

@@ -18,6 +18,7 @@ from siamrec.bandits._roster import Roster
 from siamrec.bandits._settings import Settings, nanoseconds
 from siamrec.bandits.base import ModelT, Policy, Space
 from siamrec.bandits.context import Context
+from siamrec.bandits.delay import DelayCurve
 from siamrec.bandits.insight import ArmPerformance, ArmShare, imbalance, performance
 from siamrec.bandits.limits import Baseline, Limits
 from siamrec.data.decisions import Decision, Decisions, Rewards
@@ -47,7 +48,8 @@ class Remembering(ABC, Generic[ModelT]):
         half_life: str | timedelta | float | None = None,
         window: str | timedelta | float | None = None,
         attribution: str | timedelta | float | None = None,
-        delay: str | timedelta | float | None = None,
+        delay: str | timedelta | float | DelayCurve | None = None,
+        reset: float | None = None,
         holdout: float = 0.0,
         baseline: Baseline | None = None,
         tempering: Mapping[str, Mapping[str, float]] | None = None,
@@ -68,13 +70,18 @@ class Remembering(ABC, Generic[ModelT]):
             half_life=nanoseconds("half_life", half_life),
             window=nanoseconds("window", window),
             attribution=nanoseconds("attribution", attribution),
-            delay=nanoseconds("delay", delay),
+            delay=delay if isinstance(delay, DelayCurve) else nanoseconds("delay", delay),
+            reset=reset,
             holdout=holdout,
             baseline=baseline,
             tempering=tempering or {},
             refresh_every=refresh_every,
             n_features=n_features,
         )
+        if reset is not None and policy.reward_range != (0.0, 1.0):
+            raise InvalidParameterError(
+                "reset", reset, f"left out with {policy.name}, whose rewards leave [0, 1]"
+            )
         self._roster = Roster(arms, self._settings.limits)
         self._clock: Clock = SystemClock() if clock is None else clock
         self._chooser = Chooser(
@@ -211,6 +218,9 @@ class Remembering(ABC, Generic[ModelT]):
 
         A later reward for them waits, like one of an unknown decision. Returns the number of
         picks dropped.
+
+        Raises:
+            InvalidDataError: If the bandit has a `reset`, which needs the whole log.
         """
         return self._journal.settle(before)
 

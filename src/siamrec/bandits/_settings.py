@@ -9,6 +9,7 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec._core.clock import duration
+from siamrec.bandits.delay import DelayCurve
 from siamrec.bandits.limits import Baseline, Limits
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 
@@ -31,7 +32,8 @@ class Settings:
     half_life: int | None
     window: int | None
     attribution: int | None
-    delay: int | None
+    delay: int | DelayCurve | None
+    reset: float | None
     holdout: float
     baseline: Baseline | None
     tempering: Mapping[str, Mapping[str, float]]
@@ -42,6 +44,12 @@ class Settings:
         check.share("holdout", self.holdout)
         check.count("refresh_every", self.refresh_every)
         check.count("n_features", self.n_features, least=0)
+        if self.reset is not None:
+            check.share("reset", self.reset, open_ends=True)
+            if self.n_features:
+                raise InvalidParameterError(
+                    "reset", self.reset, "left out where feature vectors are used"
+                )
         if self.half_life is not None and self.window is not None:
             raise InvalidParameterError("window", self.window, "left out where half_life is given")
 
@@ -50,6 +58,9 @@ class Settings:
         header = {name: getattr(self, name) for name in self.__slots__}
         return {
             **header,
+            "delay": [list(self.delay.after), list(self.delay.share)]
+            if isinstance(self.delay, DelayCurve)
+            else self.delay,
             "limits": [self.limits.floor, self.limits.cap],
             "baseline": None
             if self.baseline is None
@@ -71,7 +82,11 @@ class Settings:
         floor, cap = values["limits"]
         trusted = values["baseline"]
         baseline = None if trusted is None else Baseline(arm=trusted[0], slack=trusted[1])
-        return cls(**{**values, "limits": Limits(floor=floor, cap=cap), "baseline": baseline})
+        delay = values["delay"]
+        if isinstance(delay, list):
+            delay = DelayCurve(after=tuple(delay[0]), share=tuple(delay[1]))
+        made = {"limits": Limits(floor=floor, cap=cap), "baseline": baseline, "delay": delay}
+        return cls(**{**values, **made})
 
     @property
     def salt(self) -> str:

@@ -65,8 +65,15 @@ def absorb(journal: Journal, state: Snapshot, arms: Roster) -> None:
 
     Settled sums of a worker are taken from whoever has seen that worker settle further, and
     its picks from before that horizon are dropped: they are inside the sums.
+
+    Raises:
+        InvalidDataError: If the journal needs the whole log and the snapshot has settled sums.
     """
     header, arrays = state.header, state.arrays
+    if journal.reset is not None and header["settled"]:
+        raise InvalidDataError(
+            "A bandit with reset must have the whole log; the snapshot has settled a part of it."
+        )
     places = np.array([_origin(journal, name) for name in header["origins"]], dtype=np.int64)
     _absorb_settled(journal, state)
     _absorb_picks(journal, arrays, places)

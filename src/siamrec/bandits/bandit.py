@@ -11,6 +11,7 @@ from siamrec._core.hashing import uniforms
 from siamrec.bandits._choice import ArmView, draw_many
 from siamrec.bandits._remembering import Remembering
 from siamrec.bandits.base import ModelT
+from siamrec.bandits.delay import DelayCurve
 from siamrec.bandits.plots import plot_arms
 from siamrec.data.decisions import Decision, Decisions
 
@@ -38,8 +39,15 @@ class ContextualBandit(Remembering[ModelT]):
         half_life: Time after which an observation counts half, such as `"30d"`.
         window: Only rewards of decisions this recent count; not together with `half_life`.
         attribution: Rewards later than this after their decision are left out.
-        delay: Mean time that a success takes to be seen. Picks without a reward then count as
-            failures little by little, as much as a success would have been seen by now.
+        delay: Mean time that a success takes to be seen, or its whole `DelayCurve`. Picks without
+            a reward then count as failures little by little, as much as a success would have
+            been seen by now.
+        reset: When given, outcomes of an arm from before its rewards are found to have changed
+            no longer count; the number, such as 0.01, is the probability of a false alarm
+            anywhere at any time. Each arm is tested in each context cell, by `change_point`; the
+            tests read the whole log after every change to it, so set `refresh_every` for large
+            logs, and a floor in `limits`, because an arm that is not chosen is not seen to
+            change. Not for policies with feature vectors.
         baseline: A trusted arm and what exploration may cost against it.
         holdout: Share of decisions made evenly, for later audits; mixed into every propensity.
         tempering: For factors, the temperature of some of their levels, such as
@@ -231,6 +239,27 @@ class ContextualBandit(Remembering[ModelT]):
             self._roster.names[arm]: ArmView(*(column[arm] for column in columns))
             for arm in np.flatnonzero(eligible).tolist()
         }
+
+    def delay_curve(self, *, time: Instant | None = None) -> DelayCurve:
+        """Return how long successes take to be seen, estimated from the log.
+
+        Picks that still wait count as long as they have waited, failures as never. To use it,
+        make a bandit with `delay=curve` and merge this one's snapshot into it.
+
+        Args:
+            time: Instant up to which picks have been watched; the clock's when absent.
+
+        Raises:
+            InvalidDataError: If no success has been seen.
+        """
+        ledger, now = self._journal.ledger, self._now(time)
+        done = ledger.rewarded()
+        success = np.zeros(ledger.n_rows, dtype=np.bool_)
+        success[done] = ledger.column("reward")[done] > 0
+        waited = now - ledger.column("time")
+        waited[done] = np.iinfo(np.int64).max
+        waited[success] = (ledger.column("reward_time") - ledger.column("time"))[success]
+        return DelayCurve.estimate(np.maximum(waited, 0), success)
 
     def plot(
         self, context: ContextLike | None = None, *, features: FloatArray | None = None

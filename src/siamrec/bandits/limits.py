@@ -91,7 +91,7 @@ class Baseline:
     With the means m expected at present, the wanted probabilities p become
 
         q = (1 - share) p + share e_arm,
-        least share in [0, 1] with  sum_a q_a m_a >= m_arm - slack |m_arm|,
+        least share in [0, 1] with  sum_a q_a m_a >= m_arm - slack abs(m_arm),
 
     so that no decision is expected to earn less than the trusted arm less the slack. Floor and
     cap are applied afterwards and may take a little of it back.

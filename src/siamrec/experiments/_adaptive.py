@@ -82,7 +82,7 @@ class PropensityWatch:
         if self._strata is not None:
             named = whole(table, self._strata, "strata").filter(column.is_valid())
             strata, of_stratum = name_codes(named.cast("string").fill_null(""))
-        cell = of_stratum * max(len(variants), 1) + of_variant
+        cell = of_stratum.astype(np.int64) * max(len(variants), 1) + of_variant
         low = np.full(len(strata) * len(variants), np.inf)
         high = np.full(low.size, -np.inf)
         np.minimum.at(low, cell, values[chosen])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, final
+from typing import TYPE_CHECKING, Literal, NamedTuple, final
 
 import numpy as np
 from scipy import special
@@ -76,7 +76,8 @@ def compare(
 
     where theta is the slope of h on z, in each variant (`lin`) or in both (`pooled`). Both values
     move to the covariates of the two variants together; treatment minus control is Lin's
-    estimator.
+    estimator. Where units have several rows, h is a total per unit, linearised: with n - 1 below
+    the squares its variance is that of regressions with clustered errors (CR1).
 
     References:
         Deng, Xu, Kohavi, Walker (2013), WSDM; Lin (2013), Annals of Applied Statistics 7.
@@ -95,31 +96,71 @@ def compare(
             reduction=0.0,
             known=min(n_t, n_c) > 1,
         )
-    if adjustment == "pooled":
-        both = t_spread * max(n_t - 1, 0) + c_spread * max(n_c - 1, 0)
-        slope_t = slope_c = _slope(both)
-    else:
-        slope_t, slope_c = _slope(t_spread), _slope(c_spread)
-    share = n_t / (n_t + n_c)
-    a, b = slope_t * (1 - share), slope_c * share
-    gap = t_values[1:] - c_values[1:]
+    sides = (_Side(n_t, t_values, t_spread), _Side(n_c, c_values, c_spread))
+    values, covariance, parts = (_pooled if adjustment == "pooled" else _lin)(*sides)
+    difference = np.array([1.0, -1.0])
+    after = float(difference @ covariance @ difference)
+    plain = float(t_spread[0, 0]) / n_t + float(c_spread[0, 0]) / n_c
+    k = len(used) - 1
+    return Pair(
+        values=values,
+        covariance=covariance,
+        freedom=_welch(*parts, n_t - 1 - k, n_c - 1 - k),
+        n=(n_t, n_c),
+        reduction=1 - after / plain if plain > 0 else 0.0,
+        known=min(n_t, n_c) > 1 + k,
+    )
+
+
+class _Side(NamedTuple):
+    """A variant: its units, and the values and spread of the outcome and its covariates."""
+
+    n: int
+    values: FloatArray
+    spread: FloatArray
+
+
+def _pooled(t: _Side, c: _Side) -> tuple[tuple[float, float], FloatArray, tuple[float, float]]:
+    """Adjust both by one slope; return values, covariance and each one's part in the error."""
+    slope = _slope(t.spread * max(t.n - 1, 0) + c.spread * max(c.n - 1, 0))
+    share = t.n / (t.n + c.n)
+    a, b = slope * (1 - share), slope * share
+    gap = t.values[1:] - c.values[1:]
     # Rows: treatment's and control's value; columns: how each depends on (h, z) of a variant.
     on_t = np.stack([np.concatenate([[1.0], -a]), np.concatenate([[0.0], b])])
     on_c = np.stack([np.concatenate([[0.0], a]), np.concatenate([[1.0], -b])])
-    covariance = on_t @ t_spread @ on_t.T / n_t + on_c @ c_spread @ on_c.T / n_c
-    difference = np.array([1.0, -1.0])
-    part_t = float(difference @ on_t @ t_spread @ on_t.T @ difference) / n_t
-    part_c = float(difference @ on_c @ c_spread @ on_c.T @ difference) / n_c
-    plain = t_spread[0, 0] / n_t + c_spread[0, 0] / n_c
-    k = len(used) - 1
-    return Pair(
-        values=(float(t_values[0] - a @ gap), float(c_values[0] + b @ gap)),
-        covariance=covariance,
-        freedom=_welch(part_t, part_c, n_t - 1 - k, n_c - 1 - k),
-        n=(n_t, n_c),
-        reduction=float(1 - (part_t + part_c) / plain) if plain > 0 else 0.0,
-        known=min(n_t, n_c) > 1 + k,
-    )
+    covariance = on_t @ t.spread @ on_t.T / t.n + on_c @ c.spread @ on_c.T / c.n
+    on = np.concatenate([[1.0], -slope])
+    parts = float(on @ t.spread @ on) / t.n, float(on @ c.spread @ on) / c.n
+    return (float(t.values[0] - a @ gap), float(c.values[0] + b @ gap)), covariance, parts
+
+
+def _lin(t: _Side, c: _Side) -> tuple[tuple[float, float], FloatArray, tuple[float, float]]:
+    """Adjust each variant by its own slope to the covariates' mean over both.
+
+    The variance of each is that of its own regression at that point, s² (1/n + d' P^-1 d) with
+    n - 1 - k below the residuals and P the centred products of its covariates, so that slopes
+    fitted in small samples are paid for; the mean over both varies as well.
+    """
+    share = t.n / (t.n + c.n)
+    centre = share * t.values[1:] + (1 - share) * c.values[1:]
+    products = [side.spread[1:, 1:] * max(side.n - 1, 0) for side in (t, c)]
+    apart = np.outer(*[t.values[1:] - c.values[1:]] * 2) * (t.n * c.n / (t.n + c.n))
+    spread = (products[0] + products[1] + apart) / max(t.n + c.n - 1, 1)
+    slopes, values, own = [], [], []
+    for side, product in zip((t, c), products, strict=True):
+        slope, away = _slope(side.spread), centre - side.values[1:]
+        left = max(float(side.spread[0, 0] - slope @ side.spread[1:, 0]), 0.0) * (side.n - 1)
+        scale = np.sqrt(np.maximum(np.diag(product), 0.0))
+        scale = np.where(scale > 0, scale, 1.0)
+        inner = np.linalg.pinv(product / np.outer(scale, scale), rcond=1e-10)
+        leverage = 1 / side.n + float(away / scale @ inner @ (away / scale))
+        slopes.append(slope)
+        values.append(float(side.values[0] + slope @ away))
+        own.append(left / max(side.n - 1 - slope.size, 1) * leverage)
+    both = np.stack(slopes)
+    shared = both @ spread @ both.T / (t.n + c.n)
+    return (values[0], values[1]), np.diag(own) + shared, (own[0], own[1])
 
 
 def combined(pairs: Sequence[Pair]) -> Pair:
@@ -167,6 +208,10 @@ def linearised(moments: Moments, terms: Sequence[Term]) -> tuple[FloatArray, Flo
     """
     if moments.n == 0:
         raise InvalidDataError("A variant must have at least one unit with the metric.")
+    if len(terms) == 1 and terms[0].denominator is None:  # the usual case, without the algebra
+        at = moments.names.index(terms[0].numerator)
+        spread = moments.product[at, at] / max(moments.n - 1, 1)
+        return moments.mean[at : at + 1], np.array([[spread]])
     place = {name: column for column, name in enumerate(moments.names)}
     values = np.empty(len(terms))
     gradient = np.zeros((len(terms), len(moments.names)))

@@ -235,7 +235,8 @@ def name_codes(column: Any) -> tuple[tuple[str, ...], IntArray]:
     encoded = column.dictionary_encode() if not hasattr(column, "indices") else column
     listed = [str(value) for value in encoded.dictionary.to_pylist()]
     order = sorted(range(len(listed)), key=listed.__getitem__)
-    place = np.empty(len(listed), dtype=np.int64)
+    small = len(listed) <= np.iinfo(np.int8).max  # an eighth of the memory
+    place = np.empty(len(listed), dtype=np.int8 if small else np.int64)
     place[order] = np.arange(len(listed))
     codes = encoded.indices.to_numpy(zero_copy_only=False)
     return tuple(listed[code] for code in order), place[codes] if listed else codes
@@ -268,12 +269,11 @@ def _units(column: Any, groups: IntArray, checks: list[Check]) -> tuple[IntArray
 
 
 def _count_units(groups: IntArray, clusters: IntArray | None, n_groups: int) -> tuple[int, ...]:
-    kept = groups >= 0
     if clusters is None:
-        counts = np.bincount(groups[kept], minlength=n_groups)
-    else:
-        _, first = np.unique(clusters[kept], return_index=True)
-        counts = np.bincount(groups[kept][first], minlength=n_groups)
+        return tuple(int(np.count_nonzero(groups == group)) for group in range(n_groups))
+    kept = groups >= 0
+    _, first = np.unique(clusters[kept], return_index=True)
+    counts = np.bincount(groups[kept][first], minlength=n_groups)
     return tuple(counts.tolist())
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import xxhash
 
 from siamrec.errors import InvalidDataError
+from siamrec.experiments._short_hashes import short_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +47,7 @@ def unit_texts(units: Iterable[Any]) -> list[str]:
     else:
         listed = units if isinstance(units, list) else list(units)
     kinds = set(map(type, listed))
-    if kinds == {str} and "" not in listed:
+    if kinds == {str} and all(listed):
         return listed
     if kinds == {int}:
         return list(map(str, listed))
@@ -56,14 +57,17 @@ def unit_texts(units: Iterable[Any]) -> list[str]:
 def bulk_uniforms(texts: list[str], salt: str) -> FloatArray:
     """Return `siamrec._core.hashing.uniform(text, salt)` of every text, bit for bit.
 
-    The digest runs inside `map`, without a Python frame per unit: a million in 60 ms.
+    Short texts are hashed as columns; for others the digest runs inside `map`, without a Python
+    frame per unit.
     """
     seed = xxhash.xxh3_64_intdigest(salt.encode())
-    codes = np.fromiter(
-        map(xxhash.xxh3_64_intdigest, map(str.encode, texts), repeat(seed)),
-        dtype=np.uint64,
-        count=len(texts),
-    )
+    codes = short_hashes(texts, seed)
+    if codes is None:
+        codes = np.fromiter(
+            map(xxhash.xxh3_64_intdigest, map(str.encode, texts), repeat(seed)),
+            dtype=np.uint64,
+            count=len(texts),
+        )
     codes >>= np.uint64(11)
     values: FloatArray = codes.astype(np.float64)
     values *= 2.0**-53

@@ -90,7 +90,7 @@ class Allocation:
     def codes(self, buckets: FloatArray) -> npt.NDArray[np.int8]:
         """Return the code of the owner of each number in [0, 1)."""
         owners = np.array(self.owners, dtype=np.int8)
-        place = np.zeros(buckets.shape, dtype=np.int16)
+        place = np.zeros(buckets.shape, dtype=np.int8 if owners.size < 128 else np.int16)  # noqa: PLR2004
         for edge in self.edges[:-1]:  # ranges are few; comparing beats searching
             place += buckets >= edge
         found: npt.NDArray[np.int8] = owners[place]

@@ -159,16 +159,12 @@ class HashAssigner:
         if self._hasher is not None:
             return self._one_by_one(plan, texts, contexts)
         inside = plan.inside_many(texts, contexts)
-        codes = np.full(len(texts), -1, dtype=np.int8)
-        propensity = np.zeros(len(texts))
-        exposed = inside.copy()
+        exposed = inside
         if plan.exposure < 1:
-            exposed &= bulk_uniforms(texts, plan.exposure_salt) < plan.exposure
-        rows = np.flatnonzero(exposed)
-        hashed = texts if rows.size == len(texts) else [texts[row] for row in rows.tolist()]
-        codes[rows] = plan.experiment.ranges.codes(bulk_uniforms(hashed, plan.variant_salt))
-        shares = np.array([plan.shares[name] for name in plan.names])
-        propensity[rows] = shares[codes[rows]]
+            exposed = inside & (bulk_uniforms(texts, plan.exposure_salt) < plan.exposure)
+        codes = plan.codes_many(texts, exposed)
+        # Code -1 finds the last entry: 0 for units outside.
+        propensity = np.array([*(plan.shares[name] for name in plan.names), 0.0])[codes]
         if self._sticky is not None:
             self._stick(plan, texts, inside, codes, propensity)
         if plan.overrides:
@@ -343,6 +339,17 @@ class _Plan:
         if experiment.targeting is not None and not experiment.targeting(context or {}):
             return "not_targeted"
         return None
+
+    def codes_many(self, texts: list[str], exposed: BoolArray) -> npt.NDArray[np.int8]:
+        """Return the variant of each exposed unit, -1 for the others."""
+        ranges = self.experiment.ranges
+        if exposed.all():
+            return ranges.codes(bulk_uniforms(texts, self.variant_salt))
+        codes = np.full(len(texts), -1, dtype=np.int8)
+        rows = np.flatnonzero(exposed)
+        hashed = [texts[row] for row in rows.tolist()]
+        codes[rows] = ranges.codes(bulk_uniforms(hashed, self.variant_salt))
+        return codes
 
     def inside_many(self, texts: list[str], contexts: Sequence[Attributes] | None) -> BoolArray:
         """Return for which units `outside` finds no reason."""

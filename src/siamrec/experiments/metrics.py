@@ -345,6 +345,8 @@ class Quantile(Metric):
 
 def terms_of(covariate: str | Sequence[str] | CrossFitted, outcome: Term) -> tuple[Term, ...]:
     """Return covariates as terms; of a model, its prediction."""
+    if not covariate:
+        return ()
     if isinstance(covariate, CrossFitted):
         return (Term(f"prediction of {outcome.numerator}"),)
     names = (covariate,) if isinstance(covariate, str) else tuple(covariate)

@@ -38,6 +38,10 @@ class Plan:
         allocation: Who decides the shares: `"fixed"`, the plan; `"adaptive"`, a bandit that
             learns from outcomes. Analysis refuses the latter; see `adaptive_effect`.
 
+    Attributes:
+        by_name: The metrics by their names.
+        columns: Every column that some metric reads, each once.
+
     Raises:
         InvalidParameterError: If there is no metric, names repeat or a number is out of range.
         UnknownNameError: If the correction, the adjustment or the allocation is not known.
@@ -55,6 +59,7 @@ class Plan:
     srm_alpha: float = 1e-3
     allocation: Literal["fixed", "adaptive"] = "fixed"
     by_name: dict[str, Metric] = field(init=False, repr=False, compare=False)
+    columns: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check.distinct("metrics", [metric.name for metric in self.metrics])
@@ -69,14 +74,10 @@ class Plan:
         if self.shares is not None and abs(sum(self.shares.values()) - 1) > 1e-6:  # noqa: PLR2004
             raise InvalidParameterError("shares", dict(self.shares), "shares that sum to 1")
         object.__setattr__(self, "by_name", {metric.name: metric for metric in self.metrics})
+        names = (name for metric in self.metrics for name in metric.columns)
+        object.__setattr__(self, "columns", tuple(dict.fromkeys(names)))
 
     @property
     def planned_units(self) -> float | None:
         """Units of both variants after which the experiment ends, if that is planned."""
         return self.planned if self.sequential is None else self.sequential.planned_units
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Every column that some metric reads, each once."""
-        names = (name for metric in self.metrics for name in metric.columns)
-        return tuple(dict.fromkeys(names))

@@ -83,7 +83,7 @@ class Comparison:
 
     def corrected(self, p: float) -> Comparison:
         """Return the comparison with its p-value after the correction."""
-        return replace(self, adjusted_p=p)
+        return self if p == self.adjusted_p else replace(self, adjusted_p=p)
 
     @property
     def improvement(self) -> float:

@@ -12,6 +12,7 @@ from scipy import special
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,6 +207,76 @@ class ChangingWorld(BanditWorld):
         )
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class LinearWorld:
+    """Arms whose expected reward is linear in a feature vector of the round.
+
+        reward = vector @ weights[arm] + noise * N(0, 1),   vectors evenly on the unit sphere
+
+    Args:
+        weights: Coefficients of each arm, shape `(n_arms, n_features)`.
+        noise: Standard deviation of a reward given its vector, not below 0.
+
+    Raises:
+        InvalidDataError: If the weights are not finite.
+        InvalidParameterError: If the noise is below 0 or the weights are no table.
+
+    Examples:
+        >>> world = LinearWorld(np.array([[1.0, 0.0], [0.0, 1.0]]))
+        >>> world.regret(np.array([[0.6, 0.8]]), np.array([0])).round(3).tolist()
+        [0.2]
+    """
+
+    weights: FloatArray
+    noise: float = 0.1
+
+    def __post_init__(self) -> None:
+        weights = check.finite("weights", np.asarray(self.weights))
+        if weights.ndim != 2 or not weights.size:  # noqa: PLR2004
+            raise InvalidParameterError(
+                "weights", weights.shape, "of shape (n_arms, n_features), not empty"
+            )
+        check.not_negative("noise", self.noise)
+        object.__setattr__(self, "weights", check.frozen(weights, np.float64))
+
+    @classmethod
+    def drawn(
+        cls, rng: np.random.Generator, *, n_arms: int = 5, n_features: int = 8, noise: float = 0.1
+    ) -> LinearWorld:
+        """Draw a world whose arms' coefficients are even on the unit sphere."""
+        size = check.count("n_arms", n_arms), check.count("n_features", n_features)
+        return cls(_sphere(rng, *size), noise)
+
+    @property
+    def n_arms(self) -> int:
+        """Number of arms."""
+        return int(self.weights.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        """Length of the feature vectors."""
+        return int(self.weights.shape[1])
+
+    def vectors(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw the feature vectors of n rounds, shape `(n, n_features)`."""
+        return _sphere(rng, n, self.n_features)
+
+    def means(self, vectors: FloatArray) -> FloatArray:
+        """Return the expected reward of every arm in each round, `(n, n_arms)`."""
+        return np.asarray(vectors @ self.weights.T)
+
+    def rewards(self, vectors: FloatArray, arm: IntArray, rng: np.random.Generator) -> FloatArray:
+        """Draw the reward of the arm chosen in each round."""
+        mean = (vectors * self.weights[arm]).sum(axis=1)
+        return np.asarray(mean + self.noise * rng.normal(size=len(mean)))
+
+    def regret(self, vectors: FloatArray, arm: IntArray) -> FloatArray:
+        """Return by how much each choice falls short of the best arm, in expectation."""
+        means = self.means(vectors)
+        return np.asarray(means.max(axis=1) - means[np.arange(len(means)), arm])
+
+
 def delays(n: int, rng: np.random.Generator, *, mean: float, never: float = 0.0) -> FloatArray:
     """Draw how long rewards take, in the unit of `mean`; infinite for those that never come.
 
@@ -310,3 +381,8 @@ def _branches(states: IntArray, turn: int) -> list[tuple[FloatArray, IntArray, I
             after.append(np.searchsorted(codes, _codes(moved, turn + 1)))
         found.append((rate, after[0], after[1]))
     return found
+
+
+def _sphere(rng: np.random.Generator, n: int, n_features: int) -> FloatArray:
+    drawn = rng.normal(size=(n, n_features))
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))

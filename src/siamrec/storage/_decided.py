@@ -6,9 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from siamrec.bandits import Decision, Decisions, Rewards
+from siamrec.storage import _bulk
 from siamrec.storage._join import Given, Made, rewards_of
 from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import reward as reward_table
@@ -59,7 +60,9 @@ def columns_of(
 def decided(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add decisions to the log; an id that is there already is an error."""
     if rows:
-        connection.execute(insert(decision_table), list(rows))
+        names = list(rows[0])
+        values = [tuple(row[name] for name in names) for row in rows]
+        _bulk.insert(connection, decision_table, names, values, skip=False)
 
 
 def sweepable(connection: Connection, bandit: str, until: Instant) -> list[str]:

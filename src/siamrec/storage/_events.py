@@ -50,7 +50,7 @@ def rows_of(
         "query": [None] * n if feedback.query is None else [queries[q] for q in feedback.query],
         "context": context,
     }
-    content = ["\x1f".join(map(repr, row)) for row in zip(*columns.values(), strict=True)]
+    content = map(repr, zip(*columns.values(), strict=True))
     columns["digest"] = [xxh3_64_hexdigest(text.encode()) for text in content]
     columns["key"] = _keys(columns, keys)
     columns["received"] = [received] * n
@@ -64,7 +64,7 @@ def _keys(columns: dict[str, list[Any]], keys: Sequence[str] | None) -> list[str
         return [f"{(time or 0) % 2**64:016x}{digest}" for time, digest in pairs]
     if len(keys) != len(columns["time"]) or any(not 0 < len(key) <= 64 for key in keys):  # noqa: PLR2004
         raise InvalidDataError("keys must be one text of 1 to 64 characters for each event.")
-    return list(keys)
+    return storable("Keys", keys)
 
 
 def _text_ids(vocabulary: Vocabulary) -> tuple[list[str], Any]:
@@ -98,8 +98,8 @@ def _has_surrogate(text: str) -> bool:
 def _optional(column: Any, n: int, *, as_text: bool = False) -> list[Any]:
     if column is None:
         return [None] * n
-    values = column.tolist()
-    return [str(value) for value in values] if as_text else values
+    values: list[Any] = column.tolist()
+    return storable("Decision ids", map(str, values)) if as_text else values
 
 
 def _contexts(feedback: Feedback) -> list[str | None]:
@@ -107,12 +107,19 @@ def _contexts(feedback: Feedback) -> list[str | None]:
         return [None] * len(feedback)
     names = list(feedback.context)
     columns = (feedback.context[name].tolist() for name in names)
-    return [
-        canonical_json(
-            {name: value for name, value in zip(names, row, strict=True) if value is not None}
-        )
-        for row in zip(*columns, strict=True)
-    ]
+    try:
+        return [
+            canonical_json(
+                {
+                    name: value
+                    for name, value in zip(names, row, strict=True)
+                    if not (value is None or value != value)  # noqa: PLR0124 - NaN: not known
+                }
+            )
+            for row in zip(*columns, strict=True)
+        ]
+    except (TypeError, ValueError) as error:
+        raise InvalidDataError(f"Context columns must be JSON values: {error}.") from error
 
 
 def feedback_of(rows: Sequence[Sequence[Any]]) -> Feedback:
@@ -157,4 +164,12 @@ def _vocabulary(texts: Sequence[str], whole: Any) -> tuple[Vocabulary, Any]:
 def _context_columns(texts: Sequence[str | None]) -> dict[str, Any]:
     rows = [json.loads(text) if text else {} for text in texts]
     names = sorted({name for row in rows for name in row})
-    return {name: np.asarray([row.get(name) for row in rows]) for name in names}
+    return {name: _context_column([row.get(name) for row in rows]) for name in names}
+
+
+def _context_column(values: list[Any]) -> Any:
+    """Return an array; a column of fractions has NaN where nothing is known."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values) and all(isinstance(value, float) for value in known):
+        return np.asarray(values, dtype=np.float64)
+    return np.asarray(values)

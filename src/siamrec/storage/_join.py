@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, final
 
 import numpy as np
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from siamrec.bandits import Outcomes, Receipt
 from siamrec.errors import InvalidDataError
+from siamrec.storage import _bulk
 from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import reward as reward_table
 
@@ -123,10 +123,8 @@ def same_arms(made: Mapping[str, Made], given: Iterable[Given]) -> None:
 
 def append(connection: Connection, given: Iterable[Given], received: Instant) -> None:
     """Add rewards to the log; one that is there already stays once."""
-    rows = [{**one._asdict(), "received": received} for one in sorted(set(given))]
-    if rows:
-        make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        connection.execute(make(reward_table).on_conflict_do_nothing(), rows)
+    rows = [(*one, received) for one in sorted(set(given))]
+    _bulk.insert(connection, reward_table, [*Given._fields, "received"], rows, skip=True)
 
 
 def changes(
@@ -163,7 +161,7 @@ def outcomes_of(
         for weighed, sign in ((change.old, -1.0), (change.new, 1.0))
         if weighed is not None
     ]
-    features = [json.loads(change.made.features or "[]") for change, _, _ in signed]
+    texts = [change.made.features or "[]" for change, _, _ in signed] if n_features else []
     outcomes = Outcomes(
         cell=np.asarray([change.made.cell for change, _, _ in signed], dtype=np.int64),
         arm=np.asarray([codes[change.arm] for change, _, _ in signed], dtype=np.int64),
@@ -173,7 +171,7 @@ def outcomes_of(
             [change.made.propensity_of(change.arm) for change, _, _ in signed],
             dtype=np.float64,
         ),
-        features=np.asarray(features, dtype=np.float64) if n_features else None,
+        features=np.asarray([*map(json.loads, texts)], dtype=np.float64) if n_features else None,
     )
     times = np.asarray([change.made.time for change, _, _ in signed], dtype=np.int64)
     return outcomes, times

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import numpy as np
-from sqlalchemy import bindparam, or_, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import or_, select, tuple_
 
 from siamrec._core import check
 from siamrec.data import NO_TIME, Decision, Feedback, FeedbackKind, Vocabulary
 from siamrec.errors import InvalidParameterError, MissingInputError
-from siamrec.storage import _engine
+from siamrec.storage import _bulk, _engine
 from siamrec.storage._events import COLUMNS, NAMES, feedback_of, rows_of
 from siamrec.storage.incoming import Written, sorted_out
 from siamrec.storage.schema import decision as decision_table
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Id: TypeAlias = str | int
 _BATCH = 5_000
 _EVERY = 2**31 - 1
+_key_of = itemgetter(NAMES.index("key"))
 
 
 @final
@@ -59,7 +60,6 @@ class FeedbackLog:
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
-        self._insert = _insert_text(engine)
 
     def write(self, feedback: Feedback, *, keys: Sequence[str] | None = None) -> Receipt:
         """Store the events in one transaction: all of them, or none.
@@ -113,7 +113,10 @@ class FeedbackLog:
         return Receipt(accepted, len(rows) - accepted - len(conflicts), tuple(conflicts))
 
     def _append(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
-        return max(connection.exec_driver_sql(self._insert, list(rows)).rowcount, 0)
+        if self._engine.dialect.name == "postgresql":
+            # One order of keys for all workers: no two of them wait for each other.
+            rows = sorted(rows, key=_key_of)
+        return _bulk.insert(connection, event, NAMES, rows, skip=True)
 
     def read(
         self,
@@ -325,22 +328,6 @@ def _page(since: Instant | None, until: Instant | None, place: tuple[int, int]) 
     if until is not None:
         query = query.where(event.c.time < until)
     return query.order_by(event.c.time.is_not(None), event.c.time, event.c.seq)
-
-
-def _insert_text(engine: Engine) -> str:
-    """Compile the hot statement once; both engines skip a key that is there."""
-    make = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-    values: dict[str, Any] = {name: bindparam(name) for name in NAMES}
-    statement = make(event).values(values).on_conflict_do_nothing(index_elements=["key"])
-    compiled = statement.compile(dialect=engine.dialect)
-    order = list(compiled.positiontup or [])
-    text = str(compiled)
-    if order:
-        assert order == NAMES
-        return text
-    for name in NAMES:  # psycopg takes names; rows travel as tuples
-        text = text.replace(f"%({name})s", "%s").replace(f"%({name})s::", "%s::")
-    return text
 
 
 def _conflicts(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[str]:

@@ -42,7 +42,7 @@ event = Table(
     # The transaction that wrote the row; set by PostgreSQL, where commits come out of order.
     Column("xid", BigInteger, nullable=False, server_default="0"),
 )
-Index("event_tail", event.c.xid, event.c.seq)
+Index("event_tail", event.c.xid, event.c.seq).ddl_if(dialect="postgresql")
 Index("event_time", event.c.time, event.c.seq)
 Index("event_user", event.c.user)
 

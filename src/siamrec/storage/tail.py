@@ -50,6 +50,7 @@ class Tail:
     def __init__(self, engine: Engine, consumer: str) -> None:
         self._engine = engine
         self._consumer = consumer
+        self._many_writers = engine.dialect.name == "postgresql"
         c = cursor_table.c
         query = select(c.xid, c.seq).where(c.consumer == consumer)
         with _engine.reading(engine) as connection:
@@ -59,10 +60,12 @@ class Tail:
     def fetch(self, batch_rows: int = 65_536) -> Feedback | None:
         """Return the next events, at most so many; None where nothing new is settled."""
         query = select(event.c.xid, event.c.seq, *COLUMNS)
+        # On SQLite every xid is 0, and the sequence alone is the primary key.
+        order = (event.c.xid, event.c.seq) if self._many_writers else (event.c.seq,)
         with _engine.reading(self._engine) as connection:
             rows = connection.execute(
                 query.where(self._after())
-                .order_by(event.c.xid, event.c.seq)
+                .order_by(*order)
                 .limit(check.count("batch_rows", batch_rows))
             ).all()
         if not rows:
@@ -82,7 +85,7 @@ class Tail:
             )
 
     def _after(self) -> Any:
+        if not self._many_writers:
+            return event.c.seq > self._place[1]
         after = tuple_(event.c.xid, event.c.seq) > tuple_(*self._place)
-        if self._engine.dialect.name == "postgresql":
-            after &= event.c.xid < text(_HORIZON)
-        return after
+        return after & (event.c.xid < text(_HORIZON))

@@ -6,7 +6,12 @@ from siamrec.bandits.ope.evaluation import Evaluation, Slope, Tally, adaptive_va
 from siamrec.bandits.ope.log import Log
 from siamrec.bandits.ope.models import RewardModel, Ridge
 from siamrec.bandits.ope.robust import MRDR, DirectMethod, DoublyRobust, DRos, SwitchDR
-from siamrec.bandits.ope.slates import pooled_propensity, slate_value
+from siamrec.bandits.ope.slates import (
+    pooled_propensity,
+    pseudo_inverse_value,
+    slate_value,
+    uniform_ranking_moments,
+)
 from siamrec.bandits.ope.weighting import IPS, MIPS, SNIPS, Replay, SubGaussian
 
 __all__ = [
@@ -34,5 +39,7 @@ __all__ = [
     "diagnose",
     "evaluate",
     "pooled_propensity",
+    "pseudo_inverse_value",
     "slate_value",
+    "uniform_ranking_moments",
 ]

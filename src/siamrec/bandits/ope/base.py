@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 from siamrec._core import check
+from siamrec.bandits.ope.bounded import bernstein_interval, betting_interval
 from siamrec.bandits.ope.estimate import (
     Estimate,
+    Method,
     Parts,
     bootstrap_interval,
     diagnose,
@@ -42,8 +44,9 @@ class Estimator(ABC):
         target: FloatArray,
         *,
         alpha: float = 0.05,
-        interval: Literal["normal", "bootstrap"] = "normal",
+        interval: Method = "normal",
         rng: np.random.Generator | None = None,
+        within: tuple[float, float] | None = None,
     ) -> Estimate:
         """Return the estimate of the target's expected reward, with interval and diagnostics.
 
@@ -52,16 +55,25 @@ class Estimator(ABC):
             target: Probability with which the target would have chosen each logged action,
                 shape `(n,)`, or its whole distribution, shape `(n, n_actions)`.
             alpha: One less the coverage of the interval.
-            interval: `"normal"` (delta method) or `"bootstrap"` (studentised).
+            interval: `"normal"` (delta method) or `"bootstrap"` (studentised), right for large
+                logs; `"betting"` or `"empirical-bernstein"`, right for every size and shape, for
+                estimators that are a plain mean of weighted rewards within a known range. They
+                hold the mean of what the estimator averages: a clip's bias is not in them.
             rng: Source of the bootstrap's draws.
+            within: Least and greatest weighted reward that a row could have had, known before
+                the log is seen: for rewards in [0, 1] and propensities of at least p,
+                `(0.0, 1 / p)`.
 
         Raises:
-            InvalidDataError: If the target does not fit the log.
-            MissingInputError: If the estimator needs the whole distribution, or the bootstrap
-                an `rng`.
+            InvalidDataError: If the target does not fit the log, or a weighted reward lies
+                outside `within`.
+            InvalidParameterError: If the interval does not suit the estimator, or `within` is
+                no range.
+            MissingInputError: If the estimator needs the whole distribution, the bootstrap an
+                `rng`, or the interval `within`.
             UnknownNameError: If the kind of interval is not known.
         """
-        check.one_of("interval", interval, ("normal", "bootstrap"))
+        check.one_of("interval", interval, get_args(Method))
         weights = log.weights(target)
         parts = self.parts(log, target)
         error, bounds = normal_interval(parts, alpha)
@@ -69,6 +81,11 @@ class Estimator(ABC):
             if rng is None:
                 raise MissingInputError("rng", "rng=np.random.default_rng(seed)")
             bounds = bootstrap_interval(parts, alpha, rng=rng)
+        elif interval != "normal":
+            if within is None:
+                raise MissingInputError("within", "within=(0.0, greatest weight)")
+            exact = betting_interval if interval == "betting" else bernstein_interval
+            bounds = exact(parts, alpha, within=within)
         return Estimate(
             estimator=self.name,
             raw=parts.value(),

@@ -20,7 +20,8 @@ LEAST_SAMPLE = 30.0
 _DOUBT = 4.0
 """Standard errors by which the mean weight may miss 1 before support is doubted."""
 
-Method: TypeAlias = Literal["normal", "bootstrap"]
+Method: TypeAlias = Literal["normal", "bootstrap", "betting", "empirical-bernstein"]
+"""Kinds of intervals."""
 
 
 @final

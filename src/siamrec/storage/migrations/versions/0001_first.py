@@ -34,7 +34,8 @@ def upgrade() -> None:
         sa.Column("context", sa.Text),
         sa.Column("xid", sa.BigInteger, nullable=False, server_default=_transaction()),
     )
-    op.create_index("event_tail", "event", ["xid", "seq"])
+    if op.get_bind().dialect.name == "postgresql":
+        op.create_index("event_tail", "event", ["xid", "seq"])
     op.create_index("event_time", "event", ["time", "seq"])
     op.create_index("event_user", "event", ["user"])
     op.create_table(
