@@ -19,6 +19,7 @@ from siamrec.bandits.insight import (
 )
 from siamrec.bandits.limits import Baseline, Limits
 from siamrec.bandits.linear import LinearPosterior, LinearSampler, LinearThompson, LinearUCB
+from siamrec.bandits.logistic import LogisticPosterior, LogisticThompson
 from siamrec.bandits.posterior import (
     GammaPosterior,
     GammaThompson,
@@ -65,6 +66,8 @@ __all__ = [
     "LinearSampler",
     "LinearThompson",
     "LinearUCB",
+    "LogisticPosterior",
+    "LogisticThompson",
     "Losses",
     "NormalThompson",
     "Outcomes",

@@ -18,6 +18,7 @@ from siamrec.bandits._beta import (
     non_negative,
     weigh_beta,
 )
+from siamrec.bandits._laplace import laplace
 from siamrec.bandits.base import Policy
 
 if TYPE_CHECKING:
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 
 _HERMITE, _HERMITE_WEIGHT = np.polynomial.hermite_e.hermegauss(15)
 _HERMITE_WEIGHT = _HERMITE_WEIGHT / _HERMITE_WEIGHT.sum()
-_STEPS = 30
-_TOLERANCE = 1e-9
-_LONGEST_STEP = 4.0
-"""Longest Newton step on the logit scale: keeps the first steps inside the quadratic basin."""
 
 
 @final
@@ -165,25 +162,12 @@ class HierarchicalBeta(Policy[PooledPosterior]):
     ) -> tuple[FloatArray, FloatArray]:
         n_arms, n_effects = wins.shape[1], design.shape[1]
         centre, precision = self._prior(n_effects)
-        weight = np.repeat(centre[None], n_arms, axis=0)
         if not n_effects:
-            return weight, np.empty((n_arms, 0, 0))
+            return np.empty((n_arms, 0)), np.empty((n_arms, 0, 0))
         seen = np.flatnonzero((wins + losses).sum(axis=1) > 0)
-        rows, total = design[seen], (wins + losses)[seen]
+        total = (wins + losses)[seen]
         discount = self._discount(total)
-        won, total = wins[seen] * discount, total * discount
-        curvature = np.repeat(np.diag(precision)[None], n_arms, axis=0)
-        for _ in range(_STEPS):
-            rate = special.expit(rows @ weight.T)
-            pull = (won - total * rate).T @ rows - precision * (weight - centre)
-            spread = (total * rate * (1 - rate)).T
-            curvature = (spread[:, None, :] * rows.T) @ rows + np.diag(precision)
-            step = np.linalg.solve(curvature, pull[..., None])[..., 0]
-            longest = np.abs(step).max(axis=1, keepdims=True)
-            weight = weight + step * np.minimum(1.0, _LONGEST_STEP / np.maximum(longest, 1e-300))
-            if longest.max() < _TOLERANCE:
-                break
-        return weight, np.asarray(np.linalg.inv(curvature), dtype=np.float64)
+        return laplace(wins[seen] * discount, total * discount, design[seen], centre, precision)
 
     def _predict(
         self, model: PooledPosterior, cell: IntArray, wins: FloatArray, losses: FloatArray

@@ -37,8 +37,8 @@ class Design:
         alpha: Error rate, two-sided, in (0, 1).
         share: Share of the treatment among the units of both variants, in (0, 1).
         n_comparisons: Comparisons among which alpha is shared (Bonferroni).
-        sequential: Looking rule; `GroupSequential` is counted exactly, any other by its bound at
-            the last look, which is on the safe side.
+        sequential: Looking rule; `GroupSequential` is counted exactly, with its futility where it
+            has one, any other by its bound at the last look, which is on the safe side.
         unit: Column of the unit in `baseline`, where units repeat.
 
     Raises:

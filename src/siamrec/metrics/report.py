@@ -156,7 +156,8 @@ class Report:
         """Return a bootstrap interval of one metric over users.
 
         Args:
-            name: A metric with per-user values.
+            name: A metric; of one that is one number for all users, whole groups of users are
+                drawn.
             method: `"percentile"` or `"bca"` (bias-corrected and accelerated).
             rng: Source of the resamples.
             resamples: Number of resamples, at least 100.
@@ -167,6 +168,17 @@ class Report:
         References:
             Efron (1987), "Better bootstrap confidence intervals", JASA 82(397).
         """
+        self._known(name)
+        if name in self._pooled:
+            pooled = self._pooled[name]
+            return resample.pooled_interval(
+                lambda sums: pooled.metric.value(sums, pooled.catalog_size),
+                pooled.tally,
+                method=method,
+                confidence=self.confidence,
+                rng=rng,
+                resamples=resamples,
+            )
         values = self.per_user(name)
         return resample.bootstrap_interval(
             values[~np.isnan(values)],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import numpy as np
 
+from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import InvalidDataError, UnknownNameError
 from siamrec.metrics import _render
 from siamrec.metrics.fairness import theil_of
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from siamrec.data.item_columns import ItemNumbers
+    from siamrec.data.rankings import Rankings
     from siamrec.data.truth import Truth
-    from siamrec.data.vocabulary import Vocabulary
     from siamrec.metrics.report import Report
-    from siamrec.typing import Id
+    from siamrec.typing import BoolArray, Id
 
 Labels: TypeAlias = "Callable[[Any], str]"
 """A function from user id to label."""
@@ -103,6 +104,50 @@ def sliced(
     codes = np.array([place[label] for label in labels], dtype=np.int64)
     return Slices(
         {label: report.where(np.flatnonzero(codes == code)) for label, code in place.items()}
+    )
+
+
+def parts_of(
+    rankings: Rankings, truth: Truth | None, by: Any
+) -> Iterator[tuple[Any, Rankings, Truth | None]]:
+    """Yield label, lists and truth of each part of the users, in order of label.
+
+    Users with a truth but without a list belong to the part of their label.
+
+    Raises:
+        siamrec.errors.InvalidDataError: If a user has no label.
+    """
+    users = rankings.users if truth is None else rankings.users.extend(truth.users)
+    labels = dict(zip(users, _labels_of(users, by), strict=True))
+    for label in sorted(dict.fromkeys(labels.values()), key=lambda each: (str(type(each)), each)):
+        shown = np.array([labels[user] == label for user in rankings.users], dtype=bool)
+        judged = None
+        if truth is not None:
+            kept = np.array([labels[user] == label for user in truth.users], dtype=bool)
+            judged = _truth_of(truth, kept)
+        yield label, _lists_of(rankings, shown), judged
+
+
+def _lists_of(rankings: Rankings, users: BoolArray) -> Rankings:
+    rows = users[rankings.owner]
+    return replace(
+        rankings,
+        users=Vocabulary(tuple(rankings.users.decode(np.flatnonzero(users)))),
+        item=rankings.item[rows],
+        start=np.concatenate([[0], rankings.length[users]]).cumsum(),
+        score=None if rankings.score is None else rankings.score[rows],
+        source=None if rankings.source is None else rankings.source[rows],
+    )
+
+
+def _truth_of(truth: Truth, users: BoolArray) -> Truth:
+    rows = np.repeat(users, truth.n_judged)
+    return replace(
+        truth,
+        users=Vocabulary(tuple(truth.users.decode(np.flatnonzero(users)))),
+        item=truth.item[rows],
+        start=np.concatenate([[0], truth.n_judged[users]]).cumsum(),
+        grade=truth.grade[rows],
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError
@@ -13,10 +13,11 @@ from siamrec.metrics._inputs import Inputs
 from siamrec.metrics.base import Metric, PooledMetric
 from siamrec.metrics.compat import preset
 from siamrec.metrics.policies import Policies, SampledMetricWarning
+from siamrec.metrics.slices import Slices, parts_of
 from siamrec.metrics.state import EvaluationState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from siamrec.data.item_columns import ItemNames, ItemNumbers, ItemVectors
     from siamrec.data.rankings import Rankings
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         Ties,
     )
     from siamrec.metrics.report import Report
+    from siamrec.typing import Id
 
 
 @final
@@ -171,6 +173,45 @@ class Suite:
         )
         state.update(rankings, truth)
         return state.compute()
+
+    def slices(
+        self,
+        rankings: Rankings,
+        truth: Truth | None = None,
+        *,
+        by: Mapping[Any, Any] | Sequence[Any] | Callable[[Id], Any],
+        **inputs: Any,
+    ) -> Slices:
+        """Return one report for each label of the users, pooled metrics included.
+
+        `Report.slices` takes a finished report apart and is faster, but a metric that is one
+        number for all users has to be measured on each part anew.
+
+        Args:
+            rankings: The lists.
+            truth: Judged items.
+            by: Label of each user: a mapping from user id, a sequence in the order of the users
+                of the lists and then those of the truth alone, or a function of the user id.
+            inputs: As in `evaluate`.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If a user has no label.
+
+        Examples:
+            >>> from siamrec.data.rankings import Rankings
+            >>> lists = Rankings.from_lists({"ann": ["a"], "bob": ["b"], "cid": ["b"]})
+            >>> parts = Suite(["coverage@1"]).slices(
+            ...     lists, by={"ann": "new", "bob": "old", "cid": "old"}, catalog_size=4
+            ... )
+            >>> parts["old"]["coverage@1"].mean
+            0.25
+        """
+        return Slices(
+            {
+                label: self.evaluate(lists, judged, **inputs)
+                for label, lists, judged in parts_of(rankings, truth, by)
+            }
+        )
 
     def start(
         self,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from siamrec import bandits, experiments, pairs
+from siamrec import bandits, experiments, feedback, pairs
 from siamrec.bandits import ope
-from siamrec.feedback import FileFeedback, MemoryFeedback
 from siamrec.losses import losses
 from siamrec.metrics._builtin import BUILTIN
 from siamrec.models import (
@@ -30,8 +29,15 @@ if TYPE_CHECKING:
 
 @hookimpl
 def siamrec_feedback_sources() -> Factories:
-    """Offer feedback in files and in memory."""
-    return {"file": FileFeedback, "memory": MemoryFeedback}
+    """Offer feedback in files, databases, memory, and several of them merged."""
+    return {
+        "conport": feedback.ConPortFeedback,
+        "file": feedback.FileFeedback,
+        "iterable": feedback.IterableFeedback,
+        "memory": feedback.MemoryFeedback,
+        "merged": feedback.MergedFeedback,
+        "sql": feedback.SqlFeedback,
+    }
 
 
 @hookimpl

@@ -57,7 +57,7 @@ def betting_interval(
     On scores scaled to [0, 1], a gambler who believes that the mean is above m holds
 
         K_t(m) = product over i <= t of  1 + min(l_i, c / m) (x_i - m),
-        l_i = sqrt(2 ln(2 / alpha) / (n variance_(i-1))),
+        l_i = sqrt(2 ln(2 / alpha) / (n v_i)),   v_i the variance of the scores before i,
 
     a fair game if the mean is m, so that K ever reaches 2 / alpha with probability at most
     alpha / 2 (Ville). The same against m from above. Rows must be in the order in which they
