@@ -49,12 +49,12 @@ class LogisticThompson(Policy[LogisticPosterior]):
 
         logit P(success) = x' w,   w_0 ~ N(0, base_scale²),   w_j ~ N(0, effect_scale²)
 
-    w belongs to the arm; x holds 1 and an indicator of each known level of the cell. A context is one of finitely many
-    cells, so the counts of each cell and arm say all that the likelihood needs: the regression
-    is fitted to them anew by Newton's method, not approximated row by row, and does not depend
-    on the order of events. The best arm has the greatest logit, whose posterior is normal, so
-    the probability of choosing it is exact by quadrature. A temperature widens the deviations
-    by its square root.
+    w belongs to the arm; x holds 1 and an indicator of each known level of the cell. A context
+    is one of finitely many cells, so the counts of each cell and arm say all that the likelihood
+    needs: the regression is fitted to them anew by Newton's method, not approximated row by row,
+    and does not depend on the order of events. The best arm has the greatest logit, whose
+    posterior is normal, so the probability of choosing it is exact by quadrature. A temperature
+    widens the deviations by its square root.
 
     Unlike `HierarchicalBeta` it takes the additive model at its word: nothing is peculiar to a
     cell.
