@@ -96,7 +96,7 @@ def test_betting_is_narrower_where_little_varies() -> None:
 @pytest.mark.parametrize("kind", EXACT)
 @pytest.mark.parametrize("n", [30, 300])
 def test_rare_rewards_with_great_weights_are_covered(kind: Method, n: int) -> None:
-    """At most alpha = 10 % of the intervals miss; 85 of 500 have a probability below 1e-6."""
+    """At most alpha = 10 % of the intervals miss; 85 of 500 have probability 1e-6."""
     rng = np.random.default_rng(n)
     misses = 0
     for _ in range(500):

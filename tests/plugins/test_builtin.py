@@ -41,7 +41,9 @@ def test_no_public_part_is_forgotten(kind: str, room: object, base: type) -> Non
     public = {
         value
         for value in vars(room).values()
-        if isinstance(value, type) and issubclass(value, base) and getattr(value, "__final__", False)
+        if isinstance(value, type)
+        and issubclass(value, base)
+        and getattr(value, "__final__", False)
     }
     registered = set(REGISTRY.factories(kind).values())
     assert public <= registered

@@ -12,6 +12,7 @@ from siamrec.bandits._choice import ArmView, draw_many
 from siamrec.bandits._remembering import Remembering
 from siamrec.bandits.base import ModelT
 from siamrec.bandits.delay import DelayCurve
+from siamrec.bandits.insight import ArmPerformance, ArmShare, imbalance, performance
 from siamrec.bandits.plots import plot_arms
 from siamrec.data.decisions import Decision, Decisions
 
@@ -238,6 +239,42 @@ class ContextualBandit(Remembering[ModelT]):
         return {
             self._roster.names[arm]: ArmView(*(column[arm] for column in columns))
             for arm in np.flatnonzero(eligible).tolist()
+        }
+
+    def imbalance(self, *, limit: float = 0.7, alpha: float = 0.01) -> tuple[ArmShare, ...]:
+        """Return every arm's share of the logged picks, with an alarm above `limit`.
+
+        See `siamrec.bandits.imbalance` for the test behind the alarm.
+        """
+        names = self._roster.names
+        counts = np.bincount(self._journal.ledger.column("arm"), minlength=len(names))
+        return imbalance(names, counts, limit=limit, alpha=alpha)
+
+    def performance(self, factor: str | None = None) -> dict[tuple[str, str], ArmPerformance]:
+        """Return what each arm has earned in the log, for each level of a context factor.
+
+        Choices are weighed by their inverse propensities, so that a mean is what the arm would
+        have earned on all of the level's traffic.
+
+        Args:
+            factor: Name of a factor; the whole traffic, as level "", when absent.
+
+        Raises:
+            UnknownNameError: If there is no such factor.
+        """
+        ledger = self._journal.ledger
+        rows = ledger.rewarded()
+        outcomes = ledger.outcomes(rows)
+        if factor is None:
+            labels: tuple[str, ...] = ("",)
+            level = np.zeros(rows.size, dtype=np.int64)
+        else:
+            level = self.context.level_of(factor, outcomes.cell)
+            labels = self.context.factors[self.context.names.index(factor)].labels
+        names = self._roster.names
+        return {
+            (labels[code], names[arm]): found
+            for (code, arm), found in performance(level, outcomes).items()
         }
 
     def delay_curve(self, *, time: Instant | None = None) -> DelayCurve:

@@ -106,6 +106,7 @@ def siamrec_policies() -> Factories:
         "kl-ucb": bandits.KLUCB,
         "linear-thompson": bandits.LinearThompson,
         "linear-ucb": bandits.LinearUCB,
+        "logistic-thompson": bandits.LogisticThompson,
         "normal-thompson": bandits.NormalThompson,
         "top-two-thompson": bandits.TopTwoThompson,
         "tsallis-inf": bandits.TsallisINF,

@@ -27,11 +27,10 @@ def slate_value(
     The ranks of a list are drawn one after the other; w_l is the ratio of target to logged
     probability of rank l given the ranks above. The reward of rank l is weighed by
 
-        independent   w_l                  it depends on its own item only
-        additive      1 - L + w_1 + ... + w_L
-                                           the total is a sum over ranks of unknown parts
-        cascade       w_1 ... w_l          on the items above as well: people read downwards
-        full          w_1 ... w_L          on the whole list
+        independent   w_l                       it depends on its own item only
+        additive      1 - L + w_1 + ... + w_L   the total is a sum over ranks of unknown parts
+        cascade       w_1 ... w_l               on the items above as well: people read downwards
+        full          w_1 ... w_L               on the whole list
 
     The stronger the assumption, the smaller the variance, and the larger the bias if it is
     wrong. `"additive"` is the pseudo-inverse estimator of a log whose ranks were drawn
