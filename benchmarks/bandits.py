@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python benchmarks/bandits.py [--seconds 0.5] [--regret]
 
-Peers (MABWiser, river) are optional. Ours returns the exact probability of every choice and
-logs the decision; theirs return an arm. `cached` is a decision in a state that has not changed
-since the last one in its cell, `fresh` one after every update.
+Peers (MABWiser, river, Vowpal Wabbit) are optional. Ours returns the exact probability of every
+choice and logs the decision; MABWiser and river return an arm. `cached` is a decision in a state
+that has not changed since the last one in its cell, `fresh` one after every update.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from siamrec.simulation.bandits import AdditiveWorld, BanditWorld, BernoulliWorl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from siamrec.typing import FloatArray
 
 BATCH = 10_000
 
@@ -154,14 +156,41 @@ def linear(n_arms: int, n_features: int, seconds: float) -> None:
         mab.fit(arm[:part].tolist(), y[:part].tolist(), x[:part])
         peers["MABWiser LinTS"] = rate(lambda: mab.predict(x[next(turn) % n][None]), seconds)
     label = f"linear, {n_arms} arms x {n_features} features"
-    told(f"{label}: choose", rate(choose, seconds), peers)
-    told(f"{label}: learn", rate(learn, seconds), {})
+    other = vowpal(n_arms, x, seconds)
+    told(f"{label}: choose", rate(choose, seconds), {**peers, **other["choose"]})
+    told(f"{label}: learn", rate(learn, seconds), other["learn"])
     if n_arms <= 64:
         bandit = ContextualBandit(
             LinearThompson(), arms=tuple(map(str, range(n_arms))), n_features=n_features
         )
         ours = rate(lambda: bandit.select(features=x[next(turn) % n]), seconds)
         told(f"{label}: choose, exact probabilities", ours, {})
+
+
+def vowpal(n_arms: int, x: FloatArray, seconds: float) -> dict[str, dict[str, float | None]]:
+    """Epsilon-greedy on linear costs: no posterior, but a log of exact probabilities as well."""
+    found: dict[str, dict[str, float | None]] = {"choose": {"VW": None}, "learn": {"VW": None}}
+    try:
+        import vowpalwabbit
+    except ImportError:
+        return found
+    workspace = vowpalwabbit.Workspace(f"--cb_explore {n_arms} --epsilon 0.05 --quiet")
+    rows = ["|x " + " ".join(f"{i}:{v:.5f}" for i, v in enumerate(row)) for row in x[:500]]
+    rng = np.random.default_rng(2)
+    turn = iter(range(10**9))
+
+    def choose() -> int:
+        chances = np.asarray(workspace.predict(rows[next(turn) % len(rows)]))
+        return int(np.searchsorted(chances.cumsum(), rng.random()))
+
+    def learn() -> None:
+        number = next(turn)
+        workspace.learn(f"{number % n_arms + 1}:{number % 2}:0.5 {rows[number % len(rows)]}")
+
+    found["choose"]["VW"] = rate(choose, seconds)
+    found["learn"]["VW"] = rate(learn, seconds)
+    workspace.finish()
+    return found
 
 
 def regret(policy: Policy, world: BanditWorld, horizon: int, seed: int, *, cells: bool) -> float:
@@ -219,6 +248,64 @@ def regrets(horizon: int, n_seeds: int) -> None:
         print(f"  .5, .4 x 5           {label:<24}{np.mean(found):8.1f} ± {error:.1f}")
 
 
+def peer_regrets(rates: tuple[float, ...], horizon: int, n_seeds: int) -> None:
+    """Play the same Bernoulli arms with the peers, one round at a time."""
+    arms = [f"a{number}" for number in range(len(rates))]
+    found: dict[str, list[float]] = {}
+    for seed in range(n_seeds):
+        for label, choose, learn in peer_players(arms, seed):
+            rng = np.random.default_rng(seed)
+            lost = 0.0
+            for _ in range(horizon):
+                arm = arms.index(choose())
+                lost += max(rates) - rates[arm]
+                learn(arms[arm], int(rng.random() < rates[arm]))
+            found.setdefault(label, []).append(lost)
+    for label, losses in found.items():
+        error = np.std(losses, ddof=1) / np.sqrt(len(losses))
+        print(f"  .5, .4 x 5           {label:<24}{np.mean(losses):8.1f} ± {error:.1f}")
+
+
+def peer_players(arms: list[str], seed: int) -> list[tuple[str, Callable, Callable]]:
+    players: list[tuple[str, Callable, Callable]] = []
+    try:
+        from mabwiser.mab import MAB, LearningPolicy
+    except ImportError:
+        pass
+    else:
+        mab = MAB(arms, LearningPolicy.ThompsonSampling(), seed=seed)
+        mab.fit(arms, [0] * len(arms))
+        players.append(("MABWiser Thompson", mab.predict, lambda a, r: mab.partial_fit([a], [r])))
+    try:
+        from river import bandit, proba
+    except ImportError:
+        pass
+    else:
+        policy = bandit.ThompsonSampling(reward_obj=proba.Beta(), seed=seed)
+        players.append(("river Thompson", lambda: policy.pull(arms), policy.update))
+    try:
+        import vowpalwabbit
+    except ImportError:
+        return players
+    workspace = vowpalwabbit.Workspace(
+        f"--cb_explore {len(arms)} --epsilon 0.05 --quiet --random_seed {seed}"
+    )
+    rng = np.random.default_rng(1000 + seed)
+    last: list[float] = [1.0]
+
+    def choose() -> str:
+        chances = np.asarray(workspace.predict("|x c"))
+        arm = min(int(np.searchsorted(chances.cumsum(), rng.random())), len(arms) - 1)
+        last[0] = float(chances[arm])
+        return arms[arm]
+
+    def learn(arm: str, reward: int) -> None:
+        workspace.learn(f"{arms.index(arm) + 1}:{1 - reward}:{last[0]:.6f} |x c")
+
+    players.append(("VW epsilon-greedy", choose, learn))
+    return players
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=0.5)
@@ -232,6 +319,7 @@ def main() -> None:
         linear(n_arms, n_features, options.seconds)
     if options.regret:
         regrets(options.horizon, options.seeds)
+        peer_regrets((0.5, 0.4, 0.4, 0.4, 0.4, 0.4), options.horizon, options.seeds)
 
 
 if __name__ == "__main__":

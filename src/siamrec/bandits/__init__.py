@@ -6,6 +6,7 @@ from siamrec.bandits.adversarial import Exp3IX, Losses, TsallisINF
 from siamrec.bandits.bandit import ContextualBandit
 from siamrec.bandits.base import Estimates, Outcomes, Policy, Rounds, Space, Sums, Weighing
 from siamrec.bandits.context import Bins, Context, DayKind, Factor, TimeOfDay
+from siamrec.bandits.corral import Corral, MasterState
 from siamrec.bandits.counting import BetaPosterior, CountingPolicy
 from siamrec.bandits.delay import DelayCurve
 from siamrec.bandits.hierarchical import HierarchicalBeta, PooledPosterior
@@ -20,6 +21,7 @@ from siamrec.bandits.insight import (
 from siamrec.bandits.limits import Baseline, Limits
 from siamrec.bandits.linear import LinearPosterior, LinearSampler, LinearThompson, LinearUCB
 from siamrec.bandits.logistic import LogisticPosterior, LogisticThompson
+from siamrec.bandits.neural_linear import NeuralLinear
 from siamrec.bandits.posterior import (
     GammaPosterior,
     GammaThompson,
@@ -48,6 +50,7 @@ __all__ = [
     "ChangePoint",
     "Context",
     "ContextualBandit",
+    "Corral",
     "CountingPolicy",
     "DayKind",
     "Decision",
@@ -69,6 +72,8 @@ __all__ = [
     "LogisticPosterior",
     "LogisticThompson",
     "Losses",
+    "MasterState",
+    "NeuralLinear",
     "NormalThompson",
     "Outcomes",
     "Policy",
