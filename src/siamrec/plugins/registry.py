@@ -63,7 +63,7 @@ class Registry:
         EASE(l2=200.0, positive=None, max_side=20000)
         >>> registry.make("recommender", "eas")
         Traceback (most recent call last):
-        siamrec.errors.UnknownNameError: No recommender is named 'eas'. Did you mean 'ease'? ...
+        siamrec.errors.UnknownNameError: No recommender is named 'eas'. Did you mean 'ease', ...
     """
 
     def __init__(self, *plugins: object) -> None:
