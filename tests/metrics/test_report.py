@@ -11,6 +11,7 @@ from siamrec.data.rankings import Rankings
 from siamrec.data.truth import Truth
 from siamrec.errors import (
     InvalidDataError,
+    InvalidParameterError,
     RegressionFound,
     UnknownNameError,
 )
@@ -87,8 +88,8 @@ def test_report_offers_bootstrap_intervals() -> None:
     report = system(0.2)
     low, high = report.interval("mrr@5", method="bca", rng=np.random.default_rng(0))
     assert low < report["mrr@5"].mean < high
-    low, high = report.interval("gini@5", rng=np.random.default_rng(0))  # of whole groups
-    assert low < report["gini@5"].mean < high
+    with pytest.raises(InvalidParameterError, match="a metric with per-user values"):
+        report.interval("gini@5", rng=np.random.default_rng(0))
 
 
 def test_comparison_has_all_columns() -> None:

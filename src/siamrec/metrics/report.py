@@ -156,8 +156,10 @@ class Report:
         """Return a bootstrap interval of one metric over users.
 
         Args:
-            name: A metric; of one that is one number for all users, whole groups of users are
-                drawn.
+            name: A metric with per-user values. One that is one number for all users has its
+                jackknife interval only: drawing users with replacement makes lists look more
+                alike than they are, so that bootstrap values of, say, the Gini index lie above
+                the index itself.
             method: `"percentile"` or `"bca"` (bias-corrected and accelerated).
             rng: Source of the resamples.
             resamples: Number of resamples, at least 100.
@@ -168,17 +170,6 @@ class Report:
         References:
             Efron (1987), "Better bootstrap confidence intervals", JASA 82(397).
         """
-        self._known(name)
-        if name in self._pooled:
-            pooled = self._pooled[name]
-            return resample.pooled_interval(
-                lambda sums: pooled.metric.value(sums, pooled.catalog_size),
-                pooled.tally,
-                method=method,
-                confidence=self.confidence,
-                rng=rng,
-                resamples=resamples,
-            )
         values = self.per_user(name)
         return resample.bootstrap_interval(
             values[~np.isnan(values)],

@@ -11,7 +11,6 @@ from siamrec._core import check
 from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
     from siamrec.typing import FloatArray
 
@@ -68,54 +67,6 @@ def bootstrap_interval(
         deviation = values - values.mean()  # the jackknife of a mean has a closed form
         ends = _corrected(ends, float(values.mean()), deviation, means)
     low, high = np.quantile(means, ends)
-    return float(low), float(high)
-
-
-def pooled_interval(
-    value: Callable[[FloatArray], float],
-    tally: FloatArray,
-    *,
-    method: str,
-    confidence: float,
-    rng: np.random.Generator,
-    resamples: int = 2000,
-) -> tuple[float, float]:
-    """Return a bootstrap interval of a number that is computed from sums over groups of users.
-
-    Args:
-        value: Computes the number from the sums of all groups together.
-        tally: Sums of each group, shape `(n_groups, size)`; groups without users are left out.
-        method: `"percentile"` or `"bca"`.
-        confidence: Level, in (0, 1).
-        rng: Source of the resamples.
-        resamples: Number of resamples of whole groups, at least 100.
-
-    Returns:
-        Lower and upper bound; unbounded for fewer than two groups.
-
-    Raises:
-        siamrec.errors.UnknownNameError: If the method is unknown.
-        siamrec.errors.InvalidParameterError: If a setting is out of range.
-
-    References:
-        Field and Welsh (2007), "Bootstrapping clustered data", JRSS B 69(3).
-    """
-    check.one_of("method", method, ("percentile", "bca"))
-    check.count("resamples", resamples, least=100)
-    groups = tally[tally.any(axis=1)]
-    n = len(groups)
-    if n < 2:  # noqa: PLR2004
-        return (-math.inf, math.inf)
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
-    draws = np.array([value(row @ groups) for row in counts])  # one metric at a time
-    draws = draws[np.isfinite(draws)]
-    ends = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
-    if method == "bca":
-        total = groups.sum(axis=0)
-        left_out = np.array([value(total - group) for group in groups])
-        left_out = left_out[np.isfinite(left_out)]
-        ends = _corrected(ends, value(total), left_out.mean() - left_out, draws)
-    low, high = np.quantile(draws, ends)
     return float(low), float(high)
 
 
