@@ -11,7 +11,6 @@ from siamrec._core import check
 from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
-
     from siamrec.typing import FloatArray
 
 _BLOCK_CELLS = 1 << 22
