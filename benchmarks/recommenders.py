@@ -10,7 +10,6 @@ where they are installed.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -42,7 +41,8 @@ def split(folder: Path) -> tuple[Feedback, Truth]:
 def main() -> None:
     data = os.environ.get("SIAMREC_DATA")
     if not data:
-        sys.exit("SIAMREC_DATA must name the folder with ml-100k.")
+        print("SIAMREC_DATA is not set: nothing to measure.")
+        return
     train, truth = split(Path(data))
     suite = Suite(["ndcg@10", "recall@20", "long_tail_share@10"])
     counts = np.bincount(train.item, minlength=len(train.items))
