@@ -298,7 +298,7 @@ def add_linear(sums: Sums, outcomes: Outcomes) -> None:
 
 
 def fit_linear(sums: Sums, ridge: float) -> LinearPosterior:
-    """Return the ridge regression of each arm, by our own Cholesky factors."""
+    """Return the ridge regression of each arm, by LAPACK's Cholesky factors."""
     precision = sums["precision"] + ridge * np.eye(sums["gain"].shape[1])
     mean = np.linalg.solve(precision, sums["gain"][..., None])[..., 0]
     unroot = np.linalg.inv(np.linalg.cholesky(precision))
