@@ -223,6 +223,33 @@ def test_the_migrations_make_the_tables_of_the_schema(url: str) -> None:
     engine.dispose()
 
 
+def test_an_older_database_is_brought_up_to_date(url: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+
+    from siamrec.storage import _engine
+
+    config = Config()
+    folder = _engine.__file__.replace("_engine.py", "migrations")
+    config.set_main_option("script_location", folder)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql(
+            """INSERT INTO event (seq, "key", digest, kind, time, received, "user", item,
+               whole_ids, value, weight) VALUES (7, 'k', 'd', 0, 5, 6, 'ann', 'x', 0, 4, 1)"""
+        )
+    engine.dispose()
+    store = Store(url)
+    assert rows_of(store.feedback.read()) == [("ann", "x", 4.0, 5)]
+    tail = store.tail("new")
+    assert len(tail.fetch() or ()) == 1
+    store.feedback.write(Feedback.of(user=["bob"], item=["x"], time=[1]))
+    store.close()
+
+
 def test_vocabularies_are_of_the_batch() -> None:
     store = Store("sqlite://")
     store.feedback.write(Feedback.of(user=["a", "b"], item=["x", "y"], time=[1, 2]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,3 +42,20 @@ def insert(
     text = f'INSERT INTO "{table.name}" ({quoted}) SELECT * FROM unnest({arrays}){end}'  # noqa: S608
     columns = tuple(map(list, zip(*rows, strict=True)))
     return max(connection.exec_driver_sql(text, columns).rowcount, 0)
+
+
+def delete(connection: Connection, table: Table, name: str, values: Sequence[Any]) -> int:
+    """Delete the rows with any of the values in a column; return how many there were."""
+    marks, given = among(connection, table, name, values)
+    text = f'DELETE FROM "{table.name}" WHERE "{name}" IN ({marks})'  # noqa: S608 - names are ours
+    return max(connection.exec_driver_sql(text, given).rowcount, 0)
+
+
+def among(
+    connection: Connection, table: Table, name: str, values: Sequence[Any]
+) -> tuple[str, tuple[Any, ...]]:
+    """Return a sub-query for any number of values as one parameter, and the parameter."""
+    if connection.dialect.name == "postgresql":
+        kind = table.c[name].type.compile(connection.dialect)
+        return f"SELECT unnest(%s::{kind}[])", (list(values),)
+    return "SELECT value FROM json_each(?)", (json.dumps(list(values)),)

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from xxhash import xxh3_64_hexdigest
+from xxhash import xxh3_64_hexdigest, xxh3_128_hexdigest
 
 from siamrec._core.hashing import canonical_json
 from siamrec.data import NO_TIME, Feedback, Vocabulary
@@ -15,7 +15,7 @@ from siamrec.errors import InvalidDataError
 from siamrec.storage.schema import event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from siamrec.typing import Instant
 
@@ -76,6 +76,11 @@ def _text_ids(vocabulary: Vocabulary) -> tuple[list[str], Any]:
     return storable("Ids", map(str, vocabulary.ids)), whole
 
 
+def erased_key(key: str) -> str:
+    """Return what stays of the key of an erased event: enough to know it when it comes again."""
+    return f"erased:{xxh3_128_hexdigest(key.encode())}"
+
+
 def storable(name: str, texts: Iterable[str]) -> list[str]:
     """Return texts that every database can hold.
 
@@ -122,8 +127,7 @@ def _contexts(feedback: Feedback) -> list[str | None]:
         raise InvalidDataError(f"Context columns must be JSON values: {error}.") from error
 
 
-def feedback_of(rows: Sequence[Sequence[Any]]) -> Feedback:
-    columns = dict(zip(["seq", *NAMES], zip(*rows, strict=True), strict=True))
+def feedback_of(columns: Mapping[str, Sequence[Any]]) -> Feedback:
     whole = np.asarray(columns["whole_ids"])
     users, user = _vocabulary(columns["user"], whole & _WHOLE_USER)
     items, item = _vocabulary(columns["item"], whole & _WHOLE_ITEM)

@@ -339,20 +339,31 @@ class StoredBandit(Generic[ModelT]):
 
     def rebuild(self) -> int:
         """Work out the stored sums anew from the log; return the number of rewarded picks."""
-        with _engine.writing(self._engine) as connection:
-            self._shared.lock(connection)
-            ids = connection.execute(
-                select(decision_table.c.id).where(decision_table.c.bandit == self.name)
-            )
-            every = list(ids.scalars())
-            self._shared.fold.clear(connection)
-            receipt = self._count_in(
-                connection,
-                _join.decisions_of(connection, self.name, every),
-                [],
-                _join.rewards_of(connection, every),
-            )
-            self._shared.forget(connection)
+
+        def work(connection: Connection) -> int:
+            self.locked(connection)
+            return self.rebuilt(connection)
+
+        return _engine.transact(self._engine, work)
+
+    def locked(self, connection: Connection) -> None:
+        """Make this transaction the only one that changes what is learned, until it ends."""
+        self._shared.lock(connection)
+
+    def rebuilt(self, connection: Connection) -> int:
+        """Work out the stored sums anew inside a transaction that has the lock."""
+        ids = connection.execute(
+            select(decision_table.c.id).where(decision_table.c.bandit == self.name)
+        )
+        every = list(ids.scalars())
+        self._shared.fold.clear(connection)
+        receipt = self._count_in(
+            connection,
+            _join.decisions_of(connection, self.name, every),
+            [],
+            _join.rewards_of(connection, every),
+        )
+        self._shared.forget(connection)
         return receipt.applied
 
     def _count_in(
