@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from siamrec.typing import BoolArray, CodeArray
 
 
-def training_set(pairs: Pairs, columns: tuple[str, ...], *, mined: bool = False) -> Any:
+def learned_rows(pairs: Pairs, columns: tuple[str, ...]) -> BoolArray:
+    """Return the rows of `pairs` that stand in the training set of a loss, in their order."""
+    rows = learnable(pairs) if columns[0] != "left" else pairs.weight > 0
+    return rows & (_negatives(pairs) != UNKNOWN) if "negative" in columns else rows
+
+
+def training_set(
+    pairs: Pairs, columns: tuple[str, ...], *, mined: bool = False, numbered: bool = False
+) -> Any:
     """Return a `datasets.Dataset` with text columns and a label row for each pair.
 
     Args:
@@ -24,19 +32,16 @@ def training_set(pairs: Pairs, columns: tuple[str, ...], *, mined: bool = False)
             `("left", "right")` for losses that read labels.
         mined: Whether mined negatives, where the pairs have them, stand behind the positives as
             `"negative_1"` and so on; a copy of the positive fills a place that is empty.
+        numbered: Whether each label row ends with the number of its row.
 
     Raises:
         InvalidDataError: If the loss needs negatives and the pairs have none.
     """
     from datasets import Dataset  # noqa: PLC0415
 
-    if columns[0] == "left":
-        rows, texts = pairs.weight > 0, [pairs.left, pairs.right]
-    else:
-        rows, texts = learnable(pairs), [pairs.left, pairs.right]
+    rows, texts = learned_rows(pairs, columns), [pairs.left, pairs.right]
     if "negative" in columns:
-        negative = _negatives(pairs)
-        rows, texts = rows & (negative != UNKNOWN), [*texts, negative]
+        texts = [*texts, _negatives(pairs)]
         if not rows.any():
             raise InvalidDataError(
                 "This loss needs triplets, but no positive pair has a negative; mine some with "
@@ -52,7 +57,8 @@ def training_set(pairs: Pairs, columns: tuple[str, ...], *, mined: bool = False)
         name: [pairs.texts[code] for code in codes[:, place].tolist()]
         for place, name in enumerate(columns)
     }
-    label = np.concatenate([side, codes], axis=1).astype(np.float32)
+    number = np.arange(len(codes))[:, None][:, : int(numbered)]
+    label = np.concatenate([side, codes, number], axis=1).astype(np.float32)
     return Dataset.from_dict({**spoken, "label": list(label)})
 
 
