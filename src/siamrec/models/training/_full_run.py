@@ -115,7 +115,11 @@ def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Wei
     spec = known[check.one_of("loss", config.loss, known)]
     live = _live(run, pairs, spec)
     dataset = training_set(
-        pairs, spec.columns, mined=spec.takes_negatives and not live, numbered=live is not None
+        pairs,
+        spec.columns,
+        mined=spec.takes_negatives and not live,
+        numbered=live is not None,
+        seed=config.seed,
     )
     batch = int(config.of_strategy("batch_size"))
     planned = int(config.of_strategy("epochs")) * math.ceil(len(dataset) / batch)
