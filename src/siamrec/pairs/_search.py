@@ -1,4 +1,4 @@
-"""Exact nearest neighbours by inner product, tile by tile."""
+"""Nearest neighbours by inner product: exact, tile by tile; or by a library of the field."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from siamrec._core.hashing import hash64
+from siamrec._core.lazy import extra
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from siamrec.typing import Float32Array, IntArray
 
@@ -67,6 +68,46 @@ def _screens_in_bfloat16(torch: object) -> bool:
     cpu = getattr(torch, "cpu", None)
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(cpu, probe, bool)()) for probe in probes)
+
+
+def by_faiss(queries: Float32Array, texts: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
+    """Return what `nearest` does, by a flat index of faiss.
+
+    Raises:
+        MissingExtraError: If faiss is not installed.
+    """
+    faiss = extra("faiss", extra="faiss", purpose="Searching with faiss")
+    index = faiss.IndexFlatIP(texts.shape[1])
+    index.add(np.ascontiguousarray(texts))
+    scores, codes = index.search(np.ascontiguousarray(queries), min(k, texts.shape[0]))
+    return _sorted(codes, scores, k)
+
+
+def by_usearch(
+    queries: Float32Array, texts: Float32Array, k: int
+) -> tuple[IntArray, Float32Array]:
+    """Return nearly what `nearest` does, by a graph of usearch; good for millions of texts.
+
+    Raises:
+        MissingExtraError: If usearch is not installed.
+    """
+    usearch = extra("usearch.index", extra="usearch", purpose="Searching with usearch")
+    k = min(k, texts.shape[0])
+    wide = max(64, 4 * k)  # places that a walk through the graph keeps open
+    index = usearch.Index(ndim=texts.shape[1], metric="ip", dtype="f32", expansion_search=wide)
+    index.add(np.arange(texts.shape[0]), np.ascontiguousarray(texts), threads=1)
+    found = index.search(np.ascontiguousarray(queries), k, threads=1)
+    codes = np.asarray(found.keys).reshape(len(queries), -1).astype(np.int64)
+    scores = np.einsum("qd,qkd->qk", queries, texts[codes])
+    return _sorted(codes, scores, k)
+
+
+SEARCHES: dict[str, Callable[[Float32Array, Float32Array, int], tuple[IntArray, Float32Array]]] = {
+    "exact": nearest,
+    "faiss": by_faiss,
+    "usearch": by_usearch,
+}
+"""Ways to search by name."""
 
 
 def word_vectors(texts: Sequence[str], *, dim: int = 512) -> Float32Array:

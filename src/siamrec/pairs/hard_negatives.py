@@ -10,7 +10,7 @@ import numpy as np
 from siamrec._core import check
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidParameterError
-from siamrec.pairs._search import nearest, word_vectors
+from siamrec.pairs._search import SEARCHES, word_vectors
 
 if TYPE_CHECKING:
     from siamrec.data import Pairs
@@ -39,6 +39,8 @@ class HardNegatives:
         duplicate: Cosine to the positive from which a text counts as the same.
         co_likes: Users that must like two texts for them to belong together; 0 leaves this out.
         draw: `"random"` among those allowed, or `"nearest"` first.
+        search: `"exact"`; or `"faiss"` (exact too, extra `[faiss]`) or `"usearch"` (a graph that
+            finds nearly all, for millions of texts, extra `[usearch]`).
         seed: Of the drawing.
         encoder: Says what is near where `mine` is not told; without one, texts are near that have
             rare words in common.
@@ -74,6 +76,7 @@ class HardNegatives:
     duplicate: float = 0.97
     co_likes: int = 5
     draw: str = "random"
+    search: str = "exact"
     seed: int = 0
     encoder: SiameseEncoder | None = None
 
@@ -85,6 +88,7 @@ class HardNegatives:
         check.count("seed", self.seed, least=0)
         check.positive("percent", self.percent)
         check.one_of("draw", self.draw, ("random", "nearest"))
+        check.one_of("search", self.search, SEARCHES)
         for name in ("lowest", "duplicate"):
             if not -1 <= getattr(self, name) <= 1:
                 raise InvalidParameterError(name, getattr(self, name), "in [-1, 1]")
@@ -120,10 +124,10 @@ class HardNegatives:
     def _found(self, pairs: Pairs, vectors: Float32Array, rows: IntArray) -> CodeArray:
         anchors, place = np.unique(pairs.left[rows], return_inverse=True)
         pool = min(self.pool + 1, len(pairs.texts))
-        near, similar = nearest(vectors[anchors], vectors, pool)
+        near, similar = SEARCHES[self.search](vectors[anchors], vectors, pool)
         own = (vectors[pairs.left[rows]] * vectors[pairs.right[rows]]).sum(axis=1)
         rng = np.random.default_rng(self.seed)
-        known = _Known.of(pairs, self.co_likes)
+        known = Known.of(pairs, self.co_likes)
         found = np.empty((rows.size, self.per_positive), dtype=np.int32)
         block = 4_096
         for begin in range(0, rows.size, block):  # bounds memory at block x pool
@@ -163,15 +167,19 @@ class HardNegatives:
 
 @final
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """Sorted keys of (user, text) likes and of (text, text) that belong together."""
+class Known:
+    """What is known to belong together, so that it serves as no negative.
+
+    Sorted keys of (user, text) likes and of (text, text) that belong together.
+    """
 
     likes: IntArray
     related: IntArray
     n_texts: int
 
     @classmethod
-    def of(cls, pairs: Pairs, co_likes: int) -> _Known:
+    def of(cls, pairs: Pairs, co_likes: int) -> Known:
+        """Return what `pairs` know; `co_likes` users who like two texts join them, 0 leaves it."""
         n = len(pairs.texts)
         positive = pairs.label >= 0.5  # noqa: PLR2004
         left, right = pairs.left[positive].astype(np.int64), pairs.right[positive].astype(np.int64)
@@ -186,7 +194,10 @@ class _Known:
             related.append(_liked_together(likes, n, co_likes))
         return cls(likes, np.unique(np.concatenate(related)), n)
 
-    def __call__(self, user: CodeArray, anchor: CodeArray, codes: IntArray) -> BoolArray:
+    def __call__(
+        self, user: CodeArray, anchor: CodeArray, codes: IntArray | CodeArray
+    ) -> BoolArray:
+        """Return whether each text of `codes`, `(n, m)`, suits the row's user or anchor."""
         liked = _contains(self.likes, user.astype(np.int64)[:, None] * self.n_texts + codes)
         liked &= (user != UNKNOWN)[:, None]
         together = _contains(self.related, anchor.astype(np.int64)[:, None] * self.n_texts + codes)

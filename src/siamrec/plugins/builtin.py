@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from siamrec import bandits, experiments, feedback, pairs
@@ -42,13 +43,26 @@ def siamrec_feedback_sources() -> Factories:
 
 @hookimpl
 def siamrec_pair_generators() -> Factories:
-    """Offer pairs from ratings, clicks, queries, what was liked together, and texts alone."""
+    """Offer pairs from ratings, preferences, clicks, queries, what is liked together, texts."""
     return {
         "clicks": pairs.ClickPairs,
         "co-engagement": pairs.CoEngagementPairs,
+        "preferences": pairs.PreferencePairs,
         "queries": pairs.QueryPairs,
         "ratings": pairs.RatingPairs,
+        "scored": pairs.ScoredPairs,
         "synthetic": pairs.Synthetic,
+    }
+
+
+@hookimpl
+def siamrec_miners() -> Factories:
+    """Offer miners of negatives: ours with each search, and that of sentence-transformers."""
+    return {
+        "exact": pairs.HardNegatives,
+        "faiss": partial(pairs.HardNegatives, search="faiss"),
+        "sentence-transformers": pairs.SentenceTransformersMiner,
+        "usearch": partial(pairs.HardNegatives, search="usearch"),
     }
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from siamrec.errors import InvalidParameterError, RegressionFound, UnknownNameError
 from siamrec.models import AdapterEncoder, CachedEncoder, HashingEncoder, SentenceEncoder
-from siamrec.models.export import ParityReport, Thresholds, export
+from siamrec.models.export import SAMPLE_TEXTS, ParityReport, Thresholds, _gguf, export
 from siamrec.models.export import exporter as room
 from siamrec.models.export._directory import as_sentence_transformer
 from siamrec.testing.tiny import tiny_model
@@ -122,6 +122,68 @@ def test_gguf_refuses_what_llama_cannot_say(
 ) -> None:
     with pytest.raises(InvalidParameterError, match="GGUF knows no head behind the pooling"):
         export(tuned, tmp_path / "a", format="gguf", texts=TEXTS)
+
+
+def test_gguf_refuses_cased_tokenizers_and_other_architectures(tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from tokenizers.normalizers import BertNormalizer
+    from transformers import DistilBertConfig, DistilBertModel
+
+    cased = tiny_model(TEXTS)
+    cased.tokenizer.backend_tokenizer.normalizer = BertNormalizer(lowercase=False)
+    with pytest.raises(InvalidParameterError, match="tokenizer must be one that lower-cases"):
+        export(SentenceEncoder.of(cased), tmp_path / "a", format="gguf", texts=TEXTS)
+    config = DistilBertConfig(vocab_size=20, dim=32, n_layers=1, n_heads=4, hidden_dim=64)
+    DistilBertModel(config).save_pretrained(tmp_path / "distilbert")
+    tiny_model(TEXTS).tokenizer.save_pretrained(str(tmp_path / "distilbert"))
+    other = SentenceTransformer(
+        modules=[Transformer(str(tmp_path / "distilbert")), Pooling(32)], device="cpu"
+    )
+    with pytest.raises(InvalidParameterError, match="architecture must be 'bert' for GGUF"):
+        export(SentenceEncoder.of(other), tmp_path / "b", format="gguf", texts=TEXTS)
+    assert not (tmp_path / "a").exists()
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "alike"),
+    [
+        ("Trois sœurs à Łódź, 東京, дорога, ガラス, الفَتَاةُ, Cô gái, ஒரு பெண்"[:40], True),
+        ("한 소녀", False),
+        ("एक लड़की", False),
+        ("একটি মেয়ে", False),
+        ("a [SEP] b", False),
+        ("w" * 101, False),
+        ("", True),
+    ],
+)
+def test_what_llama_cpp_reads_otherwise_is_known(text: str, alike: bool) -> None:  # noqa: FBT001
+    assert _gguf.read_by_llama(text) is alike
+
+
+def test_texts_that_a_reader_reads_otherwise_are_left_out_and_named(
+    tmp_path: Path, encoder: SentenceEncoder
+) -> None:
+    korean = "한 소녀와 그녀의 용"
+    report = export(encoder, tmp_path / "out", format="gguf", texts=[*TEXTS, korean])
+    assert report.left_out == (korean,)
+    assert report.texts == len(TEXTS)
+    assert json.loads((tmp_path / "out" / "parity.json").read_text())["left_out"] == [korean]
+    with pytest.raises(InvalidParameterError, match="3 different texts that readers of gguf"):
+        export(encoder, tmp_path / "b", format="gguf", texts=[*TEXTS[:2], korean])
+
+
+@pytest.mark.skipif(find_spec("llama_cpp") is None, reason="needs llama-cpp-python")
+@pytest.mark.parametrize("quantization", ["f32", "f16", "bf16", "q8_0"])
+def test_llama_cpp_gives_the_same_vectors_of_the_real_model(
+    tmp_path: Path, quantization: str
+) -> None:
+    real = SentenceEncoder("all-MiniLM-L6-v2", precision="float32")
+    report = export(real, tmp_path / "out", format="gguf", quantization=quantization)
+    assert report.checked_by == "llama.cpp"
+    assert report.texts == len(SAMPLE_TEXTS) - 1, "all but the Korean one"
+    assert report.least_cosine > (0.998 if quantization == "q8_0" else 0.9999)
 
 
 @pytest.mark.skipif(find_spec("gguf") is None, reason="needs the extra [gguf]")

@@ -56,13 +56,22 @@ class Material:
         return self.train.texts
 
     def without_hidden(self) -> Pairs:
-        """Return the training pairs and likes in which no hidden text appears."""
+        """Return the training pairs and likes in which no hidden text appears.
+
+        A mined negative that is hidden leaves its place empty.
+        """
         train, hidden = self.train, self.hidden
         shown = ~(hidden[train.left] | hidden[train.right])
         likes = ~hidden[train.liked_text]
         kept = train.where(shown)
+        negatives = kept.negatives
+        if negatives is not None:
+            negatives = np.where(hidden[negatives], np.int32(UNKNOWN), negatives)
         return replace(
-            kept, liked_user=train.liked_user[likes], liked_text=train.liked_text[likes]
+            kept,
+            negatives=negatives,
+            liked_user=train.liked_user[likes],
+            liked_text=train.liked_text[likes],
         )
 
     def popularity(self) -> FloatArray:
