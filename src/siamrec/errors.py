@@ -16,6 +16,7 @@ __all__ = [
     "InvalidDataError",
     "InvalidParameterError",
     "LeakageError",
+    "MissingCapabilityError",
     "MissingExtraError",
     "MissingInputError",
     "ModelLoadError",
@@ -90,6 +91,19 @@ class LeakageError(SiamrecError, ValueError):
 
 class NotTrainedError(SiamrecError, RuntimeError):
     """A recipe was asked for what only a fitted value can answer."""
+
+
+class MissingCapabilityError(SiamrecError, NotImplementedError):
+    """A model cannot do what it was asked; the message names the models that can."""
+
+    def __init__(self, model: str, capability: str, able: Iterable[str]) -> None:
+        self.model = model
+        self.capability = capability
+        self.able = tuple(sorted(able))
+        super().__init__(
+            f"{model} does not have the capability {capability}. "
+            f"Models that have it: {', '.join(self.able) or '-'}."
+        )
 
 
 class TrainingDivergedError(SiamrecError, ArithmeticError):

@@ -95,14 +95,20 @@ def siamrec_exporters() -> Factories:
 def siamrec_recommenders() -> Factories:
     """Offer arms."""
     return {
+        "bias": arms.BiasModel,
         "ease": arms.EASE,
         "edlae": arms.EDLAE,
+        "explicit-mf": arms.ExplicitMF,
         "ials": arms.IALS,
         "item-knn": arms.ItemKNN,
+        "item-knn-baseline": arms.ItemKNNBaseline,
         "long-tail": arms.LongTail,
         "popularity": arms.Popularity,
         "rp3beta": arms.RP3beta,
+        "svdpp": arms.SVDpp,
         "text-profile": arms.TextProfile,
+        "time-svdpp": arms.TimeSVDpp,
+        "user-knn": arms.UserKNN,
     }
 
 

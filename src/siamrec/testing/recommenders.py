@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from siamrec.data import Catalog, Feedback
-from siamrec.errors import InvalidParameterError, UnknownNameError
+from siamrec.errors import InvalidParameterError, MissingCapabilityError, UnknownNameError
 from siamrec.models.recommenders import Capability
 from siamrec.protocols import Recommender
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from siamrec.models.recommenders import FittedRecommender, RecommenderRecipe
@@ -123,6 +125,79 @@ class RecommenderContract(ABC):
         one, two = (each.recommend(["u1", "u2", "u0"], k=24) for each in (arm, loaded))
         assert one.lists() == two.lists()
         np.testing.assert_array_equal(one.score, two.score)
+
+    def test_the_recipe_promises_nothing_that_the_arm_cannot_do(self) -> None:
+        recipe, arm = self.make(), self.fitted()
+        assert recipe.capabilities in arm.capabilities
+
+    def test_what_the_arm_cannot_do_names_who_can(self) -> None:
+        arm = self.fitted()
+        calls: dict[Capability, Callable[[], object]] = {
+            Capability.RATINGS: lambda: arm.predict(["u1"], ["i1"]),
+            Capability.SIMILAR: lambda: arm.similar("i1", k=3),
+            Capability.EXPLAIN: lambda: arm.explain("u1", "i1", n=3),
+            Capability.COLD_USER: lambda: arm.recommend_for_history([["i1"]]),
+        }
+        for capability, call in calls.items():
+            if capability in arm.capabilities:
+                call()
+            else:
+                with pytest.raises(MissingCapabilityError, match="Models that have it: "):
+                    call()
+
+    def test_explanations_sum_to_the_score(self) -> None:
+        arm = self.fitted()
+        if Capability.EXPLAIN not in arm.capabilities:
+            pytest.skip("The arm does not explain its scores.")
+        rankings = arm.recommend(["u3"], k=3)
+        assert rankings.score is not None
+        for item, score in zip(rankings.lists()["u3"], rankings.score, strict=True):
+            parts = [part for _, part in arm.explain("u3", item, n=99)]
+            assert sum(parts) == pytest.approx(score, abs=1e-5)
+            assert np.all(np.diff(np.abs(parts)) <= 0)
+
+    def test_similar_items_fall_and_leave_out_the_item(self) -> None:
+        arm = self.fitted()
+        if Capability.SIMILAR not in arm.capabilities:
+            pytest.skip("The arm knows no similarity.")
+        found = arm.similar("i3", k=5)
+        assert len(found) <= 5
+        assert "i3" not in [item for item, _ in found]
+        assert np.all(np.diff([value for _, value in found]) <= 0)
+
+    def test_ratings_stay_within_the_scale(self) -> None:
+        arm = self.fitted()
+        if Capability.RATINGS not in arm.capabilities:
+            pytest.skip("The arm does not predict ratings.")
+        users, items = ["u1", "u1", "u9", "u0"], ["i1", "i2", "i1", "i5"]
+        ratings = arm.predict(users, items)
+        assert ((ratings >= 1) & (ratings <= 5)).all()
+        np.testing.assert_allclose(arm.predict(users[::-1], items[::-1]), ratings[::-1], atol=1e-6)
+        with pytest.raises(UnknownNameError, match="No user is named 'nobody'"):
+            arm.predict(["nobody"], ["i1"])
+        guess = arm.predict(["nobody", "u1", "nobody"], ["i1", "x", "x"], unknown="fallback")
+        assert ((guess >= 1) & (guess <= 5)).all()
+        assert arm.knows(["nobody", "u1", "u1"], ["i1", "x", "i1"]).tolist() == [0, 0, 1]
+
+    def test_more_feedback_moves_the_person(self) -> None:
+        arm = self.fitted()
+        more = Feedback.of(user=["u5", "guest"], item=["i2", "i3"], value=5, time=10**6)
+        if Capability.COLD_USER not in arm.capabilities:
+            with pytest.raises(MissingCapabilityError):
+                arm.update(more)
+            return
+        newer = arm.update(more)
+        assert "guest" in newer.users
+        assert "guest" not in arm.users
+        lists = newer.recommend(["u5", "guest"], k=50).lists()
+        assert "i2" not in lists["u5"]
+        assert "i3" not in lists["guest"]
+
+    def test_search_ranges_name_settings_and_hold_values_that_work(self) -> None:
+        recipe: Any = self.make()
+        for name, where in type(recipe).search_space.items():
+            for value in where.grid(2):
+                assert getattr(replace(recipe, **{name: value}), name) == value
 
     def test_unknown_user_is_refused(self) -> None:
         with pytest.raises(UnknownNameError, match="No user is named 'nobody'"):

@@ -14,7 +14,7 @@ from scipy import sparse
 from siamrec._core.hashing import content_hash
 from siamrec.data import Vocabulary
 from siamrec.errors import InvalidDataError, ModelLoadError
-from siamrec.models.recommenders.base import Histories
+from siamrec.models.recommenders.histories import Histories
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +46,8 @@ def save_arm(
         "history.item": seen.indices.astype(np.int32),
         "history.start": seen.indptr.astype(np.int64),
     }
+    if arm.history.order is not None:
+        tensors["history.order"] = arm.history.order.data.astype(np.int64)
     head = {
         "format": FORMAT,
         "kind": kind,
@@ -81,12 +83,17 @@ def load_arm(path: str | Path, *, kind: str) -> tuple[dict[str, Any], dict[str, 
     if content_hash(*(tensors[name] for name in sorted(tensors))) != head["hash"]:
         raise ModelLoadError(f"The arrays in {folder} do not match their hash; save it again.")
     users, items = Vocabulary(tuple(head["users"])), Vocabulary(tuple(head["items"]))
-    matrix = sparse.csr_array(
-        (tensors["history.value"], tensors["history.item"], tensors["history.start"]),
-        shape=(len(users), len(items)),
-    )
+    entries = {
+        name: sparse.csr_array(
+            (tensors[f"history.{name}"], tensors["history.item"], tensors["history.start"]),
+            shape=(len(users), len(items)),
+        )
+        for name in ("value", "order")
+        if f"history.{name}" in tensors
+    }
+    history = Histories(entries["value"], entries.get("order"))
     values = {name: array for name, array in tensors.items() if not name.startswith("history.")}
-    return head["recipe"], values | {"users": users, "items": items, "history": Histories(matrix)}
+    return head["recipe"], values | {"users": users, "items": items, "history": history}
 
 
 def _plain_ids(vocabulary: Vocabulary) -> list[str | int]:

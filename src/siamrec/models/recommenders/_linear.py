@@ -10,7 +10,9 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.models.recommenders._files import load_arm, save_arm
-from siamrec.models.recommenders.base import Capability, FittedRecommender, Histories
+from siamrec.models.recommenders.base import FittedRecommender
+from siamrec.models.recommenders.capability import Capability
+from siamrec.models.recommenders.histories import Histories
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

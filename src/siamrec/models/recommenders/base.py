@@ -8,8 +8,8 @@ lists, unknown people) is done once, here.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from enum import Flag, auto
+from copy import copy
+from inspect import isabstract
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
@@ -17,74 +17,21 @@ from scipy import sparse
 
 from siamrec._core import check
 from siamrec.data import Rankings, Vocabulary
-from siamrec.errors import NotTrainedError
+from siamrec.errors import MissingCapabilityError
+from siamrec.models.recommenders.capability import Capability
+from siamrec.models.recommenders.histories import Histories
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import numpy.typing as npt
+
     from siamrec.data import Catalog, Feedback
+    from siamrec.models.recommenders.search import Range
     from siamrec.typing import BoolArray, Float32Array, FloatArray, Id
 
 _BLOCK = 1024  # users scored at a time: the score block stays near the cache
-
-
-@final
-class Capability(Flag):
-    """What a fitted arm can do beside ranking known users."""
-
-    RANKING = auto()
-    RATINGS = auto()
-    SEQUENTIAL = auto()
-    COLD_USER = auto()
-    COLD_ITEM = auto()
-    INCREMENTAL_EXACT = auto()
-    EXPLAIN = auto()
-    SIMILAR = auto()
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Histories:
-    """What people did, as the fitted arm sees it: rows of events over its items.
-
-    Attributes:
-        value: Ratings or strengths, shape `(n_people, n_items)`; every stored entry is a seen
-            item, whatever its value.
-    """
-
-    value: sparse.csr_array
-
-    @classmethod
-    def of(cls, feedback: Feedback, users: Vocabulary, items: Vocabulary) -> Histories:
-        """Return the last value of every user and item; items unknown to the arm are dropped."""
-        order = np.argsort(feedback.time, kind="stable")
-        row = feedback.users.translate(users)[feedback.user[order]].astype(np.int64)
-        column = feedback.items.translate(items)[feedback.item[order]].astype(np.int64)
-        known = (row >= 0) & (column >= 0)
-        key = row[known] * max(len(items), 1) + column[known]
-        distinct, from_end = np.unique(key[::-1], return_index=True)
-        last = key.size - 1 - from_end
-        value = feedback.value[order][known][last].astype(np.float32)
-        shape = (len(users), len(items))
-        row, column = np.divmod(distinct, max(len(items), 1))
-        start = np.searchsorted(row, np.arange(len(users) + 1))
-        return cls(sparse.csr_array((value, column.astype(np.int32), start), shape=shape))
-
-    def liked(self, positive: float | None) -> sparse.csr_array:
-        """Return ones where the value is at least `positive`, or everywhere with None."""
-        liked = self.value.copy()
-        keep = np.ones(liked.nnz, bool) if positive is None else self.value.data >= positive
-        liked.data = keep.astype(np.float32)
-        liked.eliminate_zeros()
-        return liked
-
-    def rows(self, start: int, stop: int) -> Histories:
-        """Return the people from `start` up to `stop`."""
-        return Histories(self.value[start:stop])
-
-    def __len__(self) -> int:
-        return int(self.value.shape[0])
 
 
 class FittedRecommender(ABC):
@@ -139,7 +86,7 @@ class FittedRecommender(ABC):
             siamrec.errors.InvalidParameterError: If `k` is not positive.
         """
         rows = self.users.encode(users, name="user")
-        histories = Histories(self.history.value[rows])
+        histories = self.history.people(rows)
         allowed = self._allowed(candidates, deny)
         names = Vocabulary(tuple(users))
         return self._ranked(histories, names, k=k, allowed=allowed, exclude_seen=exclude_seen)
@@ -157,19 +104,28 @@ class FittedRecommender(ABC):
         """Return ranked lists for people known by what they liked, in the order given.
 
         Items that the arm does not know are passed over; the people are numbered from 0.
+
+        Raises:
+            siamrec.errors.MissingCapabilityError: If the arm ranks for training users only.
         """
+        self.require(Capability.COLD_USER)
         lengths = [len(history) for history in histories]
         row = np.repeat(np.arange(len(histories)), lengths)
         flat = [item for history in histories for item in history]
         column = self.items.encode(flat, unknown="code")
-        pairs = np.unique(np.stack([row, column], axis=1)[column >= 0], axis=0).reshape(-1, 2)
+        place = np.flatnonzero(column >= 0)[::-1]  # of a repeated item the last counts
+        pairs, latest = np.unique(
+            np.stack([row, column], axis=1)[place].reshape(-1, 2), axis=0, return_index=True
+        )
+        shape = (len(histories), len(self.items))
+        where = (pairs[:, 0], pairs[:, 1])
         # 5 is "liked" on every usual scale; the order of the ids carries no rating.
         value = np.full(len(pairs), 5.0, dtype=np.float32)
-        matrix = sparse.csr_array(
-            (value, (pairs[:, 0], pairs[:, 1])), shape=(len(histories), len(self.items))
-        )
         return self._ranked(
-            Histories(matrix),
+            Histories(
+                sparse.csr_array((value, where), shape=shape),
+                sparse.csr_array((place[latest], where), shape=shape),
+            ),
             Vocabulary(tuple(range(len(histories)))),
             k=k,
             allowed=self._allowed(candidates, deny),
@@ -189,7 +145,11 @@ class FittedRecommender(ABC):
         """Return ranked lists for the users of `feedback`, known or not, by that feedback alone.
 
         Ratings count as in training. The lists follow the order of `feedback.users`.
+
+        Raises:
+            siamrec.errors.MissingCapabilityError: If the arm ranks for training users only.
         """
+        self.require(Capability.COLD_USER)
         histories = Histories.of(feedback, feedback.users, self.items)
         return self._ranked(
             histories,
@@ -199,23 +159,90 @@ class FittedRecommender(ABC):
             exclude_seen=exclude_seen,
         )
 
+    def predict(
+        self,
+        users: Sequence[Id],
+        items: Sequence[Id],
+        *,
+        time: npt.ArrayLike | None = None,
+        unknown: str = "error",
+    ) -> FloatArray:
+        """Return the rating that each user would give the item of the same place.
+
+        Args:
+            users: Ids of users, one for each pair.
+            items: Ids of items, one for each pair.
+            time: Instant of each rating in nanoseconds, for arms that look at it; None is the
+                end of training.
+            unknown: `"error"`, or `"fallback"` to predict what is known of the pair without the
+                unknown user or item; `knows` tells where that was done.
+
+        Returns:
+            Ratings within the range of training, float64, shape `(n,)`.
+
+        Raises:
+            siamrec.errors.MissingCapabilityError: If the arm does not predict ratings.
+            siamrec.errors.UnknownNameError: If a user or item is unknown.
+        """
+        _ = users, items, time, unknown
+        raise self._lacks(Capability.RATINGS)
+
+    @final
+    def knows(self, users: Sequence[Id], items: Sequence[Id]) -> BoolArray:
+        """Return for each pair whether user and item are from training, shape `(n,)`."""
+        known_user = self.users.encode(users, unknown="code") >= 0
+        return known_user & (self.items.encode(items, unknown="code") >= 0)
+
+    def update(self, feedback: Feedback) -> FittedRecommender:
+        """Return the arm with more feedback taken into what people did.
+
+        Approximate unless the arm has `INCREMENTAL_EXACT`: what was learned about items stays,
+        new people are folded in, and feedback on new items waits for the next fit.
+
+        Args:
+            feedback: Further events; of a repeated user and item the later value counts.
+
+        Raises:
+            siamrec.errors.MissingCapabilityError: If the arm ranks for training users only.
+        """
+        self.require(Capability.COLD_USER)
+        newer = copy(self)
+        newer.users = self.users.extend(feedback.users)
+        newer.history = self.history.extended(Histories.of(feedback, newer.users, self.items))
+        return newer
+
     def similar(self, item: Id, *, k: int = 10) -> list[tuple[Id, float]]:
         """Return the `k` items most like `item`, with their similarity, best first.
 
         Raises:
-            siamrec.errors.NotTrainedError: If the arm knows no similarity.
+            siamrec.errors.MissingCapabilityError: If the arm knows no similarity.
         """
         _ = item, k
-        raise NotTrainedError(f"{type(self).__name__} has no item similarity; EASE has one.")
+        raise self._lacks(Capability.SIMILAR)
 
     def explain(self, user: Id, item: Id, *, n: int = 5) -> list[tuple[Id, float]]:
         """Return the `n` seen items that add most to the score of `item`, with what they add.
 
         Raises:
-            siamrec.errors.NotTrainedError: If the arm cannot explain its scores.
+            siamrec.errors.MissingCapabilityError: If the arm cannot explain its scores.
         """
         _ = user, item, n
-        raise NotTrainedError(f"{type(self).__name__} does not explain its scores; EASE does.")
+        raise self._lacks(Capability.EXPLAIN)
+
+    @final
+    def require(self, capability: Capability) -> None:
+        """Refuse what the arm cannot do.
+
+        Raises:
+            siamrec.errors.MissingCapabilityError: If it lacks `capability`; the message names
+                the recipes that have it.
+        """
+        if capability not in self.capabilities:
+            raise self._lacks(capability)
+
+    def _lacks(self, capability: Capability) -> MissingCapabilityError:
+        able = (recipe.__name__ for recipe in _recipes() if capability in recipe.capabilities)
+        return MissingCapabilityError(type(self).__name__, str(capability.name), able)
 
     def _allowed(self, candidates: Sequence[Id] | None, deny: Sequence[Id]) -> BoolArray:
         allowed = np.ones(len(self.items), dtype=bool)
@@ -265,6 +292,12 @@ class RecommenderRecipe(ABC):
     Leaves are frozen keyword-only dataclasses.
     """
 
+    capabilities: ClassVar[Capability] = Capability.RANKING
+    """What the fitted arm can do; the same as on the fitted value."""
+
+    search_space: ClassVar[Mapping[str, Range]] = {}
+    """Ranges worth searching, by the name of the setting; empty where nothing needs tuning."""
+
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     @abstractmethod
@@ -275,3 +308,11 @@ class RecommenderRecipe(ABC):
             feedback: Training events.
             catalog: Items with texts and attributes, for arms that use them.
         """
+
+
+def _recipes() -> list[type[RecommenderRecipe]]:
+    """Return every recipe that is imported, those of plugins included."""
+    found: list[type[RecommenderRecipe]] = RecommenderRecipe.__subclasses__()
+    for recipe in found:
+        found.extend(recipe.__subclasses__())
+    return [recipe for recipe in found if not isabstract(recipe)]

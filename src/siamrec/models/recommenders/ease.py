@@ -6,26 +6,32 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
-from scipy import sparse
 from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.errors import InvalidDataError
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders._ridge import DualRidge, PrimalRidge, Ridge
-from siamrec.models.recommenders.base import (
-    Capability,
-    FittedRecommender,
-    Histories,
-    RecommenderRecipe,
-)
+from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
+from siamrec.models.recommenders.capability import Capability
+from siamrec.models.recommenders.histories import Histories
+from siamrec.models.recommenders.search import Float
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from siamrec.data import Catalog, Feedback, Vocabulary
+    from siamrec.models.recommenders.search import Range
     from siamrec.typing import Float32Array, Id
 
+_CAN = (
+    Capability.RANKING
+    | Capability.COLD_USER
+    | Capability.INCREMENTAL_EXACT
+    | Capability.EXPLAIN
+    | Capability.SIMILAR
+)
 _KIND = "ease"
 
 
@@ -59,6 +65,9 @@ class EASE(RecommenderRecipe):
         >>> EASE(l2=1.0).fit(feedback).recommend(["c"], k=1).lists()
         {'c': ['cup']}
     """
+
+    capabilities: ClassVar[Capability] = _CAN
+    search_space: ClassVar[Mapping[str, Range]] = {"l2": Float(10.0, 5000.0, log=True)}
 
     l2: float = 500.0
     positive: float | None = None
@@ -108,13 +117,7 @@ class EASE(RecommenderRecipe):
 class FittedEASE(FittedRecommender):
     """The solved regression over the items of the training feedback."""
 
-    capabilities: ClassVar[Capability] = (
-        Capability.RANKING
-        | Capability.COLD_USER
-        | Capability.INCREMENTAL_EXACT
-        | Capability.EXPLAIN
-        | Capability.SIMILAR
-    )
+    capabilities: ClassVar[Capability] = _CAN
 
     def __init__(
         self,
@@ -132,6 +135,7 @@ class FittedEASE(FittedRecommender):
     def score(self, histories: Histories) -> Float32Array:
         return self._ridge.scores(histories.liked(self.recipe.positive))
 
+    @override
     def update(self, feedback: Feedback) -> FittedEASE:
         """Return the arm with more feedback taken in, equal to fitting all of it anew.
 
@@ -143,12 +147,11 @@ class FittedEASE(FittedRecommender):
             feedback: Further events; of a repeated user and item the later value counts.
         """
         users, items = self.users.extend(feedback.users), self.items.extend(feedback.items)
-        old = _grown(self.history.value, len(users), len(items))
-        new = _overlaid(old, Histories.of(feedback, users, items).value)
-        history = Histories(new)
+        old = self.history.grown(len(users), len(items))
+        history = old.extended(Histories.of(feedback, users, items))
         if isinstance(self._ridge, PrimalRidge):
             rows = np.unique(feedback.users.translate(users)[feedback.user])
-            ridge: Ridge = self._woodbury(self._ridge, Histories(old[rows]), Histories(new[rows]))
+            ridge: Ridge = self._woodbury(self._ridge, old.people(rows), history.people(rows))
         else:
             ridge = self.recipe.solve(history)
         return FittedEASE(self.recipe, users, items, history, ridge)
@@ -179,17 +182,3 @@ class FittedEASE(FittedRecommender):
     def save(self, path: str | Path) -> None:
         arrays = {"inverse": self._ridge.inverse} if isinstance(self._ridge, PrimalRidge) else {}
         save_arm(path, self, kind=_KIND, recipe=asdict(self.recipe), arrays=arrays)
-
-
-def _grown(matrix: sparse.csr_array, n_users: int, n_items: int) -> sparse.csr_array:
-    start = np.append(matrix.indptr, np.full(n_users - matrix.shape[0], matrix.indptr[-1]))
-    return sparse.csr_array((matrix.data, matrix.indices, start), shape=(n_users, n_items))
-
-
-def _overlaid(below: sparse.csr_array, above: sparse.csr_array) -> sparse.csr_array:
-    """Return `above` where it has an entry, `below` elsewhere."""
-    lower, upper = below.tocoo(), above.tocoo()
-    row, column = np.append(upper.row, lower.row), np.append(upper.col, lower.col)
-    value = np.append(upper.data, lower.data)
-    _, first = np.unique(row.astype(np.int64) * below.shape[1] + column, return_index=True)
-    return sparse.csr_array((value[first], (row[first], column[first])), shape=below.shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 from scipy.linalg import lapack
@@ -12,14 +12,20 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.models.recommenders._linear import FittedItemWeights
-from siamrec.models.recommenders.base import Histories, RecommenderRecipe
+from siamrec.models.recommenders.base import RecommenderRecipe
+from siamrec.models.recommenders.histories import Histories
+from siamrec.models.recommenders.search import Float
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from siamrec.data import Catalog, Feedback
+    from siamrec.models.recommenders.capability import Capability
+    from siamrec.models.recommenders.search import Range
     from siamrec.typing import Float32Array
 
+_CAN = FittedItemWeights.capabilities
 _KIND = "edlae"
 
 
@@ -53,6 +59,12 @@ class EDLAE(RecommenderRecipe):
         >>> EDLAE(l2=1.0).fit(feedback).recommend(["c"], k=1).lists()
         {'c': ['cup']}
     """
+
+    capabilities: ClassVar[Capability] = _CAN
+    search_space: ClassVar[Mapping[str, Range]] = {
+        "l2": Float(10.0, 5000.0, log=True),
+        "dropout": Float(0.0, 0.8),
+    }
 
     l2: float = 500.0
     dropout: float = 0.5

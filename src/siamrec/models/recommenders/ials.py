@@ -11,21 +11,22 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec.errors import InvalidDataError
 from siamrec.models.recommenders._files import load_arm, save_arm
-from siamrec.models.recommenders.base import (
-    Capability,
-    FittedRecommender,
-    Histories,
-    RecommenderRecipe,
-)
+from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
+from siamrec.models.recommenders.capability import Capability
+from siamrec.models.recommenders.histories import Histories
+from siamrec.models.recommenders.search import Float, Integer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from scipy import sparse
 
     from siamrec.data import Catalog, Feedback, Vocabulary
+    from siamrec.models.recommenders.search import Range
     from siamrec.typing import Float32Array, FloatArray, Id
 
+_CAN = Capability.RANKING | Capability.COLD_USER | Capability.EXPLAIN | Capability.SIMILAR
 _KIND = "ials"
 _BLOCK = 512  # normal matrices in memory at a time
 
@@ -68,6 +69,13 @@ class IALS(RecommenderRecipe):
         >>> IALS(factors=4).fit(feedback).recommend(["c"], k=1).lists()
         {'c': ['cup']}
     """
+
+    capabilities: ClassVar[Capability] = _CAN
+    search_space: ClassVar[Mapping[str, Range]] = {
+        "l2": Float(1e-3, 0.1, log=True),
+        "unobserved": Float(0.05, 1.0, log=True),
+        "factors": Integer(16, 128, log=True),
+    }
 
     factors: int = 64
     unobserved: float = 0.3
@@ -152,9 +160,7 @@ class FittedIALS(FittedRecommender):
         vectors: Item vectors, float64, shape `(n_items, factors)`.
     """
 
-    capabilities: ClassVar[Capability] = (
-        Capability.RANKING | Capability.COLD_USER | Capability.EXPLAIN | Capability.SIMILAR
-    )
+    capabilities: ClassVar[Capability] = _CAN
 
     def __init__(
         self,

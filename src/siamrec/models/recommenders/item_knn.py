@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 from scipy import sparse
@@ -11,13 +11,19 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.models.recommenders._linear import FittedItemWeights, strongest
-from siamrec.models.recommenders.base import Histories, RecommenderRecipe
+from siamrec.models.recommenders.base import RecommenderRecipe
+from siamrec.models.recommenders.histories import Histories
+from siamrec.models.recommenders.search import Float, Integer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from siamrec.data import Catalog, Feedback
+    from siamrec.models.recommenders.capability import Capability
+    from siamrec.models.recommenders.search import Range
 
+_CAN = FittedItemWeights.capabilities
 _KIND = "item-knn"
 
 
@@ -48,6 +54,12 @@ class ItemKNN(RecommenderRecipe):
         >>> ItemKNN().fit(feedback).recommend(["c"], k=1).lists()
         {'c': ['cup']}
     """
+
+    capabilities: ClassVar[Capability] = _CAN
+    search_space: ClassVar[Mapping[str, Range]] = {
+        "neighbours": Integer(20, 500, log=True),
+        "shrinkage": Float(0.0, 200.0),
+    }
 
     neighbours: int = 100
     shrinkage: float = 10.0

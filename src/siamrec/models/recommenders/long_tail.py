@@ -11,20 +11,20 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.models.recommenders._files import load_arm, save_arm
-from siamrec.models.recommenders.base import (
-    Capability,
-    FittedRecommender,
-    Histories,
-    RecommenderRecipe,
-)
+from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
+from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.ease import EASE
+from siamrec.models.recommenders.search import Float
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from siamrec.data import Catalog, Feedback
+    from siamrec.models.recommenders.histories import Histories
+    from siamrec.models.recommenders.search import Range
     from siamrec.typing import Float32Array
 
+_CAN = Capability.RANKING | Capability.COLD_USER
 _KIND = "long-tail"
 
 
@@ -52,6 +52,9 @@ class LongTail(RecommenderRecipe):
         >>> LongTail(base=EASE(l2=1.0), strength=0.5).fit(feedback).recommend(["c"], k=2).lists()
         {'c': ['cup', 'pot']}
     """
+
+    capabilities: ClassVar[Capability] = _CAN
+    search_space: ClassVar[Mapping[str, Range]] = {"strength": Float(0.0, 1.0)}
 
     base: RecommenderRecipe = field(default_factory=EASE)
     strength: float = 0.5
@@ -86,7 +89,7 @@ class FittedLongTail(FittedRecommender):
         strength: Strength of the damping.
     """
 
-    capabilities: ClassVar[Capability] = Capability.RANKING | Capability.COLD_USER
+    capabilities: ClassVar[Capability] = _CAN
 
     def __init__(self, base: FittedRecommender, strength: float) -> None:
         self.base, self.strength = base, strength

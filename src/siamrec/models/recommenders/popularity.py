@@ -11,19 +11,20 @@ from typing_extensions import override
 from siamrec._core.clock import duration
 from siamrec.errors import InvalidDataError
 from siamrec.models.recommenders._files import load_arm, save_arm
-from siamrec.models.recommenders.base import (
-    Capability,
-    FittedRecommender,
-    Histories,
-    RecommenderRecipe,
-)
+from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
+from siamrec.models.recommenders.capability import Capability
+from siamrec.models.recommenders.histories import Histories
+from siamrec.models.recommenders.search import Choice
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from siamrec.data import Catalog, Feedback, Vocabulary
+    from siamrec.models.recommenders.search import Range
     from siamrec.typing import Float32Array, FloatArray
 
+_CAN = Capability.RANKING | Capability.COLD_USER
 _KIND = "popularity"
 
 
@@ -48,6 +49,9 @@ class Popularity(RecommenderRecipe):
         >>> Popularity().fit(feedback).recommend(["cid"], k=1).lists()
         {'cid': ['x']}
     """
+
+    capabilities: ClassVar[Capability] = _CAN
+    search_space: ClassVar[Mapping[str, Range]] = {"half_life": Choice(None, "30d", "90d", "365d")}
 
     positive: float | None = None
     half_life: str | None = None
@@ -99,7 +103,7 @@ class Popularity(RecommenderRecipe):
 class FittedPopularity(FittedRecommender):
     """Items by popularity; the same order for everybody."""
 
-    capabilities: ClassVar[Capability] = Capability.RANKING | Capability.COLD_USER
+    capabilities: ClassVar[Capability] = _CAN
 
     def __init__(
         self,

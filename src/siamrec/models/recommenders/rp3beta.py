@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 from scipy import sparse
@@ -11,13 +11,19 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.models.recommenders._linear import FittedItemWeights, strongest
-from siamrec.models.recommenders.base import Histories, RecommenderRecipe
+from siamrec.models.recommenders.base import RecommenderRecipe
+from siamrec.models.recommenders.histories import Histories
+from siamrec.models.recommenders.search import Float, Integer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from siamrec.data import Catalog, Feedback
+    from siamrec.models.recommenders.capability import Capability
+    from siamrec.models.recommenders.search import Range
 
+_CAN = FittedItemWeights.capabilities
 _KIND = "rp3beta"
 
 
@@ -42,6 +48,13 @@ class RP3beta(RecommenderRecipe):
         Paudel, Christoffel, Newell and Bernstein (2017), Updatable, accurate, diverse, and
         scalable recommendations for interactive applications, TiiS 7(1).
     """
+
+    capabilities: ClassVar[Capability] = _CAN
+    search_space: ClassVar[Mapping[str, Range]] = {
+        "alpha": Float(0.3, 2.0),
+        "beta": Float(0.0, 1.2),
+        "neighbours": Integer(20, 500, log=True),
+    }
 
     alpha: float = 1.0
     beta: float = 0.6

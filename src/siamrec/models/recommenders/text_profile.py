@@ -11,12 +11,9 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec.errors import InvalidDataError, MissingInputError
 from siamrec.models.recommenders._files import load_arm, save_arm
-from siamrec.models.recommenders.base import (
-    Capability,
-    FittedRecommender,
-    Histories,
-    RecommenderRecipe,
-)
+from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
+from siamrec.models.recommenders.capability import Capability
+from siamrec.models.recommenders.histories import Histories
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +24,7 @@ if TYPE_CHECKING:
     from siamrec.protocols import SiameseEncoder
     from siamrec.typing import BoolArray, Float32Array
 
+_CAN = Capability.RANKING | Capability.COLD_USER | Capability.COLD_ITEM | Capability.SIMILAR
 _KIND = "text-profile"
 
 
@@ -47,6 +45,8 @@ class TextProfile(RecommenderRecipe):
         siamrec.errors.MissingInputError: On fitting, without a catalogue.
         siamrec.errors.InvalidDataError: On fitting, if no item has a text.
     """
+
+    capabilities: ClassVar[Capability] = _CAN
 
     encoder: SiameseEncoder
     positive: float | None = 4.0
@@ -102,9 +102,7 @@ class FittedTextProfile(FittedRecommender):
         written: Whether an item has a text, shape `(n_items,)`.
     """
 
-    capabilities: ClassVar[Capability] = (
-        Capability.RANKING | Capability.COLD_USER | Capability.COLD_ITEM | Capability.SIMILAR
-    )
+    capabilities: ClassVar[Capability] = _CAN
 
     def __init__(  # noqa: PLR0917
         self,

@@ -1,0 +1,153 @@
+"""What arms trained by gradient descent share: their settings, and the record of a training."""
+
+from __future__ import annotations
+
+from abc import ABC
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, final
+
+import numpy as np
+
+from siamrec._core import check
+from siamrec._core.lazy import extra
+from siamrec.errors import InvalidParameterError
+from siamrec.models.recommenders.base import RecommenderRecipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy.typing as npt
+
+    from siamrec.typing import FloatArray, IntArray
+
+__all__ = ["EpochEnd", "NeuralRecipe", "Progress", "TrainingRecord"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class EpochEnd:
+    """One pass over the data is done; for progress bars and logs.
+
+    Attributes:
+        epoch: Passes done, from 1.
+        epochs: Passes planned.
+        loss: Mean loss of the pass.
+        validation: The watched metric, where it was measured; more is better.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    validation: float | None = None
+
+
+Progress: TypeAlias = "Callable[[EpochEnd], None]"
+"""Hears of every pass."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeuralRecipe(RecommenderRecipe, ABC):
+    """Settings of training: AdamW, cosine warm restarts, clipped gradients, early stopping.
+
+    Args:
+        epochs: Most passes over the data, at least 1.
+        batch_size: Rows of a step, at least 1; what a row is the arm says.
+        learning_rate: Largest step size, above 0; it falls as a cosine within each cycle.
+        cycle: Passes of the first cycle, each further one twice as long; None for a single one.
+        weight_decay: Decoupled pull of the weights to 0, at least 0.
+        clip: Largest norm of a gradient, above 0.
+        validation: Share of the feedback held out to watch a metric, in [0, 1); 0 trains all
+            epochs on everything.
+        patience: Passes without a better metric after which training ends, at least 1; the best
+            weights are kept.
+        seed: Of the weights, the batches and what is held out.
+        device: `"auto"` takes a GPU where there is one; or a name that torch knows.
+    """
+
+    epochs: int = 50
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    cycle: int | None = None
+    weight_decay: float = 0.0
+    clip: float = 5.0
+    validation: float = 0.1
+    patience: int = 5
+    seed: int = 0
+    device: str = "auto"
+
+    def _check_training(self) -> None:
+        check.count("epochs", self.epochs)
+        check.count("batch_size", self.batch_size)
+        check.positive("learning_rate", self.learning_rate)
+        if self.cycle is not None:
+            check.count("cycle", self.cycle)
+        check.not_negative("weight_decay", self.weight_decay)
+        check.positive("clip", self.clip)
+        if not 0 <= self.validation < 1:
+            raise InvalidParameterError("validation", self.validation, "in [0, 1)")
+        check.count("patience", self.patience)
+        check.count("seed", self.seed, least=0)
+
+    def _settings(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TrainingRecord:
+    """How a training went.
+
+    Attributes:
+        loss: Loss of every step, shape `(n_steps,)`.
+        gradient_norm: Norm of the gradient before clipping, shape `(n_steps,)`.
+        learning_rate: Step size of every step, shape `(n_steps,)`.
+        validation_step: Step of each measurement, shape `(n_measured,)`.
+        validation: The watched metric, more is better, shape `(n_measured,)`.
+        best_epoch: The pass whose weights were kept, from 1.
+    """
+
+    loss: FloatArray
+    gradient_norm: FloatArray
+    learning_rate: FloatArray
+    validation_step: IntArray
+    validation: FloatArray
+    best_epoch: int
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the columns by name, for saving."""
+        return {f"training.{name}": np.asarray(column) for name, column in asdict(self).items()}
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> TrainingRecord:
+        """Return the record that `arrays` wrote."""
+        column = {name: arrays[f"training.{name}"] for name in cls.__dataclass_fields__}
+        return cls(
+            loss=column["loss"],
+            gradient_norm=column["gradient_norm"],
+            learning_rate=column["learning_rate"],
+            validation_step=column["validation_step"],
+            validation=column["validation"],
+            best_epoch=int(column["best_epoch"].item()),
+        )
+
+    def plot(self) -> Any:
+        """Return a plotly figure: loss and validation, gradient norm, learning rate by step.
+
+        Raises:
+            siamrec.errors.MissingExtraError: If plotly is not installed.
+        """
+        graph = extra("plotly.graph_objects", extra="plots", purpose="Plotting a training")
+        subplots = extra("plotly.subplots", extra="plots", purpose="Plotting a training")
+        titles = ("loss", "validation", "gradient norm", "learning rate")
+        figure = subplots.make_subplots(rows=4, cols=1, shared_xaxes=True, subplot_titles=titles)
+        steps = np.arange(1, self.loss.size + 1)
+        columns = (
+            (steps, self.loss),
+            (self.validation_step, self.validation),
+            (steps, self.gradient_norm),
+            (steps, self.learning_rate),
+        )
+        for row, (x, y) in enumerate(columns, start=1):
+            figure.add_trace(graph.Scatter(x=x, y=y, name=titles[row - 1]), row=row, col=1)
+        figure.update_xaxes(title_text="step", row=4, col=1)
+        return figure
