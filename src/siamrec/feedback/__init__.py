@@ -1,6 +1,17 @@
 """Feedback: where it comes from, and how much each event counts."""
 
-from siamrec.feedback.conport import ConPortClient, ConPortFeedback, LoadedConPort
+from siamrec.feedback.conport import (
+    ConPortClient,
+    ConPortDocuments,
+    ConPortFeedback,
+    LoadedConPort,
+)
+from siamrec.feedback.conport_mcp import (
+    ConPortSession,
+    McpSession,
+    conport_entries,
+    conport_server,
+)
 from siamrec.feedback.files import (
     FileFeedback,
     LoadedFeedback,
@@ -18,16 +29,21 @@ from siamrec.feedback.sources import (
 
 __all__ = [
     "ConPortClient",
+    "ConPortDocuments",
     "ConPortFeedback",
+    "ConPortSession",
     "DatabaseConnection",
     "FileFeedback",
     "IterableFeedback",
     "LoadedConPort",
     "LoadedFeedback",
+    "McpSession",
     "MemoryFeedback",
     "MergedFeedback",
     "QualityWeights",
     "RejectedRow",
     "SqlFeedback",
+    "conport_entries",
+    "conport_server",
     "read_catalog",
 ]

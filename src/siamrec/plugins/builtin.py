@@ -15,6 +15,7 @@ from siamrec.models import (
     HashingEncoder,
     SentenceEncoder,
     StaticEncoder,
+    ensembles,
 )
 from siamrec.models import recommenders as arms
 from siamrec.models.export import OnnxEncoder, exporters
@@ -96,19 +97,24 @@ def siamrec_recommenders() -> Factories:
     """Offer arms."""
     return {
         "bias": arms.BiasModel,
+        "cascade": ensembles.Cascade,
         "ease": arms.EASE,
         "edlae": arms.EDLAE,
         "explicit-mf": arms.ExplicitMF,
+        "fallback": ensembles.Fallback,
         "ials": arms.IALS,
         "item-knn": arms.ItemKNN,
         "item-knn-baseline": arms.ItemKNNBaseline,
         "long-tail": arms.LongTail,
         "popularity": arms.Popularity,
         "rp3beta": arms.RP3beta,
+        "stacking": ensembles.Stacking,
         "svdpp": arms.SVDpp,
+        "switching": ensembles.Switching,
         "text-profile": arms.TextProfile,
         "time-svdpp": arms.TimeSVDpp,
         "user-knn": arms.UserKNN,
+        "weighted": ensembles.Weighted,
     }
 
 

@@ -157,6 +157,13 @@ def transact(engine: Engine, work: Callable[[Connection], _ResultT]) -> _ResultT
     raise AssertionError  # pragma: no cover - the loop returns or raises
 
 
+def lock(connection: Connection, *tables: str) -> None:
+    """Keep others from writing to tables until the transaction ends; SQLite has one writer."""
+    if connection.dialect.name == "postgresql":
+        names = ", ".join(tables)
+        connection.exec_driver_sql(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
+
+
 @contextmanager
 def told(engine: Engine) -> Iterator[None]:
     """Turn database errors into `StorageError`, without the password."""
@@ -181,6 +188,9 @@ def migrate(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     head = ScriptDirectory.from_config(config).get_current_head()
+    with reading(engine) as connection:  # so that a database can be opened to read alone
+        if _revision(connection) == head:
+            return
     with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")

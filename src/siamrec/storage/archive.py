@@ -192,13 +192,6 @@ class Archive:
         return sum(segment.n_rows for segment in segments)
 
 
-def lock(connection: Connection, *tables: str) -> None:
-    """Keep others from writing to tables until the transaction ends; SQLite has one writer."""
-    if connection.dialect.name == "postgresql":
-        names = ", ".join(tables)
-        connection.exec_driver_sql(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
-
-
 def retried(attempt: Callable[[], _ResultT]) -> _ResultT:
     """Run something again while others change what it has read.
 
@@ -241,7 +234,7 @@ def _sealable(connection: Connection, before: Instant) -> Any:
 
 def _moved(connection: Connection, table: Any, hash_: str) -> None:
     """Take the events of a segment out of the table, and keep their keys used up."""
-    lock(connection, "event", "cursor")
+    _engine.lock(connection, "event", "cursor")
     seqs = table["seq"].to_pylist()
     c = cursor_table.c
     newest = max(zip(table["xid"].to_pylist(), seqs, strict=True))

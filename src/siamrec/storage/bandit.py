@@ -56,8 +56,7 @@ class StoredBandit(Generic[ModelT]):
         self._engine = engine
         self._clock = clock
         self._recipe = recipe
-        with _engine.writing(engine) as connection:
-            self._shared = Shared(recipe, connection)
+        self._shared = _engine.transact(engine, lambda connection: Shared(recipe, connection))
 
     @property
     def name(self) -> str:
@@ -119,7 +118,8 @@ class StoredBandit(Generic[ModelT]):
             siamrec.errors.StorageError: If the decision cannot be logged; none is made then.
             siamrec.errors.UnknownNameError: If an arm, factor or level is not known.
         """
-        with _engine.writing(self._engine) as connection:
+
+        def work(connection: Connection) -> Decision:
             local = self._shared.refreshed(connection, self._clock)
             decision = local.select(
                 context, n=n, unit=unit, arms=arms, features=features, time=time
@@ -127,7 +127,9 @@ class StoredBandit(Generic[ModelT]):
             self._shared.chose(1)
             vectors = None if features is None else np.asarray(features, dtype=np.float64)[None]
             decided(connection, columns_of([decision], self.context, vectors))
-        return decision
+            return decision
+
+        return _engine.transact(self._engine, work)
 
     def select_many(
         self,
@@ -145,12 +147,15 @@ class StoredBandit(Generic[ModelT]):
             siamrec.errors.StorageError: If they cannot be logged; none is made then.
             siamrec.errors.UnknownNameError: If an arm, factor or level is not known.
         """
-        with _engine.writing(self._engine) as connection:
+
+        def work(connection: Connection) -> Decisions:
             local = self._shared.refreshed(connection, self._clock)
             decisions = local.select_many(contexts, arms=arms, features=features, time=time)
             self._shared.chose(len(decisions))
             decided(connection, columns_of(decisions, self.context, features))
-        return decisions
+            return decisions
+
+        return _engine.transact(self._engine, work)
 
     def probabilities(
         self,
@@ -233,7 +238,8 @@ class StoredBandit(Generic[ModelT]):
             seen = now if time is None else int(time)
             given = [_join.Given(str(rewards), arm or "", seen, float(reward), float(weight))]
         _join.checked(given, *self.policy.reward_range, self.policy.name)
-        with _engine.writing(self._engine) as connection:
+
+        def work(connection: Connection) -> Receipt:
             self._shared.lock(connection)
             for one in {each.arm for each in given if each.arm}:
                 check.one_of("arm", one, self._shared.arms)
@@ -243,6 +249,8 @@ class StoredBandit(Generic[ModelT]):
             before = _join.rewards_of(connection, ids)
             _join.append(connection, given, now)
             return self._count_in(connection, made, before, given)
+
+        return _engine.transact(self._engine, work)
 
     def record(
         self, decisions: Decision | Decisions, *, features: FloatArray | None = None
@@ -265,7 +273,8 @@ class StoredBandit(Generic[ModelT]):
                     f"Decision {row['id']!r} was made by {row['bandit']!r}, not {self.name!r}."
                 )
             row["bandit"] = self.name
-        with _engine.writing(self._engine) as connection:
+
+        def work(connection: Connection) -> int:
             self._shared.lock(connection)
             ids = {str(row["id"]) for row in rows}
             known = _join.decisions_of(connection, self.name, ids)
@@ -273,7 +282,9 @@ class StoredBandit(Generic[ModelT]):
             decided(connection, list(new.values()))
             made = _join.decisions_of(connection, self.name, new)
             self._count_in(connection, made, [], _join.rewards_of(connection, new))
-        return len(new)
+            return len(new)
+
+        return _engine.transact(self._engine, work)
 
     def expire(self, *, time: Instant | None = None) -> Receipt:
         """Write a reward of 0 for every pick whose attribution window closed without one.
@@ -288,7 +299,8 @@ class StoredBandit(Generic[ModelT]):
             raise MissingInputError("attribution", "store.bandit(..., attribution='7d')")
         now = self._clock.now()
         until = (now if time is None else int(time)) - attribution
-        with _engine.writing(self._engine) as connection:
+
+        def work(connection: Connection) -> Receipt:
             self._shared.lock(connection)
             ids = sweepable(connection, self.name, until)
             made = _join.decisions_of(connection, self.name, ids)
@@ -297,7 +309,9 @@ class StoredBandit(Generic[ModelT]):
             _join.append(connection, zeros, now)
             receipt = self._count_in(connection, made, before, zeros)
             self._shared.sweep(connection, ids)
-        return receipt
+            return receipt
+
+        return _engine.transact(self._engine, work)
 
     def add_arm(self, arm: str) -> None:
         """Add an arm that has seen nothing, for all workers.
@@ -306,9 +320,12 @@ class StoredBandit(Generic[ModelT]):
             siamrec.errors.InvalidParameterError: If the arm is there already, or the floor
                 leaves no room.
         """
-        with _engine.writing(self._engine) as connection:
+
+        def work(connection: Connection) -> None:
             self._shared.lock(connection)
             self._shared.add_arm(connection, arm, self._clock)
+
+        _engine.transact(self._engine, work)
 
     def replay(self, *, until: Instant | None = None) -> ContextualBandit[ModelT]:
         """Return a bandit in memory that has seen the log, as it was known at `until`.

@@ -13,7 +13,7 @@ from siamrec.data import Decision
 from siamrec.errors import InvalidParameterError, StaleWriteError
 from siamrec.storage import _bulk, _engine, _segments
 from siamrec.storage._events import erased_key
-from siamrec.storage.archive import lock, retried, segment_row
+from siamrec.storage.archive import retried, segment_row
 from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import doomed as doomed_table
 from siamrec.storage.schema import event, projection
@@ -86,7 +86,7 @@ def erase(
         def work(connection: Connection) -> Erasure:
             if connection.dialect.name == "sqlite":  # what is deleted is overwritten with zeros
                 connection.exec_driver_sql("PRAGMA secure_delete = ON")
-            lock(connection, "event", "segment")
+            _engine.lock(connection, "event", "segment")
             keys, places = _from_table(connection, user)
             for one in rewrites:
                 _replace(connection, one)

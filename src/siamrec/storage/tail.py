@@ -9,7 +9,7 @@ from sqlalchemy import delete, select, text, tuple_, update
 from siamrec._core import check
 from siamrec.storage import _engine
 from siamrec.storage._events import COLUMNS, NAMES, feedback_of
-from siamrec.storage.archive import lock, retried
+from siamrec.storage.archive import retried
 from siamrec.storage.schema import cursor as cursor_table
 from siamrec.storage.schema import event
 from siamrec.storage.schema import segment as segment_table
@@ -105,7 +105,7 @@ class Tail:
     def _entered(self, connection: Connection) -> _Place:
         c = cursor_table.c
         query = select(c.xid, c.seq, c.segment).where(c.consumer == self._consumer)
-        lock(connection, "cursor")  # an archiver looks who has read what, under this lock
+        _engine.lock(connection, "cursor")  # an archiver looks who has read what, under this lock
         found = connection.execute(query).first()
         if found is not None:
             return _Place(*found)

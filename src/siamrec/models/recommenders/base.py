@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from siamrec.data import Catalog, Feedback
     from siamrec.models.recommenders.search import Range
-    from siamrec.typing import BoolArray, Float32Array, FloatArray, Id
+    from siamrec.typing import BoolArray, CodeArray, Float32Array, FloatArray, Id
 
 _BLOCK = 1024  # users scored at a time: the score block stays near the cache
 
@@ -57,6 +57,17 @@ class FittedRecommender(ABC):
 
         An item that the arm cannot rank has the score minus infinity; NaN is an error.
         """
+
+    members: tuple[str, ...] = ()
+    """Names of the arms that this one is made of; empty where it is made of none."""
+
+    def traced(self, histories: Histories) -> tuple[Float32Array, CodeArray | None]:
+        """Return the scores, and the place in `members` of the arm that each comes from.
+
+        An arm that takes each score from one of its members says so here, with places of the
+        shape of the scores; the lists then carry it as `source`.
+        """
+        return self.score(histories), None
 
     @abstractmethod
     def save(self, path: str | Path) -> None:
@@ -263,21 +274,26 @@ class FittedRecommender(ABC):
         exclude_seen: bool,
     ) -> Rankings:
         check.count("k", k)
-        blocks = []
+        blocks, sources = [], []
         for first in range(0, len(histories), _BLOCK):
             block = histories.rows(first, first + _BLOCK)
-            table = self.score(block)
+            table, origin = self.traced(block)
             table[:, ~allowed] = -np.inf
             if exclude_seen:
                 seen = block.value.tocoo()
                 table[seen.row, seen.col] = -np.inf
             blocks.append(Rankings.from_scores(table, k=k, items=self.items))
+            if origin is not None:
+                owner = np.repeat(np.arange(len(block)), blocks[-1].length)
+                sources.append(origin[owner, blocks[-1].item])
         return Rankings(
             users=users,
             items=self.items,
             item=np.concatenate([np.empty(0, np.int32), *(block.item for block in blocks)]),
             start=np.concatenate([[0], *(block.length for block in blocks)]).cumsum(),
             score=np.concatenate([np.empty(0), *(_score(block) for block in blocks)]),
+            source=np.concatenate(sources) if sources else None,
+            arms=self.members if sources else (),
         )
 
 
