@@ -252,8 +252,11 @@ class FittedRecommender(ABC):
             raise self._lacks(capability)
 
     def _lacks(self, capability: Capability) -> MissingCapabilityError:
-        able = (recipe.__name__ for recipe in _recipes() if capability in recipe.capabilities)
-        return MissingCapabilityError(type(self).__name__, str(capability.name), able)
+        able = [recipe.__name__ for recipe in _recipes() if capability in recipe.capabilities]
+        # A dataclass with slots replaces its class, so that most are found twice.
+        return MissingCapabilityError(
+            type(self).__name__, str(capability.name), dict.fromkeys(able)
+        )
 
     def _allowed(self, candidates: Sequence[Id] | None, deny: Sequence[Id]) -> BoolArray:
         allowed = np.ones(len(self.items), dtype=bool)
