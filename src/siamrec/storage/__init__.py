@@ -9,6 +9,7 @@ from siamrec.storage.erasure import Erasure
 from siamrec.storage.experiments import StoredExperiments, StoredSticky
 from siamrec.storage.feedback import FeedbackLog, Receipt
 from siamrec.storage.incoming import Written
+from siamrec.storage.inspection import Inspection, inspected
 from siamrec.storage.snapshots import Snapshots, TrainingSnapshot
 from siamrec.storage.store import Store
 from siamrec.storage.summary import FeedbackSummary
@@ -25,6 +26,7 @@ __all__ = [
     "FeedbackSummary",
     "FeedbackWriter",
     "FolderBlobs",
+    "Inspection",
     "Past",
     "Receipt",
     "Sealed",
@@ -39,4 +41,5 @@ __all__ = [
     "Verification",
     "VersionTable",
     "Written",
+    "inspected",
 ]

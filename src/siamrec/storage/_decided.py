@@ -84,7 +84,7 @@ def swept(made: Mapping[str, Made], before: Sequence[Given], attribution: int) -
     return [
         Given(id_, arm, decision.time + attribution, 0.0, 1.0)
         for id_, decision in made.items()
-        for arm in json.loads(decision.body)["arms"]
+        for arm in decision.ranked or (decision.arm,)
         if (id_, arm) not in done
     ]
 

@@ -185,16 +185,15 @@ def migrate(engine: Engine) -> None:
     Raises:
         StorageError: If the database was made by a newer version of siamrec.
     """
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    head = ScriptDirectory.from_config(config).get_current_head()
+    config = _config()
+    head = revisions()[0]
     with reading(engine) as connection:  # so that a database can be opened to read alone
-        if _revision(connection) == head:
+        if revision_of(connection) == head:
             return
     with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-        if _revision(connection) == head:
+        if revision_of(connection) == head:
             return
         config.attributes["connection"] = connection
         try:
@@ -206,7 +205,30 @@ def migrate(engine: Engine) -> None:
             ) from error
 
 
-def _revision(connection: Connection) -> str | None:
+def revisions() -> list[str]:
+    """Return the revisions that this version knows, newest first."""
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+
+
+def existing(engine: Engine) -> None:
+    """Check that a SQLite file is there: opening one that is not would make it.
+
+    Raises:
+        StorageError: If it is not.
+    """
+    file = engine.url.database if engine.dialect.name == "sqlite" else None
+    if file not in {None, "", ":memory:"} and not Path(str(file)).is_file():
+        raise StorageError(f"There is no database at {file}.")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision of the tables; None where there are none."""
     if not inspect(connection).has_table(_VERSION_TABLE):
         return None
     number: ColumnClause[str] = column("version_num")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, final
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
-from sqlalchemy import select
 
 from siamrec.bandits import Outcomes, Receipt
 from siamrec.errors import InvalidDataError
@@ -21,10 +18,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from siamrec.bandits import Rewards
     from siamrec.typing import Instant, IntArray
-
-_CHUNK = 500
-"""Ids in one query: SQLite's older releases take 999 parameters."""
 
 
 class Given(NamedTuple):
@@ -44,31 +39,24 @@ Pick: TypeAlias = tuple[str, str]
 """A decision's id and one of its arms."""
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A stored decision, as far as rewards need it."""
+class Made(NamedTuple):
+    """A stored decision, as far as rewards need it; `ranked` where later ranks were asked for."""
 
-    time: Instant
+    time: int
     cell: int
     arm: str
     propensity: float
-    features: str | None
-    body: str
+    features: str | None = None
+    ranked: Mapping[str, float] | None = None
 
     def propensity_of(self, arm: str) -> float | None:
         """Return the probability with which an arm was drawn; None where it was not chosen."""
         if arm == self.arm:
             return self.propensity
-        fields = json.loads(self.body)
-        if arm not in fields["arms"]:
-            return None
-        return float(fields["propensities"][fields["arms"].index(arm)])
+        return None if self.ranked is None else self.ranked.get(arm)
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What rewards change: the pick, its old reward if it had one, and its new one."""
 
     id: str
@@ -78,33 +66,49 @@ class Change:
     new: Weighed
 
 
-def decisions_of(connection: Connection, bandit: str, ids: Collection[str]) -> dict[str, Made]:
+def decisions_of(
+    connection: Connection,
+    bandit: str,
+    ids: Collection[str],
+    *,
+    ranked: bool = False,
+    features: bool = False,
+) -> dict[str, Made]:
     """Return the stored decisions among `ids`.
+
+    Args:
+        connection: In the transaction.
+        bandit: Whose decisions they must be.
+        ids: Any ids.
+        ranked: Whether arms after the first are needed as well.
+        features: Whether feature vectors are needed as well.
 
     Raises:
         InvalidDataError: If one was made by another bandit.
     """
-    found = {}
-    c = decision_table.c
-    columns = (c.id, c.bandit, c.time, c.cell, c.arm, c.propensity, c.features, c.body)
-    for part in _chunks(ids):
-        for row in connection.execute(select(*columns).where(c.id.in_(part))):
-            id_, owner, time, cell, *rest = row
-            if owner != bandit:
-                raise InvalidDataError(f"Decision {id_!r} was made by {owner!r}, not {bandit!r}.")
-            found[id_] = Made(time, cell or 0, *rest)
-    return found
+    names = ["id", "bandit", "time", "cell", "arm", "propensity"]
+    names += ["features" if features else "NULL", "body" if ranked else "NULL"]
+    rows = _bulk.select(connection, decision_table, names, "id", sorted(ids))
+    for row in rows:
+        if row[1] != bandit:
+            raise InvalidDataError(f"Decision {row[0]!r} was made by {row[1]!r}, not {bandit!r}.")
+    if ranked:
+        rows = [(*row[:7], _ranks(row[7])) for row in rows]
+    return {
+        id_: Made(time, cell or 0, arm, propensity, vector, ranks)
+        for id_, _, time, cell, arm, propensity, vector, ranks in rows
+    }
 
 
 def rewards_of(connection: Connection, ids: Collection[str]) -> list[Given]:
     """Return every stored reward for `ids`."""
-    c = reward_table.c
-    columns = (c.decision, c.arm, c.time, c.reward, c.weight)
-    return [
-        Given(*row)
-        for part in _chunks(ids)
-        for row in connection.execute(select(*columns).where(c.decision.in_(part)))
-    ]
+    rows = _bulk.select(connection, reward_table, Given._fields, "decision", sorted(ids))
+    return list(map(Given._make, rows))
+
+
+def _ranks(body: str) -> dict[str, float]:
+    fields = json.loads(body)
+    return dict(zip(fields["arms"], fields["propensities"], strict=True))
 
 
 def same_arms(made: Mapping[str, Made], given: Iterable[Given]) -> None:
@@ -114,8 +118,10 @@ def same_arms(made: Mapping[str, Made], given: Iterable[Given]) -> None:
         InvalidDataError: If one does not.
     """
     for one in given:
+        if not one.arm:
+            continue
         decision = made.get(one.decision)
-        if one.arm and decision is not None and decision.propensity_of(one.arm) is None:
+        if decision is not None and decision.propensity_of(one.arm) is None:
             raise InvalidDataError(
                 f"Decision {one.decision!r} did not choose the arm {one.arm!r}."
             )
@@ -123,7 +129,7 @@ def same_arms(made: Mapping[str, Made], given: Iterable[Given]) -> None:
 
 def append(connection: Connection, given: Iterable[Given], received: Instant) -> None:
     """Add rewards to the log; one that is there already stays once."""
-    rows = [(*one, received) for one in sorted(set(given))]
+    rows = [(*one, received) for one in sorted(given)]
     _bulk.insert(connection, reward_table, [*Given._fields, "received"], rows, skip=True)
 
 
@@ -168,8 +174,7 @@ def outcomes_of(
         reward=np.asarray([weighed[1] for _, weighed, _ in signed], dtype=np.float64),
         weight=np.asarray([sign * weighed[2] for _, weighed, sign in signed], dtype=np.float64),
         propensity=np.asarray(
-            [change.made.propensity_of(change.arm) for change, _, _ in signed],
-            dtype=np.float64,
+            [change.made.propensity_of(change.arm) for change, _, _ in signed], dtype=np.float64
         ),
         features=np.asarray([*map(json.loads, texts)], dtype=np.float64) if n_features else None,
     )
@@ -177,20 +182,24 @@ def outcomes_of(
     return outcomes, times
 
 
-def checked(given: Iterable[Given], low: float, high: float, policy: str) -> None:
+def checked(rewards: Rewards, low: float, high: float, policy: str) -> None:
     """Check that rewards lie in the range of a policy.
 
     Raises:
         InvalidDataError: If one does not.
     """
-    for one in given:
-        if not (math.isfinite(one.reward) and low <= one.reward <= high):
+    off = ~((rewards.reward >= low) & (rewards.reward <= high) & np.isfinite(rewards.reward))
+    if off.any():
+        raise InvalidDataError(
+            f"reward must be in [{low:g}, {high:g}] for {policy}, "
+            f"got {float(rewards.reward[np.argmax(off)])}; rescale it first."
+        )
+    if rewards.weight is not None:
+        off = ~((rewards.weight >= 0) & np.isfinite(rewards.weight))
+        if off.any():
             raise InvalidDataError(
-                f"reward must be in [{low:g}, {high:g}] for {policy}, got {one.reward}; "
-                "rescale it first."
+                f"weight must not be below 0, got {float(rewards.weight[np.argmax(off)])}."
             )
-        if not (math.isfinite(one.weight) and one.weight >= 0):
-            raise InvalidDataError(f"weight must not be below 0, got {one.weight}.")
 
 
 def _winners(
@@ -213,8 +222,3 @@ def _winners(
         if pick not in best or weighed > best[pick]:
             best[pick] = weighed
     return best, n_late
-
-
-def _chunks(ids: Collection[str]) -> Iterable[list[Any]]:
-    ordered = sorted(ids)
-    return (ordered[first : first + _CHUNK] for first in range(0, len(ordered), _CHUNK))

@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import select, tuple_
 
 from siamrec.data import NO_TIME
-from siamrec.storage import _engine, _segments
+from siamrec.storage import _bulk, _engine, _segments
 from siamrec.storage._events import NAMES
 from siamrec.storage.archive import retried
 from siamrec.storage.schema import event
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 READ = ("seq", *NAMES)
 """Columns of a page."""
+_TIME = READ.index("time")
 _SELECTED = [event.c[name] for name in READ]
 
 
@@ -69,7 +70,7 @@ class Pages:
 
     def _page(self, n_rows: int) -> Columns | None:
         with _engine.reading(self._engine) as connection:
-            rows = connection.execute(self._query().limit(n_rows)).all()
+            rows = _bulk.fetched(connection.execute(self._query().limit(n_rows)))
             untimed = self._place.time == NO_TIME
             segments = [] if untimed else self._archive.segments(connection)
         slices = self._slices(segments, rows, n_rows)
@@ -99,7 +100,7 @@ class Pages:
         """Return the next rows of each segment that can be part of this page."""
         slices: list[Any] = []
         full = len(rows) == n_rows
-        end = rows[-1].time if full else self._until
+        end = rows[-1][_TIME] if full else self._until
         found = 0
         used = {}
         for segment in segments:  # those with the earliest events first

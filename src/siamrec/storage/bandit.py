@@ -18,7 +18,7 @@ from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import reward as reward_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy import Connection, Engine
 
@@ -87,7 +87,9 @@ class StoredBandit(Generic[ModelT]):
     @property
     def n_pending(self) -> int:
         """Number of decisions without any reward yet."""
-        rewarded = select(reward_table.c.seq).where(reward_table.c.decision == decision_table.c.id)
+        rewarded = select(reward_table.c.time).where(
+            reward_table.c.decision == decision_table.c.id
+        )
         mine = decision_table.c.bandit == self.name
         return self._count(
             select(func.count()).select_from(decision_table).where(mine, ~rewarded.exists())
@@ -230,23 +232,30 @@ class StoredBandit(Generic[ModelT]):
             siamrec.errors.UnknownNameError: If an arm is not known.
         """
         now = self._clock.now()
-        if isinstance(rewards, Rewards):
-            given = _given(rewards, now)
-        elif reward is None:
-            raise MissingInputError("reward", "learn(decision_id, reward=...)")
-        else:
-            seen = now if time is None else int(time)
-            given = [_join.Given(str(rewards), arm or "", seen, float(reward), float(weight))]
-        _join.checked(given, *self.policy.reward_range, self.policy.name)
+        if not isinstance(rewards, Rewards):
+            if reward is None:
+                raise MissingInputError("reward", "learn(decision_id, reward=...)")
+            rewards = Rewards(
+                decision=np.asarray([str(rewards)]),
+                reward=np.asarray([reward], dtype=np.float64),
+                time=None if time is None else np.asarray([int(time)]),
+                weight=np.asarray([weight], dtype=np.float64),
+                arm=None if arm is None else (arm,),
+            )
+        _join.checked(rewards, *self.policy.reward_range, self.policy.name)
+        given = _given(rewards, now)
 
         def work(connection: Connection) -> Receipt:
             self._shared.lock(connection)
             for one in {each.arm for each in given if each.arm}:
                 check.one_of("arm", one, self._shared.arms)
             ids = {each.decision for each in given}
-            made = _join.decisions_of(connection, self.name, ids)
+            ranked = rewards.arm is not None
+            made = self._decisions_of(connection, ids, ranked=ranked)
             _join.same_arms(made, given)
             before = _join.rewards_of(connection, ids)
+            if not ranked and any(one.arm for one in before):
+                made = self._decisions_of(connection, ids, ranked=True)
             _join.append(connection, given, now)
             return self._count_in(connection, made, before, given)
 
@@ -280,7 +289,7 @@ class StoredBandit(Generic[ModelT]):
             known = _join.decisions_of(connection, self.name, ids)
             new = {str(row["id"]): row for row in reversed(rows) if row["id"] not in known}
             decided(connection, list(new.values()))
-            made = _join.decisions_of(connection, self.name, new)
+            made = self._decisions_of(connection, new, ranked=True)
             self._count_in(connection, made, [], _join.rewards_of(connection, new))
             return len(new)
 
@@ -303,7 +312,7 @@ class StoredBandit(Generic[ModelT]):
         def work(connection: Connection) -> Receipt:
             self._shared.lock(connection)
             ids = sweepable(connection, self.name, until)
-            made = _join.decisions_of(connection, self.name, ids)
+            made = self._decisions_of(connection, ids, ranked=True)
             before = _join.rewards_of(connection, ids)
             zeros = swept(made, before, attribution)
             _join.append(connection, zeros, now)
@@ -376,12 +385,18 @@ class StoredBandit(Generic[ModelT]):
         self._shared.fold.clear(connection)
         receipt = self._count_in(
             connection,
-            _join.decisions_of(connection, self.name, every),
+            self._decisions_of(connection, every, ranked=True),
             [],
             _join.rewards_of(connection, every),
         )
         self._shared.forget(connection)
         return receipt.applied
+
+    def _decisions_of(
+        self, connection: Connection, ids: Collection[str], *, ranked: bool
+    ) -> dict[str, _join.Made]:
+        features = self._recipe.n_features > 0
+        return _join.decisions_of(connection, self.name, ids, ranked=ranked, features=features)
 
     def _count_in(
         self,
@@ -417,4 +432,4 @@ def _given(rewards: Rewards, now: Instant) -> list[_join.Given]:
         [1.0] * n if rewards.weight is None else rewards.weight.tolist(),
         strict=True,
     )
-    return [_join.Given(*row) for row in columns]
+    return list(map(_join.Given._make, columns))

@@ -24,7 +24,7 @@ from siamrec.storage.summary import FeedbackSummary, summarised
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection, Engine, Table
+    from sqlalchemy import Connection, Engine
 
     from siamrec.protocols import Clock
     from siamrec.storage.archive import Archive
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 Id: TypeAlias = str | int
 _BATCH = 5_000
 _EVERY = 2**31 - 1
+_IDENTITY = ("key", "digest")
 _key_of = itemgetter(NAMES.index("key"))
-_identity_of = itemgetter(NAMES.index("key"), NAMES.index("digest"))
+_identity_of = itemgetter(*map(NAMES.index, _IDENTITY))
 
 
 @final
@@ -324,15 +325,9 @@ def _conflicts(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[
     return [
         key
         for table in (event, spent_table)
-        for key, stored in _digests(connection, table, list(wanted))
+        for key, stored in _bulk.select(connection, table, _IDENTITY, "key", list(wanted))
         if stored != wanted[key]
     ]
-
-
-def _digests(connection: Connection, table: Table, keys: list[str]) -> Sequence[Any]:
-    marks, given = _bulk.among(connection, table, "key", keys)
-    text = f'SELECT "key", digest FROM "{table.name}" WHERE "key" IN ({marks})'  # noqa: S608
-    return connection.exec_driver_sql(text, given).all()
 
 
 def _unspent(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
@@ -343,6 +338,6 @@ def _unspent(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
     if connection.execute(select(spent_table.c.key).limit(1)).first() is None:
         return 0
     named = {spent_key: key for key in map(_key_of, rows) for spent_key in (key, erased_key(key))}
-    found = _digests(connection, spent_table, list(named))
+    found = _bulk.select(connection, spent_table, _IDENTITY, "key", list(named))
     keys = sorted({named[key] for key, _ in found})
     return _bulk.delete(connection, event, "key", keys) if keys else 0

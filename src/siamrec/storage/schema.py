@@ -66,22 +66,14 @@ Index("decision_time", decision.c.bandit, decision.c.time)
 reward = Table(
     "reward",
     metadata,
-    Column("seq", _SEQUENCE, primary_key=True, autoincrement=True),
-    Column("decision", Text, nullable=False),
-    Column("arm", Text, nullable=False),
-    Column("reward", Float, nullable=False),
-    Column("time", BigInteger, nullable=False),
-    Column("weight", Float, nullable=False),
+    # All that a reward says is its key: one B-tree on SQLite, one index on PostgreSQL.
+    Column("decision", Text, primary_key=True),
+    Column("arm", Text, primary_key=True),
+    Column("time", BigInteger, primary_key=True, autoincrement=False),
+    Column("reward", Float, primary_key=True),
+    Column("weight", Float, primary_key=True),
     Column("received", BigInteger, nullable=False),
-)
-Index(
-    "reward_once",
-    reward.c.decision,
-    reward.c.arm,
-    reward.c.time,
-    reward.c.reward,
-    reward.c.weight,
-    unique=True,
+    sqlite_with_rowid=False,
 )
 
 projection = Table(

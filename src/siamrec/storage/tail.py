@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 from sqlalchemy import delete, select, text, tuple_, update
 
 from siamrec._core import check
-from siamrec.storage import _engine
+from siamrec.storage import _bulk, _engine
 from siamrec.storage._events import COLUMNS, NAMES, feedback_of
 from siamrec.storage.archive import retried
 from siamrec.storage.schema import cursor as cursor_table
@@ -83,12 +83,11 @@ class Tail:
         # On SQLite every xid is 0, and the sequence alone is the primary key.
         order = (event.c.xid, event.c.seq) if self._many_writers else (event.c.seq,)
         with _engine.reading(self._engine) as connection:
-            rows = connection.execute(
-                query.where(self._after()).order_by(*order).limit(batch_rows)
-            ).all()
+            next_rows = query.where(self._after()).order_by(*order).limit(batch_rows)
+            rows = _bulk.fetched(connection.execute(next_rows))
         if not rows:
             return None
-        self._place = _Place(int(rows[-1].xid), int(rows[-1].seq), None)
+        self._place = _Place(rows[-1][0], rows[-1][1], None)
         return feedback_of(dict(zip(["xid", "seq", *NAMES], zip(*rows, strict=True), strict=True)))
 
     def commit(self) -> None:

@@ -1,4 +1,4 @@
-"""Sealed segments, keys that are used up, snapshots; numbers of events are never reused."""
+"""Sealed segments, used-up keys, snapshots; event numbers never reused; rewards by their key."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def upgrade() -> None:
     op.drop_index("event_user", "event")
     if op.get_bind().dialect.name == "sqlite":
         _count_up_for_ever()
+    _rewards_by_their_key()
     op.add_column("cursor", sa.Column("segment", sa.BigInteger))
     op.create_table(
         "segment",
@@ -81,3 +82,22 @@ def _count_up_for_ever() -> None:
     op.execute(f"INSERT INTO event ({names}) SELECT {names} FROM event_before ORDER BY seq")  # noqa: S608
     op.drop_table("event_before")
     op.create_index("event_time", "event", ["time", "seq"])
+
+
+def _rewards_by_their_key() -> None:
+    op.drop_index("reward_once", "reward")
+    op.rename_table("reward", "reward_before")
+    op.create_table(
+        "reward",
+        sa.Column("decision", sa.Text, nullable=False),
+        sa.Column("arm", sa.Text, nullable=False),
+        sa.Column("time", sa.BigInteger, nullable=False),
+        sa.Column("reward", sa.Float, nullable=False),
+        sa.Column("weight", sa.Float, nullable=False),
+        sa.Column("received", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("decision", "arm", "time", "reward", "weight", name="reward_key"),
+        sqlite_with_rowid=False,
+    )
+    names = "decision, arm, time, reward, weight, received"
+    op.execute(f"INSERT INTO reward ({names}) SELECT {names} FROM reward_before")  # noqa: S608
+    op.drop_table("reward_before")
