@@ -12,9 +12,9 @@ from typing_extensions import override
 
 from siamrec._core.hashing import content_hash
 from siamrec._core.lazy import extra
-from siamrec.errors import ModelLoadError
+from siamrec.errors import InvalidParameterError, ModelLoadError
 from siamrec.models.encoders._texts import distinct, unit_rows
-from siamrec.models.export._directory import as_sentence_transformer
+from siamrec.models.export._directory import as_sentence_transformer, is_static
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +35,8 @@ def write_onnx(encoder: SiameseEncoder, folder: Path) -> None:
         MissingExtraError: If onnx or onnxscript is not installed.
         InvalidParameterError: If the encoder is not one of sentence-transformers.
     """
+    if is_static(encoder):
+        raise InvalidParameterError("encoder", "StaticEncoder", "one that reads tokens, for ONNX")
     extra("onnxscript", extra="onnx", purpose="Exporting to ONNX")
     extra("onnx", extra="onnx", purpose="Exporting to ONNX")
     import torch  # noqa: PLC0415
