@@ -15,6 +15,7 @@ from siamrec.models import (
     HashingEncoder,
     SentenceEncoder,
     StaticEncoder,
+    TwoTowerEncoder,
 )
 from siamrec.models import recommenders as arms
 from siamrec.models.export import OnnxEncoder, exporters
@@ -82,6 +83,7 @@ def siamrec_encoders() -> Factories:
         "onnx": OnnxEncoder,
         "sentence": SentenceEncoder,
         "static": StaticEncoder,
+        "two-tower": TwoTowerEncoder,
     }
 
 
