@@ -284,3 +284,18 @@ def test_gguf_holds_the_same_numbers_and_tokens(
 )
 def test_onnx_says_the_same(tmp_path: Path, tuned: AdapterEncoder) -> None:
     assert export(tuned, tmp_path / "out", format="onnx", texts=TEXTS).least_cosine > 0.9999
+
+
+@pytest.mark.skipif(
+    any(find_spec(name) is None for name in ("onnx", "onnxscript", "onnxruntime")),
+    reason="needs the extra [onnx]",
+)
+def test_onnx_in_bytes_is_smaller_and_says_nearly_the_same(
+    tmp_path: Path, encoder: SentenceEncoder
+) -> None:
+    whole = export(encoder, tmp_path / "f32", format="onnx", texts=TEXTS)
+    small = export(encoder, tmp_path / "int8", format="onnx", quantization="int8", texts=TEXTS)
+    assert small.thresholds.cosine <= small.least_cosine < whole.least_cosine
+    files = {path.name for path in (tmp_path / "int8").iterdir()}
+    assert "model.onnx" in files
+    assert not any(name.endswith(".whole.onnx") for name in files)

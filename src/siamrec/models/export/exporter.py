@@ -77,7 +77,8 @@ def export(
         path: Folder to write; it must not hold anything yet.
         format: `"sentence-transformers"`, `"sentence-transformers-legacy"` (for readers of before
             version 6), `"static"` (that folder for a table of words), `"onnx"` or `"gguf"`.
-        quantization: Of GGUF: `"f16"` (default), `"f32"`, `"bf16"` or `"q8_0"`.
+        quantization: Of GGUF: `"f16"` (default), `"f32"`, `"bf16"` or `"q8_0"`; of ONNX: `"f32"`
+            (default) or `"int8"`, about twice as fast on a CPU and no longer the same vectors.
         texts: Texts to compare on, at least 3.
 
     Returns:
@@ -155,8 +156,7 @@ def _read_directory(
 
 
 def _write_onnx(encoder: SiameseEncoder, folder: Path, quantization: str | None) -> None:
-    del quantization
-    write_onnx(encoder, folder)
+    write_onnx(encoder, folder, quantization=quantization or "f32")
 
 
 def _read_onnx(
@@ -195,7 +195,11 @@ _EXPORTERS: dict[str, Exporter] = {
     "sentence-transformers": Exporter(_write_modern, _read_directory, _EXACT),
     "sentence-transformers-legacy": Exporter(_write_legacy, _read_directory, _EXACT),
     "static": Exporter(_write_static, _read_directory, _EXACT),
-    "onnx": Exporter(_write_onnx, _read_onnx, _EXACT),
+    "onnx": Exporter(
+        _write_onnx,
+        _read_onnx,
+        MappingProxyType({"f32": Thresholds(0.9999, 0.99), "int8": Thresholds(0.95, 0.75)}),
+    ),
     "gguf": Exporter(
         _write_gguf,
         _read_gguf,
