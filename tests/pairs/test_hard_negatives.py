@@ -72,7 +72,7 @@ def test_wide_rows_are_searched_exactly_by_groups(
     texts[1_000] = texts[3]
     codes, scores = nearest(queries, texts, 9)
     exact = queries @ texts.T
-    order = np.lexsort((np.broadcast_to(np.arange(1_003), exact.shape), -exact), axis=1)[:, :9]
+    order = np.argsort(-exact, axis=1, kind="stable")[:, :9]
     same = np.mean([np.isin(a, b).mean() for a, b in zip(codes, order, strict=True)])
     assert same == 1.0 if not screened else same > 0.99
     if not screened:
@@ -80,6 +80,24 @@ def test_wide_rows_are_searched_exactly_by_groups(
             scores, np.take_along_axis(exact, order, axis=1), rtol=1e-5, atol=1e-6
         )
     assert (np.diff(scores, axis=1) <= 0).all()
+
+
+@given(
+    scores=st.integers(1, 90).flatmap(
+        lambda m: st.lists(
+            st.lists(st.integers(-3, 3), min_size=m, max_size=m), min_size=1, max_size=4
+        )
+    ),
+    k=st.integers(1, 12),
+)
+@settings(max_examples=100, deadline=None)
+def test_the_largest_of_many_ties(scores: list[list[int]], k: int) -> None:
+    table = np.array(scores, dtype=np.float32)
+    k = min(k, table.shape[1])
+    places, values = _search.largest(table, k)
+    order = np.argsort(-table, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(places, order)
+    np.testing.assert_array_equal(values, np.take_along_axis(table, order, axis=1))
 
 
 @given(seed=st.integers(0, 10**6))

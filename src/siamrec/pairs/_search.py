@@ -15,8 +15,6 @@ from siamrec._core.lazy import extra
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from torch import Tensor
-
     from siamrec.typing import Float32Array, IntArray
 
 _WORD = re.compile(r"\w+")
@@ -49,54 +47,55 @@ def nearest(queries: Float32Array, texts: Float32Array, k: int) -> tuple[IntArra
     screen = _screens_in_bfloat16(torch) and texts.shape[0] > k + SPARE
     dtype = torch.bfloat16 if screen else torch.float32
     pool = torch.from_numpy(np.ascontiguousarray(texts))
-    low = pool.to(dtype).T.contiguous()
+    low = pool.to(dtype).T
     wanted = min(texts.shape[0], k + SPARE) if screen else k
     # One buffer for all tiles: new memory would cost a fifth of the time of the product.
     buffer = torch.empty(min(TILE_ROWS, queries.shape[0]), texts.shape[0], dtype=dtype)
     for begin in range(0, queries.shape[0], TILE_ROWS):
         tile = torch.from_numpy(np.ascontiguousarray(queries[begin : begin + TILE_ROWS]))
         products = torch.mm(tile.to(dtype), low, out=buffer[: tile.shape[0]])
-        exact, found = _top(products, wanted)
+        found, exact = largest(products.float().numpy(), wanted)
         if screen:
-            exact = torch.einsum("qd,qkd->qk", tile, pool[found])
+            exact = torch.einsum("qd,qkd->qk", tile, pool[torch.from_numpy(found)]).numpy()
+            found, exact = _sorted(found, exact, k)
         part = slice(begin, begin + tile.shape[0])
-        codes[part], scores[part] = _sorted(found.numpy(), exact.float().numpy(), k)
+        codes[part], scores[part] = found, exact
     return codes, scores
 
 
-def _top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the k largest of each row and their places, in falling order; exact.
+def largest(scores: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
+    """Return the places of the k largest of each row and their values, largest first; exact.
 
-    Columns fall into groups. The k largest all stand in the k groups of largest maximum, for each
-    of these groups holds at least one value that is no smaller than anything outside of them.
+    Columns fall into groups. At least k groups, and so k values, reach the k-th largest of the
+    groups' maxima; so what is below it is not among the k largest, and little is left to sort.
+    Ties go to the lower place.
+
+    Args:
+        scores: `(n, m)`, with k at most m.
+        k: Places.
     """
-    import torch  # noqa: PLC0415
-
     n, m = scores.shape
     width = m // GROUP
-    if width <= 2 * k:
-        values, places = torch.topk(scores, k, dim=1)
-        return values, places
-    whole = scores[:, : width * GROUP]
-    groups = torch.topk(whole.view(n, GROUP, width).amax(dim=1), k, dim=1, sorted=False).indices
-    turn = width * torch.arange(GROUP, device=scores.device)
-    places = (groups[:, None, :] + turn[None, :, None]).reshape(n, -1)
-    rest = torch.arange(width * GROUP, m, device=scores.device).expand(n, -1)
-    places = torch.cat([places, rest], dim=1)
-    values, chosen = torch.topk(torch.gather(scores, 1, places), k, dim=1)
-    return values, torch.gather(places, 1, chosen)
+    if width >= k:
+        maxima = scores[:, : width * GROUP].reshape(n, GROUP, width).max(axis=1)
+    else:
+        maxima = scores
+    least = np.partition(maxima, maxima.shape[1] - k, axis=1)[:, maxima.shape[1] - k]
+    flat = np.flatnonzero(scores >= least[:, None])
+    row, place = np.divmod(flat, m)
+    count = np.bincount(row, minlength=n)
+    turn = np.arange(flat.size) - np.repeat(np.cumsum(count) - count, count)
+    values = np.full((n, int(count.max(initial=k))), -np.inf, dtype=np.float32)
+    places = np.zeros(values.shape, dtype=np.int64)
+    values[row, turn] = scores[row, place]
+    places[row, turn] = place
+    order = np.argsort(-values, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(places, order, axis=1), np.take_along_axis(values, order, axis=1)
 
 
 def _sorted(codes: IntArray, scores: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
-    """The k largest, largest first; where some are equal, the lower code first."""
-    ordered = (scores[:, 1:] < scores[:, :-1]).all(axis=1)
-    tied = np.flatnonzero(~ordered)
-    if tied.size:
-        order = np.lexsort((codes[tied], -scores[tied]), axis=1)
-        codes, scores = codes.copy(), scores.copy()
-        codes[tied] = np.take_along_axis(codes[tied], order, axis=1)
-        scores[tied] = np.take_along_axis(scores[tied], order, axis=1)
-    return codes[:, :k], scores[:, :k]
+    order = np.lexsort((codes, -scores), axis=1)[:, :k]
+    return np.take_along_axis(codes, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
 def _screens_in_bfloat16(torch: object) -> bool:
