@@ -236,6 +236,8 @@ def whole_encoder(
         line(name, seed, found, reference, text=own_texts(films, tuned.encode), cpu=cpu)
         return tuned
 
+    measured("plain MNRL", lambda: plain(short, sides[0], steps, seed, guided=False))
+    measured("plain GIST", lambda: plain(short, sides[0], steps, seed, guided=True))
     ours = FineTuneConfig(
         strategy="full",
         batch_size=32,
@@ -264,16 +266,14 @@ def whole_encoder(
     chosen = options.variants or list(variants)
     full = None
     for name, (config, train) in variants.items():
-        if name.strip("… ") not in chosen and name not in chosen:
+        if name not in chosen:
             continue
         tuner = FineTuner(config)
         tuned = measured(name, lambda t=tuner, p=train: t.fit(short, p, sides[1]).encoder)
-        full = full or tuned
+        full = tuned if name == "FeedbackInfoNCE" else full
     if full is not None:
         for share in (0.25, 0.5, 0.75):
             measured(f"… WiSE-FT {share:g}", lambda a=share: mixed(short, full, a))
-    measured("plain MNRL", lambda: plain(short, sides[0], steps, seed, guided=False))
-    measured("plain GIST", lambda: plain(short, sides[0], steps, seed, guided=True))
 
 
 def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Namespace) -> None:
@@ -295,6 +295,8 @@ def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Nam
     ours = FineTuneConfig(seed=seed)
     floor = Retention(max_drop=0.1, probes=150)
     variants = {"adapter": ours, "adapter, retention floor": replace(ours, retention=floor)}
+    if options.variants:
+        variants = {}
     if options.ablations:
         variants |= {
             "adapter, linear": replace(ours, hidden=0),

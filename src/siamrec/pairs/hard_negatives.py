@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from siamrec.typing import BoolArray, CodeArray, Float32Array, IntArray
 
 
+_ROUNDING = 1e-3
+_COPIES = 16_384
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HardNegatives:
@@ -135,8 +139,8 @@ class HardNegatives:
             codes, cosines = near[place[part]], similar[place[part]]
             positive = pairs.right[rows[part]]
             allowed = self._in_range(cosines, own[part]) & (codes != positive[:, None])
-            allowed &= ~self._same(vectors, positive, codes)
             allowed &= ~known(pairs.user[rows[part]], pairs.left[rows[part]], codes)
+            self._leave_copies(vectors, positive, codes, cosines - own[part, None], allowed)
             found[part] = self._drawn(codes, allowed, rng)
         return found
 
@@ -146,10 +150,27 @@ class HardNegatives:
         inside[:, : self.skip] = False
         return inside
 
-    def _same(self, vectors: Float32Array, positive: CodeArray, codes: IntArray) -> BoolArray:
-        """Near-duplicates of the positive, in the same pool of texts."""
-        cosines = np.einsum("rd,rpd->rp", vectors[positive], vectors[codes])
-        return np.asarray(cosines >= self.duplicate, dtype=np.bool_)
+    def _leave_copies(
+        self,
+        vectors: Float32Array,
+        positive: CodeArray,
+        codes: IntArray,
+        gaps: Float32Array,
+        allowed: BoolArray,
+    ) -> None:
+        """Take near-duplicates of the positive out of `allowed`.
+
+        Unit vectors of cosine c are sqrt(2 - 2c) apart, and so are, at most, their similarities to
+        the anchor; texts with a larger gap need no look.
+        """
+        reach = np.sqrt(max(2.0 - 2.0 * self.duplicate, 0.0)) + _ROUNDING
+        row, place = np.nonzero(allowed & (np.abs(gaps) <= reach))
+        for begin in range(0, row.size, _COPIES):  # bounds memory at _COPIES x dim
+            some = slice(begin, begin + _COPIES)
+            pool = codes[row[some], place[some]]
+            cosines = np.einsum("nd,nd->n", vectors[positive[row[some]]], vectors[pool])
+            copies = cosines >= self.duplicate
+            allowed[row[some][copies], place[some][copies]] = False
 
     def _drawn(self, codes: IntArray, allowed: BoolArray, rng: np.random.Generator) -> CodeArray:
         """The first allowed places of each row, in order of nearness or of a fair draw."""

@@ -15,6 +15,7 @@ from siamrec.models import (
     HashingEncoder,
     SentenceEncoder,
     StaticEncoder,
+    TwoTowerEncoder,
     ensembles,
 )
 from siamrec.models import recommenders as arms
@@ -83,6 +84,7 @@ def siamrec_encoders() -> Factories:
         "onnx": OnnxEncoder,
         "sentence": SentenceEncoder,
         "static": StaticEncoder,
+        "two-tower": TwoTowerEncoder,
     }
 
 
