@@ -1,16 +1,20 @@
 """Arms: recipes that learn from feedback and rank items."""
 
 from siamrec.models.recommenders._linear import FittedItemWeights
+from siamrec.models.recommenders._sequence import FittedSequenceWeights
 from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
 from siamrec.models.recommenders.bias import BiasModel, FittedBias
 from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.ease import EASE, FittedEASE
 from siamrec.models.recommenders.edlae import EDLAE
 from siamrec.models.recommenders.explicit_mf import ExplicitMF, FittedExplicitMF
+from siamrec.models.recommenders.gfcf import GFCF
 from siamrec.models.recommenders.histories import Histories
 from siamrec.models.recommenders.ials import IALS, FittedIALS
 from siamrec.models.recommenders.item_knn import ItemKNN
+from siamrec.models.recommenders.light_gcn import FittedLightGCN, LightGCN
 from siamrec.models.recommenders.long_tail import FittedLongTail, LongTail
+from siamrec.models.recommenders.mult_vae import FittedMultVAE, MultVAE
 from siamrec.models.recommenders.neighbour_ratings import (
     FittedItemKNNBaseline,
     FittedUserKNN,
@@ -19,16 +23,24 @@ from siamrec.models.recommenders.neighbour_ratings import (
 )
 from siamrec.models.recommenders.neural import EpochEnd, NeuralRecipe, TrainingRecord
 from siamrec.models.recommenders.popularity import FittedPopularity, Popularity
+from siamrec.models.recommenders.pure_svd import FittedPureSVD, PureSVD
+from siamrec.models.recommenders.random_order import FittedRandom, Random
 from siamrec.models.recommenders.rp3beta import RP3beta
+from siamrec.models.recommenders.sasrec import FittedSASRec, SASRec
 from siamrec.models.recommenders.search import Choice, Float, Integer, Range
+from siamrec.models.recommenders.sequential_rules import SequentialRules
+from siamrec.models.recommenders.slit import SLIT
 from siamrec.models.recommenders.svdpp import FittedSVDpp, SVDpp
 from siamrec.models.recommenders.text_profile import FittedTextProfile, TextProfile
 from siamrec.models.recommenders.time_svdpp import FittedTimeSVDpp, TimeSVDpp
+from siamrec.models.recommenders.two_tower import FittedTwoTower, TwoTower
 
 __all__ = [
     "EASE",
     "EDLAE",
+    "GFCF",
     "IALS",
+    "SLIT",
     "BiasModel",
     "Capability",
     "Choice",
@@ -40,27 +52,41 @@ __all__ = [
     "FittedIALS",
     "FittedItemKNNBaseline",
     "FittedItemWeights",
+    "FittedLightGCN",
     "FittedLongTail",
+    "FittedMultVAE",
     "FittedPopularity",
+    "FittedPureSVD",
+    "FittedRandom",
     "FittedRecommender",
+    "FittedSASRec",
     "FittedSVDpp",
+    "FittedSequenceWeights",
     "FittedTextProfile",
     "FittedTimeSVDpp",
+    "FittedTwoTower",
     "FittedUserKNN",
     "Float",
     "Histories",
     "Integer",
     "ItemKNN",
     "ItemKNNBaseline",
+    "LightGCN",
     "LongTail",
+    "MultVAE",
     "NeuralRecipe",
     "Popularity",
+    "PureSVD",
     "RP3beta",
+    "Random",
     "Range",
     "RecommenderRecipe",
+    "SASRec",
     "SVDpp",
+    "SequentialRules",
     "TextProfile",
     "TimeSVDpp",
     "TrainingRecord",
+    "TwoTower",
     "UserKNN",
 ]

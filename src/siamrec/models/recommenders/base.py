@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from siamrec.data import Catalog, Feedback
     from siamrec.models.recommenders.search import Range
-    from siamrec.typing import BoolArray, Float32Array, FloatArray, Id
+    from siamrec.typing import BoolArray, CodeArray, Float32Array, FloatArray, Id
 
 _BLOCK = 1024  # users scored at a time: the score block stays near the cache
 
@@ -239,6 +239,12 @@ class FittedRecommender(ABC):
         """
         if capability not in self.capabilities:
             raise self._lacks(capability)
+
+    def _known(self, histories: Histories) -> CodeArray:
+        """Return the training user of each row, for arms that know nobody else."""
+        if histories.user is None or (histories.user < 0).any():
+            raise self._lacks(Capability.COLD_USER)
+        return histories.user
 
     def _lacks(self, capability: Capability) -> MissingCapabilityError:
         able = (recipe.__name__ for recipe in _recipes() if capability in recipe.capabilities)
