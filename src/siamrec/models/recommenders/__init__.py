@@ -5,6 +5,7 @@ from siamrec.models.recommenders._sequence import FittedSequenceWeights
 from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
 from siamrec.models.recommenders.bias import BiasModel, FittedBias
 from siamrec.models.recommenders.capability import Capability
+from siamrec.models.recommenders.discovery import Coverage, FittedBoost, HiddenGems, Niche
 from siamrec.models.recommenders.ease import EASE, FittedEASE
 from siamrec.models.recommenders.edlae import EDLAE
 from siamrec.models.recommenders.explicit_mf import ExplicitMF, FittedExplicitMF
@@ -29,9 +30,11 @@ from siamrec.models.recommenders.rp3beta import RP3beta
 from siamrec.models.recommenders.sasrec import FittedSASRec, SASRec
 from siamrec.models.recommenders.search import Choice, Float, Integer, Range
 from siamrec.models.recommenders.sequential_rules import SequentialRules
+from siamrec.models.recommenders.serendipity import FittedSerendipity, SerendipityExplorer
 from siamrec.models.recommenders.slit import SLIT
 from siamrec.models.recommenders.svdpp import FittedSVDpp, SVDpp
 from siamrec.models.recommenders.text_profile import FittedTextProfile, TextProfile
+from siamrec.models.recommenders.text_to_factor import FittedTextToFactor, TextToFactor
 from siamrec.models.recommenders.time_svdpp import FittedTimeSVDpp, TimeSVDpp
 from siamrec.models.recommenders.two_tower import FittedTwoTower, TwoTower
 
@@ -44,9 +47,11 @@ __all__ = [
     "BiasModel",
     "Capability",
     "Choice",
+    "Coverage",
     "EpochEnd",
     "ExplicitMF",
     "FittedBias",
+    "FittedBoost",
     "FittedEASE",
     "FittedExplicitMF",
     "FittedIALS",
@@ -62,11 +67,14 @@ __all__ = [
     "FittedSASRec",
     "FittedSVDpp",
     "FittedSequenceWeights",
+    "FittedSerendipity",
     "FittedTextProfile",
+    "FittedTextToFactor",
     "FittedTimeSVDpp",
     "FittedTwoTower",
     "FittedUserKNN",
     "Float",
+    "HiddenGems",
     "Histories",
     "Integer",
     "ItemKNN",
@@ -75,6 +83,7 @@ __all__ = [
     "LongTail",
     "MultVAE",
     "NeuralRecipe",
+    "Niche",
     "Popularity",
     "PureSVD",
     "RP3beta",
@@ -84,7 +93,9 @@ __all__ = [
     "SASRec",
     "SVDpp",
     "SequentialRules",
+    "SerendipityExplorer",
     "TextProfile",
+    "TextToFactor",
     "TimeSVDpp",
     "TrainingRecord",
     "TwoTower",
