@@ -81,6 +81,7 @@ def siamrec_exporters() -> Factories:
 def siamrec_recommenders() -> Factories:
     """Offer arms."""
     return {
+        "attention-mf": arms.AttentionMF,
         "bias": arms.BiasModel,
         "coverage": arms.Coverage,
         "ease": arms.EASE,
@@ -94,6 +95,8 @@ def siamrec_recommenders() -> Factories:
         "light-gcn": arms.LightGCN,
         "long-tail": arms.LongTail,
         "mult-vae": arms.MultVAE,
+        "multi-task": arms.MultiTaskMF,
+        "neu-mf": arms.NeuMF,
         "niche": arms.Niche,
         "popularity": arms.Popularity,
         "pure-svd": arms.PureSVD,

@@ -2,6 +2,7 @@
 
 from siamrec.models.recommenders._linear import FittedItemWeights
 from siamrec.models.recommenders._sequence import FittedSequenceWeights
+from siamrec.models.recommenders.attention_mf import AttentionMF, FittedAttentionMF
 from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
 from siamrec.models.recommenders.bias import BiasModel, FittedBias
 from siamrec.models.recommenders.capability import Capability
@@ -16,12 +17,14 @@ from siamrec.models.recommenders.item_knn import ItemKNN
 from siamrec.models.recommenders.light_gcn import FittedLightGCN, LightGCN
 from siamrec.models.recommenders.long_tail import FittedLongTail, LongTail
 from siamrec.models.recommenders.mult_vae import FittedMultVAE, MultVAE
+from siamrec.models.recommenders.multi_task import FittedMultiTask, MultiTaskMF
 from siamrec.models.recommenders.neighbour_ratings import (
     FittedItemKNNBaseline,
     FittedUserKNN,
     ItemKNNBaseline,
     UserKNN,
 )
+from siamrec.models.recommenders.neu_mf import FittedNeuMF, NeuMF
 from siamrec.models.recommenders.neural import EpochEnd, NeuralRecipe, TrainingRecord
 from siamrec.models.recommenders.popularity import FittedPopularity, Popularity
 from siamrec.models.recommenders.pure_svd import FittedPureSVD, PureSVD
@@ -44,12 +47,14 @@ __all__ = [
     "GFCF",
     "IALS",
     "SLIT",
+    "AttentionMF",
     "BiasModel",
     "Capability",
     "Choice",
     "Coverage",
     "EpochEnd",
     "ExplicitMF",
+    "FittedAttentionMF",
     "FittedBias",
     "FittedBoost",
     "FittedEASE",
@@ -60,6 +65,8 @@ __all__ = [
     "FittedLightGCN",
     "FittedLongTail",
     "FittedMultVAE",
+    "FittedMultiTask",
+    "FittedNeuMF",
     "FittedPopularity",
     "FittedPureSVD",
     "FittedRandom",
@@ -82,6 +89,8 @@ __all__ = [
     "LightGCN",
     "LongTail",
     "MultVAE",
+    "MultiTaskMF",
+    "NeuMF",
     "NeuralRecipe",
     "Niche",
     "Popularity",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _CAN = Capability.RANKING | Capability.COLD_USER
 _KIND = "serendipity"
+_BLOCK = 256  # people whose surprise is measured at a time
 _BEHIND = np.float32(1e3)  # no standardised score comes near
 
 
@@ -133,10 +134,14 @@ class FittedSerendipity(FittedRecommender):
         """Return one less the largest cosine with the history, shape `(n, n_items)`; 0 without."""
         value = histories.value
         surprise = np.zeros(value.shape, dtype=np.float32)
-        for row in range(len(histories)):  # histories differ in length: a product for each
-            own = value.indices[value.indptr[row] : value.indptr[row + 1]]
-            if own.size:
-                surprise[row] = 1.0 - self._cosines(own).max(axis=0)
+        for first in range(0, len(histories), _BLOCK):  # the cosines of a block fit in memory
+            block = value[first : first + _BLOCK]
+            met, place = np.unique(block.indices, return_inverse=True)
+            cosines = self._cosines(met)
+            for row in range(block.shape[0]):  # histories differ in length
+                own = place[block.indptr[row] : block.indptr[row + 1]]
+                if own.size:
+                    surprise[first + row] = 1.0 - cosines[own].max(axis=0)
         return surprise
 
     def _cosines(self, items: CodeArray) -> Float32Array:
