@@ -156,6 +156,9 @@ RATING_ARMS = [
     ("ExplicitMF", arms.ExplicitMF(), True),
     ("SVDpp", arms.SVDpp(), True),
     ("TimeSVDpp", arms.TimeSVDpp(), False),
+    ("NeuMF", arms.NeuMF(), False),
+    ("AttentionMF", arms.AttentionMF(), False),
+    ("MultiTaskMF", arms.MultiTaskMF(), False),
 ]
 
 
@@ -288,6 +291,7 @@ LIST_ARMS = [
     ("MultVAE", arms.MultVAE(), False),
     ("LightGCN", arms.LightGCN(), False),
     ("TwoTower", arms.TwoTower(), False),
+    ("MultiTaskMF", arms.MultiTaskMF(), False),
 ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from copy import copy
+from dataclasses import replace
 from inspect import isabstract
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from siamrec.data import Catalog, Feedback
     from siamrec.models.recommenders.search import Range
-    from siamrec.typing import BoolArray, CodeArray, Float32Array, FloatArray, Id
+    from siamrec.typing import BoolArray, CodeArray, Float32Array, FloatArray, Id, IntArray
 
 _BLOCK = 1024  # users scored at a time: the score block stays near the cache
 
@@ -73,6 +74,9 @@ class FittedRecommender(ABC):
         deny: Sequence[Id] = (),
     ) -> Rankings:
         """Return ranked lists for users of the training feedback.
+
+        Where the arm has nothing to say of a person, because all items score alike, the list is
+        by popularity, and `source` of the result tells so.
 
         Args:
             users: Ids of users.
@@ -269,22 +273,43 @@ class FittedRecommender(ABC):
         exclude_seen: bool,
     ) -> Rankings:
         check.count("k", k)
-        blocks = []
+        blocks, fallen = [], []
         for first in range(0, len(histories), _BLOCK):
             block = histories.rows(first, first + _BLOCK)
             table = self.score(block)
+            silent = np.flatnonzero(_says_nothing(table))
+            if silent.size:
+                seen_by = np.bincount(self.history.value.indices, minlength=len(self.items))
+                popular = np.broadcast_to(seen_by, (silent.size, len(self.items)))
+                table[silent] = np.where(table[silent] == -np.inf, -np.inf, popular)
+                fallen.append(first + silent)
             table[:, ~allowed] = -np.inf
             if exclude_seen:
                 seen = block.value.tocoo()
                 table[seen.row, seen.col] = -np.inf
             blocks.append(Rankings.from_scores(table, k=k, items=self.items))
-        return Rankings(
+        start = np.concatenate([[0], *(block.length for block in blocks)]).cumsum()
+        lists = Rankings(
             users=users,
             items=self.items,
             item=np.concatenate([np.empty(0, np.int32), *(block.item for block in blocks)]),
-            start=np.concatenate([[0], *(block.length for block in blocks)]).cumsum(),
+            start=start,
             score=np.concatenate([np.empty(0), *(_score(block) for block in blocks)]),
         )
+        return self._flagged(lists, np.concatenate(fallen)) if fallen else lists
+
+    def _flagged(self, lists: Rankings, fallen: IntArray) -> Rankings:
+        """Mark the lists of people about whom the arm has nothing to say."""
+        by_popularity = np.isin(lists.owner, fallen).astype(np.int32)
+        arms = (type(self).__name__.removeprefix("Fitted"), "popularity")
+        return replace(lists, source=by_popularity, arms=arms)
+
+
+def _says_nothing(table: Float32Array) -> BoolArray:
+    """Tell the rows in which all items that can be ranked score alike."""
+    best = table.max(axis=1, keepdims=True, initial=-np.inf)
+    alike: BoolArray = ((table == best) | (table == -np.inf)).all(axis=1)
+    return alike
 
 
 def _score(rankings: Rankings) -> FloatArray:

@@ -66,12 +66,12 @@ class MultiTaskMF(NeuralRecipe):
 
     factors: int = 64
     negatives: int = 4
-    dropout: float = 0.3
+    dropout: float = 0.5
     positive: float | None = None
     epochs: int = 60
-    batch_size: int = 128
+    batch_size: int = 64
     learning_rate: float = 1e-2
-    weight_decay: float = 0.1
+    weight_decay: float = 1.0
 
     def __post_init__(self) -> None:
         self._check_training()

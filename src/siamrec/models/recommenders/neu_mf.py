@@ -64,11 +64,11 @@ class NeuMF(NeuralRecipe):
 
     factors: int = 16
     hidden: int = 32
-    dropout: float = 0.2
+    dropout: float = 0.5
     epochs: int = 30
     batch_size: int = 1024
     learning_rate: float = 2e-3
-    weight_decay: float = 0.3
+    weight_decay: float = 1.0
     patience: int = 3
 
     def __post_init__(self) -> None:
