@@ -21,7 +21,9 @@ def test_a_policy_carries_the_name_it_is_registered_under(name: str) -> None:
     assert REGISTRY.make("policy", name).name == name
 
 
-@pytest.mark.parametrize("name", sorted(set(REGISTRY.factories("recommender")) - {"text-profile"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(REGISTRY.factories("recommender")) - {"text-profile", "text-to-factor"})
+)
 def test_settings_of_an_arm_make_the_same_arm(name: str) -> None:
     recipe = REGISTRY.make("recommender", name)
     fields = {f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)}

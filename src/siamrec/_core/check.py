@@ -66,6 +66,17 @@ def share(name: str, value: float, *, open_ends: bool = False) -> float:
     return value
 
 
+def below_one(name: str, value: float) -> float:
+    """Return `value` when it lies in `[0, 1)`.
+
+    Raises:
+        InvalidParameterError: If it does not.
+    """
+    if not 0 <= value < 1:
+        raise InvalidParameterError(name, value, "in [0, 1)")
+    return value
+
+
 def one_of(name: str, value: T, known: Collection[str]) -> T:
     """Return `value` when it is among `known`.
 

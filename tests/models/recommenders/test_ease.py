@@ -106,6 +106,60 @@ def test_explanation_sums_to_the_score() -> None:
         assert sizes == sorted(sizes, reverse=True)
 
 
+def test_users_and_items_may_come_in_any_order() -> None:
+    feedback = small_feedback()
+    mixed = feedback.where(np.random.default_rng(0).permutation(len(feedback)))
+    turned = Feedback.of(
+        user=mixed.users.decode(mixed.user), item=mixed.items.decode(mixed.item), value=mixed.value
+    )
+    one, two = (EASE(l2=5.0).fit(each) for each in (feedback, turned))
+    users = list(feedback.users.ids)
+    table = [
+        arm.score(Histories(arm.history.value[arm.users.encode(users)])) for arm in (one, two)
+    ]
+    np.testing.assert_allclose(table[0], table[1][:, one.items.translate(two.items)], atol=1e-5)
+
+
+def test_everybody_twice_is_half_the_penalty() -> None:
+    feedback = small_feedback()
+    again = Feedback.of(
+        user=[f"again {user}" for user in feedback.users.decode(feedback.user)],
+        item=feedback.items.decode(feedback.item),
+    )
+    twice = EASE(l2=6.0).fit(Feedback.concat([feedback, again]))
+    once = EASE(l2=3.0).fit(feedback)
+    np.testing.assert_allclose(twice.score(once.history), once.score(once.history), atol=1e-5)
+
+
+def test_of_repeated_events_the_last_counts() -> None:
+    feedback = Feedback.of(
+        user=["a", "a", "b", "b"], item=["x", "x", "x", "y"], value=[5, 1, 5, 5], time=[1, 2, 1, 1]
+    )
+    history = EASE(l2=1.0).fit(feedback).history
+    np.testing.assert_array_equal(history.value.toarray(), [[1, 0], [5, 5]])
+
+
+def test_who_has_no_history_gets_what_is_popular_and_is_told() -> None:
+    feedback = small_feedback()
+    arm = EASE(l2=5.0).fit(feedback)
+    rankings = arm.recommend_for_history([["i1"], []], k=4)
+    counts = np.bincount(feedback.item)
+    best = sorted(range(24), key=lambda code: (-counts[code], code))[:4]
+    assert rankings.lists()[1] == [feedback.items[code] for code in best]
+    assert rankings.arms == ("EASE", "popularity")
+    assert rankings.source is not None
+    assert rankings.source.tolist() == [0] * 4 + [1] * 4
+    assert arm.recommend(["u1"]).source is None
+
+
+def test_files_of_another_version_are_refused(tmp_path: Path) -> None:
+    EASE(l2=5.0).fit(small_feedback()).save(tmp_path / "arm")
+    head = tmp_path / "arm" / "arm.json"
+    head.write_text(head.read_text().replace('"format": 1', '"format": 99'))
+    with pytest.raises(ModelLoadError, match="'ease' of format 99, not 'ease' of format 1"):
+        EASE.load(tmp_path / "arm")
+
+
 def test_similar_items_are_those_that_people_take_together() -> None:
     feedback = Feedback.of(
         user=[1, 1, 2, 2, 3, 3, 4], item=["tea", "cup", "tea", "cup", "cat", "dog", "tea"]

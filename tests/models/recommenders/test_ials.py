@@ -68,6 +68,18 @@ def test_folding_in_gives_the_vector_of_training() -> None:
     np.testing.assert_allclose(arm.people(arm.history), recipe.solve(liked, arm.vectors))
 
 
+def test_without_weight_on_the_unseen_only_likings_are_fitted() -> None:
+    feedback = small_feedback()
+    recipe = IALS(factors=3, unobserved=1e-12, l2=0.1)
+    liked = Histories.of(feedback, feedback.users, feedback.items).liked(None)
+    items = np.random.default_rng(1).normal(0, 0.5, (liked.shape[1], 3))
+    users = recipe.solve(liked, items)
+    for row in range(5):
+        own = items[liked.indices[liked.indptr[row] : liked.indptr[row + 1]]]
+        normal = own.T @ own + 0.1 * len(own) * np.eye(3)
+        np.testing.assert_allclose(users[row], np.linalg.solve(normal, own.sum(axis=0)), rtol=1e-6)
+
+
 def test_explanations_sum_to_the_score() -> None:
     arm = IALS(factors=6, iterations=5).fit(small_feedback())
     rankings = arm.recommend(["u3"], k=3)

@@ -65,7 +65,9 @@ class FittedItemWeights(FittedRecommender):
 
     @override
     def similar(self, item: Id, *, k: int = 10) -> list[tuple[Id, float]]:
-        row = self._row(int(self.items.encode([item], name="item")[0]))
+        own = int(self.items.encode([item], name="item")[0])
+        row = self._row(own)
+        row[own] = 0.0  # a filter may weigh an item with itself
         best = np.argsort(-row, kind="stable")[: check.count("k", k)]
         return [(self.items[code], float(row[code])) for code in best.tolist() if row[code] != 0]
 

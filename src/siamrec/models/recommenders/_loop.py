@@ -95,10 +95,10 @@ def train(
                 losses.append(float(value.detach()))
                 norms.append(float(norm))
                 rates.append(float(schedule.get_last_lr()[0]))
-                if not np.isfinite(losses[-1]):
+                if not np.isfinite(losses[-1] + norms[-1]):
                     raise TrainingDivergedError(
-                        f"The loss was {losses[-1]} in step {len(losses)}; lower learning_rate "
-                        f"(now {recipe.learning_rate})."
+                        f"Step {len(losses)} had the loss {losses[-1]} and a gradient of norm "
+                        f"{norms[-1]}; lower learning_rate (now {recipe.learning_rate})."
                     )
                 optimiser.step()
                 schedule.step()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from copy import copy
+from dataclasses import replace
 from inspect import isabstract
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from siamrec.data import Catalog, Feedback
     from siamrec.models.recommenders.search import Range
-    from siamrec.typing import BoolArray, CodeArray, Float32Array, FloatArray, Id
+    from siamrec.typing import BoolArray, CodeArray, Float32Array, FloatArray, Id, IntArray
 
 _BLOCK = 1024  # users scored at a time: the score block stays near the cache
 
@@ -84,6 +85,9 @@ class FittedRecommender(ABC):
         deny: Sequence[Id] = (),
     ) -> Rankings:
         """Return ranked lists for users of the training feedback.
+
+        Where the arm has nothing to say of a person, because all items score alike, the list is
+        by popularity, and `source` of the result tells so.
 
         Args:
             users: Ids of users.
@@ -251,6 +255,12 @@ class FittedRecommender(ABC):
         if capability not in self.capabilities:
             raise self._lacks(capability)
 
+    def _known(self, histories: Histories) -> CodeArray:
+        """Return the training user of each row, for arms that know nobody else."""
+        if histories.user is None or (histories.user < 0).any():
+            raise self._lacks(Capability.COLD_USER)
+        return histories.user
+
     def _lacks(self, capability: Capability) -> MissingCapabilityError:
         able = [recipe.__name__ for recipe in _recipes() if capability in recipe.capabilities]
         # A dataclass with slots replaces its class, so that most are found twice.
@@ -277,10 +287,16 @@ class FittedRecommender(ABC):
         exclude_seen: bool,
     ) -> Rankings:
         check.count("k", k)
-        blocks, sources = [], []
+        blocks, sources, fallen = [], [], []
         for first in range(0, len(histories), _BLOCK):
             block = histories.rows(first, first + _BLOCK)
             table, origin = self.traced(block)
+            silent = np.flatnonzero(_says_nothing(table))
+            if silent.size:
+                seen_by = np.bincount(self.history.value.indices, minlength=len(self.items))
+                popular = np.broadcast_to(seen_by, (silent.size, len(self.items)))
+                table[silent] = np.where(table[silent] == -np.inf, -np.inf, popular)
+                fallen.append(first + silent)
             table[:, ~allowed] = -np.inf
             if exclude_seen:
                 seen = block.value.tocoo()
@@ -289,15 +305,32 @@ class FittedRecommender(ABC):
             if origin is not None:
                 owner = np.repeat(np.arange(len(block)), blocks[-1].length)
                 sources.append(origin[owner, blocks[-1].item])
-        return Rankings(
+        start = np.concatenate([[0], *(block.length for block in blocks)]).cumsum()
+        lists = Rankings(
             users=users,
             items=self.items,
             item=np.concatenate([np.empty(0, np.int32), *(block.item for block in blocks)]),
-            start=np.concatenate([[0], *(block.length for block in blocks)]).cumsum(),
+            start=start,
             score=np.concatenate([np.empty(0), *(_score(block) for block in blocks)]),
             source=np.concatenate(sources) if sources else None,
             arms=self.members if sources else (),
         )
+        return self._flagged(lists, np.concatenate(fallen)) if fallen else lists
+
+    def _flagged(self, lists: Rankings, fallen: IntArray) -> Rankings:
+        """Mark the lists of people about whom the arm has nothing to say."""
+        arms = self.members or (type(self).__name__.removeprefix("Fitted"),)
+        whole = np.full(lists.item.size, -1 if self.members else 0, np.int32)
+        own = whole if lists.source is None else lists.source
+        source = np.where(np.isin(lists.owner, fallen), len(arms), own).astype(np.int32)
+        return replace(lists, source=source, arms=(*arms, "popularity"))
+
+
+def _says_nothing(table: Float32Array) -> BoolArray:
+    """Tell the rows in which all items that can be ranked score alike."""
+    best = table.max(axis=1, keepdims=True, initial=-np.inf)
+    alike: BoolArray = ((table == best) | (table == -np.inf)).all(axis=1)
+    return alike
 
 
 def _score(rankings: Rankings) -> FloatArray:

@@ -10,7 +10,7 @@ from scipy.linalg import lapack
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.errors import InvalidDataError
 from siamrec.models.recommenders._linear import FittedItemWeights
 from siamrec.models.recommenders.base import RecommenderRecipe
 from siamrec.models.recommenders.histories import Histories
@@ -74,8 +74,7 @@ class EDLAE(RecommenderRecipe):
     def __post_init__(self) -> None:
         check.positive("l2", self.l2)
         check.count("max_items", self.max_items)
-        if not 0 <= self.dropout < 1:
-            raise InvalidParameterError("dropout", self.dropout, "in [0, 1)")
+        check.below_one("dropout", self.dropout)
 
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedItemWeights:

@@ -61,6 +61,15 @@ class Histories:
         liked.eliminate_zeros()
         return liked
 
+    def sequences(self, positive: float | None = None) -> tuple[CodeArray, CodeArray]:
+        """Return person and item of every liked entry, person by person in order of time."""
+        counts = np.ones(self.value.nnz, bool) if positive is None else self.value.data >= positive
+        owner = np.repeat(np.arange(len(self)), np.diff(self.value.indptr))[counts]
+        when = (np.arange(self.value.nnz) if self.order is None else self.order.data)[counts]
+        order = np.lexsort((when, owner))
+        item: CodeArray = self.value.indices[counts][order].astype(np.int32)
+        return owner[order].astype(np.int32), item
+
     def latest(self, n: int, positive: float | None = None) -> tuple[CodeArray, BoolArray]:
         """Return the last `n` liked items of each person in order of time, left-aligned.
 
@@ -79,11 +88,7 @@ class Histories:
             >>> history.latest(2)[0].tolist()  # z, then x
             [[2, 0]]
         """
-        counts = np.ones(self.value.nnz, bool) if positive is None else self.value.data >= positive
-        owner = np.repeat(np.arange(len(self)), np.diff(self.value.indptr))[counts]
-        when = (np.arange(self.value.nnz) if self.order is None else self.order.data)[counts]
-        sequence = np.lexsort((when, owner))
-        owner, item = owner[sequence], self.value.indices[counts][sequence]
+        owner, item = self.sequences(positive)
         length = np.bincount(owner, minlength=len(self))
         place = np.arange(owner.size) - np.repeat(np.cumsum(length) - length, length)
         place -= np.maximum(length - n, 0)[owner]

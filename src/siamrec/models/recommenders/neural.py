@@ -10,7 +10,6 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec._core.lazy import extra
-from siamrec.errors import InvalidParameterError
 from siamrec.models.recommenders.base import RecommenderRecipe
 
 if TYPE_CHECKING:
@@ -83,13 +82,9 @@ class NeuralRecipe(RecommenderRecipe, ABC):
             check.count("cycle", self.cycle)
         check.not_negative("weight_decay", self.weight_decay)
         check.positive("clip", self.clip)
-        if not 0 <= self.validation < 1:
-            raise InvalidParameterError("validation", self.validation, "in [0, 1)")
+        check.below_one("validation", self.validation)
         check.count("patience", self.patience)
         check.count("seed", self.seed, least=0)
-
-    def _settings(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @final

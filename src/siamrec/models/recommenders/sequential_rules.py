@@ -1,0 +1,107 @@
+"""Sequential rules: what people met soon after what."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, ClassVar, final
+
+import numpy as np
+from scipy import sparse
+from typing_extensions import override
+
+from siamrec._core import check
+from siamrec.errors import InvalidDataError
+from siamrec.models.recommenders._sequence import FittedSequenceWeights
+from siamrec.models.recommenders.base import RecommenderRecipe
+from siamrec.models.recommenders.histories import Histories
+from siamrec.models.recommenders.search import Float, Integer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from siamrec.data import Catalog, Feedback
+    from siamrec.models.recommenders.capability import Capability
+    from siamrec.models.recommenders.search import Range
+
+_KIND = "sequential-rules"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequentialRules(RecommenderRecipe):
+    """Rank items by how soon after a person's last items others met them.
+
+    `w_ij = Σ 1/d` over the places where `j` came `d ≤ window` after `i`, each row then summing to
+    1; the scores are `Σ_p decay^p w_{i_p}` over a person's last items, `p = 0` the latest.
+
+    Args:
+        window: Largest distance of a rule, at least 1.
+        recent: Last items of a person that speak, at least 1.
+        decay: Weight of an item against the one after it, in (0, 1].
+        positive: Smallest value that counts as liking; None counts every event.
+
+    Raises:
+        siamrec.errors.InvalidParameterError: If a setting is out of its range.
+        siamrec.errors.InvalidDataError: On fitting, if nothing is liked.
+
+    References:
+        Ludewig and Jannach (2018), Evaluation of session-based recommendation algorithms, UMUAI
+        28, section 3.1.
+
+    Examples:
+        >>> from siamrec.data import Feedback
+        >>> feedback = Feedback.of(
+        ...     user=["a", "a", "b", "b", "c"], item=["tea", "cup", "tea", "pot", "tea"],
+        ...     time=[1, 2, 1, 2, 9],
+        ... )
+        >>> SequentialRules().fit(feedback).recommend_for_history([["cup"], ["tea"]]).lists()
+        {0: ['tea', 'pot'], 1: ['cup', 'pot']}
+    """
+
+    capabilities: ClassVar[Capability] = FittedSequenceWeights.capabilities
+    search_space: ClassVar[Mapping[str, Range]] = {
+        "window": Integer(2, 20),
+        "recent": Integer(1, 20),
+        "decay": Float(0.3, 1.0),
+    }
+
+    window: int = 10
+    recent: int = 10
+    decay: float = 0.8
+    positive: float | None = None
+
+    def __post_init__(self) -> None:
+        check.count("window", self.window)
+        check.count("recent", self.recent)
+        check.positive("decay", self.decay)
+        check.share("decay", self.decay)
+
+    @override
+    def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedSequenceWeights:
+        history = Histories.of(feedback, feedback.users, feedback.items)
+        owner, item = history.sequences(self.positive)
+        if not item.size:
+            raise InvalidDataError("SequentialRules needs at least one liked item.")
+        n = len(feedback.items)
+        rules = sparse.csr_array((n, n), dtype=np.float64)
+        for distance in range(1, min(self.window, item.size - 1) + 1):
+            together = owner[distance:] == owner[:-distance]
+            before, after = item[:-distance][together], item[distance:][together]
+            weight = np.full(before.size, 1.0 / distance)
+            rules = rules + sparse.csr_array((weight, (before, after)), shape=(n, n))
+        total = np.asarray(rules.sum(axis=1)).ravel()
+        even = sparse.diags_array(1.0 / np.maximum(total, 1e-12)) @ rules
+        return FittedSequenceWeights(
+            kind=_KIND,
+            recipe=asdict(self),
+            users=feedback.users,
+            items=feedback.items,
+            history=history,
+            weights=sparse.csr_array(even.astype(np.float32)),
+        )
+
+    @staticmethod
+    def load(path: str | Path) -> FittedSequenceWeights:
+        """Return an arm that `save` wrote."""
+        return FittedSequenceWeights.load(path, kind=_KIND)
