@@ -233,6 +233,8 @@ def test_errors_of_ratings_are_made_small() -> None:
     assert best.chosen.value == min(trial.value for trial in best.trials)
     with pytest.raises(MissingCapabilityError, match="RATINGS"):
         tune(Popularity, two_tastes(), metric="rmse", trials=1)
+    with pytest.raises(UnknownNameError, match="No metric is named 'ndgc'"):
+        tune(Popularity, two_tastes(), metric="ndgc@10")
 
 
 def test_one_standard_error_takes_the_simplest() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
 from siamrec.errors import InvalidDataError
+from siamrec.metrics import Suite
 from siamrec.metrics.splits import RandomShare
 from siamrec.models.recommenders import RecommenderRecipe
 from siamrec.tuning._judge import LOWER_IS_BETTER, depth_of, judge, stem
@@ -115,6 +116,7 @@ def tune(
     """
     check.one_of("choice", choice, ("best", "one-se"))
     check.count("folds", folds)
+    metric = Suite([metric]).names[0]
     base: R = recipe() if isinstance(recipe, type) else recipe
     ranges = space_of(base, space)
     splitter = RandomShare(per_user=True) if splitter is None else splitter
