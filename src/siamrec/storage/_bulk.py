@@ -53,10 +53,11 @@ def array_literal(values: Sequence[Any]) -> str:
     if n_missing == len(values):
         return "{}"
     if isinstance(next(value for value in values if value is not None), str):
-        listed = [
-            "NULL" if text is None else f'"{text}"' if text.isalnum() else _quoted(text)
-            for text in values
-        ]
+        if not n_missing:
+            joined = '","'.join(values)
+            if "\\" not in joined and joined.count('"') == 2 * (len(values) - 1):
+                return f'{{"{joined}"}}'
+        listed = ["NULL" if text is None else _quoted(text) for text in values]
     elif n_missing:
         listed = ["NULL" if number is None else repr(number) for number in values]
     else:
