@@ -9,6 +9,7 @@ events; without it the run is scaled down.
 from __future__ import annotations
 
 import argparse
+import os
 import sqlite3
 import statistics
 import subprocess
@@ -35,6 +36,8 @@ def main() -> None:
     parser.add_argument("--read", type=int, default=400_000)
     parser.add_argument("--postgres")
     given = parser.parse_args()
+    busy, _, _ = os.getloadavg()
+    print(f"{os.cpu_count()} processors, {busy:.1f} of them busy before the start")
     print(f"{'engine':<12}{'work':<44}{'siamrec':>12}{'driver':>12}{'ratio':>8}")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         address = given.postgres or started(stack, folder)

@@ -26,14 +26,11 @@ _LABELS = {"yes": 1.0, "no": 0.0, "neither": float("nan")}
 class LabelRules:
     """Reads a yes, a no or neither from each event.
 
-    | kind | yes | no |
-    |---|---|---|
-    | rating | at least `like` | at most `dislike` |
-    | thumb | up | down |
-    | dwell | at least `stay` seconds | at most `bounce` seconds |
-    | click, conversion | always | never |
-    | view | as `view` says | as `view` says |
-    | comment | never | never |
+    - A rating says yes from `like` up, and no from `dislike` down.
+    - A thumb says yes or no.
+    - A dwell says yes from `stay` seconds up, and no from `bounce` seconds down.
+    - A click and a conversion say yes.
+    - A view says what `view` says, a comment neither.
 
     Args:
         like: Least rating that is a yes.
