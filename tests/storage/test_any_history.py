@@ -170,7 +170,7 @@ def _run(n: int, steps: int) -> None:
 
 
 def test_any_history() -> None:
-    _run(12, 15)
+    _run(10, 15)
 
 
 @pytest.mark.slow

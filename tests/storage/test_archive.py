@@ -110,7 +110,7 @@ def test_late_events_are_read_in_their_place(shop: Store) -> None:
         max_size=14,
     )
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_interleaving_reads_as_one_log(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]]
 ) -> None:

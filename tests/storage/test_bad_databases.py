@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, make_url
 from sqlalchemy import event as engine_event
 from sqlalchemy.exc import OperationalError
 
@@ -120,6 +120,23 @@ def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     engine = create_engine(f"sqlite:///{tmp_path / 'log.db'}")
     Store(engine).close()
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "file"),
+    [
+        ("sqlite://", None),
+        ("sqlite:///:memory:", None),
+        ("sqlite:///file::memory:?uri=true", None),
+        ("sqlite:///file:name?mode=memory&uri=true", None),
+        ("sqlite:///a/log.db", "a/log.db"),
+        ("sqlite:////a/log.db", "/a/log.db"),
+        ("sqlite:///file:/a/log.db?mode=ro&uri=true", "/a/log.db"),
+        ("postgresql+psycopg://host/name", None),
+    ],
+)
+def test_the_file_of_a_url(url: str, file: str | None) -> None:
+    assert _engine.file_of(make_url(url)) == (None if file is None else Path(file))
 
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("process", 1), ("power", 2)])

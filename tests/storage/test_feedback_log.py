@@ -16,42 +16,41 @@ from siamrec.data import NO_TIME, Feedback, Vocabulary
 from siamrec.errors import InvalidDataError, InvalidParameterError, StorageError
 from siamrec.storage import Store
 from siamrec.testing.feedback import FeedbackSinkContract, rows_of
+from siamrec.testing.stores import StoreContract
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from siamrec.storage import FeedbackLog
 
 
-class TestFeedbackLogOnSQLite(FeedbackSinkContract):
+class TestFeedbackLogInMemory(FeedbackSinkContract):
     @override
     def empty(self) -> FeedbackLog:
         return Store("sqlite://").feedback
 
 
-class TestFeedbackLogOnFilesAndServers(FeedbackSinkContract):
+class TestFeedbackLog(StoreContract):
     @pytest.fixture(autouse=True)
-    def _store(self, store: Store) -> None:
-        self.store = store
+    def _store(self, url: str) -> Iterator[None]:
+        self.url = url
+        self.opened: list[Store] = []
+        yield
+        for store in self.opened:
+            store.close()
+
+    def _open(self) -> Store:
+        self.opened.append(Store(self.url))
+        return self.opened[-1]
 
     @override
     def empty(self) -> FeedbackLog:
-        return self.store.feedback
+        return self._open().feedback
 
     @override
-    def test_writing_twice_stores_once(self) -> None:
-        feedback = Feedback.of(user=["a", "b"], item=["x", "y"], time=[1, 2])
-        assert self.store.feedback.write(feedback).accepted == 2
-        assert self.store.feedback.write(feedback).duplicates == 2
-        assert len(rows_of(self.store.feedback.read())) == 2
-
-    @override
-    def test_order_of_writing_does_not_matter(self) -> None:
-        late = Feedback.of(user=["a"], item=["x"], time=[9])
-        early = Feedback.of(user=["b"], item=["y"], time=[-9])
-        self.store.feedback.write(late)
-        self.store.feedback.write(early)
-        assert [row[-1] for row in rows_of(self.store.feedback.read())] == [-9, 9]
+    def reopened(self, store: FeedbackLog) -> FeedbackLog:
+        return self._open().feedback
 
 
 def test_every_column_survives(store: Store) -> None:

@@ -12,12 +12,15 @@ from siamrec.feedback.conport_mcp import (
     conport_entries,
     conport_server,
 )
+from siamrec.feedback.file_tail import FileTail
 from siamrec.feedback.files import (
     FileFeedback,
     LoadedFeedback,
     RejectedRow,
     read_catalog,
 )
+from siamrec.feedback.filters import BurstFilter, Filter, FilteredFeedback, SpamFilter
+from siamrec.feedback.labels import LabelRules
 from siamrec.feedback.memory import MemoryFeedback
 from siamrec.feedback.quality import QualityWeights
 from siamrec.feedback.sources import (
@@ -28,13 +31,18 @@ from siamrec.feedback.sources import (
 )
 
 __all__ = [
+    "BurstFilter",
     "ConPortClient",
     "ConPortDocuments",
     "ConPortFeedback",
     "ConPortSession",
     "DatabaseConnection",
     "FileFeedback",
+    "FileTail",
+    "Filter",
+    "FilteredFeedback",
     "IterableFeedback",
+    "LabelRules",
     "LoadedConPort",
     "LoadedFeedback",
     "McpSession",
@@ -42,6 +50,7 @@ __all__ = [
     "MergedFeedback",
     "QualityWeights",
     "RejectedRow",
+    "SpamFilter",
     "SqlFeedback",
     "conport_entries",
     "conport_server",

@@ -36,6 +36,7 @@ def siamrec_feedback_sources() -> Factories:
     return {
         "conport": feedback.ConPortFeedback,
         "file": feedback.FileFeedback,
+        "filtered": feedback.FilteredFeedback,
         "iterable": feedback.IterableFeedback,
         "memory": feedback.MemoryFeedback,
         "merged": feedback.MergedFeedback,

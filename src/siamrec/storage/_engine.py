@@ -24,7 +24,7 @@ from siamrec.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sqlalchemy import ColumnClause, Connection, Engine
+    from sqlalchemy import URL, ColumnClause, Connection, Engine
 
 Durability = Literal["process", "power"]
 """What an acknowledged write survives: the end of the process, or a power cut as well."""
@@ -64,7 +64,7 @@ def connect(url: str, durability: Durability) -> Engine:
     except ImportError as error:
         raise MissingExtraError("postgres", f"A store on {parsed.get_backend_name()}") from error
     if engine.dialect.name == "sqlite":
-        _refuse_network(parsed.database)
+        _refuse_network(parsed)
         _set_up_sqlite(engine, durability)
     return engine
 
@@ -86,10 +86,20 @@ def network_file_system(path: Path, mounts: str) -> str | None:
     return found[1] if found[1] in _NETWORK else None
 
 
-def _refuse_network(database: str | None) -> None:
-    if database in {None, "", ":memory:"} or not _MOUNTS.is_file():
+def file_of(url: URL) -> Path | None:
+    """Return the file of a SQLite database; None for one in memory, and for a server."""
+    name = url.database or ""
+    if url.get_backend_name() != "sqlite" or name in {"", ":memory:"}:
+        return None
+    name = name.removeprefix("file:").partition("?")[0]  # URI names begin with "file:"
+    return None if name == ":memory:" or "memory" in str(url.query.get("mode", "")) else Path(name)
+
+
+def _refuse_network(url: URL) -> None:
+    path = file_of(url)
+    if path is None or not _MOUNTS.is_file():
         return
-    path = Path(str(database)).absolute()
+    path = path.absolute()
     kind = network_file_system(path, _MOUNTS.read_text(encoding="utf-8", errors="replace"))
     if kind is not None:
         raise StorageError(
@@ -216,8 +226,8 @@ def existing(engine: Engine) -> None:
     Raises:
         StorageError: If it is not.
     """
-    file = engine.url.database if engine.dialect.name == "sqlite" else None
-    if file not in {None, "", ":memory:"} and not Path(str(file)).is_file():
+    file = file_of(engine.url)
+    if file is not None and not file.is_file():
         raise StorageError(f"There is no database at {file}.")
 
 

@@ -32,6 +32,9 @@ class Given(NamedTuple):
     weight: float
 
 
+made_like = tuple.__new__
+"""Makes a named tuple of a row without a call in Python: there is one for each reward."""
+
 Weighed: TypeAlias = tuple[int, float, float]
 """Time, reward and weight: the greatest of a pick counts."""
 
@@ -59,9 +62,8 @@ class Made(NamedTuple):
 class Change(NamedTuple):
     """What rewards change: the pick, its old reward if it had one, and its new one."""
 
-    id: str
-    arm: str
     made: Made
+    arm: str
     old: Weighed | None
     new: Weighed
 
@@ -86,7 +88,7 @@ def decisions_of(
     Raises:
         InvalidDataError: If one was made by another bandit.
     """
-    names = ["id", "bandit", "time", "cell", "arm", "propensity"]
+    names = ["id", "bandit", "time", "COALESCE(cell, 0)", "arm", "propensity"]
     names += ["features" if features else "NULL", "body" if ranked else "NULL"]
     rows = _bulk.select(connection, decision_table, names, "id", sorted(ids))
     for row in rows:
@@ -94,16 +96,13 @@ def decisions_of(
             raise InvalidDataError(f"Decision {row[0]!r} was made by {row[1]!r}, not {bandit!r}.")
     if ranked:
         rows = [(*row[:7], _ranks(row[7])) for row in rows]
-    return {
-        id_: Made(time, cell or 0, arm, propensity, vector, ranks)
-        for id_, _, time, cell, arm, propensity, vector, ranks in rows
-    }
+    return {row[0]: made_like(Made, row[2:]) for row in rows}
 
 
 def rewards_of(connection: Connection, ids: Collection[str]) -> list[Given]:
     """Return every stored reward for `ids`."""
     rows = _bulk.select(connection, reward_table, Given._fields, "decision", sorted(ids))
-    return list(map(Given._make, rows))
+    return [made_like(Given, row) for row in rows]
 
 
 def _ranks(body: str) -> dict[str, float]:
@@ -129,7 +128,7 @@ def same_arms(made: Mapping[str, Made], given: Iterable[Given]) -> None:
 
 def append(connection: Connection, given: Iterable[Given], received: Instant) -> None:
     """Add rewards to the log; one that is there already stays once."""
-    rows = [(*one, received) for one in sorted(given)]
+    rows = [(*one, received) for one in sorted(given)]  # in one order for all workers
     _bulk.insert(connection, reward_table, [*Given._fields, "received"], rows, skip=True)
 
 
@@ -140,14 +139,13 @@ def changes(
     attribution: int | None,
 ) -> tuple[list[Change], Receipt]:
     """Return what `given` rewards change where `before` were counted already."""
-    old, _ = _winners(made, before, attribution)
-    new, n_late = _winners(made, given, attribution)
+    old, _, _ = _winners(made, before, attribution)
+    new, n_late, n_early = _winners(made, given, attribution)
     changed = [
-        Change(id_, arm, made[id_], old.get((id_, arm)), weighed)
-        for (id_, arm), weighed in new.items()
-        if (id_, arm) not in old or weighed > old[id_, arm]
+        made_like(Change, (made[pick[0]], pick[1], old.get(pick), weighed))
+        for pick, weighed in new.items()
+        if pick not in old or weighed > old[pick]
     ]
-    n_early = sum(one.decision not in made for one in given)
     receipt = Receipt(
         applied=len(changed),
         unchanged=len(given) - n_early - n_late - len(changed),
@@ -162,23 +160,26 @@ def outcomes_of(
 ) -> tuple[Outcomes, IntArray]:
     """Return signed outcomes (old rewards taken back, new ones added) and decision times."""
     signed = [
-        (change, weighed, sign)
-        for change in changed
-        for weighed, sign in ((change.old, -1.0), (change.new, 1.0))
-        if weighed is not None
+        (made, arm, sign, weighed)
+        for made, arm, old, new in changed
+        for weighed, sign in (((old, -1.0), (new, 1.0)) if old is not None else ((new, 1.0),))
     ]
-    texts = [change.made.features or "[]" for change, _, _ in signed] if n_features else []
+    texts = [made.features or "[]" for made, _, _, _ in signed] if n_features else []
     outcomes = Outcomes(
-        cell=np.asarray([change.made.cell for change, _, _ in signed], dtype=np.int64),
-        arm=np.asarray([codes[change.arm] for change, _, _ in signed], dtype=np.int64),
-        reward=np.asarray([weighed[1] for _, weighed, _ in signed], dtype=np.float64),
-        weight=np.asarray([sign * weighed[2] for _, weighed, sign in signed], dtype=np.float64),
+        cell=np.asarray([made.cell for made, _, _, _ in signed], dtype=np.int64),
+        arm=np.asarray([codes[arm] for _, arm, _, _ in signed], dtype=np.int64),
+        reward=np.asarray([weighed[1] for _, _, _, weighed in signed], dtype=np.float64),
+        weight=np.asarray([sign * weighed[2] for _, _, sign, weighed in signed], np.float64),
         propensity=np.asarray(
-            [change.made.propensity_of(change.arm) for change, _, _ in signed], dtype=np.float64
+            [
+                made.propensity if arm == made.arm else made.propensity_of(arm)
+                for made, arm, _, _ in signed
+            ],
+            dtype=np.float64,
         ),
         features=np.asarray([*map(json.loads, texts)], dtype=np.float64) if n_features else None,
     )
-    times = np.asarray([change.made.time for change, _, _ in signed], dtype=np.int64)
+    times = np.asarray([made.time for made, _, _, _ in signed], dtype=np.int64)
     return outcomes, times
 
 
@@ -204,21 +205,23 @@ def checked(rewards: Rewards, low: float, high: float, policy: str) -> None:
 
 def _winners(
     made: Mapping[str, Made], given: Iterable[Given], attribution: int | None
-) -> tuple[dict[Pick, Weighed], int]:
-    """Return the greatest reward of each pick, and how many came after the window."""
+) -> tuple[dict[Pick, Weighed], int, int]:
+    """Return the greatest reward of each pick, how many came late, and how many early."""
     best: dict[Pick, Weighed] = {}
-    n_late = 0
-    for one in given:  # one dictionary look-up per reward: the join by id is what this loop is
-        decision = made.get(one.decision)
+    n_late = n_early = 0
+    # One dictionary look-up per reward: the join by id is what this loop is.
+    for id_, named, time, reward, weight in given:
+        decision = made.get(id_)
         if decision is None:
+            n_early += 1
             continue
-        if attribution is not None and one.time > decision.time + attribution:
+        if attribution is not None and time > decision.time + attribution:
             n_late += 1
             continue
-        if one.arm and decision.propensity_of(one.arm) is None:
+        if named and decision.propensity_of(named) is None:
             continue  # it came before its decision, and named an arm that was not chosen
-        pick = (one.decision, one.arm or decision.arm)
-        weighed = (one.time, one.reward, one.weight)
+        pick = (id_, named or decision.arm)
+        weighed = (time, reward, weight)
         if pick not in best or weighed > best[pick]:
             best[pick] = weighed
-    return best, n_late
+    return best, n_late, n_early

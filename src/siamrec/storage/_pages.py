@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from siamrec.storage.archive import Archive
     from siamrec.typing import Instant
 
-READ = ("seq", *NAMES)
-"""Columns of a page."""
+READ = ("seq", *(name for name in NAMES if name not in {"key", "digest", "received"}))
+"""Columns of a page: what feedback is made of."""
 _TIME = READ.index("time")
 _SELECTED = [event.c[name] for name in READ]
 
@@ -111,7 +111,7 @@ class Pages:
             if segment.last < self._start().time:
                 continue
             if segment.hash not in self._open:
-                self._open[segment.hash] = self._archive.table(segment)
+                self._open[segment.hash] = self._archive.table(segment, READ)
             used[segment.hash] = table = self._open[segment.hash]
             part = self._after(table).slice(0, n_rows)
             if part.num_rows:

@@ -71,9 +71,8 @@ class Archive:
         if isinstance(blobs, str | Path):
             blobs = FolderBlobs(blobs)
         elif blobs is None:
-            file = engine.url.database if engine.dialect.name == "sqlite" else None
-            in_memory = file in {None, "", ":memory:"}
-            blobs = None if in_memory else FolderBlobs(f"{file}.archive")
+            file = _engine.file_of(engine.url)
+            blobs = None if file is None else FolderBlobs(f"{file}.archive")
         elif not isinstance(blobs, ArchiveBlobs):
             raise InvalidParameterError(
                 "archive", blobs, "a folder, or blobs with put, get, keys and remove"
@@ -142,16 +141,16 @@ class Archive:
 
     def _holders(self, before: Instant) -> tuple[str, ...]:
         with _engine.reading(self._engine) as connection:
-            oldest = connection.execute(
+            newest = connection.execute(
                 select(event.c.xid, event.c.seq)
                 .where(event.c.time < before)
-                .order_by(event.c.xid, event.c.seq)
+                .order_by(event.c.xid.desc(), event.c.seq.desc())
                 .limit(1)
             ).first()
-            if oldest is None:
+            if newest is None:
                 return ()
             c = cursor_table.c
-            behind = (tuple_(c.xid, c.seq) < tuple_(*oldest)) | c.segment.is_not(None)
+            behind = (tuple_(c.xid, c.seq) < tuple_(*newest)) | c.segment.is_not(None)
             names = connection.execute(select(c.consumer).where(behind).order_by(c.consumer))
             return tuple(names.scalars())
 

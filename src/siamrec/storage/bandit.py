@@ -11,7 +11,7 @@ from siamrec._core import check
 from siamrec.bandits import ContextualBandit, Rewards
 from siamrec.bandits.base import ModelT
 from siamrec.errors import InvalidDataError, MissingInputError
-from siamrec.storage import _engine, _join
+from siamrec.storage import _bulk, _engine, _join
 from siamrec.storage._decided import columns_of, decided, replayed, sweepable, swept
 from siamrec.storage._shared import Shared
 from siamrec.storage.schema import decision as decision_table
@@ -243,21 +243,23 @@ class StoredBandit(Generic[ModelT]):
                 arm=None if arm is None else (arm,),
             )
         _join.checked(rewards, *self.policy.reward_range, self.policy.name)
-        given = _given(rewards, now)
+        with _bulk.many_rows():
+            given = _given(rewards, now)
 
         def work(connection: Connection) -> Receipt:
             self._shared.lock(connection)
             for one in {each.arm for each in given if each.arm}:
                 check.one_of("arm", one, self._shared.arms)
-            ids = {each.decision for each in given}
-            ranked = rewards.arm is not None
-            made = self._decisions_of(connection, ids, ranked=ranked)
-            _join.same_arms(made, given)
-            before = _join.rewards_of(connection, ids)
-            if not ranked and any(one.arm for one in before):
-                made = self._decisions_of(connection, ids, ranked=True)
-            _join.append(connection, given, now)
-            return self._count_in(connection, made, before, given)
+            with _bulk.many_rows():
+                ids = {each.decision for each in given}
+                ranked = rewards.arm is not None
+                made = self._decisions_of(connection, ids, ranked=ranked)
+                _join.same_arms(made, given)
+                before = _join.rewards_of(connection, ids)
+                if not ranked and any(one.arm for one in before):
+                    made = self._decisions_of(connection, ids, ranked=True)
+                _join.append(connection, given, now)
+                return self._count_in(connection, made, before, given)
 
         return _engine.transact(self._engine, work)
 
@@ -432,4 +434,4 @@ def _given(rewards: Rewards, now: Instant) -> list[_join.Given]:
         [1.0] * n if rewards.weight is None else rewards.weight.tolist(),
         strict=True,
     )
-    return list(map(_join.Given._make, columns))
+    return [_join.made_like(_join.Given, row) for row in columns]

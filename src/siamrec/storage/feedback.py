@@ -103,7 +103,8 @@ class FeedbackLog:
 
     def rows(self, feedback: Feedback, keys: Sequence[str] | None) -> list[tuple[Any, ...]]:
         """Return events as rows that `store` takes; see `write`."""
-        return rows_of(feedback, self._clock.now(), keys)
+        with _bulk.many_rows():
+            return rows_of(feedback, self._clock.now(), keys)
 
     def store(self, rows: Sequence[tuple[Any, ...]], *, keyed: bool) -> Receipt:
         """Store rows in one transaction; with `keyed`, look for conflicts."""
@@ -143,8 +144,13 @@ class FeedbackLog:
         """
         check.count("batch_rows", batch_rows)
         pages = Pages(self._engine, self._archive, since, until)
-        while (page := pages.next(batch_rows)) is not None:
-            yield feedback_of(page)
+        while True:
+            with _bulk.many_rows():
+                page = pages.next(batch_rows)
+                batch = None if page is None else feedback_of(page)
+            if batch is None:
+                return
+            yield batch
 
     def read_all(self) -> Feedback:
         """Return every event as one value.

@@ -227,9 +227,7 @@ class Store:
                 in memory, where every thread has its own.
             siamrec.errors.MissingInputError: If spilling has no file.
         """
-        if self._engine.dialect.name == "sqlite" and self._engine.url.database in {
-            None, "", ":memory:",
-        }:  # fmt: skip
+        if self._engine.dialect.name == "sqlite" and _engine.file_of(self._engine.url) is None:
             raise InvalidParameterError("url", self.url, "a database that threads can share")
         return FeedbackWriter(
             self.feedback,
@@ -276,7 +274,7 @@ class Store:
 
         Args:
             before: Instant in nanoseconds; events with an earlier time are sealed.
-            segment_rows: Most events in one file.
+            segment_rows: Most events in one file. Writers wait while one is taken over.
 
         Raises:
             siamrec.errors.MissingInputError: If the store does not know where its archive is.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
+import numpy as np
 from sqlalchemy import delete, select, text, tuple_, update
 
 from siamrec._core import check
@@ -121,8 +122,8 @@ class Tail:
             segments = {one.number: one for one in self._archive.segments(connection)}
         if number in segments:
             table = self._settled(segments[number])
-            pairs = zip(table["xid"].to_pylist(), table["seq"].to_pylist(), strict=True)
-            first = sum(pair <= (xid, seq) for pair in pairs)
+            xids, seqs = np.asarray(table["xid"]), np.asarray(table["seq"])
+            first = int(((xids < xid) | ((xids == xid) & (seqs <= seq))).sum())
             if first < table.num_rows:
                 part = table.slice(first, batch_rows)
                 page: Columns = part.to_pydict()
