@@ -14,7 +14,7 @@ import torch
 from transformers import PrinterCallback
 
 from siamrec._core import check
-from siamrec.errors import InvalidParameterError
+from siamrec.errors import InvalidParameterError, StorageError
 from siamrec.losses import losses
 from siamrec.models.encoders import CachedEncoder, SentenceEncoder
 from siamrec.models.encoders.sentence import computes_bfloat16
@@ -161,7 +161,10 @@ def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Wei
         )
         trainer.remove_callback(PrinterCallback)
         last = None if checkpoints is None else checkpoints.last()
-        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+        try:
+            trainer.train(resume_from_checkpoint=None if last is None else str(last))
+        except OSError as error:  # half a checkpoint has no state, and is passed over later
+            raise StorageError(f"{home} cannot be written: {error}.") from error
     return watcher.outcome()
 
 

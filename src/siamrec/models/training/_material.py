@@ -86,6 +86,23 @@ class Material:
         return np.bincount(texts, minlength=len(self.texts)).astype(np.float64)
 
 
+def require_rivals(train: Pairs) -> None:
+    """Pass when there are texts that somebody does not like.
+
+    Raises:
+        InvalidDataError: If all anchors are of one user, for whom no other text of a batch is a
+            rival.
+    """
+    rows = learnable(train)
+    users = np.unique(train.user[rows])
+    if users.size == 1 and users[0] != UNKNOWN and train.negatives is None:
+        raise InvalidDataError(
+            f"train must hold pairs of at least two users, got {int(rows.sum())} pairs of "
+            f"{train.users[int(users[0])]!r} alone: everything in a batch suits this user, so "
+            "nothing is left to tell apart. Bring more users, or mine with HardNegatives."
+        )
+
+
 def learnable(pairs: Pairs) -> BoolArray:
     """Return the rows that pull two texts together: positive, with weight."""
     mined = (pairs.origin == PairOrigin.NEGATIVE) | (pairs.origin == PairOrigin.HARD)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 from siamrec.errors import InvalidParameterError
 from siamrec.models.training._adapter_run import tune_adapter
 from siamrec.models.training._choose import COLD, POPULARITY, PREVIOUS, WARM, judged, means
-from siamrec.models.training._material import Material
+from siamrec.models.training._material import Material, require_rivals
 from siamrec.models.training._run import Run, Trained
 from siamrec.models.training._store import write_result
 from siamrec.models.training.config import FineTuneConfig
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from siamrec.data import Pairs
     from siamrec.losses import LossSpec
     from siamrec.protocols import SiameseEncoder
+
+
+_AMONG_RIVALS = ("feedback-infonce", "queued-infonce")
 
 
 def _silent(event: TrainingEvent) -> None:
@@ -92,6 +95,8 @@ class FineTuner:
         if config.warm_start and previous is None:
             raise InvalidParameterError("warm_start", True, "used with previous=")
         material = Material.of(train, valid, cold_share=config.cold_share, seed=config.seed)
+        if config.loss in _AMONG_RIVALS and config.mine is None:
+            require_rivals(material.train)
         folder = None if out is None else Path(out)
         run = Run(
             config,
