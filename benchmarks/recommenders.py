@@ -34,7 +34,7 @@ from siamrec.metrics import Suite
 from siamrec.models import recommenders as arms
 from siamrec.models.recommenders import Choice, Float, Histories, Integer
 
-TRIALS = 8
+TRIALS = 16
 COLUMNS = ["user", "item", "rating", "time"]
 
 

@@ -342,7 +342,10 @@ class RecommenderRecipe(ABC):
 
 
 def _recipes() -> list[type[RecommenderRecipe]]:
-    """Return every recipe that is imported, those of plugins included."""
+    """Return every recipe that is imported, those of plugins included.
+
+    One class may stand there twice, since slots make a class anew.
+    """
     found: list[type[RecommenderRecipe]] = RecommenderRecipe.__subclasses__()
     for recipe in found:
         found.extend(recipe.__subclasses__())
