@@ -146,8 +146,8 @@ def test_attention_never_looks_ahead_and_padding_says_nothing() -> None:
 
 def test_calibration_corrects_for_sampling() -> None:
     # At calibration 1 the minimum over a score per item is at the log odds among all items.
-    read, items = torch.ones(1, 1, dtype=torch.float64), torch.zeros(11, 1, dtype=torch.float64)
-    target, drawn = torch.tensor([0]), torch.tensor([[1, 2]])
+    read, items = torch.ones(1, 1, 1, dtype=torch.float64), torch.zeros(11, 1, dtype=torch.float64)
+    target, drawn = torch.tensor([[0]]), torch.tensor([[1, 2]])
     # rate .2: beta = .2 (1 (1 - 5) + 5) = .2, against two negatives at softplus(0) = log 2
     found = gbce(read, target, drawn, items, 1.0)
     assert float(found) == pytest.approx((0.2 + 2) * np.log(2))
