@@ -35,7 +35,7 @@ from siamrec.metrics import Suite
 from siamrec.models import recommenders as arms
 from siamrec.models.recommenders import Choice, Float, Histories, Integer
 
-TRIALS = 16
+TRIALS = 8
 COLUMNS = ["user", "item", "rating", "time"]
 
 
