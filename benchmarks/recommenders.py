@@ -24,6 +24,7 @@ import time
 import warnings
 from dataclasses import replace
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -44,12 +45,16 @@ def main() -> None:
         print("SIAMREC_DATA is not set: nothing to measure.")
         return
     folder = Path(data)
-    peers = ", ".join(f"{p} {version(p)}" for p in ("implicit", "scikit-surprise", "cornac"))
+    peers = [f"{p} {version(p)}" for p in ("implicit", "scikit-surprise", "cornac") if there(p)]
     print(f"threads: {os.environ.get('OMP_NUM_THREADS', 'all')}; trials: {TRIALS}; {peers}")
     sections = {"ratings": ratings, "lists": lists, "next": next_items, "cold": cold_items}
     for name in sys.argv[1:] or sections:
         print(f"\n== {name}", flush=True)
         sections[name](folder)
+
+
+def there(package: str) -> bool:
+    return find_spec({"scikit-surprise": "surprise"}.get(package, package)) is not None
 
 
 def read(path: Path) -> Feedback:
@@ -121,8 +126,8 @@ def ratings(folder: Path) -> None:
             (name, ours_rating(recipe), recipe.search_space if tune else {})
             for name, recipe, tune in RATING_ARMS
         ),
-        *surprise_rows(),
-        *cornac_rating_rows(),
+        *(surprise_rows() if there("surprise") else ()),
+        *(cornac_rating_rows() if there("cornac") else ()),
     ]
     print(f"{'model':<28}{'RMSE':>8}{'MAE':>8}{'CPU s/fold':>12}  settings")
     for name, build, space in rows:
@@ -306,13 +311,11 @@ def lists(folder: Path) -> None:
             (name, ours_lists(recipe), recipe.search_space if tune else {})
             for name, recipe, tune in LIST_ARMS
         ),
-        *implicit_rows(),
-        *cornac_list_rows(),
+        *(implicit_rows() if there("implicit") else ()),
+        *(cornac_list_rows() if there("cornac") else ()),
     ]
-    print(
-        f"{'model':<28}{'ndcg@10':>9}{'recall@20':>11}{'tail@10':>9}"
-        f"{'fit CPU s':>11}{'lists/s':>10}  settings"
-    )
+    head = f"{'model':<28}{'ndcg@10':>9}{'recall@20':>11}{'tail@10':>9}{'fit CPU s':>11}"
+    print(f"{head}{'lists/s':>10}  settings")
     for name, build, space in rows:
         with quiet():
 
@@ -331,8 +334,7 @@ def lists(folder: Path) -> None:
         shown = {k: round(v, 4) if isinstance(v, float) else v for k, v in best.items()}
         print(
             f"{name:<28}{values[0]:>9.4f}{values[1]:>11.4f}{values[2]:>9.4f}"
-            f"{fitted - begin:>11.2f}"
-            f"{rate:>10,.0f}  {shown or 'default'}",
+            f"{fitted - begin:>11.2f}{rate:>10,.0f}  {shown or 'default'}",
             flush=True,
         )
 

@@ -99,7 +99,7 @@ class MissingCapabilityError(SiamrecError, NotImplementedError):
     def __init__(self, model: str, capability: str, able: Iterable[str]) -> None:
         self.model = model
         self.capability = capability
-        self.able = tuple(sorted(able))
+        self.able = tuple(sorted(set(able)))
         super().__init__(
             f"{model} does not have the capability {capability}. "
             f"Models that have it: {', '.join(self.able) or '-'}."

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from typing_extensions import override
 
+from siamrec.data import Feedback, Truth
 from siamrec.errors import InvalidParameterError
+from siamrec.metrics import Suite
 from siamrec.models.recommenders import EASE, LongTail
 from siamrec.testing.recommenders import RecommenderContract, small_feedback
 
@@ -51,3 +53,25 @@ def test_strength_must_not_be_negative() -> None:
         InvalidParameterError, match="strength must be a finite number not below 0"
     ):
         LongTail(strength=-0.1)
+
+
+@pytest.mark.realdata
+def test_a_little_damping_moves_the_tail_at_no_cost(real_data: Path) -> None:
+    table = np.loadtxt(real_data / "ml-100k" / "u1.base", dtype=np.int64)
+    held = np.loadtxt(real_data / "ml-100k" / "u1.test", dtype=np.int64)
+    train = Feedback.of(user=table[:, 0].tolist(), item=table[:, 1].tolist())
+    truth = Truth.from_frame({"user": held[:, 0], "item": held[:, 1]}, user="user", item="item")
+    base = EASE(l2=500.0).fit(train)
+    counts = np.bincount(train.item, minlength=len(train.items))
+    suite = Suite(["ndcg@10", "long_tail_share@10"])
+    plain, damped = (
+        suite.evaluate(
+            arm.recommend(train.users.ids, k=10),
+            truth,
+            popularity=counts,
+            n_users=len(train.users),
+        )
+        for arm in (base, LongTail.over(base, 0.2))
+    )
+    assert damped["ndcg@10"].mean > 0.99 * plain["ndcg@10"].mean
+    assert damped["long_tail_share@10"].mean > 1.4 * plain["long_tail_share@10"].mean

@@ -252,16 +252,18 @@ def test_settings_are_checked() -> None:
         BiasModel().fit(small_feedback()).predict(["u1"], ["i1", "i2"])
 
 
+def fold(folder: Path, part: str) -> Feedback:
+    table = np.loadtxt(folder / "ml-100k" / part, dtype=np.int64)
+    return Feedback.of(user=table[:, 0].tolist(), item=table[:, 1].tolist(), value=table[:, 2])
+
+
 @pytest.mark.realdata
-def test_svdpp_on_the_first_fold_of_ml_100k(real_data: Path) -> None:
-    frames = {}
-    for part in ("base", "test"):
-        table = np.loadtxt(real_data / "ml-100k" / f"u1.{part}", dtype=np.int64)
-        frames[part] = Feedback.of(
-            user=table[:, 0].tolist(), item=table[:, 1].tolist(), value=table[:, 2]
-        )
-    test = frames["test"]
-    arm = SVDpp().fit(frames["base"])
-    users, items = test.users.decode(test.user), test.items.decode(test.item)
-    error = arm.predict(users, items, unknown="fallback") - test.value
-    assert np.sqrt((error**2).mean()) < 0.925  # the first fold is the hardest of the five
+def test_svdpp_on_the_five_folds_of_ml_100k(real_data: Path) -> None:
+    errors = []
+    for k in range(1, 6):
+        test = fold(real_data, f"u{k}.test")
+        arm = SVDpp().fit(fold(real_data, f"u{k}.base"))
+        users, items = test.users.decode(test.user), test.items.decode(test.item)
+        error = arm.predict(users, items, unknown="fallback") - test.value
+        errors.append(np.sqrt((error**2).mean()))
+    assert np.mean(errors) < 0.915  # .9092 when written

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from siamrec.data import Feedback
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
-from siamrec.models.recommenders import SLIT, Histories, SASRec, SequentialRules
+from siamrec.models.recommenders import EASE, SLIT, Histories, SASRec, SequentialRules
 from siamrec.models.recommenders._sasrec_net import SASRecNet, gbce
 from siamrec.testing.recommenders import RecommenderContract, small_feedback
 
@@ -146,8 +146,8 @@ def test_attention_never_looks_ahead_and_padding_says_nothing() -> None:
 
 def test_calibration_corrects_for_sampling() -> None:
     # At calibration 1 the minimum over a score per item is at the log odds among all items.
-    read, items = torch.ones(1, 1, dtype=torch.float64), torch.zeros(11, 1, dtype=torch.float64)
-    target, drawn = torch.tensor([0]), torch.tensor([[1, 2]])
+    read, items = torch.ones(1, 1, 1, dtype=torch.float64), torch.zeros(11, 1, dtype=torch.float64)
+    target, drawn = torch.tensor([[0]]), torch.tensor([[1, 2]])
     # rate .2: beta = .2 (1 (1 - 5) + 5) = .2, against two negatives at softplus(0) = log 2
     found = gbce(read, target, drawn, items, 1.0)
     assert float(found) == pytest.approx((0.2 + 2) * np.log(2))
@@ -185,3 +185,19 @@ def test_settings_are_checked() -> None:
     for recipe in (SequentialRules(positive=9.0), SLIT(positive=9.0)):
         with pytest.raises(InvalidDataError, match="needs at least one liked item"):
             recipe.fit(small_feedback())
+
+
+@pytest.mark.realdata
+def test_rules_find_the_next_item_more_often_than_ease(real_data: Path) -> None:
+    table = np.loadtxt(real_data / "ml-100k" / "u.data", dtype=np.int64)
+    table = table[np.lexsort((table[:, 3], table[:, 0]))]
+    last = np.append(np.diff(table[:, 0]) != 0, True)
+    train = Feedback.of(
+        user=table[~last, 0].tolist(), item=table[~last, 1].tolist(), time=table[~last, 3]
+    )
+    wanted = dict(zip(table[last, 0].tolist(), table[last, 1].tolist(), strict=True))
+    hits = []
+    for recipe in (SequentialRules(), EASE(l2=500.0)):
+        lists = recipe.fit(train).recommend(train.users.ids, k=10).lists()
+        hits.append(np.mean([wanted[user] in items for user, items in lists.items()]))
+    assert hits[0] > 1.2 * hits[1]  # .205 against .145 when written

@@ -33,7 +33,7 @@ from siamrec.models.recommenders import (
 from siamrec.models.recommenders._holdout import hold_out, hold_out_latest, watch
 from siamrec.models.recommenders._item_features import item_features
 from siamrec.models.recommenders._light_gcn_net import LightGCNNet
-from siamrec.models.recommenders._two_tower_net import log_q
+from siamrec.models.recommenders._two_tower_net import log_q, sampled_softmax
 from siamrec.models.recommenders.pure_svd import leading_directions
 from siamrec.testing.recommenders import RecommenderContract, small_feedback
 
@@ -218,23 +218,24 @@ def test_two_towers_rank_items_without_feedback_by_their_features() -> None:
 
 
 def test_log_q_makes_a_sampled_softmax_unbiased() -> None:
-    # With uniform logits the corrected loss and its gradient are those of the full softmax,
-    # however skewed the sampling; the wrong sign, or none, is far off.
+    # The corrected gradient is that of the full softmax, however skewed the sampling; without
+    # the correction it is far off.
     rng = np.random.default_rng(0)
     n, batch, rounds = 20, 2000, 40
     count = 1.0 / np.arange(1, n + 1)
-    anchor = torch.zeros(1, 4, dtype=torch.float64)
-    anchor[0, 0] = 1.0
     items = torch.as_tensor(rng.normal(size=(n, 4)))
+    anchor = torch.eye(1, 4, dtype=torch.float64)
     wanted = 3
 
     def gradient(codes: Any, rate: Any) -> Any:
         vectors = items.clone().requires_grad_()
         place = torch.tensor([int(np.flatnonzero(codes == wanted)[0])])
-        known = torch.as_tensor(codes == wanted)[None]
-        loss = feedback_infonce(anchor, vectors[codes], place, scale=1.0, log_q=rate, known=known)
+        logits = anchor @ vectors[codes].T
+        logits = logits if rate is None else logits - rate
+        loss = sampled_softmax(logits, place, torch.as_tensor(codes == wanted)[None])
         loss.backward()  # type: ignore[no-untyped-call]
-        return vectors.grad.numpy()  # type: ignore[union-attr]
+        assert vectors.grad is not None
+        return vectors.grad.numpy()
 
     full = gradient(np.arange(n), None)
     share = count / count.sum()
@@ -248,6 +249,17 @@ def test_log_q_makes_a_sampled_softmax_unbiased() -> None:
         plain += gradient(codes, None) / rounds
     np.testing.assert_allclose(found, full, atol=5e-3)
     assert np.abs(plain - full).max() > 0.05
+
+
+def test_the_softmax_of_the_towers_is_the_contrastive_loss_of_the_house() -> None:
+    rng = torch.Generator().manual_seed(0)
+    people, items = torch.randn(6, 4, generator=rng), torch.randn(9, 4, generator=rng)
+    place, rate = torch.arange(6), torch.randn(9, generator=rng)
+    known = torch.rand(6, 9, generator=rng) < 0.3
+    cosine = torch.nn.functional.normalize(people) @ torch.nn.functional.normalize(items).T
+    found = sampled_softmax(cosine / 0.2 - rate, place, known)
+    expected = feedback_infonce(people, items, place, scale=5.0, known=known, log_q=rate)
+    torch.testing.assert_close(found, expected)
 
 
 def test_the_expected_count_of_a_negative() -> None:

@@ -25,7 +25,7 @@ from siamrec.models.recommenders.neighbour_ratings import (
     UserKNN,
 )
 from siamrec.models.recommenders.neu_mf import FittedNeuMF, NeuMF
-from siamrec.models.recommenders.neural import EpochEnd, NeuralRecipe, TrainingRecord
+from siamrec.models.recommenders.neural import EpochEnd, NeuralRecipe, Progress, TrainingRecord
 from siamrec.models.recommenders.popularity import FittedPopularity, Popularity
 from siamrec.models.recommenders.pure_svd import FittedPureSVD, PureSVD
 from siamrec.models.recommenders.random_order import FittedRandom, Random
@@ -94,6 +94,7 @@ __all__ = [
     "NeuralRecipe",
     "Niche",
     "Popularity",
+    "Progress",
     "PureSVD",
     "RP3beta",
     "Random",

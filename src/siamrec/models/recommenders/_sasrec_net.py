@@ -135,13 +135,13 @@ def fit_sasrec(
     def loss(rows: IntArray) -> Tensor:
         codes, there = window(rows)
         told = put(there[:, 1:])
-        read = net(put(codes[:, :-1].astype(np.int64)), told)[told]
-        target = put(codes[:, 1:].astype(np.int64))[told]
+        read = net(put(codes[:, :-1].astype(np.int64)), told)
+        target = put(codes[:, 1:].astype(np.int64))
         if recipe.loss == "softmax":
-            return functional.cross_entropy(read @ net.item.weight.T, target)
+            return functional.cross_entropy(read[told] @ net.item.weight.T, target[told])
         drawn = put(rng.integers(0, n_items, (rows.size, recipe.negatives)))
-        of = put(np.nonzero(there[:, 1:])[0])
-        return gbce(read, target, drawn[of], net.item.weight, recipe.calibration)
+        each = gbce(read, target, drawn, net.item.weight, recipe.calibration)
+        return each[told].mean()
 
     def score(_: CodeArray, histories: Histories) -> Float32Array:
         codes, there = histories.latest(recipe.length, recipe.positive)
@@ -167,12 +167,22 @@ def gbce(read: Tensor, target: Tensor, drawn: Tensor, items: Tensor, calibration
     With the sampling rate `a = negatives / (n_items − 1)`,
     `β = a (calibration (1 − 1/a) + 1/a)`, so that at `calibration = 1` the scores estimate
     probabilities among all items in spite of the sampling.
+
+    Args:
+        read: Vectors of the places, shape `(n, length, factors)`.
+        target: Item that comes next, shape `(n, length)`.
+        drawn: Sampled items that all places of a person share, shape `(n, negatives)`.
+        items: Vectors of all items, shape `(n_items, factors)`.
+        calibration: `t` of the paper, in [0, 1].
+
+    Returns:
+        The loss of each place, shape `(n, length)`.
     """
     rate = min(1.0, drawn.shape[1] / max(1, len(items) - 1))
     beta = rate * (calibration * (1 - 1 / rate) + 1 / rate)
-    right = (read * items[target]).sum(1)
-    wrong = torch.einsum("nd,nkd->nk", read, items[drawn])
+    right = (read * items[target]).sum(2)
+    wrong = read @ items[drawn].transpose(1, 2)
     # a drawn item that is the target is no negative
-    wrong = wrong.masked_fill(drawn == target[:, None], float("-inf"))
-    each = beta * functional.softplus(-right) + functional.softplus(wrong).sum(1)
-    return each.mean()
+    wrong = wrong.masked_fill(drawn[:, None, :] == target[:, :, None], float("-inf"))
+    each: Tensor = beta * functional.softplus(-right) + functional.softplus(wrong).sum(2)
+    return each

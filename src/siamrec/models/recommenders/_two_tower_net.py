@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from siamrec.losses import feedback_infonce
 from siamrec.models.recommenders._holdout import hold_out, watch
 from siamrec.models.recommenders._loop import arrays_of, built, device_of, row_batches, train
 
@@ -55,6 +54,19 @@ class TwoTowerNet(nn.Module):
         """Return what items enter with; those not `named` without their own vector."""
         entry = self.own * named[:, None]
         return entry if self.map is None else entry + self.map(self.feature)
+
+
+def sampled_softmax(logits: Tensor, place: Tensor, known: Tensor) -> Tensor:
+    """Return the mean cross-entropy of one positive each against all that is not known to suit.
+
+    Args:
+        logits: Scores of shared candidates, shape `(n, n_candidates)`.
+        place: Place of the positive, shape `(n,)`.
+        known: Candidates that are no negatives, shape `(n, n_candidates)`.
+    """
+    own = logits.gather(1, place[:, None])
+    rivals = logits.masked_fill(known, float("-inf"))
+    return functional.cross_entropy(rivals.scatter(1, place[:, None], own), place)
 
 
 def log_q(count: FloatArray, batch_size: int, even: int) -> FloatArray:
@@ -120,14 +132,11 @@ class _Batches:
         # whatever else the person likes is no negative
         known = put(self.liked[users][:, candidates].toarray() != 0)
         total, size = (part[put(of)] for part in self.sums(users, entry))
-        return feedback_infonce(
-            net.person.read((total - entry[put(target)]) / (size - 1)),
-            net.thing.read(entry[put(candidates)]),
-            put(place[: rows.size]),
-            scale=1.0 / recipe.temperature,
-            known=known[put(of)],
-            log_q=self.rate[put(candidates)] if recipe.log_q else None,
-        )
+        people = net.person.read((total - entry[put(target)]) / (size - 1))
+        logits = people @ net.thing.read(entry[put(candidates)]).T / recipe.temperature
+        if recipe.log_q:
+            logits = logits - self.rate[put(candidates)]
+        return sampled_softmax(logits, put(place[: rows.size]), known[put(of)])
 
 
 def fit_two_tower(

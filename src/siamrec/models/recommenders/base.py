@@ -291,7 +291,7 @@ class FittedRecommender(ABC):
         for first in range(0, len(histories), _BLOCK):
             block = histories.rows(first, first + _BLOCK)
             table, origin = self.traced(block)
-            silent = np.flatnonzero(_says_nothing(table))
+            silent = _silent(table)
             if silent.size:
                 seen_by = np.bincount(self.history.value.indices, minlength=len(self.items))
                 popular = np.broadcast_to(seen_by, (silent.size, len(self.items)))
@@ -326,11 +326,12 @@ class FittedRecommender(ABC):
         return replace(lists, source=source, arms=(*arms, "popularity"))
 
 
-def _says_nothing(table: Float32Array) -> BoolArray:
-    """Tell the rows in which all items that can be ranked score alike."""
+def _silent(table: Float32Array) -> IntArray:
+    """Return the rows in which several items can be ranked and all of them score alike."""
     best = table.max(axis=1, keepdims=True, initial=-np.inf)
-    alike: BoolArray = ((table == best) | (table == -np.inf)).all(axis=1)
-    return alike
+    alike = np.flatnonzero(((table == best) | (table == -np.inf)).all(axis=1))
+    rows: IntArray = alike[(table[alike] > -np.inf).sum(axis=1) > 1]
+    return rows
 
 
 def _score(rankings: Rankings) -> FloatArray:
@@ -363,7 +364,10 @@ class RecommenderRecipe(ABC):
 
 
 def _recipes() -> list[type[RecommenderRecipe]]:
-    """Return every recipe that is imported, those of plugins included."""
+    """Return every recipe that is imported, those of plugins included.
+
+    One class may stand there twice, since slots make a class anew.
+    """
     found: list[type[RecommenderRecipe]] = RecommenderRecipe.__subclasses__()
     for recipe in found:
         found.extend(recipe.__subclasses__())

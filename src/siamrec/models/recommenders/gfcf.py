@@ -42,7 +42,7 @@ class GFCF(RecommenderRecipe):
             (256 in the paper).
         ideal: Weight of the low-pass part, at least 0.
         positive: Smallest value that counts as liking; None counts every event.
-        max_items: Refuse more items than this: memory is `4 n²` bytes.
+        max_items: Refuse more items than this: memory is `4 n²` bytes, and about `16 n²` to make.
 
     Raises:
         siamrec.errors.InvalidParameterError: If a setting is out of its range.

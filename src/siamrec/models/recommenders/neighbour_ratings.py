@@ -99,7 +99,7 @@ class ItemKNNBaseline(_Neighbours):
         neighbours: Size of `N`, at least 1.
         shrinkage: Pulls correlations of few common ratings to 0, above 0.
         calm: Pulls predictions with little similarity to the biases, at least 0.
-        max_side: Refuse more items than this: memory is `8 n²` bytes.
+        max_side: Refuse more items than this: memory is `4 n²` bytes, and about `32 n²` to make.
 
     Raises:
         siamrec.errors.InvalidParameterError: If a setting is out of its range.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from siamrec.models.recommenders.histories import Histories
     from siamrec.models.recommenders.neural import Progress
     from siamrec.models.recommenders.search import Range
-    from siamrec.typing import Float32Array, IntArray
+    from siamrec.typing import Float32Array, FloatArray, IntArray
 
 _CAN = Capability.RATINGS | Capability.RANKING
 _KIND = "neu-mf"
@@ -129,8 +129,10 @@ class FittedNeuMF(FittedRatings):
     @override
     def rate(
         self, histories: Histories, row: IntArray, item: IntArray, time: IntArray | None
-    ) -> Any:
-        rating = self.bias.mean + self.bias.of_people(histories)[row] + self.bias.item[item]
+    ) -> FloatArray:
+        rating: FloatArray = (
+            self.bias.mean + self.bias.of_people(histories)[row] + self.bias.item[item]
+        )
         if histories.user is None:
             self._known(histories)
         else:

@@ -47,7 +47,8 @@ class SLIT(RecommenderRecipe):
         future: Next items to be predicted, at least 1.
         future_decay: Weight of an item to come against the one before it, in (0, 1].
         positive: Smallest value that counts as liking; None counts every event.
-        max_items: Refuse more items than this: memory is `20 n²` bytes, time grows as `n³`.
+        max_items: Refuse more items than this: memory is `4 n²` bytes, about `32 n²` to make, and
+            time grows as `n³`.
 
     Raises:
         siamrec.errors.InvalidParameterError: If a setting is out of its range.

@@ -187,7 +187,7 @@ class FittedTimeSVDpp(FittedRatings):
         span = int(self.recipe.span_of(np.array([day]), part["line"])[0])
         own = np.where(user >= 0, part["user"][user] + part["drift"][user] * turned, 0.0)
         items = self.bias.mean + self.bias.item + part["span"][:, span]
-        table = self._vector(histories, user)(np.arange(len(user)), turned) @ part["vectors"].T
+        table = self._people_at(histories, user, np.arange(len(user)), turned) @ part["vectors"].T
         scores: Float32Array = (table + own[:, None] + items).astype(np.float32)
         return scores
 
@@ -201,7 +201,7 @@ class FittedTimeSVDpp(FittedRatings):
         days = np.full(row.size, part["line"][1]) if time is None else time / DAY
         turned = np.where(of >= 0, deviation(days - part["middle"][of]), 0.0)
         own = np.where(of >= 0, part["user"][of] + part["drift"][of] * turned, 0.0)
-        person = self._vector(histories, user)(row, turned)
+        person = self._people_at(histories, user, row, turned)
         span = part["span"][item, self.recipe.span_of(days, part["line"])]
         product = np.einsum("nd,nd->n", person, part["vectors"][item])
         rating: FloatArray = self.bias.mean + own + self.bias.item[item] + span + product
@@ -212,7 +212,10 @@ class FittedTimeSVDpp(FittedRatings):
             return np.full(len(histories), -1, dtype=np.int64)
         return histories.user.astype(np.int64)
 
-    def _vector(self, histories: Histories, user: IntArray) -> Any:
+    def _people_at(
+        self, histories: Histories, user: IntArray, row: IntArray, turned: FloatArray
+    ) -> FloatArray:
+        """Return the vector of the person of each `row`, turned by `dev_u(t)`."""
         part, value = self._part, histories.value
         ones = sparse.csr_array(
             (np.ones(value.nnz), value.indices, value.indptr), shape=value.shape
@@ -221,7 +224,8 @@ class FittedTimeSVDpp(FittedRatings):
         still = (ones @ part["rated"]) / np.sqrt(count)[:, None]
         still[user >= 0] += part["people"][user[user >= 0]]
         turn = np.where(user[:, None] >= 0, part["turn"][user], 0.0)
-        return lambda row, turned: still[row] + turn[row] * turned[:, None]
+        people: FloatArray = still[row] + turn[row] * turned[:, None]
+        return people
 
     @override
     def save(self, path: str | Path) -> None:

@@ -43,6 +43,7 @@ class TwoTower(NeuralRecipe):
     to be told. Each tower is one hidden layer beside a straight path, and the loss is the
     softmax of `cos / temperature − log q` over the liked item, the other items of the batch, and
     some drawn evenly; `q` is how often an item is met as a negative. Batches are likings.
+    Items without feedback are ranked where texts or features are used.
 
     Args:
         encoder: Maps texts of the catalogue to unit vectors; None leaves texts out.
