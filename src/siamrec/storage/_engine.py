@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from alembic import command
@@ -14,6 +16,7 @@ from alembic.util import CommandError
 from sqlalchemy import column, create_engine, event, inspect, make_url, select, table
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+from siamrec._core.hashing import uniform
 from siamrec.errors import (
     InvalidDataError,
     InvalidParameterError,
@@ -33,8 +36,8 @@ _ResultT = TypeVar("_ResultT")
 
 _PASSING = frozenset({"40001", "40P01"})
 """SQLSTATEs of PostgreSQL that say: run it again (serialisation failure, deadlock)."""
-_ATTEMPTS = 6
-_FIRST_PAUSE = 0.01
+_ATTEMPTS = 12
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.3
 _NETWORK = frozenset(
     {"9p", "afs", "ceph", "cifs", "fuse.s3fs", "fuse.sshfs", "glusterfs", "lustre", "ncpfs",
      "nfs", "nfs4", "smb", "smb2", "smb3", "smbfs"}
@@ -136,6 +139,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
         if engine.dialect.name == "postgresql":  # its default sees a new state in each statement
             connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901
         with connection.begin():
+            _begin(connection, "BEGIN")
             yield connection
 
 
@@ -147,7 +151,19 @@ def writing(engine: Engine) -> Iterator[Connection]:
         engine.connect().execution_options(writing=True) as connection,
         connection.begin(),
     ):
+        _begin(connection, "BEGIN IMMEDIATE")
         yield connection
+
+
+def _begin(connection: Connection, statement: str) -> None:
+    """Begin a transaction on a host's SQLite engine, where the driver waits for the first write.
+
+    What is read before it would be out of date by then, and updates would be lost.
+    """
+    if connection.dialect.name == "sqlite":
+        driver: Any = connection.connection.dbapi_connection
+        if not driver.in_transaction:
+            connection.exec_driver_sql(statement)
 
 
 def transact(engine: Engine, work: Callable[[Connection], _ResultT]) -> _ResultT:
@@ -163,8 +179,14 @@ def transact(engine: Engine, work: Callable[[Connection], _ResultT]) -> _ResultT
             state = getattr(getattr(error.__cause__, "orig", None), "sqlstate", None)
             if state not in _PASSING or attempt == _ATTEMPTS - 1:
                 raise
-        time.sleep(_FIRST_PAUSE * 2**attempt)
+        time.sleep(_pause(attempt))
     raise AssertionError  # pragma: no cover - the loop returns or raises
+
+
+def _pause(attempt: int) -> float:
+    """Return seconds that double, and differ from one thread and process to the next."""
+    own = uniform(f"{os.getpid()}.{get_ident()}.{attempt}")
+    return min(_FIRST_PAUSE * 2.0**attempt, _LONGEST_PAUSE) * (0.5 + own)
 
 
 def lock(connection: Connection, *tables: str) -> None:
