@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,7 @@ _NETWORK = frozenset(
     {"9p", "afs", "ceph", "cifs", "fuse.s3fs", "fuse.sshfs", "glusterfs", "lustre", "ncpfs",
      "nfs", "nfs4", "smb", "smb2", "smb3", "smbfs"}
 )  # fmt: skip
+_LOOK = 2  # milliseconds: SQLite sleeps for one, and once more
 _MOUNTS = Path("/proc/mounts")
 _VERSION_TABLE = "siamrec_schema"
 _LOCK = 0x5349414D  # one advisory lock for all migrations of siamrec
@@ -125,11 +127,36 @@ def _set_up_sqlite(engine: Engine, durability: Durability) -> None:
     def begun(connection: Connection) -> None:
         # A transaction that reads first and writes later cannot wait for its lock and fails
         # with "database is locked": writers take the lock when they begin.
-        writing = connection.get_execution_options().get("writing", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        if connection.get_execution_options().get("writing", False):
+            _begin_to_write(connection.connection.dbapi_connection)
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     event.listen(engine, "connect", opened)
     event.listen(engine, "begin", begun)
+
+
+def _begin_to_write(driver: Any) -> None:
+    """Take the write lock, with a look every millisecond.
+
+    SQLite itself waits longer and longer between two looks, up to a tenth of a second, in which
+    others come and go.
+    """
+    (timeout,) = driver.execute("PRAGMA busy_timeout").fetchone()
+    driver.execute(f"PRAGMA busy_timeout = {min(timeout, _LOOK)}")
+    until = time.monotonic() + timeout / 1_000
+    try:
+        while True:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() >= until:
+                    raise
+            else:
+                return
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {timeout}")
 
 
 @contextmanager
@@ -205,6 +232,9 @@ def told(engine: Engine) -> Iterator[None]:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         place = engine.url.render_as_string(hide_password=True)
         raise StorageError(f"The store at {place} failed: {reason}.") from error
+    except sqlite3.Error as error:  # from beginning to write, before SQLAlchemy sees it
+        place = engine.url.render_as_string(hide_password=True)
+        raise StorageError(f"The store at {place} failed: {error}.") from error
     except UnicodeEncodeError as error:
         raise InvalidDataError(
             f"Text in a store must have no lone surrogate, got {error.object!r:.100}."
