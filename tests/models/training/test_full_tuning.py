@@ -279,6 +279,21 @@ def test_cancelled_training_keeps_the_best_so_far(
     assert result.history[-1]["step"] == 6
 
 
+def test_no_file_quotes_what_users_were_shown(
+    tmp_path: Path, sides: tuple[Pairs, Pairs], encoder: SentenceEncoder
+) -> None:
+    marked = [
+        replace(side, texts=tuple(f"{t} confidential" for t in side.texts)) for side in sides
+    ]
+    result = FineTuner(QUICK).fit(encoder, *marked, out=tmp_path)
+    assert result.path is not None
+    spoken = SentenceEncoder.of(tiny_model(marked[0].texts)).model.tokenizer.get_vocab()
+    assert "confidential" in spoken, "the word is one that could be found"
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            assert b"confidential" not in path.read_bytes(), path
+
+
 def test_lost_skill_forbids_shipping(sides: tuple[Pairs, Pairs], encoder: SentenceEncoder) -> None:
     spoken = [
         replace(side, texts=tuple(f"{text}. {text} and {text}" for text in side.texts))
