@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test check lint types imports fast slow docs bench clean
+.PHONY: demo test test-conport check lint types imports fast slow docs bench clean
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
@@ -31,6 +31,17 @@ demo: $(VENV)/.demo  ## the main job on simulated data: runs/demo/report.html
 
 test: $(VENV)/.dev  ## the tests
 	$(BIN)/python -m pytest -q
+
+# ConPort asks for a torch of its own, 6 GB of it; it takes ours through a path file instead.
+$(VENV)/conport/.done: $(VENV)/.dev
+	$(BIN)/python -m venv $(VENV)/conport
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $(VENV)/conport/lib/$$(ls $(VENV)/conport/lib)/site-packages/outer.pth
+	$(VENV)/conport/bin/python -m pip install --disable-pip-version-check --quiet --no-deps context-portal-mcp
+	$(VENV)/conport/bin/python -m pip install --disable-pip-version-check --quiet fastmcp alembic fastapi uvicorn filelock chromadb
+	touch $@
+
+test-conport: $(VENV)/conport/.done  ## the tests against a real ConPort server, installed beside
+	SIAMREC_TEST_CONPORT=$(abspath $(VENV))/conport/bin/conport-mcp $(VENV)/conport/bin/python -m pytest -q -m conport tests/feedback
 
 check: lint types imports test slow docs  ## what CI runs
 

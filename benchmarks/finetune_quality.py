@@ -12,6 +12,7 @@ differences over users.
 from __future__ import annotations
 
 import argparse
+import copy
 import csv
 import gzip
 import os
@@ -19,6 +20,7 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,7 +28,12 @@ from siamrec.data import Catalog, Feedback, Vocabulary
 from siamrec.models import CachedEncoder, SentenceEncoder
 from siamrec.models.training import Comparison, FineTuneConfig, FineTuner, Retention
 from siamrec.models.training.retention import reciprocal_rank
-from siamrec.pairs import RatingPairs
+from siamrec.pairs import HardNegatives, RatingPairs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from siamrec.data import Pairs
 
 K = 10
 SECOND = 10**9
@@ -155,19 +162,22 @@ def line(name: str, seed: int, found: tuple, base: tuple, *, text: float, cpu: f
     )
 
 
-def plain_mnrl(encoder: SentenceEncoder, pairs: object, steps: int, seed: int) -> SentenceEncoder:
-    """Fine-tuning as the manual of sentence-transformers shows it."""
-    import copy
-
+def plain(
+    encoder: SentenceEncoder, pairs: Pairs, steps: int, seed: int, *, guided: bool
+) -> SentenceEncoder:
+    """Fine-tuning as the manual of sentence-transformers shows it; with a guide it is GIST."""
     from datasets import Dataset
     from sentence_transformers import (
         SentenceTransformerTrainer,
         SentenceTransformerTrainingArguments,
     )
     from sentence_transformers.base.sampler import BatchSamplers
-    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.sentence_transformer.losses import (
+        GISTEmbedLoss,
+        MultipleNegativesRankingLoss,
+    )
 
-    positive = pairs.where(pairs.label >= 0.5)  # type: ignore[attr-defined]
+    positive = pairs.where(pairs.label >= 0.5)
     rows = Dataset.from_dict(
         {
             "anchor": [positive.texts[c] for c in positive.left],
@@ -175,6 +185,8 @@ def plain_mnrl(encoder: SentenceEncoder, pairs: object, steps: int, seed: int) -
         }
     )
     model = copy.deepcopy(encoder.model)
+    guide = copy.deepcopy(encoder.model)
+    loss = GISTEmbedLoss(model, guide) if guided else MultipleNegativesRankingLoss(model)
     with tempfile.TemporaryDirectory() as folder:
         arguments = SentenceTransformerTrainingArguments(
             output_dir=folder,
@@ -191,12 +203,77 @@ def plain_mnrl(encoder: SentenceEncoder, pairs: object, steps: int, seed: int) -
             logging_strategy="no",
         )
         SentenceTransformerTrainer(
-            model=model,
-            args=arguments,
-            train_dataset=rows,
-            loss=MultipleNegativesRankingLoss(model),
+            model=model, args=arguments, train_dataset=rows, loss=loss
         ).train()
     return SentenceEncoder.of(model)
+
+
+def mixed(base: SentenceEncoder, tuned: SentenceEncoder, share: float) -> SentenceEncoder:
+    """Weights `share` of the way from the base to the tuned encoder (WiSE-FT)."""
+    model = copy.deepcopy(tuned.model)
+    start, end = base.model.state_dict(), tuned.model.state_dict()
+    model.load_state_dict(
+        {n: start[n].lerp(end[n], share) if end[n].is_floating_point() else end[n] for n in end}
+    )
+    return SentenceEncoder.of(model)
+
+
+def whole_encoder(
+    films: Films, hidden: Trial, sides: tuple[Pairs, Pairs], seed: int, options: argparse.Namespace
+) -> None:
+    """Rows that train the encoder itself, all with the same number of steps of 32 pairs."""
+    short = SentenceEncoder(max_tokens=64)
+    texts, steps = films.catalog.text, options.full
+    start = short.encode(texts)  # type: ignore[arg-type]
+    reference = slices(hidden, start)
+    line("base, 64 tokens", seed, reference, reference, text=own_texts(films, short.encode), cpu=0)
+
+    def measured(name: str, train: Callable[[], SentenceEncoder]) -> SentenceEncoder:
+        begin = time.process_time()
+        tuned = train()
+        cpu = time.process_time() - begin
+        found = slices(hidden, tuned.encode(texts))  # type: ignore[arg-type]
+        line(name, seed, found, reference, text=own_texts(films, tuned.encode), cpu=cpu)
+        return tuned
+
+    measured("plain MNRL", lambda: plain(short, sides[0], steps, seed, guided=False))
+    measured("plain GIST", lambda: plain(short, sides[0], steps, seed, guided=True))
+    ours = FineTuneConfig(
+        strategy="full",
+        batch_size=32,
+        max_steps=steps,
+        evaluations=2,
+        cold_share=0.0,
+        wise_ft=1.0,
+        validation_texts=500,
+        seed=seed,
+    )
+    flat = replace(sides[0], weight=np.ones_like(sides[0].weight))
+    unknown = replace(flat, liked_user=flat.liked_user[:0], liked_text=flat.liked_text[:0])
+    variants: dict[str, tuple[FineTuneConfig, Pairs]] = {
+        "FeedbackInfoNCE": (ours, sides[0]),
+        "… no logQ": (replace(ours, popularity=0.0), sides[0]),
+        "… no weights": (ours, flat),
+        "… no co-likes in the mask": (replace(ours, co_likes=0), sides[0]),
+        "… likes unknown, no co-likes": (replace(ours, co_likes=0), unknown),
+        "… 4 rows of a user together": (replace(ours, rows_per_user=4), sides[0]),
+        "… LoRA": (replace(ours, strategy="lora", learning_rate=None), sides[0]),
+        "… negatives mined while training": (
+            replace(ours, mine=HardNegatives(per_positive=1), evaluations=4),
+            sides[0],
+        ),
+    }
+    chosen = options.variants or list(variants)
+    full = None
+    for name, (config, train) in variants.items():
+        if name not in chosen:
+            continue
+        tuner = FineTuner(config)
+        tuned = measured(name, lambda t=tuner, p=train: t.fit(short, p, sides[1]).encoder)
+        full = tuned if name == "FeedbackInfoNCE" else full
+    if full is not None:
+        for share in (0.25, 0.5, 0.75):
+            measured(f"… WiSE-FT {share:g}", lambda a=share: mixed(short, full, a))
 
 
 def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Namespace) -> None:
@@ -218,6 +295,8 @@ def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Nam
     ours = FineTuneConfig(seed=seed)
     floor = Retention(max_drop=0.1, probes=150)
     variants = {"adapter": ours, "adapter, retention floor": replace(ours, retention=floor)}
+    if options.variants:
+        variants = {}
     if options.ablations:
         variants |= {
             "adapter, linear": replace(ours, hidden=0),
@@ -250,41 +329,7 @@ def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Nam
             cpu=0,
         )
     if options.full:
-        short = SentenceEncoder(max_tokens=64)
-        start = time.process_time()
-        plain = plain_mnrl(short, train, options.full, seed)
-        cpu = time.process_time() - start
-        found = slices(hidden, plain.encode(texts))  # type: ignore[arg-type]
-        line(
-            "plain MNRL, full",
-            seed,
-            found,
-            reference,
-            text=own_texts(films, plain.encode),
-            cpu=cpu,
-        )
-        config = replace(
-            ours,
-            strategy="full",
-            batch_size=32,
-            max_steps=options.full,
-            evaluations=2,
-            cold_share=0.0,
-            wise_ft=1.0,
-            validation_texts=500,
-        )
-        start = time.process_time()
-        tuned = FineTuner(config).fit(short, train, valid).encoder
-        cpu = time.process_time() - start
-        found = slices(hidden, tuned.encode(texts))  # type: ignore[arg-type]
-        line(
-            "FeedbackInfoNCE, full",
-            seed,
-            found,
-            reference,
-            text=own_texts(films, tuned.encode),
-            cpu=cpu,
-        )
+        whole_encoder(films, hidden, (train, valid), seed, options)
 
 
 def main() -> None:
@@ -295,6 +340,8 @@ def main() -> None:
     )
     parser.add_argument("--items", type=int, help="only so many of the most rated films")
     parser.add_argument("--ablations", action="store_true")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--variants", nargs="*", help="only these ways of training the encoder")
     parser.add_argument("--cache", default=str(Path(tempfile.gettempdir()) / "siamrec-vectors"))
     options = parser.parse_args()
     data = os.environ.get("SIAMREC_DATA")
@@ -307,7 +354,7 @@ def main() -> None:
         f"{'seed':>4} {'model':<28} {'warm NDCG@10 [gain]':>26} {'cold NDCG@10 [gain]':>26} "
         f"{'own text':>9} {'CPU-s':>8}"
     )
-    for seed in range(options.seeds):
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
         run_seed(world, base, seed, options)
 
 

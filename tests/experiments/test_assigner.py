@@ -18,7 +18,7 @@ from siamrec.errors import (
     UnknownNameError,
 )
 from siamrec.experiments import Allocation, Condition, Experiment, HashAssigner, MemorySticky
-from siamrec.experiments._units import bulk_uniforms
+from siamrec.experiments._units import Units
 from siamrec.protocols import ExperimentAssigner
 
 IDS = [f"user-{place}" for place in range(20_000)]
@@ -31,7 +31,7 @@ def experiment(key: str = "x", **settings_: Any) -> Experiment:
 
 def test_bulk_hashes_are_the_scalar_ones_bit_for_bit() -> None:
     texts = [*IDS[:500], "é", "用户", "\U0001f600"]
-    bulk = bulk_uniforms(texts, "salt")
+    bulk = Units(texts).uniforms("salt")
     assert bulk.tolist() == [uniform(text, "salt") for text in texts]
     assert bulk.tolist() == uniforms(texts, "salt").tolist()
 
@@ -274,3 +274,16 @@ def test_bad_conditions_are_refused() -> None:
         Condition({"any": "a"})
     with pytest.raises(InvalidParameterError, match="rule must be a mapping"):
         Condition({"not": 3})
+
+
+@pytest.mark.parametrize("length", [1, 30])
+@pytest.mark.parametrize("count", [1, 500])
+def test_text_without_a_utf8_form_is_refused(length: int, count: int) -> None:
+    assigner = HashAssigner([experiment()])
+    odd = "user-\ud800" * length
+    with pytest.raises(InvalidDataError, match="UTF-8 form"):
+        assigner.assign(odd)
+    with pytest.raises(InvalidDataError, match="UTF-8 form"):
+        assigner.assign_many([odd] * count)
+    with pytest.raises(InvalidDataError, match="UTF-8 form"):
+        assigner.assign_many(np.array(["user-1"] * count + [odd]))

@@ -51,6 +51,30 @@ def test_unleash() -> None:
     assert UnleashMurmur3()("999", "groupX") == pytest.approx(0.24)
 
 
+# What the SDKs themselves give: PlanOut 0.6.0 (RandomFloat of a parameter "variant"; it takes no
+# text beyond ASCII), eppo-server-sdk 3 (shards of 10,000) and UnleashClient 6.9.1 (from 1 to 100).
+@pytest.mark.parametrize(
+    ("salt", "unit", "planout", "eppo", "unleash"),
+    [
+        ("ranker-v7", "user-1", 0.8338932942231836, 8268, 35),
+        ("ranker-v7", "user-42", 0.8206653077849431, 2882, 95),
+        ("ranker-v7", "用户-7", None, 8047, 39),
+        ("ranker-v7", "a", 0.1170536228709556, 1133, 13),
+        ("x", "user-1", 0.3628441973349891, 9350, 92),
+        ("x", "user-42", 0.6938681486502404, 7266, 18),
+        ("x", "用户-7", None, 4760, 13),
+        ("x", "a", 0.42302933537451254, 9028, 9),
+    ],
+)
+def test_vectors_of_the_sdks(
+    salt: str, unit: str, planout: float | None, eppo: int, unleash: int
+) -> None:
+    if planout is not None:
+        assert PlanOutSha1()(unit, f"{salt}.variant") == planout
+    assert EppoMd5()(unit, salt) * 10_000 == pytest.approx(eppo, abs=1e-9)
+    assert UnleashMurmur3()(unit, salt) * 100 + 1 == pytest.approx(unleash, abs=1e-9)
+
+
 @pytest.mark.parametrize(
     "hasher",
     [GrowthBookV1(), GrowthBookV2(), UnleashMurmur3(), PlanOutSha1(), EppoMd5(), Xxh3()],

@@ -8,7 +8,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamrec.experiments._short_hashes import short_hashes
+from siamrec.experiments._short_hashes import ShortTexts
 
 LETTERS = st.characters(codec="utf-8", exclude_characters="\0")
 TEXTS = st.lists(st.text(LETTERS, min_size=1, max_size=16), min_size=1, max_size=30)
@@ -19,27 +19,30 @@ TEXTS = st.lists(st.text(LETTERS, min_size=1, max_size=16), min_size=1, max_size
 def test_equal_to_the_library(texts: list[str], seed: int) -> None:
     fitting = [text for text in texts if 4 <= len(text.encode()) <= 16]
     many = ["user-1", *fitting] * 100
-    found = short_hashes(many, seed)
-    assert found is not None
-    assert found.tolist() == [xxhash.xxh3_64_intdigest(text.encode(), seed) for text in many]
+    short = ShortTexts.of(many)
+    assert short is not None
+    assert short.hashes(seed).tolist() == [
+        xxhash.xxh3_64_intdigest(text.encode(), seed) for text in many
+    ]
 
 
 @pytest.mark.parametrize("size", range(4, 17))
 def test_every_length(size: int) -> None:
     rng = np.random.default_rng(size)
     texts = ["".join(map(chr, rng.integers(33, 127, size))) for _ in range(20_000)]
-    found = short_hashes(texts, 2**63 + 5)
-    assert found is not None
+    short = ShortTexts.of(texts)
+    assert short is not None
+    found = short.hashes(2**63 + 5)
     library = [xxhash.xxh3_64_intdigest(text.encode(), 2**63 + 5) for text in texts]
     np.testing.assert_array_equal(found, np.array(library, dtype=np.uint64))
 
 
 @pytest.mark.parametrize("odd", ["abc", "a" * 17, "ab\0cd", "é" * 9, ""])
 def test_other_texts_go_the_other_way(odd: str) -> None:
-    assert short_hashes(["user-1"] * 200 + [odd], 1) is None
-    assert short_hashes([odd] + ["user-1"] * 200, 1) is None
+    assert ShortTexts.of(["user-1"] * 200 + [odd]) is None
+    assert ShortTexts.of([odd] + ["user-1"] * 200) is None
 
 
 def test_few_texts_go_the_other_way() -> None:
-    assert short_hashes([], 1) is None
-    assert short_hashes(["user-1"] * 99, 1) is None
+    assert ShortTexts.of([]) is None
+    assert ShortTexts.of(["user-1"] * 99) is None

@@ -11,7 +11,7 @@ import pytest
 from typing_extensions import override
 
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
-from siamrec.feedback import FileFeedback, read_catalog
+from siamrec.feedback import FileFeedback, FileTail, read_catalog
 from siamrec.testing.feedback import FeedbackSourceContract
 
 if TYPE_CHECKING:
@@ -207,3 +207,70 @@ def test_catalogues_name_what_is_missing(tmp_path: Path) -> None:
     assert read_catalog(path, item="key").items.ids == ("1",)
     with pytest.raises(UnknownNameError, match="column for text is named 'plot'"):
         read_catalog(path, item="key", text=["plot"])
+
+
+def _folder_of_files(folder: Path) -> None:
+    (folder / "more").mkdir()
+    (folder / "a.csv").write_text(GOOD)
+    (folder / "more" / "b.jsonl.gz").write_bytes(
+        gzip.compress(b'{"userId": 3, "movieId": "z", "rating": 4, "timestamp": 964982706}\n')
+    )
+    pl.DataFrame(
+        {"userId": ["4"], "movieId": ["x"], "rating": [9.0], "timestamp": [5]}
+    ).write_parquet(folder / "c.parquet")
+    (folder / "notes.txt").write_text("nothing of interest")
+
+
+@pytest.mark.parametrize(("pattern", "n_good"), [("", 4), ("*.csv", 3), ("**/*.jsonl.gz", 1)])
+def test_folders_and_patterns(tmp_path: Path, pattern: str, n_good: int) -> None:
+    _folder_of_files(tmp_path)
+    loaded = FileFeedback(path=str(tmp_path / pattern) if pattern else tmp_path).load()
+    assert len(loaded.feedback) == n_good
+    if not pattern:
+        (rejected,) = loaded.rejected
+        assert (rejected.file, rejected.row) == (str(tmp_path / "c.parquet"), 1)
+        assert rejected.reason.startswith("rating is outside")
+    with pytest.raises(InvalidDataError, match="has no CSV, JSON-lines or Parquet files"):
+        FileFeedback(path=tmp_path / "*.tsv").load()
+
+
+def test_a_tail_takes_whole_new_lines(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    tail = FileTail(FileFeedback(path=tmp_path / "*.jsonl"))
+    assert tail.fetch() is None
+    lines = [json.dumps({"user": f"u{n}", "item": "x", "rating": n % 6}) + "\n" for n in range(9)]
+    log.write_text("".join(lines[:2]) + lines[2][:9])
+    first = tail.fetch()
+    assert first is not None
+    assert first.feedback.users.ids == ("u0", "u1")
+    assert tail.fetch() is None
+    log.write_text("".join(lines[:4]) + "broken\n")
+    again = FileTail(FileFeedback(path=tmp_path / "*.jsonl"), place=tail.place).fetch()
+    second = tail.fetch()
+    assert second is not None
+    assert again is not None
+    assert second.feedback.users.ids == again.feedback.users.ids == ("u2", "u3")
+    assert [(row.row, row.file) for row in second.rejected] == [(3, str(log))]
+    (tmp_path / "other.jsonl").write_text(lines[5])
+    log.write_text(lines[8])  # a new file of that name, shorter
+    third = tail.fetch()
+    assert third is not None
+    assert sorted(map(str, third.feedback.users.ids)) == ["u5", "u8"]
+
+
+def test_a_tail_of_a_table_keeps_its_header(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("user,item")
+    tail = FileTail(FileFeedback(path=log))
+    assert tail.fetch() is None
+    log.write_text("user,item,rating\n")
+    assert tail.fetch() is None
+    with log.open("a") as file:
+        file.write("ann,x,5\n")
+    first = tail.fetch()
+    with log.open("a") as file:
+        file.write("bob,y,4\ncid,z")
+    second = tail.fetch()
+    assert first is not None
+    assert second is not None
+    assert (first.feedback.users.ids, second.feedback.users.ids) == (("ann",), ("bob",))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from typing_extensions import override
 
-from siamrec.data import Pairs
+from siamrec.data import Pairs, Vocabulary
 from siamrec.errors import (
     InvalidDataError,
     InvalidParameterError,
@@ -37,7 +37,8 @@ from siamrec.losses import (
     losses,
 )
 from siamrec.losses._embedding import embedded
-from siamrec.models.training._dataset import training_set
+from siamrec.losses.theirs import THEIRS
+from siamrec.models.training._dataset import text_set, training_set
 from siamrec.testing.losses import LossContract, total
 from siamrec.testing.tiny import tiny_model
 
@@ -308,10 +309,12 @@ def training_pairs() -> Pairs:
     from dataclasses import replace
 
     negatives = np.stack([(pairs.right + 2) % len(pairs.texts)], axis=1)
-    return replace(pairs, negatives=negatives)
+    user = np.arange(20, dtype=np.int32) // 2 % 2
+    users = Vocabulary(("ann", "bob"))
+    return replace(pairs, negatives=negatives, user=user, users=users)
 
 
-@pytest.mark.parametrize("name", sorted(set(losses()) - {"gist", "cached-gist"}))
+@pytest.mark.parametrize("name", sorted(losses()))
 def test_every_loss_runs_in_the_plain_trainer(name: str, tmp_path: Path) -> None:
     from sentence_transformers import (
         SentenceTransformerTrainer,
@@ -340,6 +343,81 @@ def test_every_loss_runs_in_the_plain_trainer(name: str, tmp_path: Path) -> None
     after = model.state_dict()
     assert all(torch.isfinite(t).all() for t in after.values() if t.is_floating_point())
     assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_every_loss_of_sentence_transformers_has_a_name() -> None:
+    from sentence_transformers.sentence_transformer import losses as theirs
+
+    wrapped = {factory.kind for factory in THEIRS}
+    no_losses = {
+        "TripletDistanceMetric",
+        "SiameseDistanceMetric",
+        "BatchHardTripletLossDistanceFunction",
+        "ContrastiveTensionDataLoader",
+        # deprecated there; the names stand for what replaces them
+        "MultipleNegativesSymmetricRankingLoss",
+        "CachedMultipleNegativesSymmetricRankingLoss",
+    }
+    assert set(theirs.__all__) - no_losses == wrapped
+    assert {factory.name for factory in THEIRS} <= set(losses())
+
+
+def test_a_triplet_loss_given_pairs_says_so() -> None:
+    model = tiny_model(["a b c"])
+    features = [model.preprocess(["a", "b"]), model.preprocess(["b", "c"])]
+    with pytest.raises(InvalidDataError, match=r"triplet must get 3 text columns \(anchor, pos"):
+        build_loss("triplet", model)(features)
+
+
+@pytest.mark.parametrize("name", ["mse", "margin-mse"])
+def test_the_model_itself_is_the_teacher_unless_another_is_given(name: str) -> None:
+    pairs = training_pairs()
+    model = tiny_model(pairs.texts).eval()
+    rows = training_set(pairs, losses()[name].columns)[:4]
+    labels = torch.tensor(np.array(rows["label"]))
+    features = [model.preprocess(rows[column]) for column in losses()[name].columns]
+    own = build_loss(name, model, pairs=pairs)(features, labels)
+    assert float(own.detach()) == pytest.approx(0.0, abs=1e-10)
+    other = build_loss(name, model, pairs=pairs, teacher=tiny_model(pairs.texts, seed=1))
+    assert float(other(features, labels).detach()) > 1e-6
+    with pytest.raises(InvalidParameterError, match="cosine has no teacher"):
+        build_loss("cosine", model, teacher=model)
+
+
+def test_a_teacher_needs_codes_of_texts() -> None:
+    pairs = training_pairs()
+    model = tiny_model(pairs.texts)
+    features = [model.preprocess(["a", "b"])] * 2
+    with pytest.raises(InvalidDataError, match="embed-distill needs text codes"):
+        build_loss("embed-distill", model, pairs=pairs)(features, torch.ones(2))
+    given = torch.ones(2, 32)  # as a plain user of sentence-transformers gives them
+    assert torch.isfinite(build_loss("embed-distill", model)(features, given))
+
+
+def test_a_decoder_is_read_from_the_model_as_it_stands() -> None:
+    """It shares its weights with the encoder, so old ones would undo what was learned."""
+    model = tiny_model(["a b c d"])
+    for parameter in model.parameters():
+        parameter.data.mul_(1.5)
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    build_loss("denoising-auto-encoder", model)
+    assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
+
+
+def test_sets_of_texts() -> None:
+    pairs = training_pairs()
+    texts = text_set(pairs, ("text",), seed=0)
+    spoken = set(zip(texts["text"], [row[0] for row in texts["label"]], strict=True))
+    assert len(spoken) == len(texts["text"])
+    assert {who for _, who in spoken} == {0.0, 1.0}
+    tensions = text_set(pairs, ("text", "other"), seed=0)
+    same = np.array(tensions["text"]) == np.array(tensions["other"])
+    np.testing.assert_array_equal(same, np.array(tensions["label"])[:, 0] == 1)
+    assert same.mean() == 0.25
+    broken = text_set(pairs, ("damaged", "text"), seed=0)
+    for left, whole in zip(broken["damaged"], broken["text"], strict=True):
+        assert left
+        assert set(left.split()) <= set(whole.split())
 
 
 def test_matryoshka_wraps_ours() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from siamrec.data import Pairs, Vocabulary
 from siamrec.errors import InvalidParameterError, UnknownNameError
-from siamrec.pairs import HardNegatives
+from siamrec.pairs import HardNegatives, _search
 from siamrec.pairs._search import nearest
 
 if TYPE_CHECKING:
@@ -57,6 +57,47 @@ def test_search_is_exact(seed: int, k: int) -> None:
     exact = queries @ texts.T
     np.testing.assert_array_equal(codes, np.argsort(-exact, axis=1)[:, :k])
     np.testing.assert_allclose(scores, -np.sort(-exact, axis=1)[:, :k], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("screened", [False, True])
+def test_wide_rows_are_searched_exactly_by_groups(
+    seed: int, *, screened: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Groups of columns, a rest that fills no group, several tiles, and equal texts."""
+    monkeypatch.setattr(_search, "TILE_ROWS", 16)
+    monkeypatch.setattr(_search, "_screens_in_bfloat16", lambda _: screened)
+    rng = np.random.default_rng(seed)
+    queries, texts = (rng.normal(size=(n, 8)).astype(np.float32) for n in (40, 1_003))
+    texts[1_000] = texts[3]
+    codes, scores = nearest(queries, texts, 9)
+    exact = queries @ texts.T
+    order = np.argsort(-exact, axis=1, kind="stable")[:, :9]
+    same = np.mean([np.isin(a, b).mean() for a, b in zip(codes, order, strict=True)])
+    assert same == 1.0 if not screened else same > 0.99
+    if not screened:
+        np.testing.assert_allclose(
+            scores, np.take_along_axis(exact, order, axis=1), rtol=1e-5, atol=1e-6
+        )
+    assert (np.diff(scores, axis=1) <= 0).all()
+
+
+@given(
+    scores=st.integers(1, 90).flatmap(
+        lambda m: st.lists(
+            st.lists(st.integers(-3, 3), min_size=m, max_size=m), min_size=1, max_size=4
+        )
+    ),
+    k=st.integers(1, 12),
+)
+@settings(max_examples=100, deadline=None)
+def test_the_largest_of_many_ties(scores: list[list[int]], k: int) -> None:
+    table = np.array(scores, dtype=np.float32)
+    k = min(k, table.shape[1])
+    places, values = _search.largest(table, k)
+    order = np.argsort(-table, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(places, order)
+    np.testing.assert_array_equal(values, np.take_along_axis(table, order, axis=1))
 
 
 @given(seed=st.integers(0, 10**6))

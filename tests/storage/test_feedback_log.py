@@ -16,42 +16,41 @@ from siamrec.data import NO_TIME, Feedback, Vocabulary
 from siamrec.errors import InvalidDataError, InvalidParameterError, StorageError
 from siamrec.storage import Store
 from siamrec.testing.feedback import FeedbackSinkContract, rows_of
+from siamrec.testing.stores import StoreContract
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from siamrec.storage import FeedbackLog
 
 
-class TestFeedbackLogOnSQLite(FeedbackSinkContract):
+class TestFeedbackLogInMemory(FeedbackSinkContract):
     @override
     def empty(self) -> FeedbackLog:
         return Store("sqlite://").feedback
 
 
-class TestFeedbackLogOnFilesAndServers(FeedbackSinkContract):
+class TestFeedbackLog(StoreContract):
     @pytest.fixture(autouse=True)
-    def _store(self, store: Store) -> None:
-        self.store = store
+    def _store(self, url: str) -> Iterator[None]:
+        self.url = url
+        self.opened: list[Store] = []
+        yield
+        for store in self.opened:
+            store.close()
+
+    def _open(self) -> Store:
+        self.opened.append(Store(self.url))
+        return self.opened[-1]
 
     @override
     def empty(self) -> FeedbackLog:
-        return self.store.feedback
+        return self._open().feedback
 
     @override
-    def test_writing_twice_stores_once(self) -> None:
-        feedback = Feedback.of(user=["a", "b"], item=["x", "y"], time=[1, 2])
-        assert self.store.feedback.write(feedback).accepted == 2
-        assert self.store.feedback.write(feedback).duplicates == 2
-        assert len(rows_of(self.store.feedback.read())) == 2
-
-    @override
-    def test_order_of_writing_does_not_matter(self) -> None:
-        late = Feedback.of(user=["a"], item=["x"], time=[9])
-        early = Feedback.of(user=["b"], item=["y"], time=[-9])
-        self.store.feedback.write(late)
-        self.store.feedback.write(early)
-        assert [row[-1] for row in rows_of(self.store.feedback.read())] == [-9, 9]
+    def reopened(self, store: FeedbackLog) -> FeedbackLog:
+        return self._open().feedback
 
 
 def test_every_column_survives(store: Store) -> None:
@@ -221,6 +220,35 @@ def test_the_migrations_make_the_tables_of_the_schema(url: str) -> None:
         )
         assert compare_metadata(context, metadata) == []
     engine.dispose()
+
+
+def test_an_older_database_is_brought_up_to_date(url: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+
+    from siamrec.storage import _engine
+
+    config = Config()
+    folder = _engine.__file__.replace("_engine.py", "migrations")
+    config.set_main_option("script_location", folder)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql(
+            """INSERT INTO event (seq, "key", digest, kind, time, received, "user", item,
+               whole_ids, value, weight) VALUES (7, 'k', 'd', 0, 5, 6, 'ann', 'x', 0, 4, 1)"""
+        )
+        connection.exec_driver_sql("INSERT INTO reward VALUES (1, 'd', 'a', 0.5, 3, 1, 4)")
+    engine.dispose()
+    store = Store(url)
+    assert rows_of(store.feedback.read()) == [("ann", "x", 4.0, 5)]
+    assert store.counts()["reward"] == 1
+    tail = store.tail("new")
+    assert len(tail.fetch() or ()) == 1
+    store.feedback.write(Feedback.of(user=["bob"], item=["x"], time=[1]))
+    store.close()
 
 
 def test_vocabularies_are_of_the_batch() -> None:

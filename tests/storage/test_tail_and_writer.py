@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +18,7 @@ from siamrec.testing.feedback import rows_of, sample_feedback
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from siamrec.storage import Tail
+    from siamrec.storage import FeedbackWriter, Tail
 
 
 def _one(user: str) -> Feedback:
@@ -160,3 +164,72 @@ def test_bad_events_come_back_with_reasons(store: Store) -> None:
     ]  # fmt: skip
     again = store.feedback.write_events([*good, {**good[2], "value": 4}])
     assert (again.accepted, again.duplicates, again.conflicts) == (0, 3, ("k1",))
+
+
+TERMINATED = """
+import os, signal, sys, time
+from siamrec.data import Feedback
+from siamrec.storage import Store
+store, how = Store(sys.argv[1]), sys.argv[2]
+
+def mine(number, frame):
+    print("host", store.counts()["event"], flush=True)
+    sys.exit(3)
+
+if how == "before":
+    signal.signal(signal.SIGTERM, mine)
+if how == "ignored":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+writers = [store.writer(max_wait="1h") for _ in range(2)]
+if how == "after":
+    signal.signal(signal.SIGTERM, mine)
+for number, writer in enumerate(writers):
+    writer.write(Feedback.of(user=[f"{number}-{row}" for row in range(5)], item=["x"] * 5))
+if how == "closed":
+    for writer in reversed(writers):
+        writer.close()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+os.kill(os.getpid(), signal.SIGTERM)
+for _ in range(1 if how == "ignored" else 1000):
+    time.sleep(0.01)
+print("alive", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "returncode", "said"),
+    [
+        ("default", -signal.SIGTERM, ""),
+        ("closed", -signal.SIGTERM, ""),
+        ("before", 3, "host 10"),  # the host's handler runs when the queues are stored
+        ("after", 3, "host 0"),  # it stands before ours, and its exit stores the queues
+        ("ignored", 0, "alive"),
+    ],
+)
+def test_sigterm_stores_the_queue(tmp_path: Path, how: str, returncode: int, said: str) -> None:
+    url = f"sqlite:///{tmp_path / 'log.db'}"
+    Store(url).close()
+    done = subprocess.run(
+        [sys.executable, "-c", TERMINATED, url, how],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.strip()) == (returncode, said), done.stderr
+    store = Store(url)
+    assert store.counts()["event"] == 10
+    store.close()
+
+
+def test_a_writer_of_another_thread_leaves_signals_alone(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'log.db'}")
+    before = signal.getsignal(signal.SIGTERM)
+    writers: list[FeedbackWriter] = []
+    thread = threading.Thread(target=lambda: writers.append(store.writer()))
+    thread.start()
+    thread.join()
+    assert signal.getsignal(signal.SIGTERM) is before
+    mine = store.writer()
+    assert signal.getsignal(signal.SIGTERM) is not before
+    mine.close()
+    writers[0].close()
+    assert signal.getsignal(signal.SIGTERM) is before
+    store.close()

@@ -161,7 +161,7 @@ class Corral:
             inner,
             id=id_,
             bandit=self.name,
-            propensities=(float(min(1.0, share @ np.asarray(chances))),),
+            propensities=(float(min(1.0, (share * chances).sum())),),
             policy=f"corral/{list(self._bandits)[chosen]}",
             state_version=len(self._settled),
         )

@@ -1,7 +1,12 @@
-"""Policies for feature vectors: linear rewards, one regression per arm."""
+"""Policies for feature vectors: linear rewards, one regression per arm.
+
+Sums of products go through `np.einsum` or elementwise operations, never through a BLAS, whose
+kernels differ in the last bits: the same state and draw give the same choice with any of them.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final
 
@@ -10,17 +15,22 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.bandits import _quadrature
+from siamrec.bandits._cholesky import inverse, inverse_root, solve
 from siamrec.bandits.base import Estimates, Policy, Weighing
 from siamrec.bandits.counting import greedy_share
 from siamrec.errors import InvalidParameterError, MissingInputError
 
 if TYPE_CHECKING:
     from siamrec.bandits.base import Outcomes, Rounds, Space, Sums
-    from siamrec.typing import FloatArray
+    from siamrec.typing import FloatArray, IntArray
 
 _TWO_SIDED_95 = 1.959963984540054
 _FAR = 8.5
 """An arm whose mean lies so many deviations below another's bound is best with P < 1e-16."""
+_REBUILD = 500
+"""Updates of an arm after which its covariance is made anew from its sums."""
+_SLACK = 1.0 + 1e-12
+"""Widens bounds beyond the rounding of scores: where the bound is tight, both are equal."""
 
 
 @final
@@ -39,9 +49,9 @@ class LinearPosterior:
 
     def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the mean of each arm's reward and `sqrt(x' A^-1 x)`, each `(n, n_arms)`."""
-        centre = features @ self.mean.T
-        half = self.unroot @ features.T
-        width: FloatArray = np.sqrt(np.einsum("kdn,kdn->nk", half, half))
+        centre: FloatArray = np.einsum("nd,kd->nk", features, self.mean)
+        half = np.einsum("kij,nj->kni", self.unroot, features)
+        width: FloatArray = np.sqrt(np.einsum("kni,kni->nk", half, half))
         return centre, width
 
 
@@ -192,17 +202,22 @@ class LinearSampler:
 
     All arms get their normal draw first. Then arms are evaluated in the order of an upper bound
     on their score, `x' mu + noise max(z, 0) sqrt(bound on the largest eigenvalue) |x|`, until
-    the best score found exceeds every bound left: usually a few percent of the arms. The choice
-    is the one that evaluating every arm would make, for the same draws.
+    the best score found exceeds every bound left: usually a few of the arms. The choice is the
+    one that evaluating every arm would make, for the same draws.
+
+    What it has learned are the sums of `LinearThompson`: a sampler goes on from another's sums,
+    and sums of several workers add. The covariances are kept beside them by Sherman and
+    Morrison's formula, and made anew from the sums now and then, so that rounding cannot grow.
 
     Args:
         n_arms: Number of arms.
         n_features: Length of a feature vector.
         noise: As for `LinearThompson`.
         ridge: As for `LinearThompson`.
+        sums: What has been learned so far, as `sums` returns it; nothing when absent.
 
     Raises:
-        InvalidParameterError: If a number is out of range.
+        InvalidParameterError: If a number is out of range or the sums have other shapes.
 
     Examples:
         >>> sampler = LinearSampler(n_arms=50, n_features=3)
@@ -212,34 +227,57 @@ class LinearSampler:
     """
 
     def __init__(
-        self, *, n_arms: int, n_features: int, noise: float = 0.5, ridge: float = 1.0
+        self,
+        *,
+        n_arms: int,
+        n_features: int,
+        noise: float = 0.5,
+        ridge: float = 1.0,
+        sums: Sums | None = None,
     ) -> None:
         self.noise = check.positive("noise", noise)
-        ridge = check.positive("ridge", ridge)
+        self._ridge = check.positive("ridge", ridge)
         n_arms, d = check.count("n_arms", n_arms), check.count("n_features", n_features)
-        self._covariance = np.repeat(np.eye(d)[None] / ridge, n_arms, axis=0)
+        self._precision = np.zeros((n_arms, d, d))
         self._gain = np.zeros((n_arms, d))
+        self._covariance = np.repeat(np.eye(d)[None] / ridge, n_arms, axis=0)
         self._mean = np.zeros((n_arms, d))
         self._bound = np.full(n_arms, 1 / np.sqrt(ridge))
+        self._steps = np.zeros(n_arms, dtype=np.int64)
+        if sums is not None:
+            for name, own in (("precision", self._precision), ("gain", self._gain)):
+                if sums[name].shape != own.shape:
+                    raise InvalidParameterError(name, sums[name].shape, f"of shape {own.shape}")
+                np.add(own, sums[name], out=own)
+            self._rebuild(np.arange(n_arms))
 
     @property
     def n_arms(self) -> int:
         """Number of arms."""
         return len(self._mean)
 
+    def sums(self) -> Sums:
+        """Return what has been learned: `sum w x x'` and `sum w r x` of each arm."""
+        return {"precision": self._precision.copy(), "gain": self._gain.copy()}
+
     def learn(self, arm: int, features: FloatArray, reward: float) -> None:
-        """Take in one reward (Sherman and Morrison's formula).
+        """Take in one reward.
 
         Raises:
             InvalidDataError: If a number is not finite.
         """
         x = check.finite("features", features)
         check.finite("reward", np.array([reward]))
-        covariance = self._covariance[arm]
-        pull = covariance @ x
-        covariance -= np.outer(pull, pull / (1.0 + float(x @ pull)))
+        self._precision[arm] += np.multiply.outer(x, x)
         self._gain[arm] += reward * x
-        self._mean[arm] = covariance @ self._gain[arm]
+        self._steps[arm] += 1
+        if self._steps[arm] >= _REBUILD:
+            self._rebuild(np.array([arm]))
+            return
+        covariance = self._covariance[arm]
+        pull = np.einsum("ij,j->i", covariance, x)
+        covariance -= np.multiply.outer(pull, pull / (1.0 + np.einsum("i,i->", x, pull)))
+        self._mean[arm] = np.einsum("ij,j->i", covariance, self._gain[arm])
         # The largest eigenvalue never grows, and no row sum of absolute values is below it.
         rows = float(np.abs(covariance).sum(axis=1).max())
         self._bound[arm] = min(self._bound[arm], np.sqrt(rows))
@@ -256,27 +294,33 @@ class LinearSampler:
         """
         if draws.shape != (self.n_arms,):
             raise InvalidParameterError("draws", draws.shape, f"one draw for {self.n_arms} arms")
-        centre = self._mean @ features
-        length = float(np.sqrt(features @ features))
-        reach = self.noise * length * self._bound
-        bound = centre + np.maximum(draws, 0.0) * reach
-        best, best_arm, block = -np.inf, -1, 8
-        # Only the most promising arms are sorted; the rest is looked at if they do not suffice.
-        left = np.arange(self.n_arms)
-        while left.size:
-            if left.size > block:
-                split = np.argpartition(-bound[left], block - 1)
-                some, left = left[split[:block]], left[split[block:]]
-            else:
-                some, left = left, left[:0]
-            spread = np.einsum("kij,j,i->k", self._covariance[some], features, features)
-            score = centre[some] + self.noise * draws[some] * np.sqrt(np.maximum(spread, 0.0))
-            place = int(np.argmax(score))
-            if score[place] > best:
-                best, best_arm = float(score[place]), int(some[place])
-            left = left[bound[left] > best]
-            block *= 2
-        return best_arm
+        centre = np.einsum("kd,d->k", self._mean, features)
+        length = float(np.sqrt(np.einsum("d,d->", features, features)))
+        bound = np.maximum(draws, 0.0)
+        bound *= self.noise * length * _SLACK
+        bound *= self._bound
+        bound += centre
+        best, best_arm = -np.inf, -1
+        while True:
+            arm = int(bound.argmax())
+            if bound[arm] <= best:
+                return best_arm
+            half = np.einsum("ij,j->i", self._covariance[arm], features)
+            spread = max(float(np.einsum("i,i->", half, features)), 0.0)
+            score = float(centre[arm]) + self.noise * float(draws[arm]) * math.sqrt(spread)
+            if score > best:
+                best, best_arm = score, arm
+            bound[arm] = -np.inf
+
+    def _rebuild(self, arms: IntArray) -> None:
+        """Make covariances of some arms from their sums."""
+        precision = self._precision[arms] + self._ridge * np.eye(self._gain.shape[1])
+        covariance = inverse(inverse_root(precision))
+        self._covariance[arms] = covariance
+        self._mean[arms] = np.einsum("kij,kj->ki", covariance, self._gain[arms])
+        rows = np.abs(covariance).sum(axis=2).max(axis=1)
+        self._bound[arms] = np.minimum(self._bound[arms], np.sqrt(rows))
+        self._steps[arms] = 0
 
 
 def linear_sums(space: Space) -> Sums:
@@ -293,16 +337,14 @@ def add_linear(sums: Sums, outcomes: Outcomes) -> None:
         rows = outcomes.arm == arm
         x, w = outcomes.features[rows], outcomes.weight[rows]
         weighed = x * w[:, None]
-        sums["precision"][arm] += weighed.T @ x
-        sums["gain"][arm] += weighed.T @ outcomes.reward[rows]
+        sums["precision"][arm] += np.einsum("ni,nj->ij", weighed, x)
+        sums["gain"][arm] += np.einsum("ni,n->i", weighed, outcomes.reward[rows])
 
 
 def fit_linear(sums: Sums, ridge: float) -> LinearPosterior:
-    """Return the ridge regression of each arm, by LAPACK's Cholesky factors."""
-    precision = sums["precision"] + ridge * np.eye(sums["gain"].shape[1])
-    mean = np.linalg.solve(precision, sums["gain"][..., None])[..., 0]
-    unroot = np.linalg.inv(np.linalg.cholesky(precision))
-    return LinearPosterior(np.asarray(mean, np.float64), np.asarray(unroot, np.float64))
+    """Return the ridge regression of each arm."""
+    unroot = inverse_root(sums["precision"] + ridge * np.eye(sums["gain"].shape[1]))
+    return LinearPosterior(solve(unroot, sums["gain"]), unroot)
 
 
 def vectors_of(rounds: Rounds) -> FloatArray:

@@ -108,7 +108,7 @@ def _regret_and_information(alpha: FloatArray, beta: FloatArray) -> tuple[FloatA
     given = _quadrature.mean_given_best(grid, special.expit(grid.node))[0]
     mean = (alpha / (alpha + beta))[0]
     regret = np.maximum(float((chance * np.diag(given)).sum()) - mean, 0.0)
-    information = chance @ (given - mean) ** 2
+    information: FloatArray = np.einsum("a,ab->b", chance, (given - mean) ** 2)
     return regret, information
 
 

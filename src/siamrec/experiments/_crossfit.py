@@ -15,7 +15,7 @@ import numpy as np
 from siamrec.data.moments import Moments
 from siamrec.errors import MissingInputError
 from siamrec.experiments._effects import linearised
-from siamrec.experiments._units import bulk_uniforms, unit_texts
+from siamrec.experiments._units import Units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ _SALT = "cross-fitting"
 def fold_uniforms(column: Any) -> FloatArray:
     """Return a number in [0, 1) for the unit of each row; a unit keeps it for ever."""
     encoded = column.dictionary_encode() if not hasattr(column, "indices") else column
-    values = bulk_uniforms(unit_texts(encoded.dictionary), _SALT)
+    values = Units(encoded.dictionary).uniforms(_SALT)
     codes: IntArray = encoded.indices.to_numpy(zero_copy_only=False)
     found: FloatArray = values[codes]
     return found

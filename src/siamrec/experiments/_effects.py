@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, final
 
@@ -46,15 +47,15 @@ class Pair:
 
     def contrast(self, treatment: float, control: float) -> tuple[float, float]:
         """Return `treatment * t + control * c` and its standard error."""
-        spread = self.covariance
-        variance = float(
-            treatment * treatment * spread[0, 0]
-            + 2 * treatment * control * spread[0, 1]
-            + control * control * spread[1, 1]
+        (own, shared), (_, other) = self.covariance.tolist()
+        variance = (
+            treatment * treatment * own
+            + 2 * treatment * control * shared
+            + control * control * other
         )
-        terms = treatment * self.values[0], control * self.values[1]
-        dust = _DUST * max(map(abs, terms))
-        estimate, error = sum(terms), float(np.sqrt(max(variance, 0.0)))
+        left, right = treatment * self.values[0], control * self.values[1]
+        dust = _DUST * max(abs(left), abs(right))
+        estimate, error = left + right, math.sqrt(max(variance, 0.0))
         return (
             estimate if abs(estimate) > dust else 0.0,
             error if error > dust else 0.0,
@@ -268,17 +269,17 @@ def fieller(pair: Pair, reach: float) -> tuple[float, float]:
     References:
         Fieller (1954), JRSS B 16.
     """
-    if not np.isfinite(reach):
+    if not math.isfinite(reach):
         return -np.inf, np.inf
     t, c = pair.values
     square = reach**2
-    v_t, v_c, v_tc = pair.covariance[0, 0], pair.covariance[1, 1], pair.covariance[0, 1]
+    (v_t, v_tc), (_, v_c) = pair.covariance.tolist()
     lead = c * c - square * v_c
     if lead <= 0:
         return -np.inf, np.inf
     middle = t * c - square * v_tc
-    root = np.sqrt(max(middle * middle - lead * (t * t - square * v_t), 0.0))
-    low, high = float((middle - root) / lead) - 1.0, float((middle + root) / lead) - 1.0
+    root = math.sqrt(max(middle * middle - lead * (t * t - square * v_t), 0.0))
+    low, high = (middle - root) / lead - 1.0, (middle + root) / lead - 1.0
     return (low, high) if c > 0 else (-high, -low)
 
 

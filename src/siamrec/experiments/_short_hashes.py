@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, final
 
 import numpy as np
 
@@ -24,60 +25,95 @@ _SECRET = np.frombuffer(
 
 _SHORTEST, _MIDDLE, _LONGEST = 4, 8, 16
 _FEW = 100
-_BLOCK = 16_384
+_BLOCK = 8_192
 _32 = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
 
 
-def short_hashes(texts: list[str], seed: int) -> _Codes | None:
-    """Return `xxh3_64(utf8(text), seed)` of every text, or None where this way is not open.
+@final
+@dataclass(frozen=True, slots=True)
+class ShortTexts:
+    """Texts of 4 to 16 bytes as columns of words, ready to be hashed under many seeds.
 
-    It is open where every text has 4 to 16 bytes and none holds the character 0; fewer than a
-    hundred are not worth it.
+    XXH3 reads only the first and the last word of so short a text: 8 bytes each, or 4 bytes each
+    up to a length of 8.
 
-    References:
-        The XXH3 specification, sections on inputs of 4 to 8 and of 9 to 16 bytes.
+    Attributes:
+        first: The 8 bytes from the start of each text; it may end before.
+        last: The 8 bytes up to the end of each text; it may start after.
+        length: Bytes of each text.
+        short: Rows of up to 8 bytes.
     """
-    if len(texts) < _FEW or not _SHORTEST <= len(texts[0]) <= _LONGEST:
-        return None
-    data = np.frombuffer(("\0".join(texts) + "\0" + "\0" * 8).encode(), dtype=np.uint8)
-    ends = np.flatnonzero(data[:-8] == 0)
+
+    first: _Codes
+    last: _Codes
+    length: _Codes
+    short: IntArray
+
+    @classmethod
+    def of(cls, texts: list[str]) -> ShortTexts | None:
+        """Return the columns, or None where this way is not open.
+
+        It is open where every text has 4 to 16 bytes and none holds the character 0; fewer than
+        a hundred are not worth it.
+
+        Raises:
+            TypeError: If something is not text.
+        """
+        if len(texts) < _FEW or not _SHORTEST <= len(texts[0]) <= _LONGEST:
+            return None
+        first, last, length = np.empty((3, len(texts)), dtype=np.uint64)
+        for start in range(0, len(texts), _BLOCK):  # blocks that stay in a core's cache
+            part = slice(start, start + _BLOCK)
+            if not _read(texts[part], first[part], last[part], length[part]):
+                return None
+        return cls(first, last, length, np.flatnonzero(length <= _MIDDLE))
+
+    def hashes(self, seed: int) -> _Codes:
+        """Return `xxh3_64(utf8(text), seed)` of every text.
+
+        References:
+            The XXH3 specification, sections on inputs of 4 to 8 and of 9 to 16 bytes.
+        """
+        found = np.empty(self.length.size, dtype=np.uint64)
+        if self.short.size < found.size:
+            for start in range(0, found.size, _BLOCK):
+                part = slice(start, start + _BLOCK)
+                block = self.first[part], self.last[part], self.length[part]
+                found[part] = _nine_to_sixteen(*block, seed)
+        rows = self.short
+        first, last = self.first[rows] & _LOW, self.last[rows] >> _32
+        found[rows] = _four_to_eight(first, last, self.length[rows], seed)
+        return found
+
+
+def _read(texts: list[str], first: _Codes, last: _Codes, length: _Codes) -> bool:
+    """Write the words and lengths of some texts; return whether all of them are fit."""
+    data = b"".join((bytes(8), "\0".join(texts).encode(), bytes(9)))
+    ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8)[8:-8] == 0)
     if ends.size != len(texts):
-        return None
+        return False
     starts = np.empty_like(ends)
-    starts[0], starts[1:] = 0, ends[:-1] + 1
-    lengths = ends - starts
-    if lengths.min() < _SHORTEST or lengths.max() > _LONGEST:
-        return None
-    found = np.empty(ends.size, dtype=np.uint64)
-    for first in range(0, ends.size, _BLOCK):  # blocks that stay in the processor's cache
-        part = slice(first, first + _BLOCK)
-        found[part] = _block(data, starts[part], ends[part], lengths[part], seed)
-    return found
+    starts[0] = 0
+    np.add(ends[:-1], 1, out=starts[1:])
+    np.subtract(ends, starts, out=length, casting="unsafe")
+    if length.min() < _SHORTEST or length.max() > _LONGEST:
+        return False
+    # The word that starts at each byte; the 8 bytes ahead of the first text shift the ends.
+    words: _Codes = np.ndarray((len(data) - 7,), np.dtype("<u8"), data, strides=(1,))
+    starts += 8
+    np.take(words, starts, out=first, mode="clip")
+    np.take(words, ends, out=last, mode="clip")
+    return True
 
 
-def _block(
-    data: npt.NDArray[np.uint8], starts: IntArray, ends: IntArray, lengths: IntArray, seed: int
-) -> _Codes:
-    long = lengths > _MIDDLE
-    if long.all():
-        return _nine_to_sixteen(data, starts, ends, seed)
-    found = np.empty(starts.size, dtype=np.uint64)
-    found[long] = _nine_to_sixteen(data, starts[long], ends[long], seed)
-    found[~long] = _four_to_eight(data, starts[~long], ends[~long], seed)
-    return found
-
-
-def _nine_to_sixteen(
-    data: npt.NDArray[np.uint8], starts: IntArray, ends: IntArray, seed: int
-) -> _Codes:
-    words: _Codes = np.ndarray((data.size - 7,), dtype=np.dtype("<u8"), buffer=data, strides=(1,))
-    first = words[starts] ^ np.uint64((int(_SECRET[3] ^ _SECRET[4]) + seed) % 2**64)
-    last = words[ends - 8] ^ np.uint64((int(_SECRET[5] ^ _SECRET[6]) - seed) % 2**64)
-    mixed: _Codes = (ends - starts).astype(np.uint64)
-    mixed += first.byteswap()
-    mixed += last
-    mixed += _folded(first, last)
+def _nine_to_sixteen(first: _Codes, last: _Codes, length: _Codes, seed: int) -> _Codes:
+    low = first ^ np.uint64((int(_SECRET[3] ^ _SECRET[4]) + seed) % 2**64)
+    high = last ^ np.uint64((int(_SECRET[5] ^ _SECRET[6]) - seed) % 2**64)
+    mixed: _Codes = low.byteswap()
+    mixed += length
+    mixed += high
+    mixed += _folded(low, high)
     mixed ^= mixed >> np.uint64(37)
     mixed *= np.uint64(0x165667919E3779F9)
     mixed ^= mixed >> _32
@@ -88,25 +124,28 @@ def _folded(a: _Codes, b: _Codes) -> _Codes:
     """Return the two halves of the product of 128 bits, one xor the other."""
     a_low, a_high, b_low, b_high = a & _LOW, a >> _32, b & _LOW, b >> _32
     middle = a_high * b_low
-    carry = ((a_low * b_low) >> _32) + (middle & _LOW) + a_low * b_high
-    folded: _Codes = (a * b) ^ ((middle >> _32) + (carry >> _32) + a_high * b_high)
-    return folded
+    carry = a_low * b_low
+    carry >>= _32
+    a_low *= b_high
+    carry += a_low
+    carry += middle & _LOW
+    carry >>= _32
+    middle >>= _32
+    a_high *= b_high
+    a_high += middle
+    a_high += carry
+    a_high ^= a * b
+    return a_high
 
 
-def _four_to_eight(
-    data: npt.NDArray[np.uint8], starts: IntArray, ends: IntArray, seed: int
-) -> _Codes:
-    words: npt.NDArray[np.uint32] = np.ndarray(
-        (data.size - 3,), dtype=np.dtype("<u4"), buffer=data, strides=(1,)
-    )
+def _four_to_eight(first: _Codes, last: _Codes, length: _Codes, seed: int) -> _Codes:
     swapped = int.from_bytes((seed % 2**32).to_bytes(4, "little"), "big")
     flip = (int(_SECRET[1] ^ _SECRET[2]) - (seed ^ (swapped << 32))) % 2**64
-    mixed: _Codes = words[ends - 4].astype(np.uint64)
-    mixed += words[starts].astype(np.uint64) << _32
+    mixed = last + (first << _32)
     mixed ^= np.uint64(flip)
     mixed ^= _rotated(mixed, 49) ^ _rotated(mixed, 24)
     mixed *= np.uint64(0x9FB21C651E98DF25)
-    mixed ^= (mixed >> np.uint64(35)) + (ends - starts).astype(np.uint64)
+    mixed ^= (mixed >> np.uint64(35)) + length
     mixed *= np.uint64(0x9FB21C651E98DF25)
     mixed ^= mixed >> np.uint64(28)
     return mixed

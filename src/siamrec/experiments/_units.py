@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import xxhash
 
 from siamrec.errors import InvalidDataError
-from siamrec.experiments._short_hashes import short_hashes
+from siamrec.experiments._short_hashes import ShortTexts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,8 +30,14 @@ def unit_text(unit: object) -> str:
             return unit
     elif isinstance(unit, int | np.integer) and not isinstance(unit, bool):
         return str(int(unit))
-    raise InvalidDataError(
-        f"A unit must be text that is not empty or a whole number, got {unit!r}."
+    raise unit_error(unit)
+
+
+def unit_error(unit: object) -> InvalidDataError:
+    """Return the error for what cannot be a unit."""
+    return InvalidDataError(
+        "A unit must be text that is not empty and has a UTF-8 form, or a whole number, "
+        f"got {unit!r}."
     )
 
 
@@ -54,21 +61,47 @@ def unit_texts(units: Iterable[Any]) -> list[str]:
     return [unit_text(unit) for unit in listed]
 
 
-def bulk_uniforms(texts: list[str], salt: str) -> FloatArray:
-    """Return `siamrec._core.hashing.uniform(text, salt)` of every text, bit for bit.
+@final
+class Units:
+    """Many units as text, and their hashes under any number of salts."""
 
-    Short texts are hashed as columns; for others the digest runs inside `map`, without a Python
-    frame per unit.
-    """
-    seed = xxhash.xxh3_64_intdigest(salt.encode())
-    codes = short_hashes(texts, seed)
-    if codes is None:
-        codes = np.fromiter(
-            map(xxhash.xxh3_64_intdigest, map(str.encode, texts), repeat(seed)),
-            dtype=np.uint64,
-            count=len(texts),
-        )
-    codes >>= np.uint64(11)
-    values: FloatArray = codes.astype(np.float64)
-    values *= 2.0**-53
-    return values
+    __slots__ = ("_short", "texts")
+
+    def __init__(self, units: Iterable[Any]) -> None:
+        try:  # a plain list of short texts needs no look at each of them
+            self._short = ShortTexts.of(units) if isinstance(units, list) else None
+        except (TypeError, UnicodeEncodeError):
+            self._short = None
+        if self._short is not None:
+            self.texts: list[str] = units  # type: ignore[assignment]
+            return
+        self.texts = unit_texts(units)
+        if self.texts is not units:
+            with suppress(UnicodeEncodeError):
+                self._short = ShortTexts.of(self.texts)
+
+    def uniforms(self, salt: str) -> FloatArray:
+        """Return `siamrec._core.hashing.uniform(text, salt)` of every text, bit for bit.
+
+        Short texts are hashed as columns; for others the digest runs inside `map`, without a
+        Python frame per unit.
+
+        Raises:
+            InvalidDataError: If a text has no UTF-8 form.
+        """
+        seed = xxhash.xxh3_64_intdigest(salt.encode())
+        if self._short is not None:
+            codes = self._short.hashes(seed)
+        else:
+            digests = map(xxhash.xxh3_64_intdigest, map(str.encode, self.texts), repeat(seed))
+            try:
+                codes = np.fromiter(digests, dtype=np.uint64, count=len(self.texts))
+            except UnicodeEncodeError as error:
+                raise unit_error(error.object) from error
+        codes >>= np.uint64(11)
+        values: FloatArray = codes.astype(np.float64)
+        values *= 2.0**-53
+        return values
+
+    def __len__(self) -> int:
+        return len(self.texts)

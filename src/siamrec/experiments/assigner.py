@@ -14,7 +14,7 @@ from siamrec._core import check
 from siamrec._core.hashing import uniform
 from siamrec.data.assignments import Assignment, Assignments
 from siamrec.errors import InvalidParameterError, MissingInputError, UnknownNameError
-from siamrec.experiments._units import bulk_uniforms, unit_text, unit_texts
+from siamrec.experiments._units import Units, unit_error, unit_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -106,11 +106,14 @@ class HashAssigner:
         key, layer, version = plan.key, plan.layer, plan.version
         foreign = self._hasher
         # `uniform(text, plan.variant_salt)`, with the hash of the salt made once.
-        bucket = (
-            (xxh3_64_intdigest(text.encode(), plan.variant_seed) >> 11) * _STEP
-            if foreign is None
-            else foreign(text, plan.own_salt)
-        )
+        try:
+            bucket = (
+                (xxh3_64_intdigest(text.encode(), plan.variant_seed) >> 11) * _STEP
+                if foreign is None
+                else foreign(text, plan.own_salt)
+            )
+        except UnicodeEncodeError as error:
+            raise unit_error(text) from error
         forced = plan.overrides.get(text)
         if forced is not None:
             return Assignment(text, key, forced, True, "override", bucket, 1.0, layer, version)
@@ -155,14 +158,15 @@ class HashAssigner:
             UnknownNameError: If there is no such experiment.
         """
         plan = self._plan(experiment)
-        texts = unit_texts(units)
+        many = Units(units)
+        texts = many.texts
         if self._hasher is not None:
             return self._one_by_one(plan, texts, contexts)
-        inside = plan.inside_many(texts, contexts)
+        inside = plan.inside_many(many, contexts)
         exposed = inside
         if plan.exposure < 1:
-            exposed = inside & (bulk_uniforms(texts, plan.exposure_salt) < plan.exposure)
-        codes = plan.codes_many(texts, exposed)
+            exposed = inside & (many.uniforms(plan.exposure_salt) < plan.exposure)
+        codes = plan.codes_many(many, exposed)
         # Code -1 finds the last entry: 0 for units outside.
         propensity = np.array([*(plan.shares[name] for name in plan.names), 0.0])[codes]
         if self._sticky is not None:
@@ -340,33 +344,29 @@ class _Plan:
             return "not_targeted"
         return None
 
-    def codes_many(self, texts: list[str], exposed: BoolArray) -> npt.NDArray[np.int8]:
+    def codes_many(self, units: Units, exposed: BoolArray) -> npt.NDArray[np.int8]:
         """Return the variant of each exposed unit, -1 for the others."""
-        ranges = self.experiment.ranges
-        if exposed.all():
-            return ranges.codes(bulk_uniforms(texts, self.variant_salt))
-        codes = np.full(len(texts), -1, dtype=np.int8)
-        rows = np.flatnonzero(exposed)
-        hashed = [texts[row] for row in rows.tolist()]
-        codes[rows] = ranges.codes(bulk_uniforms(hashed, self.variant_salt))
+        codes = self.experiment.ranges.codes(units.uniforms(self.variant_salt))
+        if not exposed.all():
+            codes[~exposed] = -1
         return codes
 
-    def inside_many(self, texts: list[str], contexts: Sequence[Attributes] | None) -> BoolArray:
+    def inside_many(self, units: Units, contexts: Sequence[Attributes] | None) -> BoolArray:
         """Return for which units `outside` finds no reason."""
         experiment = self.experiment
-        inside = np.full(len(texts), experiment.status == "running")
+        inside = np.full(len(units), experiment.status == "running")
         if not self.guarded:
             return inside
         if experiment.holdout > 0:
-            inside &= bulk_uniforms(texts, self.holdout_salt) >= experiment.holdout
+            inside &= units.uniforms(self.holdout_salt) >= experiment.holdout
         if experiment.layer is not None:
             low, high = experiment.layer_range
-            place = bulk_uniforms(texts, self.layer_salt)
+            place = units.uniforms(self.layer_salt)
             inside &= (place >= low) & (place < high)
         if experiment.targeting is not None:
-            if contexts is None or len(contexts) != len(texts):
+            if contexts is None or len(contexts) != len(units):
                 raise MissingInputError("contexts", "contexts=[{...}, ...], one for each unit")
-            inside &= np.fromiter(map(experiment.targeting, contexts), np.bool_, len(texts))
+            inside &= np.fromiter(map(experiment.targeting, contexts), np.bool_, len(units))
         return inside
 
 

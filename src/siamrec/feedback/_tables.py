@@ -8,7 +8,7 @@ import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast, final
+from typing import IO, TYPE_CHECKING, Any, TextIO, cast, final
 
 from siamrec._core.lazy import extra
 from siamrec.errors import InvalidDataError
@@ -61,11 +61,21 @@ def read_raw(path: str | Path) -> RawTable:
         raise InvalidDataError(
             f"{file} is neither text nor Parquet; CSV, JSON lines and Parquet can be read."
         )
-    name = file.name.removesuffix(".gz")
-    is_json = name.endswith((".jsonl", ".ndjson", ".json")) or head.lstrip()[:1] == b"{"
     with _opened(file) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
-        return _json_lines(text) if is_json else _csv(text, file)
+        return raw_of_text(text, file)
+
+
+def raw_of_text(text: TextIO, file: Path) -> RawTable:
+    """Return the columns of a text; its kind follows from the file's name and its beginning.
+
+    Raises:
+        InvalidDataError: If it cannot be read.
+    """
+    name = file.name.removesuffix(".gz")
+    is_json = name.endswith((".jsonl", ".ndjson", ".json")) or text.read(_HEAD).lstrip()[:1] == "{"
+    text.seek(0)
+    return _json_lines(text) if is_json else _csv(text, file)
 
 
 def _opened(file: Path) -> IO[bytes]:
@@ -84,7 +94,7 @@ def _is_text(head: bytes) -> bool:
     return True
 
 
-def _csv(text: io.TextIOWrapper, file: Path) -> RawTable:
+def _csv(text: TextIO, file: Path) -> RawTable:
     sample = text.read(_HEAD)
     text.seek(0)
     delimiter = max(",;\t|", key=sample.split("\n", 1)[0].count)
@@ -114,7 +124,7 @@ def _value(text: str) -> str | None:
     return None if stripped.lower() in _MISSING else stripped
 
 
-def _json_lines(text: io.TextIOWrapper) -> RawTable:
+def _json_lines(text: TextIO) -> RawTable:
     rows, numbers, broken = [], [], []
     for number, line in enumerate(text, start=1):  # each line is parsed alone, so one may fail
         if not line.strip():

@@ -1,32 +1,34 @@
-"""Feedback that assistants keep in ConPort: the server's database, JSON files, or a client."""
+"""Feedback that assistants keep in ConPort: its database, JSON files, a client, or entries."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, final, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final, runtime_checkable
 
 import numpy as np
 from xxhash import xxh3_128_hexdigest
 
 from siamrec._core.hashing import canonical_json
-from siamrec.data import Feedback, Vocabulary
+from siamrec.data import Catalog, Feedback, Vocabulary
 from siamrec.errors import InvalidDataError, StorageError
 from siamrec.feedback.files import RejectedRow
 from siamrec.feedback.memory import MemoryFeedback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
-    from siamrec.typing import Instant
+    from siamrec.protocols import DocumentStore
+    from siamrec.typing import Id, Instant
 
 _DATABASE = Path("context_portal") / "context.db"
 _LOCAL = ".conport_local"
+_SOMETIMES = ("response", "sentiment", "is_follow_up")
 _DETAILS = ("relevance", "completeness", "length")
 _LOW, _HIGH = 1.0, 5.0
 
@@ -40,6 +42,13 @@ class ConPortClient(Protocol):
         ...
 
 
+Place: TypeAlias = "str | Path | ConPortClient | Sequence[Mapping[str, Any]]"
+"""Where a ConPort is."""
+
+Entry: TypeAlias = tuple[int, str, object]
+"""Number, key and value; the number is 0 where there is none."""
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class LoadedConPort:
@@ -47,15 +56,28 @@ class LoadedConPort:
 
     Attributes:
         feedback: One rating for each document of each good entry, with the context columns
-            `feedback_id`, `comment`, `relevance`, `completeness` and `length`.
+            `feedback_id`, `comment`, `relevance`, `completeness` and `length`; and `response`,
+            `sentiment` and `is_follow_up` where any entry has them.
         keys: Idempotency key of each event: an entry that was changed is a new event, one that
             was not is the same for ever. For `store.feedback.write(..., keys=...)`.
         rejected: Entries that could not be read, with their numbers (from 1) and reasons.
+        last: The greatest number of an entry, for `load(after=...)`; 0 where entries have none.
     """
 
     feedback: Feedback
     keys: tuple[str, ...]
     rejected: tuple[RejectedRow, ...]
+    last: int = 0
+
+    def catalog(self, documents: DocumentStore) -> Catalog:
+        """Return the rated documents with their texts, None where the store has none.
+
+        Args:
+            documents: Finds the text of a document by its id: your vector database's, or
+                `ConPortDocuments`.
+        """
+        items = self.feedback.items
+        return Catalog(items=items, text=tuple(documents.texts(items.ids)))
 
 
 @final
@@ -69,8 +91,9 @@ class ConPortFeedback:
 
     Args:
         place: The server's `context.db` (opened read-only), a folder `.conport_local` of JSON
-            files, a workspace that has one of them, or a client with
-            `get_custom_data(category=...)`.
+            files, a workspace that has one of them, a client with
+            `get_custom_data(category=...)` (`ConPortSession` is one for an MCP session), or the
+            entries themselves.
         category: Name of the category.
 
     Examples:
@@ -84,11 +107,18 @@ class ConPortFeedback:
         (('d1', 'd2'), [4.0, 4.0])
     """
 
-    place: str | Path | ConPortClient
+    place: Place
     category: str = "UserFeedback"
 
-    def load(self) -> LoadedConPort:
+    def load(self, *, after: int = 0) -> LoadedConPort:
         """Return the good entries, and the others with their reasons.
+
+        The server gives an entry a new number whenever it is written, so `after` the last number
+        of an earlier `load` come the new entries and the changed ones. Deletions leave no trace,
+        and JSON files have no numbers: all of them are read each time.
+
+        Args:
+            after: Entries up to this number are left out.
 
         Raises:
             siamrec.errors.InvalidDataError: If the client answers with something else than
@@ -98,13 +128,16 @@ class ConPortFeedback:
         """
         events: list[dict[str, Any]] = []
         rejected = []
-        for number, (key, value) in enumerate(self._entries(), start=1):
+        last = after
+        entries = entries_of(self.place, self.category, after=after)
+        for number, (id_, key, value) in enumerate(entries, start=1):
+            last = max(last, id_)
             try:
                 events += _events(key, value)
             except InvalidDataError as error:
                 rejected.append(RejectedRow(number, str(error), {"key": key}))
         keys = tuple(event["key"] for event in events)
-        return LoadedConPort(_feedback(events), keys, tuple(rejected))
+        return LoadedConPort(_feedback(events), keys, tuple(rejected), last)
 
     def read(
         self,
@@ -117,41 +150,84 @@ class ConPortFeedback:
         source = MemoryFeedback(self.load().feedback)
         yield from source.read(since=since, until=until, batch_rows=batch_rows)
 
-    def _entries(self) -> Iterable[tuple[str, object]]:
-        if isinstance(self.place, ConPortClient):
-            return _answered(self.place.get_custom_data(category=self.category))
-        path = Path(self.place)
-        for found in (path, path / _DATABASE, path / _LOCAL):
-            if found.is_file():
-                return _of_database(found, self.category)
-            if found.is_dir() and (found.name == _LOCAL or (found / self.category).is_dir()):
-                return _of_folder(found / self.category)
-        raise StorageError(f"There is no ConPort at {path}: no {_DATABASE} and no {_LOCAL}.")
+
+@final
+@dataclass(frozen=True, slots=True)
+class ConPortDocuments:
+    """A `DocumentStore` over the entries of a ConPort category.
+
+    The key of an entry is the document's id; its value is the text, or has it in a field.
+
+    Args:
+        place: As for `ConPortFeedback`.
+        category: Name of the category.
+        field: Name of the field with the text, where values are mappings.
+
+    Examples:
+        >>> entries = [{"key": "d1", "value": {"content": "Boats float."}}]
+        >>> ConPortDocuments(entries).texts(["d1", "d2"])
+        ['Boats float.', None]
+    """
+
+    place: Place
+    category: str = "Documents"
+    field: str = "content"
+
+    def texts(self, ids: Sequence[Id]) -> list[str | None]:
+        """Return the text of each id, None where there is none."""
+        known = {key: self._text(value) for _, key, value in entries_of(self.place, self.category)}
+        return [known.get(str(id_)) for id_ in ids]
+
+    def _text(self, value: object) -> str | None:
+        if isinstance(value, str):
+            with suppress(ValueError):
+                value = json.loads(value)  # the database keeps JSON
+        found = value.get(self.field) if isinstance(value, Mapping) else value
+        return found if isinstance(found, str) else None
 
 
-def _of_database(path: Path, category: str) -> list[tuple[str, object]]:
-    query = "SELECT key, value FROM custom_data WHERE category = ? ORDER BY id"
+def entries_of(place: Place, category: str, *, after: int = 0) -> list[Entry]:
+    """Return number (0: none), key and value of the entries of a category.
+
+    Raises:
+        StorageError: If there is no ConPort at the place, or it cannot be read.
+    """
+    if isinstance(place, ConPortClient):
+        return _answered(place.get_custom_data(category=category), after)
+    if not isinstance(place, str | Path):
+        return _answered(place, after)
+    path = Path(place)
+    for found in (path, path / _DATABASE, path / _LOCAL):
+        if found.is_file():
+            return _of_database(found, category, after)
+        if found.is_dir() and (found.name == _LOCAL or (found / category).is_dir()):
+            return _of_folder(found / category)
+    raise StorageError(f"There is no ConPort at {path}: no {_DATABASE} and no {_LOCAL}.")
+
+
+def _of_database(path: Path, category: str, after: int) -> list[Entry]:
+    query = "SELECT id, key, value FROM custom_data WHERE category = ? AND id > ? ORDER BY id"
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as base:
-            return base.execute(query, (category,)).fetchall()
+            return base.execute(query, (category, after)).fetchall()
     except sqlite3.Error as error:
         raise StorageError(f"The ConPort at {path} cannot be read: {error}.") from error
 
 
-def _of_folder(folder: Path) -> list[tuple[str, object]]:
-    entries: list[tuple[str, object]] = []
+def _of_folder(folder: Path) -> list[Entry]:
+    entries: list[Entry] = []
     for path in sorted(folder.glob("*.json")):
         try:
             entry = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
-            entries.append((path.stem, None))
+            entries.append((0, path.stem, None))
             continue
         known = isinstance(entry, dict)
-        entries.append((path.stem, entry.get("value") if known else None))
+        entries.append((0, path.stem, entry.get("value") if known else None))
     return entries
 
 
-def _answered(answer: Any) -> list[tuple[str, object]]:
+def _answered(answer: Any, after: int) -> list[Entry]:
     if isinstance(answer, str | bytes):
         answer = _parsed(answer)
     if isinstance(answer, Mapping):
@@ -160,7 +236,12 @@ def _answered(answer: Any) -> list[tuple[str, object]]:
         raise InvalidDataError(
             f"The client must answer with a list of entries, got {answer!r:.100}."
         )
-    return [(str(entry.get("key", "")), entry.get("value")) for entry in answer]
+    entries = [(_number(e.get("id")), str(e.get("key", "")), e.get("value")) for e in answer]
+    return [entry for entry in entries if not 0 < entry[0] <= after]
+
+
+def _number(id_: object) -> int:
+    return id_ if isinstance(id_, int) and not isinstance(id_, bool) else 0
 
 
 def _events(key: str, value: object) -> list[dict[str, Any]]:
@@ -189,6 +270,9 @@ def _events(key: str, value: object) -> list[dict[str, Any]]:
         "query": None if entry.get("query") is None else str(entry["query"]),
         "feedback_id": str(entry.get("feedback_id") or key),
         "comment": None if not details.get("comments") else str(details["comments"]),
+        "response": _first("response", entry),
+        "sentiment": _first("sentiment", entry, details, entry.get("metadata")),
+        "is_follow_up": _first("is_follow_up", entry.get("conversation_context")),
         **said,
     }
     digest = xxh3_128_hexdigest(f"{key}\x1f{canonical_json(dict(entry))}".encode())
@@ -197,6 +281,15 @@ def _events(key: str, value: object) -> list[dict[str, Any]]:
         {**common, "item": item, "key": f"{digest}{xxh3_128_hexdigest(item.encode())}"}
         for item in items
     ]
+
+
+def _first(name: str, *places: object) -> str | float | None:
+    """Return the first of several places that has a text, a number or a yes under a name."""
+    for place in places:
+        found = place.get(name) if isinstance(place, Mapping) else None
+        if isinstance(found, str | int | float):
+            return found
+    return None
 
 
 def _feedback(events: list[dict[str, Any]]) -> Feedback:
@@ -209,6 +302,9 @@ def _feedback(events: list[dict[str, Any]]) -> Feedback:
     context: dict[str, Any] = {name: np.asarray(column(name), dtype=float) for name in _DETAILS}
     for name in ("feedback_id", "comment"):
         context[name] = np.asarray(column(name), dtype=object)
+    for name in _SOMETIMES:
+        if any(value is not None for value in column(name)):
+            context[name] = np.asarray(column(name), dtype=object)
     plain = Feedback.of(user=[], item=[])
     n = len(events)
     return Feedback(

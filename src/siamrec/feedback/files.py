@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from glob import glob
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -17,9 +19,10 @@ from siamrec.feedback.memory import MemoryFeedback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from siamrec.typing import Instant, IntArray
+
+_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 
 KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
     "user": ("user", "userid", "uid", "customer", "customerid", "reviewerid", "visitorid"),
@@ -64,11 +67,13 @@ class RejectedRow:
         row: Its number in the file, from 1.
         reason: What is wrong with it.
         data: Its values as they stood.
+        file: The file, where several were read.
     """
 
     row: int
     reason: str
     data: Mapping[str, str | None]
+    file: str = ""
 
 
 @final
@@ -96,10 +101,11 @@ class LoadedFeedback:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFeedback:
-    """A `FeedbackSource` over one CSV, JSON-lines or Parquet file, gzipped or not.
+    """A `FeedbackSource` over CSV, JSON-lines or Parquet files, gzipped or not.
 
     Args:
-        path: The file.
+        path: A file, a folder (every such file in it and below), or a pattern such as
+            `"logs/2026-*.jsonl.gz"`.
         columns: Names of the columns for `user`, `item`, `value` and `time`; those not named are
             recognised by their usual names.
         rating_range: Smallest and largest rating that is accepted.
@@ -141,7 +147,24 @@ class FileFeedback:
             siamrec.errors.UnknownNameError: If no column stands for users or items; the message
                 lists the columns and the option that maps them.
         """
-        table = read_raw(self.path)
+        files = files_at(self.path)
+        parts = [self.of_table(read_raw(file)) for file in files]
+        if len(parts) == 1:
+            return parts[0]
+        rejected = (
+            replace(row, file=str(file))
+            for file, part in zip(files, parts, strict=True)
+            for row in part.rejected
+        )
+        feedback = Feedback.concat(part.feedback for part in parts)
+        return LoadedFeedback(feedback, tuple(rejected), parts[0].columns)
+
+    def of_table(self, table: RawTable) -> LoadedFeedback:
+        """Return good and rejected rows of columns of text.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If no column stands for users or items.
+        """
         found = recognised(table.columns, self.columns, required=("user", "item"))
         reasons: dict[int, str] = {}
         user = _ids(table, found["user"], "user", reasons)
@@ -157,6 +180,25 @@ class FileFeedback:
             time=time[good],
         )
         return LoadedFeedback(feedback, tuple(_rejected(table, reasons)), found)
+
+
+def files_at(path: str | Path) -> list[Path]:
+    """Return the files that a path, a folder or a pattern stands for, sorted.
+
+    Raises:
+        siamrec.errors.InvalidDataError: If a folder or a pattern has none.
+    """
+    place = Path(path)
+    if place.is_dir():
+        inside = (each for each in place.rglob("*") if each.is_file())
+        found = sorted(each for each in inside if each.name.removesuffix(".gz").endswith(_ENDINGS))
+    elif not place.exists() and any(letter in str(path) for letter in "*?["):
+        found = sorted(map(Path, glob(str(path), recursive=True)))  # noqa: PTH207 - any anchor
+    else:
+        return [place]
+    if not found:
+        raise InvalidDataError(f"{path} has no CSV, JSON-lines or Parquet files.")
+    return found
 
 
 def read_catalog(

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import numpy as np
 import torch
-from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.losses.base import Labels, Side
 from siamrec.losses.infonce import FeedbackInfoNCE
 from siamrec.losses.known import KnownPositives
 from siamrec.losses.labelled import (
@@ -22,6 +20,7 @@ from siamrec.losses.labelled import (
     WeightedCosine,
 )
 from siamrec.losses.preference import BradleyTerry, ReferencePreference, WeightedTriplet
+from siamrec.losses.theirs import LABELLED, POSITIVES, THEIRS, TRIPLETS
 from siamrec.losses.wrappers import QueuedInfoNCE
 
 if TYPE_CHECKING:
@@ -30,11 +29,6 @@ if TYPE_CHECKING:
     from siamrec.data import Pairs
 
 Columns: TypeAlias = tuple[str, ...]
-
-POSITIVES: Columns = ("anchor", "positive")
-TRIPLETS: Columns = ("anchor", "positive", "negative")
-LABELLED: Columns = ("left", "right")
-
 
 LossFactory: TypeAlias = Callable[..., torch.nn.Module]
 """Builds a loss: `factory(model, *, pairs=None, **settings)`."""
@@ -47,7 +41,8 @@ class LossSpec:
 
     Args:
         factory: Builds it.
-        columns: Text columns that it needs: positives, triplets or labelled pairs.
+        columns: Text columns that it needs: positives, triplets, labelled pairs, or texts alone
+            (`("text",)` with the user as a class, `("text", "other")`, `("damaged", "text")`).
         takes_negatives: Whether mined negatives may stand behind the positives, with a copy of
             the positive where a row has fewer.
     """
@@ -140,47 +135,6 @@ def _ours(kind: type[torch.nn.Module]) -> LossFactory:
     return make
 
 
-def _theirs(name: str, **fixed: Any) -> LossFactory:
-    """A loss of sentence-transformers under the labels that our training sets carry."""
-
-    def make(
-        model: torch.nn.Module, *, pairs: Pairs | None = None, **settings: Any
-    ) -> torch.nn.Module:
-        del pairs
-        from sentence_transformers.sentence_transformer import losses as theirs  # noqa: PLC0415
-
-        return PlainLabels(getattr(theirs, name)(model, **fixed, **settings))
-
-    return make
-
-
-@final
-class PlainLabels(torch.nn.Module):
-    """Gives a loss of sentence-transformers the one number per row that it expects.
-
-    Args:
-        loss: The loss.
-    """
-
-    def __init__(self, loss: torch.nn.Module) -> None:
-        super().__init__()
-        self.loss = loss
-
-    @property
-    def model(self) -> torch.nn.Module:
-        """The model that embeds; the trainer swaps a wrapped one in."""
-        model: torch.nn.Module = self.loss.model  # type: ignore[assignment]
-        return model
-
-    @model.setter
-    def model(self, model: torch.nn.Module) -> None:
-        self.loss.model = model
-
-    @override
-    def forward(self, sentence_features: Any, labels: Labels = None) -> Any:
-        return self.loss(sentence_features, Side.of(labels).value)
-
-
 _LOSSES: dict[str, LossSpec] = {
     "feedback-infonce": LossSpec(feedback_infonce_of, POSITIVES, takes_negatives=True),
     "queued-infonce": LossSpec(_ours(QueuedInfoNCE), POSITIVES),
@@ -191,23 +145,5 @@ _LOSSES: dict[str, LossSpec] = {
     "weighted-triplet": LossSpec(_ours(WeightedTriplet), TRIPLETS),
     "bradley-terry": LossSpec(_ours(BradleyTerry), TRIPLETS),
     "reference-preference": LossSpec(_ours(ReferencePreference), TRIPLETS),
-    "mnrl": LossSpec(_theirs("MultipleNegativesRankingLoss"), POSITIVES),
-    "cached-mnrl": LossSpec(_theirs("CachedMultipleNegativesRankingLoss"), POSITIVES),
-    "mnrl-symmetric": LossSpec(
-        _theirs(
-            "MultipleNegativesRankingLoss",
-            directions=("query_to_doc", "doc_to_query"),
-            partition_mode="per_direction",
-        ),
-        POSITIVES,
-    ),
-    "gist": LossSpec(_theirs("GISTEmbedLoss"), POSITIVES),
-    "cached-gist": LossSpec(_theirs("CachedGISTEmbedLoss"), POSITIVES),
-    "mega-batch-margin": LossSpec(_theirs("MegaBatchMarginLoss"), POSITIVES),
-    "triplet": LossSpec(_theirs("TripletLoss"), TRIPLETS),
-    "cosine": LossSpec(_theirs("CosineSimilarityLoss"), LABELLED),
-    "cosent": LossSpec(_theirs("CoSENTLoss"), LABELLED),
-    "angle": LossSpec(_theirs("AnglELoss"), LABELLED),
-    "contrastive": LossSpec(_theirs("ContrastiveLoss"), LABELLED),
-    "online-contrastive": LossSpec(_theirs("OnlineContrastiveLoss"), LABELLED),
+    **{factory.name: LossSpec(factory, factory.columns) for factory in THEIRS},
 }

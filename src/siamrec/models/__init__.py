@@ -6,6 +6,16 @@ from siamrec.models.encoders import (
     HashingEncoder,
     SentenceEncoder,
     StaticEncoder,
+    TwoTower,
+    TwoTowerEncoder,
 )
 
-__all__ = ["AdapterEncoder", "CachedEncoder", "HashingEncoder", "SentenceEncoder", "StaticEncoder"]
+__all__ = [
+    "AdapterEncoder",
+    "CachedEncoder",
+    "HashingEncoder",
+    "SentenceEncoder",
+    "StaticEncoder",
+    "TwoTower",
+    "TwoTowerEncoder",
+]

@@ -3,6 +3,8 @@
 from siamrec.pairs.base import Generator, MinimumCounts
 from siamrec.pairs.hard_negatives import HardNegatives
 from siamrec.pairs.implicit import ClickPairs, CoEngagementPairs, QueryPairs
+from siamrec.pairs.miners import Miner, SentenceTransformersMiner
+from siamrec.pairs.preferences import PreferencePairs, ScoredPairs
 from siamrec.pairs.ratings import RatingPairs
 from siamrec.pairs.replay import Replay
 from siamrec.pairs.synthetic import Synthesizer, Synthetic
@@ -12,10 +14,14 @@ __all__ = [
     "CoEngagementPairs",
     "Generator",
     "HardNegatives",
+    "Miner",
     "MinimumCounts",
+    "PreferencePairs",
     "QueryPairs",
     "RatingPairs",
     "Replay",
+    "ScoredPairs",
+    "SentenceTransformersMiner",
     "Synthesizer",
     "Synthetic",
 ]

@@ -13,7 +13,10 @@ from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from siamrec.data import Catalog, Feedback, Pairs
+    from siamrec.protocols import DocumentStore
     from siamrec.typing import BoolArray, CodeArray, IntArray
 
 
@@ -100,10 +103,29 @@ class TextTable:
         """
         place = items.translate(catalog.items).tolist()
         listed = [None if code == UNKNOWN else catalog.text[code] for code in place]
+        return cls._of_texts(listed, items, "catalog")
+
+    @classmethod
+    def of_store(cls, store: DocumentStore, items: Vocabulary) -> TextTable:
+        """Return the texts of `items` in a store of documents.
+
+        Raises:
+            InvalidDataError: If no item has a text, or the store answers for another number.
+        """
+        listed = store.texts(list(items.ids))
+        if len(listed) != len(items):
+            raise InvalidDataError(
+                f"documents must answer for each of {len(items)} ids, got {len(listed)} texts."
+            )
+        return cls._of_texts(listed, items, "documents")
+
+    @classmethod
+    def _of_texts(cls, listed: Sequence[str | None], items: Vocabulary, source: str) -> TextTable:
+        listed = [text if text is not None and text.strip() else None for text in listed]
         table = Vocabulary.of(text for text in listed if text is not None)
         if not len(table):
             raise InvalidDataError(
-                f"catalog must have a text for at least one of the {len(items)} items of the "
+                f"{source} must have a text for at least one of the {len(items)} items of the "
                 "feedback, got none; check that both use the same ids."
             )
         texts = tuple(str(text) for text in table.ids)

@@ -10,12 +10,16 @@ import numpy as np
 from siamrec._core import check
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidParameterError
-from siamrec.pairs._search import nearest, word_vectors
+from siamrec.pairs._search import SEARCHES, word_vectors
 
 if TYPE_CHECKING:
     from siamrec.data import Pairs
     from siamrec.protocols import SiameseEncoder
     from siamrec.typing import BoolArray, CodeArray, Float32Array, IntArray
+
+
+_ROUNDING = 1e-3
+_COPIES = 16_384
 
 
 @final
@@ -39,6 +43,8 @@ class HardNegatives:
         duplicate: Cosine to the positive from which a text counts as the same.
         co_likes: Users that must like two texts for them to belong together; 0 leaves this out.
         draw: `"random"` among those allowed, or `"nearest"` first.
+        search: `"exact"`; or `"faiss"` (exact too, extra `[faiss]`) or `"usearch"` (a graph that
+            finds nearly all, for millions of texts, extra `[usearch]`).
         seed: Of the drawing.
         encoder: Says what is near where `mine` is not told; without one, texts are near that have
             rare words in common.
@@ -74,6 +80,7 @@ class HardNegatives:
     duplicate: float = 0.97
     co_likes: int = 5
     draw: str = "random"
+    search: str = "exact"
     seed: int = 0
     encoder: SiameseEncoder | None = None
 
@@ -85,6 +92,7 @@ class HardNegatives:
         check.count("seed", self.seed, least=0)
         check.positive("percent", self.percent)
         check.one_of("draw", self.draw, ("random", "nearest"))
+        check.one_of("search", self.search, SEARCHES)
         for name in ("lowest", "duplicate"):
             if not -1 <= getattr(self, name) <= 1:
                 raise InvalidParameterError(name, getattr(self, name), "in [-1, 1]")
@@ -120,10 +128,10 @@ class HardNegatives:
     def _found(self, pairs: Pairs, vectors: Float32Array, rows: IntArray) -> CodeArray:
         anchors, place = np.unique(pairs.left[rows], return_inverse=True)
         pool = min(self.pool + 1, len(pairs.texts))
-        near, similar = nearest(vectors[anchors], vectors, pool)
+        near, similar = SEARCHES[self.search](vectors[anchors], vectors, pool)
         own = (vectors[pairs.left[rows]] * vectors[pairs.right[rows]]).sum(axis=1)
         rng = np.random.default_rng(self.seed)
-        known = _Known.of(pairs, self.co_likes)
+        known = Known.of(pairs, self.co_likes)
         found = np.empty((rows.size, self.per_positive), dtype=np.int32)
         block = 4_096
         for begin in range(0, rows.size, block):  # bounds memory at block x pool
@@ -131,8 +139,8 @@ class HardNegatives:
             codes, cosines = near[place[part]], similar[place[part]]
             positive = pairs.right[rows[part]]
             allowed = self._in_range(cosines, own[part]) & (codes != positive[:, None])
-            allowed &= ~self._same(vectors, positive, codes)
             allowed &= ~known(pairs.user[rows[part]], pairs.left[rows[part]], codes)
+            self._leave_copies(vectors, positive, codes, cosines - own[part, None], allowed)
             found[part] = self._drawn(codes, allowed, rng)
         return found
 
@@ -142,10 +150,27 @@ class HardNegatives:
         inside[:, : self.skip] = False
         return inside
 
-    def _same(self, vectors: Float32Array, positive: CodeArray, codes: IntArray) -> BoolArray:
-        """Near-duplicates of the positive, in the same pool of texts."""
-        cosines = np.einsum("rd,rpd->rp", vectors[positive], vectors[codes])
-        return np.asarray(cosines >= self.duplicate, dtype=np.bool_)
+    def _leave_copies(
+        self,
+        vectors: Float32Array,
+        positive: CodeArray,
+        codes: IntArray,
+        gaps: Float32Array,
+        allowed: BoolArray,
+    ) -> None:
+        """Take near-duplicates of the positive out of `allowed`.
+
+        Unit vectors of cosine c are sqrt(2 - 2c) apart, and so are, at most, their similarities to
+        the anchor; texts with a larger gap need no look.
+        """
+        reach = np.sqrt(max(2.0 - 2.0 * self.duplicate, 0.0)) + _ROUNDING
+        row, place = np.nonzero(allowed & (np.abs(gaps) <= reach))
+        for begin in range(0, row.size, _COPIES):  # bounds memory at _COPIES x dim
+            some = slice(begin, begin + _COPIES)
+            pool = codes[row[some], place[some]]
+            cosines = np.einsum("nd,nd->n", vectors[positive[row[some]]], vectors[pool])
+            copies = cosines >= self.duplicate
+            allowed[row[some][copies], place[some][copies]] = False
 
     def _drawn(self, codes: IntArray, allowed: BoolArray, rng: np.random.Generator) -> CodeArray:
         """The first allowed places of each row, in order of nearness or of a fair draw."""
@@ -163,15 +188,19 @@ class HardNegatives:
 
 @final
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """Sorted keys of (user, text) likes and of (text, text) that belong together."""
+class Known:
+    """What is known to belong together, so that it serves as no negative.
+
+    Sorted keys of (user, text) likes and of (text, text) that belong together.
+    """
 
     likes: IntArray
     related: IntArray
     n_texts: int
 
     @classmethod
-    def of(cls, pairs: Pairs, co_likes: int) -> _Known:
+    def of(cls, pairs: Pairs, co_likes: int) -> Known:
+        """Return what `pairs` know; `co_likes` users who like two texts join them, 0 leaves it."""
         n = len(pairs.texts)
         positive = pairs.label >= 0.5  # noqa: PLR2004
         left, right = pairs.left[positive].astype(np.int64), pairs.right[positive].astype(np.int64)
@@ -186,7 +215,10 @@ class _Known:
             related.append(_liked_together(likes, n, co_likes))
         return cls(likes, np.unique(np.concatenate(related)), n)
 
-    def __call__(self, user: CodeArray, anchor: CodeArray, codes: IntArray) -> BoolArray:
+    def __call__(
+        self, user: CodeArray, anchor: CodeArray, codes: IntArray | CodeArray
+    ) -> BoolArray:
+        """Return whether each text of `codes`, `(n, m)`, suits the row's user or anchor."""
         liked = _contains(self.likes, user.astype(np.int64)[:, None] * self.n_texts + codes)
         liked &= (user != UNKNOWN)[:, None]
         together = _contains(self.related, anchor.astype(np.int64)[:, None] * self.n_texts + codes)

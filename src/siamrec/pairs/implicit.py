@@ -17,12 +17,13 @@ from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidDataError, MissingInputError
 from siamrec.pairs._events import Events
 from siamrec.pairs.base import Generator, MinimumCounts, TextTable, capped, latest
-from siamrec.pairs.hard_negatives import HardNegatives  # noqa: TC001  (read at run time)
+from siamrec.pairs.miners import Miner  # noqa: TC001  (read at run time)
 from siamrec.pairs.synthetic import Synthetic, finished
 
 if TYPE_CHECKING:
     from siamrec.data import Catalog, Feedback
     from siamrec.feedback import QualityWeights
+    from siamrec.protocols import DocumentStore
     from siamrec.typing import BoolArray, FloatArray
 
 _STRONG = (FeedbackKind.CLICK, FeedbackKind.CONVERSION, FeedbackKind.THUMB)
@@ -46,7 +47,7 @@ class ClickPairs(Generator):
         per_root: Positive pairs of a user by the square root of the number of clicked items.
         per_user: Most positive pairs of a user.
         per_item: Most positive pairs in which an item is the second text.
-        hard_negatives: Mines negatives beside each positive pair.
+        hard_negatives: Mines negatives beside each positive pair: `HardNegatives`, or any miner.
         synthetic: Adds pairs made without feedback.
         minimum: Fewest pairs from feedback to return; negatives are optional here.
 
@@ -62,7 +63,7 @@ class ClickPairs(Generator):
     per_root: float = 12.0
     per_user: int = 400
     per_item: int | None = None
-    hard_negatives: HardNegatives | None = None
+    hard_negatives: Miner | None = None
     synthetic: Synthetic | None = None
     minimum: MinimumCounts = field(default_factory=lambda: MinimumCounts(negative=0, total=50))
 
@@ -148,7 +149,8 @@ class QueryPairs(Generator):
         negative: Largest value of one that speaks against it.
         weights: Quality of events.
         per_query: Most pairs of a query.
-        hard_negatives: Mines negatives beside each positive pair.
+        documents: Where texts are found by id, in the place of the catalogue.
+        hard_negatives: Mines negatives beside each positive pair: `HardNegatives`, or any miner.
         synthetic: Adds pairs made without feedback.
         minimum: Fewest pairs from feedback to return; negatives are optional here.
     """
@@ -157,7 +159,8 @@ class QueryPairs(Generator):
     negative: float = 0.0
     weights: QualityWeights | None = None
     per_query: int = 50
-    hard_negatives: HardNegatives | None = None
+    documents: DocumentStore | None = None
+    hard_negatives: Miner | None = None
     synthetic: Synthetic | None = None
     minimum: MinimumCounts = field(default_factory=lambda: MinimumCounts(negative=0, total=50))
 
@@ -169,7 +172,11 @@ class QueryPairs(Generator):
     def generate(self, feedback: Feedback, catalog: Catalog, *, rng: np.random.Generator) -> Pairs:
         if feedback.query is None:
             raise MissingInputError("The query of each event", "Feedback(query=…, queries=…)")
-        table = TextTable.of(catalog, feedback.items)
+        table = (
+            TextTable.of(catalog, feedback.items)
+            if self.documents is None
+            else TextTable.of_store(self.documents, feedback.items)
+        )
         trust = feedback.weight if self.weights is None else self.weights(feedback)
         good, bad = feedback.value >= self.positive, feedback.value <= self.negative
         spoken = (feedback.query != UNKNOWN) & (table.of_item[feedback.item] != UNKNOWN)
@@ -216,7 +223,7 @@ class CoEngagementPairs(Generator):
         least_users: Users that two items must have in common.
         lift: How many times as often as by chance.
         per_item: Most pairs of an item, of largest weight.
-        hard_negatives: Mines negatives beside each positive pair.
+        hard_negatives: Mines negatives beside each positive pair: `HardNegatives`, or any miner.
         synthetic: Adds pairs made without feedback.
         minimum: Fewest pairs to return.
     """
@@ -225,7 +232,7 @@ class CoEngagementPairs(Generator):
     least_users: int = 3
     lift: float = 1.5
     per_item: int = 20
-    hard_negatives: HardNegatives | None = None
+    hard_negatives: Miner | None = None
     synthetic: Synthetic | None = None
     minimum: MinimumCounts = field(default_factory=lambda: MinimumCounts(negative=0, total=50))
 

@@ -13,7 +13,7 @@ from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.pairs._events import Events
 from siamrec.pairs.base import Generator, MinimumCounts, TextTable, capped, latest
-from siamrec.pairs.hard_negatives import HardNegatives  # noqa: TC001  (read at run time)
+from siamrec.pairs.miners import Miner  # noqa: TC001  (read at run time)
 from siamrec.pairs.synthetic import Synthetic, finished
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class RatingPairs(Generator):
         per_user: Most positive pairs of a user.
         per_item: Most positive pairs in which an item is the second text; no limit by default.
         negatives_per_positive: Negative pairs by positive ones, where enough is disliked.
-        hard_negatives: Mines negatives beside each positive pair.
+        hard_negatives: Mines negatives beside each positive pair: `HardNegatives`, or any miner.
         synthetic: Adds pairs made without feedback.
         minimum: Fewest pairs from feedback to return.
 
@@ -73,7 +73,7 @@ class RatingPairs(Generator):
     per_user: int = 400
     per_item: int | None = None
     negatives_per_positive: float = 0.5
-    hard_negatives: HardNegatives | None = None
+    hard_negatives: Miner | None = None
     synthetic: Synthetic | None = None
     minimum: MinimumCounts = field(default_factory=MinimumCounts)
 

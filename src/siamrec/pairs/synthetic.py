@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from siamrec.data import Catalog, Feedback
-    from siamrec.pairs.hard_negatives import HardNegatives
+    from siamrec.pairs.miners import Miner
 
 METHODS = ("beginning", "crop", "noise", "attributes")
 _LEAST_WORDS = 6
@@ -153,7 +153,7 @@ class Synthetic(Generator):
 
 def finished(
     pairs: Pairs,
-    hard_negatives: HardNegatives | None,
+    hard_negatives: Miner | None,
     synthetic: Synthetic | None,
     catalog: Catalog,
     *,

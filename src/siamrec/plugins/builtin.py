@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from siamrec import bandits, experiments, feedback, pairs
@@ -14,6 +15,8 @@ from siamrec.models import (
     HashingEncoder,
     SentenceEncoder,
     StaticEncoder,
+    TwoTowerEncoder,
+    ensembles,
 )
 from siamrec.models import recommenders as arms
 from siamrec.models.export import OnnxEncoder, exporters
@@ -33,6 +36,7 @@ def siamrec_feedback_sources() -> Factories:
     return {
         "conport": feedback.ConPortFeedback,
         "file": feedback.FileFeedback,
+        "filtered": feedback.FilteredFeedback,
         "iterable": feedback.IterableFeedback,
         "memory": feedback.MemoryFeedback,
         "merged": feedback.MergedFeedback,
@@ -42,13 +46,26 @@ def siamrec_feedback_sources() -> Factories:
 
 @hookimpl
 def siamrec_pair_generators() -> Factories:
-    """Offer pairs from ratings, clicks, queries, what was liked together, and texts alone."""
+    """Offer pairs from ratings, preferences, clicks, queries, what is liked together, texts."""
     return {
         "clicks": pairs.ClickPairs,
         "co-engagement": pairs.CoEngagementPairs,
+        "preferences": pairs.PreferencePairs,
         "queries": pairs.QueryPairs,
         "ratings": pairs.RatingPairs,
+        "scored": pairs.ScoredPairs,
         "synthetic": pairs.Synthetic,
+    }
+
+
+@hookimpl
+def siamrec_miners() -> Factories:
+    """Offer miners of negatives: ours with each search, and that of sentence-transformers."""
+    return {
+        "exact": pairs.HardNegatives,
+        "faiss": partial(pairs.HardNegatives, search="faiss"),
+        "sentence-transformers": pairs.SentenceTransformersMiner,
+        "usearch": partial(pairs.HardNegatives, search="usearch"),
     }
 
 
@@ -68,6 +85,7 @@ def siamrec_encoders() -> Factories:
         "onnx": OnnxEncoder,
         "sentence": SentenceEncoder,
         "static": StaticEncoder,
+        "two-tower": TwoTowerEncoder,
     }
 
 
@@ -83,10 +101,12 @@ def siamrec_recommenders() -> Factories:
     return {
         "attention-mf": arms.AttentionMF,
         "bias": arms.BiasModel,
-        "coverage": arms.Coverage,
+        "cascade": ensembles.Cascade,
         "ease": arms.EASE,
         "edlae": arms.EDLAE,
         "explicit-mf": arms.ExplicitMF,
+        "fallback": ensembles.Fallback,
+        "coverage": arms.Coverage,
         "gf-cf": arms.GFCF,
         "hidden-gems": arms.HiddenGems,
         "ials": arms.IALS,
@@ -102,16 +122,19 @@ def siamrec_recommenders() -> Factories:
         "pure-svd": arms.PureSVD,
         "random": arms.Random,
         "rp3beta": arms.RP3beta,
+        "stacking": ensembles.Stacking,
         "sasrec": arms.SASRec,
         "sequential-rules": arms.SequentialRules,
         "serendipity": arms.SerendipityExplorer,
         "slit": arms.SLIT,
         "svdpp": arms.SVDpp,
+        "switching": ensembles.Switching,
         "text-profile": arms.TextProfile,
         "text-to-factor": arms.TextToFactor,
         "time-svdpp": arms.TimeSVDpp,
         "two-tower": arms.TwoTower,
         "user-knn": arms.UserKNN,
+        "weighted": ensembles.Weighted,
     }
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from siamrec.bandits import Policy
     from siamrec.metrics.base import AnyMetric
     from siamrec.models.recommenders import RecommenderRecipe
+    from siamrec.pairs import Miner
     from siamrec.protocols import (
         FeedbackSource,
         PairGenerator,
@@ -45,6 +46,11 @@ class TrainingHooks(Protocol):
     @_hookspec
     def siamrec_pair_generators(self) -> Mapping[str, Callable[..., PairGenerator]]:
         """Return pair generators by name."""
+        ...
+
+    @_hookspec
+    def siamrec_miners(self) -> Mapping[str, Callable[..., Miner]]:
+        """Return miners of hard negatives by name."""
         ...
 
     @_hookspec
@@ -161,6 +167,7 @@ HOOKS: tuple[type, ...] = (
 COMPONENTS: dict[str, str] = {
     "siamrec_feedback_sources": "feedback source",
     "siamrec_pair_generators": "pair generator",
+    "siamrec_miners": "miner",
     "siamrec_losses": "loss",
     "siamrec_encoders": "encoder",
     "siamrec_recommenders": "recommender",

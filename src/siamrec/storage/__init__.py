@@ -1,12 +1,16 @@
 """The event log and state, on SQLite by default and on PostgreSQL by URL."""
 
+from siamrec.storage.archive import ArchiveBlobs, Sealed
 from siamrec.storage.audit import Past, Verification
 from siamrec.storage.bandit import StoredBandit
 from siamrec.storage.blobs import FolderBlobs
 from siamrec.storage.decisions import DecisionLog
+from siamrec.storage.erasure import Erasure
 from siamrec.storage.experiments import StoredExperiments, StoredSticky
 from siamrec.storage.feedback import FeedbackLog, Receipt
 from siamrec.storage.incoming import Written
+from siamrec.storage.inspection import Inspection, inspected
+from siamrec.storage.snapshots import Snapshots, TrainingSnapshot
 from siamrec.storage.store import Store
 from siamrec.storage.summary import FeedbackSummary
 from siamrec.storage.tail import Tail
@@ -15,20 +19,27 @@ from siamrec.storage.writer import FeedbackWriter
 
 __all__ = [
     "Activation",
+    "ArchiveBlobs",
     "DecisionLog",
+    "Erasure",
     "FeedbackLog",
     "FeedbackSummary",
     "FeedbackWriter",
     "FolderBlobs",
+    "Inspection",
     "Past",
     "Receipt",
+    "Sealed",
+    "Snapshots",
     "Store",
     "StoredBandit",
     "StoredExperiments",
     "StoredSticky",
     "StoredVersion",
     "Tail",
+    "TrainingSnapshot",
     "Verification",
     "VersionTable",
     "Written",
+    "inspected",
 ]

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from siamrec.bandits import Decision, Decisions, Rewards
 from siamrec.storage import _bulk
+from siamrec.storage._events import storable
 from siamrec.storage._join import Given, Made, rewards_of
 from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import reward as reward_table
@@ -37,6 +38,7 @@ def columns_of(
         decisions = _single(decisions, context)
     else:
         cells = [context.cell(decision.context) for decision in decisions]
+    storable("Units", [decision.unit for decision in decisions if decision.unit is not None])
     vectors = None if features is None else np.asarray(features, dtype=np.float64)
     if vectors is not None and vectors.ndim == 1:
         vectors = vectors[None]
@@ -82,7 +84,7 @@ def swept(made: Mapping[str, Made], before: Sequence[Given], attribution: int) -
     return [
         Given(id_, arm, decision.time + attribution, 0.0, 1.0)
         for id_, decision in made.items()
-        for arm in json.loads(decision.body)["arms"]
+        for arm in decision.ranked or (decision.arm,)
         if (id_, arm) not in done
     ]
 

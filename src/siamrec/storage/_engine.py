@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -13,16 +14,32 @@ from alembic.util import CommandError
 from sqlalchemy import column, create_engine, event, inspect, make_url, select, table
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from siamrec.errors import InvalidParameterError, MissingExtraError, StorageError
+from siamrec.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    MissingExtraError,
+    StorageError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from sqlalchemy import ColumnClause, Connection, Engine
+    from sqlalchemy import URL, ColumnClause, Connection, Engine
 
 Durability = Literal["process", "power"]
 """What an acknowledged write survives: the end of the process, or a power cut as well."""
 
+_ResultT = TypeVar("_ResultT")
+
+_PASSING = frozenset({"40001", "40P01"})
+"""SQLSTATEs of PostgreSQL that say: run it again (serialisation failure, deadlock)."""
+_ATTEMPTS = 6
+_FIRST_PAUSE = 0.01
+_NETWORK = frozenset(
+    {"9p", "afs", "ceph", "cifs", "fuse.s3fs", "fuse.sshfs", "glusterfs", "lustre", "ncpfs",
+     "nfs", "nfs4", "smb", "smb2", "smb3", "smbfs"}
+)  # fmt: skip
+_MOUNTS = Path("/proc/mounts")
 _VERSION_TABLE = "siamrec_schema"
 _LOCK = 0x5349414D  # one advisory lock for all migrations of siamrec
 _SYNCHRONOUS = {"process": "NORMAL", "power": "FULL"}
@@ -34,10 +51,12 @@ def connect(url: str, durability: Durability) -> Engine:
     Raises:
         InvalidParameterError: If the URL cannot be read.
         MissingExtraError: If its driver is not installed.
+        StorageError: If a file lies where SQLite's locks cannot be trusted.
     """
     try:
         parsed = make_url(url)
-        engine = create_engine(parsed)
+        # A server may have been restarted since a pooled connection was used last.
+        engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
     except (ArgumentError, NoSuchModuleError) as error:
         raise InvalidParameterError(
             "url", url, "a database URL such as 'sqlite:///siamrec.db'"
@@ -45,8 +64,49 @@ def connect(url: str, durability: Durability) -> Engine:
     except ImportError as error:
         raise MissingExtraError("postgres", f"A store on {parsed.get_backend_name()}") from error
     if engine.dialect.name == "sqlite":
+        _refuse_network(parsed)
         _set_up_sqlite(engine, durability)
     return engine
+
+
+def network_file_system(path: Path, mounts: str) -> str | None:
+    """Return the kind of network file system that a path is on; None where it is a local one.
+
+    Args:
+        path: An absolute path.
+        mounts: The text of `/proc/mounts`.
+    """
+    found = ("", "")
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        place = fields[1].replace("\\040", " ")
+        inside = path == Path(place) or Path(place) in path.parents
+        if inside and len(place) >= len(found[0]):
+            found = (place, fields[2])
+    return found[1] if found[1] in _NETWORK else None
+
+
+def file_of(url: URL) -> Path | None:
+    """Return the file of a SQLite database; None for one in memory, and for a server."""
+    name = url.database or ""
+    if url.get_backend_name() != "sqlite" or name in {"", ":memory:"}:
+        return None
+    name = name.removeprefix("file:").partition("?")[0]  # URI names begin with "file:"
+    return None if name == ":memory:" or "memory" in str(url.query.get("mode", "")) else Path(name)
+
+
+def _refuse_network(url: URL) -> None:
+    path = file_of(url)
+    if path is None or not _MOUNTS.is_file():
+        return
+    path = path.absolute()
+    kind = network_file_system(path, _MOUNTS.read_text(encoding="utf-8", errors="replace"))
+    if kind is not None:
+        raise StorageError(
+            f"The store at {path} is on a network file system ({kind}), where SQLite's locks and "
+            "its write-ahead log cannot be trusted: put it on a local disk, or use PostgreSQL. "
+            "An engine of your own is taken as it is."
+        )
 
 
 def _set_up_sqlite(engine: Engine, durability: Durability) -> None:
@@ -90,6 +150,30 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+def transact(engine: Engine, work: Callable[[Connection], _ResultT]) -> _ResultT:
+    """Run `work` in one write transaction; again where the server says that it may.
+
+    `work` may run several times, and must change nothing outside the database before its end.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            with writing(engine) as connection:
+                return work(connection)
+        except StorageError as error:
+            state = getattr(getattr(error.__cause__, "orig", None), "sqlstate", None)
+            if state not in _PASSING or attempt == _ATTEMPTS - 1:
+                raise
+        time.sleep(_FIRST_PAUSE * 2**attempt)
+    raise AssertionError  # pragma: no cover - the loop returns or raises
+
+
+def lock(connection: Connection, *tables: str) -> None:
+    """Keep others from writing to tables until the transaction ends; SQLite has one writer."""
+    if connection.dialect.name == "postgresql":
+        names = ", ".join(tables)
+        connection.exec_driver_sql(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
+
+
 @contextmanager
 def told(engine: Engine) -> Iterator[None]:
     """Turn database errors into `StorageError`, without the password."""
@@ -99,6 +183,10 @@ def told(engine: Engine) -> Iterator[None]:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         place = engine.url.render_as_string(hide_password=True)
         raise StorageError(f"The store at {place} failed: {reason}.") from error
+    except UnicodeEncodeError as error:
+        raise InvalidDataError(
+            f"Text in a store must have no lone surrogate, got {error.object!r:.100}."
+        ) from error
 
 
 def migrate(engine: Engine) -> None:
@@ -107,13 +195,15 @@ def migrate(engine: Engine) -> None:
     Raises:
         StorageError: If the database was made by a newer version of siamrec.
     """
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    head = ScriptDirectory.from_config(config).get_current_head()
+    config = _config()
+    head = revisions()[0]
+    with reading(engine) as connection:  # so that a database can be opened to read alone
+        if revision_of(connection) == head:
+            return
     with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-        if _revision(connection) == head:
+        if revision_of(connection) == head:
             return
         config.attributes["connection"] = connection
         try:
@@ -125,7 +215,30 @@ def migrate(engine: Engine) -> None:
             ) from error
 
 
-def _revision(connection: Connection) -> str | None:
+def revisions() -> list[str]:
+    """Return the revisions that this version knows, newest first."""
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+
+
+def existing(engine: Engine) -> None:
+    """Check that a SQLite file is there: opening one that is not would make it.
+
+    Raises:
+        StorageError: If it is not.
+    """
+    file = file_of(engine.url)
+    if file is not None and not file.is_file():
+        raise StorageError(f"There is no database at {file}.")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision of the tables; None where there are none."""
     if not inspect(connection).has_table(_VERSION_TABLE):
         return None
     number: ColumnClause[str] = column("version_num")

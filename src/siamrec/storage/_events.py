@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-from xxhash import xxh3_64_hexdigest
+from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest, xxh3_128_hexdigest
 
 from siamrec._core.hashing import canonical_json
 from siamrec.data import NO_TIME, Feedback, Vocabulary
@@ -15,65 +16,143 @@ from siamrec.errors import InvalidDataError
 from siamrec.storage.schema import event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from siamrec.typing import Instant
+    from siamrec.typing import CodeArray, Instant, IntArray
 
 COLUMNS = [column for column in event.columns if column.name not in {"seq", "xid"}]
 """Columns that a writer fills."""
 NAMES = [column.name for column in COLUMNS]
 _WHOLE_USER, _WHOLE_ITEM = 1, 2
+_64_BITS = 2**64 - 1
 
 
 def rows_of(
     feedback: Feedback, received: Instant, keys: Sequence[str] | None
 ) -> list[tuple[Any, ...]]:
     n = len(feedback)
-    user, whole_user = _text_ids(feedback.users)
-    item, whole_item = _text_ids(feedback.items)
-    time = [None if t == NO_TIME else t for t in feedback.time.tolist()]
-    queries: list[str | None] = [*storable("Queries", map(str, feedback.queries.ids)), None]
+    user, item = (
+        _Texts.of_ids(feedback.users, feedback.user),
+        _Texts.of_ids(feedback.items, feedback.item),
+    )
+    query = _Texts.of_queries(feedback)
+    decision = _optional(feedback.decision, n, as_text=True)
     context = _contexts(feedback)
+    propensity = feedback.propensity
     columns: dict[str, list[Any]] = {
         "kind": feedback.kind.tolist(),
-        "time": time,
-        "user": [user[code] for code in feedback.user.tolist()],
-        "item": [item[code] for code in feedback.item.tolist()],
-        "whole_ids": (whole_user[feedback.user] + 2 * whole_item[feedback.item]).tolist(),
+        "time": feedback.time.tolist(),
+        "user": user.texts,
+        "item": item.texts,
+        "whole_ids": (user.whole + _WHOLE_ITEM * item.whole).tolist(),
         "value": feedback.value.tolist(),
         "weight": feedback.weight.tolist(),
-        "decision": _optional(feedback.decision, n, as_text=True),
+        "decision": decision,
         "position": _optional(feedback.position, n),
-        "propensity": [
-            None if p is None or math.isnan(p) else p for p in _optional(feedback.propensity, n)
-        ],
-        "query": [None] * n if feedback.query is None else [queries[q] for q in feedback.query],
+        "propensity": [None if p is None or math.isnan(p) else p for p in _optional(propensity, n)]
+        if propensity is not None
+        else [None] * n,
+        "query": query.texts,
         "context": context,
+        "received": [received] * n,
     }
-    content = map(repr, zip(*columns.values(), strict=True))
-    columns["digest"] = [xxh3_64_hexdigest(text.encode()) for text in content]
+    content = np.zeros((n, 12), dtype=np.uint64)  # what is not there stays 0
+    content[:, 0] = feedback.kind
+    content[:, 1] = feedback.time.view(np.uint64)
+    content[:, 2], content[:, 3] = user.hashes, item.hashes
+    content[:, 4] = user.whole + _WHOLE_ITEM * item.whole
+    content[:, 5] = _bits(feedback.value)
+    content[:, 6] = _bits(feedback.weight)
+    if feedback.position is not None:
+        content[:, 7] = feedback.position
+    if propensity is not None:
+        content[:, 8] = _bits(np.nan_to_num(propensity))
+    content[:, 9] = query.hashes
+    content[:, 10], content[:, 11] = _hashes(decision), _hashes(context)
+    columns["digest"] = _digests(content)
     columns["key"] = _keys(columns, keys)
-    columns["received"] = [received] * n
+    if (feedback.time == NO_TIME).any():
+        columns["time"] = [None if t == NO_TIME else t for t in columns["time"]]
     return list(zip(*(columns[name] for name in NAMES), strict=True))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """A coded column as texts, whether they stood for whole numbers, and 64-bit hashes."""
+
+    texts: list[str | None]
+    whole: Any
+    hashes: Any
+
+    @classmethod
+    def of_ids(cls, vocabulary: Vocabulary, codes: CodeArray) -> _Texts:
+        ids, codes = _used(vocabulary, codes)
+        for id_ in ids:
+            if isinstance(id_, bool) or not isinstance(id_, str | int):
+                raise InvalidDataError(
+                    f"Ids in a store must be text or whole numbers, got {id_!r}."
+                )
+        whole = np.fromiter((isinstance(id_, int) for id_ in ids), dtype=np.int64, count=len(ids))
+        texts = storable("Ids", map(str, ids))
+        rows = codes.tolist()
+        return cls([texts[row] for row in rows], whole[codes], _hashes(texts)[codes])
+
+    @classmethod
+    def of_queries(cls, feedback: Feedback) -> _Texts:
+        n = len(feedback)
+        if feedback.query is None:
+            return cls([None] * n, None, 0)
+        asked = feedback.query >= 0
+        ids, codes = _used(feedback.queries, feedback.query[asked])
+        texts = storable("Queries", map(str, ids))
+        listed: list[str | None] = [None] * n
+        hashes = np.zeros(n, dtype=np.uint64)
+        hashes[asked] = _hashes(texts)[codes]
+        for row, code in zip(np.flatnonzero(asked).tolist(), codes.tolist(), strict=True):
+            listed[row] = texts[code]
+        return cls(listed, None, hashes)
+
+
+def _used(vocabulary: Vocabulary, codes: CodeArray) -> tuple[Sequence[Any], CodeArray]:
+    """Return ids and codes; of a vocabulary longer than the column, the ids that it uses."""
+    if len(vocabulary) <= codes.size:
+        return vocabulary.ids, codes
+    used, inverse = np.unique(codes, return_inverse=True)
+    return [vocabulary[code] for code in used.tolist()], inverse.reshape(-1).astype(np.int32)
+
+
+def _hashes(texts: Sequence[str | None]) -> Any:
+    if texts.count(None) == len(texts):
+        return np.zeros(len(texts), dtype=np.uint64)
+    numbers = (0 if text is None else xxh3_64_intdigest(text.encode()) for text in texts)
+    return np.fromiter(numbers, dtype=np.uint64, count=len(texts))
+
+
+def _bits(numbers: Any) -> Any:
+    return (numbers.astype(np.float64) + 0.0).view(np.uint64)  # one zero, not two
+
+
+def _digests(content: Any) -> list[str]:
+    """Return the hash of each row of numbers."""
+    data = memoryview(content.astype("<u8").tobytes())
+    width = content.shape[1] * content.itemsize
+    return [xxh3_64_hexdigest(data[start : start + width]) for start in range(0, len(data), width)]
 
 
 def _keys(columns: dict[str, list[Any]], keys: Sequence[str] | None) -> list[str]:
     """Keys that begin with the time keep the index growing at its end, ten times faster."""
     if keys is None:
         pairs = zip(columns["time"], columns["digest"], strict=True)
-        return [f"{(time or 0) % 2**64:016x}{digest}" for time, digest in pairs]
+        return [f"{time & _64_BITS:016x}{digest}" for time, digest in pairs]
     if len(keys) != len(columns["time"]) or any(not 0 < len(key) <= 64 for key in keys):  # noqa: PLR2004
         raise InvalidDataError("keys must be one text of 1 to 64 characters for each event.")
     return storable("Keys", keys)
 
 
-def _text_ids(vocabulary: Vocabulary) -> tuple[list[str], Any]:
-    whole = np.zeros(len(vocabulary), dtype=np.int64)
-    for code, id_ in enumerate(vocabulary.ids):
-        if isinstance(id_, bool) or not isinstance(id_, str | int):
-            raise InvalidDataError(f"Ids in a store must be text or whole numbers, got {id_!r}.")
-        whole[code] = isinstance(id_, int)
-    return storable("Ids", map(str, vocabulary.ids)), whole
+def erased_key(key: str) -> str:
+    """Return what stays of the key of an erased event: enough to know it when it comes again."""
+    return f"erased:{xxh3_128_hexdigest(key.encode())}"
 
 
 def storable(name: str, texts: Iterable[str]) -> list[str]:
@@ -122,22 +201,22 @@ def _contexts(feedback: Feedback) -> list[str | None]:
         raise InvalidDataError(f"Context columns must be JSON values: {error}.") from error
 
 
-def feedback_of(rows: Sequence[Sequence[Any]]) -> Feedback:
-    columns = dict(zip(["seq", *NAMES], zip(*rows, strict=True), strict=True))
+def feedback_of(columns: Mapping[str, Sequence[Any]]) -> Feedback:
     whole = np.asarray(columns["whole_ids"])
     users, user = _vocabulary(columns["user"], whole & _WHOLE_USER)
     items, item = _vocabulary(columns["item"], whole & _WHOLE_ITEM)
-    queries = Vocabulary.of(query for query in columns["query"] if query is not None)
+    asked = columns["query"] if _has_any(columns["query"]) else ()
+    queries = Vocabulary.of(query for query in asked if query is not None)
     extra: dict[str, Any] = {}
     if len(queries):
         extra |= {"queries": queries, "query": queries.encode(columns["query"], unknown="code")}
-    if any(value is not None for value in columns["decision"]):
+    if _has_any(columns["decision"]):
         extra["decision"] = np.asarray([value or "" for value in columns["decision"]])
-    if any(value is not None for value in columns["position"]):
+    if _has_any(columns["position"]):
         extra["position"] = np.asarray([value or 0 for value in columns["position"]], np.int32)
-    if any(value is not None for value in columns["propensity"]):
+    if _has_any(columns["propensity"]):
         extra["propensity"] = np.asarray(columns["propensity"], dtype=np.float64)
-    if any(value is not None for value in columns["context"]):
+    if _has_any(columns["context"]):
         extra["context"] = _context_columns(columns["context"])
     return Feedback(
         users=users,
@@ -146,10 +225,20 @@ def feedback_of(rows: Sequence[Sequence[Any]]) -> Feedback:
         item=item,
         value=np.asarray(columns["value"], dtype=np.float32),
         kind=np.asarray(columns["kind"], dtype=np.int8),
-        time=np.asarray([NO_TIME if t is None else t for t in columns["time"]], dtype=np.int64),
+        time=_instants(columns["time"]),
         weight=np.asarray(columns["weight"], dtype=np.float32),
         **extra,
     )
+
+
+def _has_any(values: Sequence[Any]) -> bool:
+    return values.count(None) < len(values)
+
+
+def _instants(times: Sequence[int | None]) -> IntArray:
+    if None in times:
+        times = [int(NO_TIME) if time is None else time for time in times]
+    return np.asarray(times, dtype=np.int64)
 
 
 def _vocabulary(texts: Sequence[str], whole: Any) -> tuple[Vocabulary, Any]:

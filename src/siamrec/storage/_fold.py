@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from siamrec.bandits import ContextualBandit, Outcomes, Snapshot, Space
@@ -17,7 +17,7 @@ from siamrec.bandits._memory import Memory
 from siamrec.storage.schema import fold as fold_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sqlalchemy import Connection
 
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 
 _EPOCH = 64
 """Half-lives in an epoch: far from overflow, and few epochs in the life of a bandit."""
+
+
+_MAKERS: Mapping[str, Callable[..., Any]] = {
+    "postgresql": postgresql.insert,
+    "sqlite": sqlite.insert,
+}
 
 
 @final
@@ -55,6 +61,14 @@ class Fold:
         self._policy = policy
         self._half_life = half_life
         self._window = window
+        c = fold_table.c
+        # Made once: to put a statement together takes longer than to run it.
+        self._newer = (
+            select(c.part, c.name, c.slot, c.value)
+            .where(c.projection == projection)
+            .where(c.version > bindparam("after"))
+        )
+        self._added = {dialect: _adding(make) for dialect, make in _MAKERS.items()}
 
     def add(
         self, connection: Connection, outcomes: Outcomes, times: IntArray, *, version: int
@@ -77,16 +91,7 @@ class Fold:
             return
         # One order of rows for all workers: no two of them wait for each other.
         rows.sort(key=lambda row: (row["part"], row["name"], row["slot"]))
-        make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        statement = make(fold_table)
-        added = statement.on_conflict_do_update(
-            index_elements=["projection", "part", "name", "slot"],
-            set_={
-                "value": fold_table.c.value + statement.excluded.value,
-                "version": statement.excluded.version,
-            },
-        )
-        connection.execute(added, rows)
+        connection.execute(self._added[connection.dialect.name], rows)
 
     def clear(self, connection: Connection) -> None:
         """Forget the stored sums."""
@@ -94,11 +99,7 @@ class Fold:
 
     def load(self, connection: Connection, known: dict[int, Sums], *, after: int) -> None:
         """Bring `known` sums, complete up to version `after`, up to date in place."""
-        rows = connection.execute(
-            select(fold_table.c.part, fold_table.c.name, fold_table.c.slot, fold_table.c.value)
-            .where(fold_table.c.projection == self.projection)
-            .where(fold_table.c.version > after)
-        )
+        rows = connection.execute(self._newer, {"after": after})
         for part, name, slot, value in rows:
             if part not in known:
                 known[part] = self._policy.init(self.space)
@@ -144,3 +145,14 @@ class Fold:
             memory.add(outcomes.rows(mine), times[mine])
             deltas[epoch] = memory.buckets[0]
         return deltas
+
+
+def _adding(make: Callable[..., Any]) -> Any:
+    statement = make(fold_table)
+    return statement.on_conflict_do_update(
+        index_elements=["projection", "part", "name", "slot"],
+        set_={
+            "value": fold_table.c.value + statement.excluded.value,
+            "version": statement.excluded.version,
+        },
+    )

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, final
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
-from sqlalchemy import select
 
 from siamrec.bandits import Outcomes, Receipt
 from siamrec.errors import InvalidDataError
@@ -21,10 +18,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from siamrec.bandits import Rewards
     from siamrec.typing import Instant, IntArray
-
-_CHUNK = 500
-"""Ids in one query: SQLite's older releases take 999 parameters."""
 
 
 class Given(NamedTuple):
@@ -37,6 +32,9 @@ class Given(NamedTuple):
     weight: float
 
 
+made_like = tuple.__new__
+"""Makes a named tuple of a row without a call in Python: there is one for each reward."""
+
 Weighed: TypeAlias = tuple[int, float, float]
 """Time, reward and weight: the greatest of a pick counts."""
 
@@ -44,67 +42,72 @@ Pick: TypeAlias = tuple[str, str]
 """A decision's id and one of its arms."""
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A stored decision, as far as rewards need it."""
+class Made(NamedTuple):
+    """A stored decision, as far as rewards need it; `ranked` where later ranks were asked for."""
 
-    time: Instant
+    time: int
     cell: int
     arm: str
     propensity: float
-    features: str | None
-    body: str
+    features: str | None = None
+    ranked: Mapping[str, float] | None = None
 
     def propensity_of(self, arm: str) -> float | None:
         """Return the probability with which an arm was drawn; None where it was not chosen."""
         if arm == self.arm:
             return self.propensity
-        fields = json.loads(self.body)
-        if arm not in fields["arms"]:
-            return None
-        return float(fields["propensities"][fields["arms"].index(arm)])
+        return None if self.ranked is None else self.ranked.get(arm)
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What rewards change: the pick, its old reward if it had one, and its new one."""
 
-    id: str
-    arm: str
     made: Made
+    arm: str
     old: Weighed | None
     new: Weighed
 
 
-def decisions_of(connection: Connection, bandit: str, ids: Collection[str]) -> dict[str, Made]:
+def decisions_of(
+    connection: Connection,
+    bandit: str,
+    ids: Collection[str],
+    *,
+    ranked: bool = False,
+    features: bool = False,
+) -> dict[str, Made]:
     """Return the stored decisions among `ids`.
+
+    Args:
+        connection: In the transaction.
+        bandit: Whose decisions they must be.
+        ids: Any ids.
+        ranked: Whether arms after the first are needed as well.
+        features: Whether feature vectors are needed as well.
 
     Raises:
         InvalidDataError: If one was made by another bandit.
     """
-    found = {}
-    c = decision_table.c
-    columns = (c.id, c.bandit, c.time, c.cell, c.arm, c.propensity, c.features, c.body)
-    for part in _chunks(ids):
-        for row in connection.execute(select(*columns).where(c.id.in_(part))):
-            id_, owner, time, cell, *rest = row
-            if owner != bandit:
-                raise InvalidDataError(f"Decision {id_!r} was made by {owner!r}, not {bandit!r}.")
-            found[id_] = Made(time, cell or 0, *rest)
-    return found
+    names = ["id", "bandit", "time", "COALESCE(cell, 0)", "arm", "propensity"]
+    names += ["features" if features else "NULL", "body" if ranked else "NULL"]
+    rows = _bulk.select(connection, decision_table, names, "id", sorted(ids))
+    for row in rows:
+        if row[1] != bandit:
+            raise InvalidDataError(f"Decision {row[0]!r} was made by {row[1]!r}, not {bandit!r}.")
+    if ranked:
+        rows = [(*row[:7], _ranks(row[7])) for row in rows]
+    return {row[0]: made_like(Made, row[2:]) for row in rows}
 
 
 def rewards_of(connection: Connection, ids: Collection[str]) -> list[Given]:
     """Return every stored reward for `ids`."""
-    c = reward_table.c
-    columns = (c.decision, c.arm, c.time, c.reward, c.weight)
-    return [
-        Given(*row)
-        for part in _chunks(ids)
-        for row in connection.execute(select(*columns).where(c.decision.in_(part)))
-    ]
+    rows = _bulk.select(connection, reward_table, Given._fields, "decision", sorted(ids))
+    return [made_like(Given, row) for row in rows]
+
+
+def _ranks(body: str) -> dict[str, float]:
+    fields = json.loads(body)
+    return dict(zip(fields["arms"], fields["propensities"], strict=True))
 
 
 def same_arms(made: Mapping[str, Made], given: Iterable[Given]) -> None:
@@ -114,8 +117,10 @@ def same_arms(made: Mapping[str, Made], given: Iterable[Given]) -> None:
         InvalidDataError: If one does not.
     """
     for one in given:
+        if not one.arm:
+            continue
         decision = made.get(one.decision)
-        if one.arm and decision is not None and decision.propensity_of(one.arm) is None:
+        if decision is not None and decision.propensity_of(one.arm) is None:
             raise InvalidDataError(
                 f"Decision {one.decision!r} did not choose the arm {one.arm!r}."
             )
@@ -123,7 +128,7 @@ def same_arms(made: Mapping[str, Made], given: Iterable[Given]) -> None:
 
 def append(connection: Connection, given: Iterable[Given], received: Instant) -> None:
     """Add rewards to the log; one that is there already stays once."""
-    rows = [(*one, received) for one in sorted(set(given))]
+    rows = [(*one, received) for one in sorted(given)]  # in one order for all workers
     _bulk.insert(connection, reward_table, [*Given._fields, "received"], rows, skip=True)
 
 
@@ -134,14 +139,13 @@ def changes(
     attribution: int | None,
 ) -> tuple[list[Change], Receipt]:
     """Return what `given` rewards change where `before` were counted already."""
-    old, _ = _winners(made, before, attribution)
-    new, n_late = _winners(made, given, attribution)
+    old, _, _ = _winners(made, before, attribution)
+    new, n_late, n_early = _winners(made, given, attribution)
     changed = [
-        Change(id_, arm, made[id_], old.get((id_, arm)), weighed)
-        for (id_, arm), weighed in new.items()
-        if (id_, arm) not in old or weighed > old[id_, arm]
+        made_like(Change, (made[pick[0]], pick[1], old.get(pick), weighed))
+        for pick, weighed in new.items()
+        if pick not in old or weighed > old[pick]
     ]
-    n_early = sum(one.decision not in made for one in given)
     receipt = Receipt(
         applied=len(changed),
         unchanged=len(given) - n_early - n_late - len(changed),
@@ -156,65 +160,68 @@ def outcomes_of(
 ) -> tuple[Outcomes, IntArray]:
     """Return signed outcomes (old rewards taken back, new ones added) and decision times."""
     signed = [
-        (change, weighed, sign)
-        for change in changed
-        for weighed, sign in ((change.old, -1.0), (change.new, 1.0))
-        if weighed is not None
+        (made, arm, sign, weighed)
+        for made, arm, old, new in changed
+        for weighed, sign in (((old, -1.0), (new, 1.0)) if old is not None else ((new, 1.0),))
     ]
-    texts = [change.made.features or "[]" for change, _, _ in signed] if n_features else []
+    texts = [made.features or "[]" for made, _, _, _ in signed] if n_features else []
     outcomes = Outcomes(
-        cell=np.asarray([change.made.cell for change, _, _ in signed], dtype=np.int64),
-        arm=np.asarray([codes[change.arm] for change, _, _ in signed], dtype=np.int64),
-        reward=np.asarray([weighed[1] for _, weighed, _ in signed], dtype=np.float64),
-        weight=np.asarray([sign * weighed[2] for _, weighed, sign in signed], dtype=np.float64),
+        cell=np.asarray([made.cell for made, _, _, _ in signed], dtype=np.int64),
+        arm=np.asarray([codes[arm] for _, arm, _, _ in signed], dtype=np.int64),
+        reward=np.asarray([weighed[1] for _, _, _, weighed in signed], dtype=np.float64),
+        weight=np.asarray([sign * weighed[2] for _, _, sign, weighed in signed], np.float64),
         propensity=np.asarray(
-            [change.made.propensity_of(change.arm) for change, _, _ in signed],
+            [
+                made.propensity if arm == made.arm else made.propensity_of(arm)
+                for made, arm, _, _ in signed
+            ],
             dtype=np.float64,
         ),
         features=np.asarray([*map(json.loads, texts)], dtype=np.float64) if n_features else None,
     )
-    times = np.asarray([change.made.time for change, _, _ in signed], dtype=np.int64)
+    times = np.asarray([made.time for made, _, _, _ in signed], dtype=np.int64)
     return outcomes, times
 
 
-def checked(given: Iterable[Given], low: float, high: float, policy: str) -> None:
+def checked(rewards: Rewards, low: float, high: float, policy: str) -> None:
     """Check that rewards lie in the range of a policy.
 
     Raises:
         InvalidDataError: If one does not.
     """
-    for one in given:
-        if not (math.isfinite(one.reward) and low <= one.reward <= high):
+    off = ~((rewards.reward >= low) & (rewards.reward <= high) & np.isfinite(rewards.reward))
+    if off.any():
+        raise InvalidDataError(
+            f"reward must be in [{low:g}, {high:g}] for {policy}, "
+            f"got {float(rewards.reward[np.argmax(off)])}; rescale it first."
+        )
+    if rewards.weight is not None:
+        off = ~((rewards.weight >= 0) & np.isfinite(rewards.weight))
+        if off.any():
             raise InvalidDataError(
-                f"reward must be in [{low:g}, {high:g}] for {policy}, got {one.reward}; "
-                "rescale it first."
+                f"weight must not be below 0, got {float(rewards.weight[np.argmax(off)])}."
             )
-        if not (math.isfinite(one.weight) and one.weight >= 0):
-            raise InvalidDataError(f"weight must not be below 0, got {one.weight}.")
 
 
 def _winners(
     made: Mapping[str, Made], given: Iterable[Given], attribution: int | None
-) -> tuple[dict[Pick, Weighed], int]:
-    """Return the greatest reward of each pick, and how many came after the window."""
+) -> tuple[dict[Pick, Weighed], int, int]:
+    """Return the greatest reward of each pick, how many came late, and how many early."""
     best: dict[Pick, Weighed] = {}
-    n_late = 0
-    for one in given:  # one dictionary look-up per reward: the join by id is what this loop is
-        decision = made.get(one.decision)
+    n_late = n_early = 0
+    # One dictionary look-up per reward: the join by id is what this loop is.
+    for id_, named, time, reward, weight in given:
+        decision = made.get(id_)
         if decision is None:
+            n_early += 1
             continue
-        if attribution is not None and one.time > decision.time + attribution:
+        if attribution is not None and time > decision.time + attribution:
             n_late += 1
             continue
-        if one.arm and decision.propensity_of(one.arm) is None:
+        if named and decision.propensity_of(named) is None:
             continue  # it came before its decision, and named an arm that was not chosen
-        pick = (one.decision, one.arm or decision.arm)
-        weighed = (one.time, one.reward, one.weight)
+        pick = (id_, named or decision.arm)
+        weighed = (time, reward, weight)
         if pick not in best or weighed > best[pick]:
             best[pick] = weighed
-    return best, n_late
-
-
-def _chunks(ids: Collection[str]) -> Iterable[list[Any]]:
-    ordered = sorted(ids)
-    return (ordered[first : first + _CHUNK] for first in range(0, len(ordered), _CHUNK))
+    return best, n_late, n_early

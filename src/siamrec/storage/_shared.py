@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, final
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from siamrec._core.hashing import canonical_json
@@ -79,6 +79,18 @@ class Shared(Generic[ModelT]):
         self._make = (
             postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         )
+        mine = projection_table.c.name == self._key
+        version, settings = projection_table.c.version, projection_table.c.settings
+        # Made once: to put a statement together takes longer than to run it.
+        self._version_query = select(version).where(mine)
+        self._head_query = select(version, settings).where(mine)
+        self._lock_query = self._head_query.with_for_update()
+        self._next_query = (
+            update(projection_table)
+            .where(mine)
+            .values(version=version + bindparam("n_changes"))
+            .returning(version)
+        )
         if join:
             self._enter(connection)
         _, stored = self._head(connection)
@@ -108,9 +120,7 @@ class Shared(Generic[ModelT]):
 
     def refreshed(self, connection: Connection, clock: Clock) -> ContextualBandit[ModelT]:
         """Return this worker's copy, after what the others have learned."""
-        version = connection.execute(
-            select(projection_table.c.version).where(projection_table.c.name == self._key)
-        ).scalar_one()
+        version = connection.execute(self._version_query).scalar_one()
         if self._local is not None and version == self.version and self._n_choices < _CHOICES:
             return self._local
         _, stored = self._head(connection)
@@ -161,10 +171,8 @@ class Shared(Generic[ModelT]):
             connection.execute(update(decision_table).where(part).values(swept=1))
 
     def _next(self, connection: Connection, n_changes: int) -> int:
-        mine = projection_table.c.name == self._key
-        column = projection_table.c.version
-        changed = update(projection_table).where(mine).values(version=column + n_changes)
-        return int(connection.execute(changed.returning(column)).scalar_one())
+        given = {"n_changes": n_changes}
+        return int(connection.execute(self._next_query, given).scalar_one())
 
     def _enter(self, connection: Connection) -> None:
         settings = canonical_json({**self._recipe.identity(), "added": [], "rebuilt": 0})
@@ -174,10 +182,8 @@ class Shared(Generic[ModelT]):
         )
 
     def _head(self, connection: Connection, *, lock: bool = False) -> tuple[int, dict[str, Any]]:
-        columns = (projection_table.c.version, projection_table.c.settings)
-        query = select(*columns).where(projection_table.c.name == self._key)
-        if lock and connection.dialect.name == "postgresql":
-            query = query.with_for_update()
+        needs_lock = lock and connection.dialect.name == "postgresql"
+        query = self._lock_query if needs_lock else self._head_query
         version, settings = connection.execute(query).one()
         return int(version), json.loads(settings)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from siamrec.bandits import ContextualBandit
     from siamrec.protocols import Clock
+    from siamrec.storage.archive import Archive
     from siamrec.storage.bandit import StoredBandit
     from siamrec.typing import FloatArray, Instant
 
@@ -35,10 +36,12 @@ class Verification:
     Attributes:
         checked: Number of sums compared, for each projection.
         unchecked: Projections whose policy is not at hand.
+        archived: Number of events in the archive, each file as it was sealed.
     """
 
     checked: Mapping[str, int]
     unchecked: tuple[str, ...]
+    archived: int = 0
 
 
 @final
@@ -59,9 +62,9 @@ class Past:
 
 
 def verified(
-    engine: Engine, bandits: Mapping[str, StoredBandit[Any]], clock: Clock
+    engine: Engine, bandits: Mapping[str, StoredBandit[Any]], archive: Archive, clock: Clock
 ) -> Verification:
-    """Compare the stored sums of every bandit with a replay of its log.
+    """Compare the stored sums of every bandit with a replay of its log, and files with hashes.
 
     Raises:
         StorageError: If one differs.
@@ -76,7 +79,7 @@ def verified(
             _same(f"bandit:{name}", array, stored[array], total)
         checked[f"bandit:{name}"] = int(sum(total.size for total in log.values()))
     unchecked = tuple(sorted(set(names) - set(checked)))
-    return Verification(checked=checked, unchecked=unchecked)
+    return Verification(checked=checked, unchecked=unchecked, archived=archive.audit())
 
 
 def _same(projection: str, name: str, stored: FloatArray, log: FloatArray) -> None:

@@ -11,14 +11,14 @@ from siamrec._core import check
 from siamrec.bandits import ContextualBandit, Rewards
 from siamrec.bandits.base import ModelT
 from siamrec.errors import InvalidDataError, MissingInputError
-from siamrec.storage import _engine, _join
+from siamrec.storage import _bulk, _engine, _join
 from siamrec.storage._decided import columns_of, decided, replayed, sweepable, swept
 from siamrec.storage._shared import Shared
 from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import reward as reward_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy import Connection, Engine
 
@@ -56,8 +56,7 @@ class StoredBandit(Generic[ModelT]):
         self._engine = engine
         self._clock = clock
         self._recipe = recipe
-        with _engine.writing(engine) as connection:
-            self._shared = Shared(recipe, connection)
+        self._shared = _engine.transact(engine, lambda connection: Shared(recipe, connection))
 
     @property
     def name(self) -> str:
@@ -88,7 +87,9 @@ class StoredBandit(Generic[ModelT]):
     @property
     def n_pending(self) -> int:
         """Number of decisions without any reward yet."""
-        rewarded = select(reward_table.c.seq).where(reward_table.c.decision == decision_table.c.id)
+        rewarded = select(reward_table.c.time).where(
+            reward_table.c.decision == decision_table.c.id
+        )
         mine = decision_table.c.bandit == self.name
         return self._count(
             select(func.count()).select_from(decision_table).where(mine, ~rewarded.exists())
@@ -119,7 +120,8 @@ class StoredBandit(Generic[ModelT]):
             siamrec.errors.StorageError: If the decision cannot be logged; none is made then.
             siamrec.errors.UnknownNameError: If an arm, factor or level is not known.
         """
-        with _engine.writing(self._engine) as connection:
+
+        def work(connection: Connection) -> Decision:
             local = self._shared.refreshed(connection, self._clock)
             decision = local.select(
                 context, n=n, unit=unit, arms=arms, features=features, time=time
@@ -127,7 +129,9 @@ class StoredBandit(Generic[ModelT]):
             self._shared.chose(1)
             vectors = None if features is None else np.asarray(features, dtype=np.float64)[None]
             decided(connection, columns_of([decision], self.context, vectors))
-        return decision
+            return decision
+
+        return _engine.transact(self._engine, work)
 
     def select_many(
         self,
@@ -145,12 +149,15 @@ class StoredBandit(Generic[ModelT]):
             siamrec.errors.StorageError: If they cannot be logged; none is made then.
             siamrec.errors.UnknownNameError: If an arm, factor or level is not known.
         """
-        with _engine.writing(self._engine) as connection:
+
+        def work(connection: Connection) -> Decisions:
             local = self._shared.refreshed(connection, self._clock)
             decisions = local.select_many(contexts, arms=arms, features=features, time=time)
             self._shared.chose(len(decisions))
             decided(connection, columns_of(decisions, self.context, features))
-        return decisions
+            return decisions
+
+        return _engine.transact(self._engine, work)
 
     def probabilities(
         self,
@@ -225,24 +232,36 @@ class StoredBandit(Generic[ModelT]):
             siamrec.errors.UnknownNameError: If an arm is not known.
         """
         now = self._clock.now()
-        if isinstance(rewards, Rewards):
+        if not isinstance(rewards, Rewards):
+            if reward is None:
+                raise MissingInputError("reward", "learn(decision_id, reward=...)")
+            rewards = Rewards(
+                decision=np.asarray([str(rewards)]),
+                reward=np.asarray([reward], dtype=np.float64),
+                time=None if time is None else np.asarray([int(time)]),
+                weight=np.asarray([weight], dtype=np.float64),
+                arm=None if arm is None else (arm,),
+            )
+        _join.checked(rewards, *self.policy.reward_range, self.policy.name)
+        with _bulk.many_rows():
             given = _given(rewards, now)
-        elif reward is None:
-            raise MissingInputError("reward", "learn(decision_id, reward=...)")
-        else:
-            seen = now if time is None else int(time)
-            given = [_join.Given(str(rewards), arm or "", seen, float(reward), float(weight))]
-        _join.checked(given, *self.policy.reward_range, self.policy.name)
-        with _engine.writing(self._engine) as connection:
+
+        def work(connection: Connection) -> Receipt:
             self._shared.lock(connection)
             for one in {each.arm for each in given if each.arm}:
                 check.one_of("arm", one, self._shared.arms)
-            ids = {each.decision for each in given}
-            made = _join.decisions_of(connection, self.name, ids)
-            _join.same_arms(made, given)
-            before = _join.rewards_of(connection, ids)
-            _join.append(connection, given, now)
-            return self._count_in(connection, made, before, given)
+            with _bulk.many_rows():
+                ids = {each.decision for each in given}
+                ranked = rewards.arm is not None
+                made = self._decisions_of(connection, ids, ranked=ranked)
+                _join.same_arms(made, given)
+                before = _join.rewards_of(connection, ids)
+                if not ranked and any(one.arm for one in before):
+                    made = self._decisions_of(connection, ids, ranked=True)
+                _join.append(connection, given, now)
+                return self._count_in(connection, made, before, given)
+
+        return _engine.transact(self._engine, work)
 
     def record(
         self, decisions: Decision | Decisions, *, features: FloatArray | None = None
@@ -265,15 +284,18 @@ class StoredBandit(Generic[ModelT]):
                     f"Decision {row['id']!r} was made by {row['bandit']!r}, not {self.name!r}."
                 )
             row["bandit"] = self.name
-        with _engine.writing(self._engine) as connection:
+
+        def work(connection: Connection) -> int:
             self._shared.lock(connection)
             ids = {str(row["id"]) for row in rows}
             known = _join.decisions_of(connection, self.name, ids)
             new = {str(row["id"]): row for row in reversed(rows) if row["id"] not in known}
             decided(connection, list(new.values()))
-            made = _join.decisions_of(connection, self.name, new)
+            made = self._decisions_of(connection, new, ranked=True)
             self._count_in(connection, made, [], _join.rewards_of(connection, new))
-        return len(new)
+            return len(new)
+
+        return _engine.transact(self._engine, work)
 
     def expire(self, *, time: Instant | None = None) -> Receipt:
         """Write a reward of 0 for every pick whose attribution window closed without one.
@@ -288,16 +310,19 @@ class StoredBandit(Generic[ModelT]):
             raise MissingInputError("attribution", "store.bandit(..., attribution='7d')")
         now = self._clock.now()
         until = (now if time is None else int(time)) - attribution
-        with _engine.writing(self._engine) as connection:
+
+        def work(connection: Connection) -> Receipt:
             self._shared.lock(connection)
             ids = sweepable(connection, self.name, until)
-            made = _join.decisions_of(connection, self.name, ids)
+            made = self._decisions_of(connection, ids, ranked=True)
             before = _join.rewards_of(connection, ids)
             zeros = swept(made, before, attribution)
             _join.append(connection, zeros, now)
             receipt = self._count_in(connection, made, before, zeros)
             self._shared.sweep(connection, ids)
-        return receipt
+            return receipt
+
+        return _engine.transact(self._engine, work)
 
     def add_arm(self, arm: str) -> None:
         """Add an arm that has seen nothing, for all workers.
@@ -306,9 +331,12 @@ class StoredBandit(Generic[ModelT]):
             siamrec.errors.InvalidParameterError: If the arm is there already, or the floor
                 leaves no room.
         """
-        with _engine.writing(self._engine) as connection:
+
+        def work(connection: Connection) -> None:
             self._shared.lock(connection)
             self._shared.add_arm(connection, arm, self._clock)
+
+        _engine.transact(self._engine, work)
 
     def replay(self, *, until: Instant | None = None) -> ContextualBandit[ModelT]:
         """Return a bandit in memory that has seen the log, as it was known at `until`.
@@ -339,21 +367,38 @@ class StoredBandit(Generic[ModelT]):
 
     def rebuild(self) -> int:
         """Work out the stored sums anew from the log; return the number of rewarded picks."""
-        with _engine.writing(self._engine) as connection:
-            self._shared.lock(connection)
-            ids = connection.execute(
-                select(decision_table.c.id).where(decision_table.c.bandit == self.name)
-            )
-            every = list(ids.scalars())
-            self._shared.fold.clear(connection)
-            receipt = self._count_in(
-                connection,
-                _join.decisions_of(connection, self.name, every),
-                [],
-                _join.rewards_of(connection, every),
-            )
-            self._shared.forget(connection)
+
+        def work(connection: Connection) -> int:
+            self.locked(connection)
+            return self.rebuilt(connection)
+
+        return _engine.transact(self._engine, work)
+
+    def locked(self, connection: Connection) -> None:
+        """Make this transaction the only one that changes what is learned, until it ends."""
+        self._shared.lock(connection)
+
+    def rebuilt(self, connection: Connection) -> int:
+        """Work out the stored sums anew inside a transaction that has the lock."""
+        ids = connection.execute(
+            select(decision_table.c.id).where(decision_table.c.bandit == self.name)
+        )
+        every = list(ids.scalars())
+        self._shared.fold.clear(connection)
+        receipt = self._count_in(
+            connection,
+            self._decisions_of(connection, every, ranked=True),
+            [],
+            _join.rewards_of(connection, every),
+        )
+        self._shared.forget(connection)
         return receipt.applied
+
+    def _decisions_of(
+        self, connection: Connection, ids: Collection[str], *, ranked: bool
+    ) -> dict[str, _join.Made]:
+        features = self._recipe.n_features > 0
+        return _join.decisions_of(connection, self.name, ids, ranked=ranked, features=features)
 
     def _count_in(
         self,
@@ -389,4 +434,4 @@ def _given(rewards: Rewards, now: Instant) -> list[_join.Given]:
         [1.0] * n if rewards.weight is None else rewards.weight.tolist(),
         strict=True,
     )
-    return [_join.Given(*row) for row in columns]
+    return [_join.made_like(_join.Given, row) for row in columns]

@@ -65,6 +65,17 @@ class FolderBlobs:
         except FileNotFoundError as error:
             raise UnknownNameError("blob", key, self.keys()) from error
 
+    def remove(self, key: str) -> None:
+        """Forget a key; one that is not there is no error.
+
+        Raises:
+            siamrec.errors.StorageError: If the folder cannot be written.
+        """
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"Blob {key!r} cannot be removed: {error}.") from error
+
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys that begin with `prefix`, sorted."""
         paths = (path for path in self._folder.rglob("*") if path.is_file())

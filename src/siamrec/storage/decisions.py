@@ -16,7 +16,7 @@ from siamrec.storage.schema import reward as reward_table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from siamrec.protocols import Clock
 
@@ -48,8 +48,9 @@ class DecisionLog:
             }
             for decision in decisions
         ]
-        stored = 0
-        with _engine.writing(self._engine) as connection:
+
+        def work(connection: Connection) -> int:
+            stored = 0
             for first in range(0, len(rows), _BATCH):
                 statement = self._insert(decision_table).values(rows[first : first + _BATCH])
                 new = statement.on_conflict_do_nothing().returning(decision_table.c.id)
@@ -57,7 +58,9 @@ class DecisionLog:
             if rewards is not None and len(rewards):
                 known = self._insert(reward_table).on_conflict_do_nothing()
                 connection.execute(known, self._reward_rows(rewards))
-        return stored
+            return stored
+
+        return _engine.transact(self._engine, work)
 
     def _reward_rows(self, rewards: Rewards) -> list[dict[str, object]]:
         n, received = len(rewards), self._clock.now()

@@ -18,7 +18,7 @@ from siamrec.storage.schema import experiment as experiment_table
 from siamrec.storage.schema import sticky as sticky_table
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 _PLAIN = (
     "key", "exposure", "salt", "layer", "layer_range", "holdout", "holdout_salt", "status",
@@ -50,7 +50,8 @@ class StoredExperiments:
         key = record.experiment.key
         row = {"revision": record.revision, "record": canonical_json(_fields(record))}
         c = experiment_table.c
-        with _engine.writing(self._engine) as connection:
+
+        def work(connection: Connection) -> bool:
             if expected is None:
                 make = (
                     postgresql.insert
@@ -58,12 +59,12 @@ class StoredExperiments:
                     else sqlite.insert
                 )
                 new = make(experiment_table).values(key=key, **row).on_conflict_do_nothing()
-                done = connection.execute(new.returning(c.key)).first()
-            else:
-                mine = (c.key == key) & (c.revision == expected)
-                change = update(experiment_table).where(mine).values(row).returning(c.key)
-                done = connection.execute(change).first()
-        if done is None:
+                return connection.execute(new.returning(c.key)).first() is not None
+            mine = (c.key == key) & (c.revision == expected)
+            change = update(experiment_table).where(mine).values(row).returning(c.key)
+            return connection.execute(change).first() is not None
+
+        if not _engine.transact(self._engine, work):
             raise StaleWriteError(f"Experiment {key!r} was changed meanwhile; read it again.")
 
     def keys(self) -> tuple[str, ...]:
@@ -90,8 +91,8 @@ class StoredSticky:
         """Store a variant; a variant that is there already stays."""
         make = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
         row = {"experiment": experiment, "unit": unit, "variant": variant}
-        with _engine.writing(self._engine) as connection:
-            connection.execute(make(sticky_table).values(row).on_conflict_do_nothing())
+        new = make(sticky_table).values(row).on_conflict_do_nothing()
+        _engine.transact(self._engine, lambda connection: connection.execute(new))
 
 
 def _fields(record: ExperimentRecord) -> dict[str, Any]:

@@ -7,16 +7,18 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import numpy as np
-from sqlalchemy import or_, select, tuple_
+from sqlalchemy import select
 
 from siamrec._core import check
-from siamrec.data import NO_TIME, Decision, Feedback, FeedbackKind, Vocabulary
+from siamrec.data import Decision, Feedback, FeedbackKind, Vocabulary
 from siamrec.errors import InvalidParameterError, MissingInputError
 from siamrec.storage import _bulk, _engine
-from siamrec.storage._events import COLUMNS, NAMES, feedback_of, rows_of
+from siamrec.storage._events import NAMES, erased_key, feedback_of, rows_of
+from siamrec.storage._pages import Pages
 from siamrec.storage.incoming import Written, sorted_out
 from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import event
+from siamrec.storage.schema import spent as spent_table
 from siamrec.storage.summary import FeedbackSummary, summarised
 
 if TYPE_CHECKING:
@@ -25,12 +27,15 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from siamrec.protocols import Clock
+    from siamrec.storage.archive import Archive
     from siamrec.typing import Instant
 
 Id: TypeAlias = str | int
 _BATCH = 5_000
 _EVERY = 2**31 - 1
+_IDENTITY = ("key", "digest")
 _key_of = itemgetter(NAMES.index("key"))
+_identity_of = itemgetter(*map(NAMES.index, _IDENTITY))
 
 
 @final
@@ -57,9 +62,10 @@ class FeedbackLog:
     so that writing the same rows twice stores them once.
     """
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(self, engine: Engine, clock: Clock, archive: Archive) -> None:
         self._engine = engine
         self._clock = clock
+        self._archive = archive
 
     def write(self, feedback: Feedback, *, keys: Sequence[str] | None = None) -> Receipt:
         """Store the events in one transaction: all of them, or none.
@@ -97,26 +103,33 @@ class FeedbackLog:
 
     def rows(self, feedback: Feedback, keys: Sequence[str] | None) -> list[tuple[Any, ...]]:
         """Return events as rows that `store` takes; see `write`."""
-        return rows_of(feedback, self._clock.now(), keys)
+        with _bulk.many_rows():
+            return rows_of(feedback, self._clock.now(), keys)
 
     def store(self, rows: Sequence[tuple[Any, ...]], *, keyed: bool) -> Receipt:
         """Store rows in one transaction; with `keyed`, look for conflicts."""
-        with _engine.writing(self._engine) as connection:
-            accepted = 0
-            conflicts: list[str] = []
-            for first in range(0, len(rows), _BATCH):
-                batch = rows[first : first + _BATCH]
-                stored = self._append(connection, batch)
-                accepted += stored
-                if stored < len(batch) and keyed:
-                    conflicts += _conflicts(connection, batch)
+        return _engine.transact(self._engine, lambda c: self._stored(c, rows, keyed=keyed))
+
+    def _stored(
+        self, connection: Connection, rows: Sequence[tuple[Any, ...]], *, keyed: bool
+    ) -> Receipt:
+        if connection.dialect.name == "postgresql":
+            # One order of keys for all workers: no two of them wait for each other.
+            rows = sorted(rows, key=_key_of)
+        accepted = 0
+        conflicts: list[str] = []
+        for first in range(0, len(rows), _BATCH):
+            batch = rows[first : first + _BATCH]
+            stored = self._append(connection, batch)
+            accepted += stored
+            if stored < len(batch) and keyed:
+                conflicts += _conflicts(connection, batch)
         return Receipt(accepted, len(rows) - accepted - len(conflicts), tuple(conflicts))
 
     def _append(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
-        if self._engine.dialect.name == "postgresql":
-            # One order of keys for all workers: no two of them wait for each other.
-            rows = sorted(rows, key=_key_of)
-        return _bulk.insert(connection, event, NAMES, rows, skip=True)
+        stored = _bulk.insert(connection, event, NAMES, rows, skip=True)
+        # After the insert, which waits for an archiver: what it has moved is seen here.
+        return stored - _unspent(connection, rows)
 
     def read(
         self,
@@ -130,16 +143,14 @@ class FeedbackLog:
         Untimed events are left out where a bound is given.
         """
         check.count("batch_rows", batch_rows)
-        place = (int(NO_TIME), 0)
+        pages = Pages(self._engine, self._archive, since, until)
         while True:
-            with _engine.reading(self._engine) as connection:
-                query = _page(since, until, place).limit(batch_rows)
-                rows = connection.execute(query).all()
-            if not rows:
+            with _bulk.many_rows():
+                page = pages.next(batch_rows)
+                batch = None if page is None else feedback_of(page)
+            if batch is None:
                 return
-            yield feedback_of(rows)
-            last = rows[-1]
-            place = (int(NO_TIME) if last.time is None else last.time, last.seq)
+            yield batch
 
     def read_all(self) -> Feedback:
         """Return every event as one value.
@@ -267,7 +278,7 @@ class FeedbackLog:
             middle: Ratings below it count as low.
         """
         with _engine.reading(self._engine) as connection:
-            return summarised(connection, n_items=n_items, middle=middle)
+            return summarised(connection, self._archive, n_items=n_items, middle=middle)
 
     def _one(  # noqa: PLR0917 - one event, in the order of its columns
         self,
@@ -315,25 +326,24 @@ class _More:
         return replace(feedback, **known)
 
 
-def _page(since: Instant | None, until: Instant | None, place: tuple[int, int]) -> Any:
-    """Select what follows `place` in the order (untimed, then time; seq)."""
-    time, seq = place
-    if time == NO_TIME:
-        after = or_(event.c.time.is_not(None), event.c.seq > seq)
-    else:
-        after = tuple_(event.c.time, event.c.seq) > tuple_(time, seq)
-    query = select(event.c.seq, *COLUMNS).where(after)
-    if since is not None:
-        query = query.where(event.c.time >= since)
-    if until is not None:
-        query = query.where(event.c.time < until)
-    return query.order_by(event.c.time.is_not(None), event.c.time, event.c.seq)
-
-
 def _conflicts(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[str]:
-    key, digest = NAMES.index("key"), NAMES.index("digest")
-    wanted = {row[key]: row[digest] for row in rows}
-    found = connection.execute(
-        select(event.c.key, event.c.digest).where(event.c.key.in_(list(wanted)))
-    )
-    return [name for name, stored in found if stored != wanted[name]]
+    wanted = dict(map(_identity_of, rows))
+    return [
+        key
+        for table in (event, spent_table)
+        for key, stored in _bulk.select(connection, table, _IDENTITY, "key", list(wanted))
+        if stored != wanted[key]
+    ]
+
+
+def _unspent(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Take back what was inserted under used-up keys; return how many rows that were.
+
+    The keys of archived events stay, and a hash of those of erased ones.
+    """
+    if connection.execute(select(spent_table.c.key).limit(1)).first() is None:
+        return 0
+    named = {spent_key: key for key in map(_key_of, rows) for spent_key in (key, erased_key(key))}
+    found = _bulk.select(connection, spent_table, _IDENTITY, "key", list(named))
+    keys = sorted({named[key] for key, _ in found})
+    return _bulk.delete(connection, event, "key", keys) if keys else 0

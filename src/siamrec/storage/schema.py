@@ -41,10 +41,10 @@ event = Table(
     Column("context", Text),
     # The transaction that wrote the row; set by PostgreSQL, where commits come out of order.
     Column("xid", BigInteger, nullable=False, server_default="0"),
+    sqlite_autoincrement=True,  # numbers of deleted rows are never given out again
 )
 Index("event_tail", event.c.xid, event.c.seq).ddl_if(dialect="postgresql")
 Index("event_time", event.c.time, event.c.seq)
-Index("event_user", event.c.user)
 
 decision = Table(
     "decision",
@@ -66,22 +66,14 @@ Index("decision_time", decision.c.bandit, decision.c.time)
 reward = Table(
     "reward",
     metadata,
-    Column("seq", _SEQUENCE, primary_key=True, autoincrement=True),
-    Column("decision", Text, nullable=False),
-    Column("arm", Text, nullable=False),
-    Column("reward", Float, nullable=False),
-    Column("time", BigInteger, nullable=False),
-    Column("weight", Float, nullable=False),
+    # All that a reward says is its key: one B-tree on SQLite, one index on PostgreSQL.
+    Column("decision", Text, primary_key=True),
+    Column("arm", Text, primary_key=True),
+    Column("time", BigInteger, primary_key=True, autoincrement=False),
+    Column("reward", Float, primary_key=True),
+    Column("weight", Float, primary_key=True),
     Column("received", BigInteger, nullable=False),
-)
-Index(
-    "reward_once",
-    reward.c.decision,
-    reward.c.arm,
-    reward.c.time,
-    reward.c.reward,
-    reward.c.weight,
-    unique=True,
+    sqlite_with_rowid=False,
 )
 
 projection = Table(
@@ -126,6 +118,41 @@ cursor = Table(
     Column("consumer", Text, primary_key=True),
     Column("xid", BigInteger, nullable=False),
     Column("seq", BigInteger, nullable=False),
+    # The archived segment that is being read; none once the consumer is past all of them.
+    Column("segment", BigInteger),
+)
+
+segment = Table(
+    "segment",
+    metadata,
+    Column("number", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("n_rows", BigInteger, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("fingerprint", String(32), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+doomed = Table("doomed", metadata, Column("hash", String(64), primary_key=True))
+
+spent = Table(
+    "spent",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("digest", String(16), nullable=False),
+)
+
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("created", BigInteger, nullable=False),
+    Column("since", BigInteger),
+    Column("until", BigInteger),
+    Column("n_events", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("redacted", BigInteger),
 )
 
 model_version = Table(

@@ -14,11 +14,14 @@ from siamrec.errors import InvalidParameterError
 from siamrec.experiments import ExperimentManager, HashAssigner
 from siamrec.storage import _engine, schema
 from siamrec.storage._shared import Recipe
+from siamrec.storage.archive import Archive
 from siamrec.storage.audit import Past, Verification, verified
 from siamrec.storage.bandit import StoredBandit
 from siamrec.storage.decisions import DecisionLog
+from siamrec.storage.erasure import erase
 from siamrec.storage.experiments import StoredExperiments, StoredSticky
 from siamrec.storage.feedback import FeedbackLog
+from siamrec.storage.snapshots import Snapshots
 from siamrec.storage.tail import Tail
 from siamrec.storage.versions import VersionTable
 from siamrec.storage.writer import FeedbackWriter
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from siamrec.experiments import Experiment
     from siamrec.protocols import Clock
     from siamrec.storage._engine import Durability
+    from siamrec.storage.archive import ArchiveBlobs, Sealed
+    from siamrec.storage.erasure import Erasure, OfDecisions
     from siamrec.storage.writer import WhenFull
     from siamrec.typing import Instant
 
@@ -47,6 +52,8 @@ class Store:
         durability: What an acknowledged write survives on SQLite: `"process"` (kill -9) or
             `"power"` (a power cut as well, at a tenth of the speed for single writes).
         clock: Tells when a row was received.
+        archive: Folder (or blobs that can forget) of the sealed files; beside a SQLite file
+            when absent. All workers must reach the same one.
 
     Raises:
         siamrec.errors.InvalidParameterError: If the URL cannot be read.
@@ -68,13 +75,16 @@ class Store:
         *,
         durability: Durability = "process",
         clock: Clock | None = None,
+        archive: ArchiveBlobs | str | Path | None = None,
     ) -> None:
         check.one_of("durability", durability, ("process", "power"))
         self._engine = url if isinstance(url, Engine) else _engine.connect(url, durability)
         self._own = not isinstance(url, Engine)
         _engine.migrate(self._engine)
         clock = clock or SystemClock()
-        self.feedback = FeedbackLog(self._engine, clock)
+        self._archive = Archive(self._engine, archive)
+        self.feedback = FeedbackLog(self._engine, clock, self._archive)
+        self.snapshots = Snapshots(self._engine, clock, self._archive)
         self.decisions = DecisionLog(self._engine, clock)
         self.versions = VersionTable(self._engine, clock)
         self.experiment_records = StoredExperiments(self._engine)
@@ -190,7 +200,7 @@ class Store:
         Args:
             consumer: Name of the consumer; one process at a time should use it.
         """
-        return Tail(self._engine, consumer)
+        return Tail(self._engine, consumer, self._archive)
 
     def writer(
         self,
@@ -217,9 +227,7 @@ class Store:
                 in memory, where every thread has its own.
             siamrec.errors.MissingInputError: If spilling has no file.
         """
-        if self._engine.dialect.name == "sqlite" and self._engine.url.database in {
-            None, "", ":memory:",
-        }:  # fmt: skip
+        if self._engine.dialect.name == "sqlite" and _engine.file_of(self._engine.url) is None:
             raise InvalidParameterError("url", self.url, "a database that threads can share")
         return FeedbackWriter(
             self.feedback,
@@ -235,12 +243,12 @@ class Store:
 
         Bandits that this store object has opened are replayed from their decisions and rewards
         and compared with their stored sums. A projection whose policy is not at hand is named
-        as unchecked: open it with `bandit` first.
+        as unchecked: open it with `bandit` first. Sealed files are compared with their hashes.
 
         Raises:
             siamrec.errors.StorageError: If a projection differs from the log; `rebuild` it.
         """
-        return verified(self._engine, self._bandits, self._clock)
+        return verified(self._engine, self._bandits, self._archive, self._clock)
 
     def rebuild(self, projection: str) -> int:
         """Work out a projection anew from the log, in one transaction.
@@ -256,6 +264,51 @@ class Store:
         """
         known = {f"bandit:{name}": bandit for name, bandit in self._bandits.items()}
         return known[check.one_of("projection", projection, known)].rebuild()
+
+    def archive(self, before: Instant, *, segment_rows: int = 100_000) -> Sealed:
+        """Move the events from before an instant into sealed Parquet files.
+
+        They stay part of the log: `read`, `summary` and new tails go through the table and the
+        archive alike, and an archived event that is written again is still a duplicate. What a
+        consumer has not read yet, and events without a time, stay in the table.
+
+        Args:
+            before: Instant in nanoseconds; events with an earlier time are sealed.
+            segment_rows: Most events in one file. Writers wait while one is taken over.
+
+        Raises:
+            siamrec.errors.MissingInputError: If the store does not know where its archive is.
+        """
+        return self._archive.seal(before, segment_rows=segment_rows)
+
+    def erase(self, user: str | int, *, decisions: OfDecisions = "detach") -> Erasure:
+        """Erase a user: from the table, the archive, decisions and sticky variants.
+
+        Segments with events of the user are written anew under new hashes, and snapshots that
+        had any are marked as redacted. A hash of each erased key stays, so that an event that
+        is delivered once more does not bring the user back.
+
+        Decisions are what the bandits' sums are the fold of. `"detach"` keeps them as decisions
+        for nobody: what was learned stays, and so do the context levels and features that they
+        were made with. `"delete"` takes them and their rewards out, and works out the sums
+        anew, as if the user had never been there. `verify` agrees after either.
+
+        Args:
+            user: Id, as it was written; `1` and `"1"` are two users.
+            decisions: What becomes of decisions whose unit is the user.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If decisions are to be deleted of a bandit
+                that was not opened on this store: its sums could not be worked out.
+        """
+        return erase(
+            self._engine,
+            self._archive,
+            self._bandits,
+            user=user,
+            decisions=decisions,
+            now=self._clock.now(),
+        )
 
     def as_of(self, time: Instant) -> Past:
         """Return the store as it was known at `time`, in nanoseconds."""

@@ -65,7 +65,9 @@ class VersionTable:
 
     def add(self, id_: str, name: str, manifest: Mapping[str, Any]) -> StoredVersion:
         """Store a version and return it; one that is there already is returned as it is."""
-        with _engine.writing(self._engine) as connection:
+
+        def work(connection: Connection) -> StoredVersion:
+            _engine.lock(connection, "model_version")
             found = _version(connection, id_)
             if found is not None:
                 return found
@@ -80,7 +82,9 @@ class VersionTable:
                 "manifest": canonical_json(dict(manifest)),
             }
             connection.execute(insert(model_version).values(row))
-        return StoredVersion(**{**row, "manifest": dict(manifest)})  # type: ignore[arg-type]
+            return StoredVersion(**{**row, "manifest": dict(manifest)})  # type: ignore[arg-type]
+
+        return _engine.transact(self._engine, work)
 
     def get(self, id_: str) -> StoredVersion:
         """Return a version by its id.
@@ -116,7 +120,9 @@ class VersionTable:
             siamrec.errors.StaleWriteError: If the alias does not point at `expect`.
             siamrec.errors.UnknownNameError: If the version is not registered.
         """
-        with _engine.writing(self._engine) as connection:
+
+        def work(connection: Connection) -> Activation:
+            _engine.lock(connection, "alias")
             now_at = _active(connection, alias)
             if now_at != expect:
                 raise StaleWriteError(
@@ -147,7 +153,9 @@ class VersionTable:
                     reason=reason,
                 )
             )
-        return change
+            return change
+
+        return _engine.transact(self._engine, work)
 
     def history(self, alias: str) -> list[Activation]:
         """Return every change of an alias, oldest first."""

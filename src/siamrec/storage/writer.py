@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 from siamrec._core import check
 from siamrec._core.clock import SECOND, duration
 from siamrec.errors import InvalidParameterError, MissingInputError, StorageError
+from siamrec.storage._terminated import Terminated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,8 @@ class FeedbackWriter:
     """Collects events and writes them together; made by `Store.writer`. Mutable, thread-safe.
 
     Events are checked when they are handed in, and are durable after `flush` or `close`; a
-    process that is killed loses what is in the queue. `close` runs at exit by itself.
+    process that is killed loses what is in the queue. `close` runs at exit by itself, and SIGTERM
+    stores the queue before it does what it did before: what the host's handler does, or the end.
 
     Attributes:
         n_accepted: Events stored.
@@ -68,6 +70,7 @@ class FeedbackWriter:
         self._changed = Condition()
         self._thread = Thread(target=self._run, name="siamrec-writer", daemon=True)
         self._thread.start()
+        self._signal = Terminated(self)
         atexit.register(self.close)
 
     def write(self, feedback: Feedback, *, keys: Sequence[str] | None = None) -> bool:
@@ -133,6 +136,7 @@ class FeedbackWriter:
                 self._closed = True
                 self._changed.notify_all()
             self._thread.join()
+            self._signal.remove()
             atexit.unregister(self.close)
 
     def __enter__(self) -> Self:

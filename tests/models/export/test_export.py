@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from siamrec.errors import InvalidParameterError, RegressionFound, UnknownNameError
-from siamrec.models import AdapterEncoder, CachedEncoder, HashingEncoder, SentenceEncoder
-from siamrec.models.export import ParityReport, Thresholds, export
+from siamrec.errors import (
+    InvalidParameterError,
+    RegressionFound,
+    StorageError,
+    UnknownNameError,
+)
+from siamrec.models import (
+    AdapterEncoder,
+    CachedEncoder,
+    HashingEncoder,
+    SentenceEncoder,
+    StaticEncoder,
+)
+from siamrec.models.export import (
+    SAMPLE_TEXTS,
+    ParityReport,
+    Thresholds,
+    _gguf,
+    export,
+    exporters,
+)
 from siamrec.models.export import exporter as room
 from siamrec.models.export._directory import as_sentence_transformer
 from siamrec.testing.tiny import tiny_model
@@ -19,6 +38,7 @@ from siamrec.testing.tiny import tiny_model
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from siamrec.protocols import SiameseEncoder
     from siamrec.typing import Float32Array
 
 TEXTS = ["a heist", "a love story", "robots", "a heist story", "love robots", "a a a"]
@@ -113,8 +133,68 @@ def test_bad_requests_are_clear(tmp_path: Path, encoder: SentenceEncoder) -> Non
     (tmp_path / "full" / "file").touch()
     with pytest.raises(InvalidParameterError, match="a folder that is empty"):
         export(encoder, tmp_path / "full", format="sentence-transformers")
-    with pytest.raises(InvalidParameterError, match="a SentenceEncoder, or an AdapterEncoder"):
+    with pytest.raises(InvalidParameterError, match="a SentenceEncoder or a StaticEncoder"):
         export(HashingEncoder(), tmp_path / "a", format="sentence-transformers")
+
+
+def test_a_table_of_words_becomes_a_folder_for_sentence_transformers(tmp_path: Path) -> None:
+    spoken = ["a heist in paris", "love in paris", "a robot in love", "Été à Paris: a heist"]
+    static = StaticEncoder.distilled(HashingEncoder(dim=16), spoken, least=1, ridge=0.01)
+    head = AdapterEncoder(static, normal(8, 16), normal(8), normal(4, 16), normal(4), normal(8, 4))
+    asked = [*spoken, "nobody knows these", "a", "heists a1 paris2", "A HEIST, été!", "p"]
+    both: list[SiameseEncoder] = [static, CachedEncoder(head)]
+    for number, encoder in enumerate(both):
+        folder = tmp_path / str(number)
+        report = export(encoder, folder, format="static", texts=asked)
+        assert report.least_cosine > 0.99999
+        np.testing.assert_allclose(
+            SentenceEncoder(folder).encode(asked), encoder.encode(asked), atol=1e-5
+        )
+
+
+def test_only_tables_of_words_are_static(tmp_path: Path, encoder: SentenceEncoder) -> None:
+    with pytest.raises(InvalidParameterError, match=r"StaticEncoder\.distilled"):
+        export(encoder, tmp_path / "a", format="static", texts=TEXTS)
+    static = StaticEncoder(("a",), normal(2, 4))
+    with pytest.raises(InvalidParameterError, match="one that reads tokens, for ONNX"):
+        export(static, tmp_path / "b", format="onnx", texts=TEXTS)
+    with pytest.raises(InvalidParameterError, match="a SentenceEncoder: GGUF"):
+        export(static, tmp_path / "c", format="gguf", texts=TEXTS)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", sorted(exporters()))
+def test_every_format_writes_its_report_and_refuses_on_failure(
+    tmp_path: Path, encoder: SentenceEncoder, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = StaticEncoder(("a", "heist"), normal(3, 32)) if form == "static" else encoder
+    report = export(subject, tmp_path / "good", format=form, texts=TEXTS)
+    stored = json.loads((tmp_path / "good" / "parity.json").read_text())
+    assert stored["passed"] is True
+    assert stored["least_cosine"] == report.least_cosine >= report.thresholds.cosine
+
+    made = exporters()[form]
+    broken = replace(
+        made, read=lambda _, folder, texts: (-made.read(subject, folder, texts)[0], "")
+    )
+    monkeypatch.setitem(room._EXPORTERS, form, broken)
+    with pytest.raises(RegressionFound, match="nothing was written"):
+        export(subject, tmp_path / "bad", format=form, texts=TEXTS)
+    assert [path.name for path in tmp_path.iterdir()] == ["good"]
+
+
+def test_a_full_disk_leaves_nothing(
+    tmp_path: Path, encoder: SentenceEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(encoder: object, folder: Path, quantization: str | None) -> None:
+        (folder / "half").write_text("half")
+        raise OSError(28, "No space left on device")
+
+    broken = replace(exporters()["sentence-transformers"], write=full)
+    monkeypatch.setitem(room._EXPORTERS, "sentence-transformers", broken)
+    with pytest.raises(StorageError, match="No space left on device"):
+        export(encoder, tmp_path / "out", format="sentence-transformers", texts=TEXTS)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_gguf_refuses_what_llama_cannot_say(
@@ -122,6 +202,68 @@ def test_gguf_refuses_what_llama_cannot_say(
 ) -> None:
     with pytest.raises(InvalidParameterError, match="GGUF knows no head behind the pooling"):
         export(tuned, tmp_path / "a", format="gguf", texts=TEXTS)
+
+
+def test_gguf_refuses_cased_tokenizers_and_other_architectures(tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from tokenizers.normalizers import BertNormalizer
+    from transformers import DistilBertConfig, DistilBertModel
+
+    cased = tiny_model(TEXTS)
+    cased.tokenizer.backend_tokenizer.normalizer = BertNormalizer(lowercase=False)
+    with pytest.raises(InvalidParameterError, match="tokenizer must be one that lower-cases"):
+        export(SentenceEncoder.of(cased), tmp_path / "a", format="gguf", texts=TEXTS)
+    config = DistilBertConfig(vocab_size=20, dim=32, n_layers=1, n_heads=4, hidden_dim=64)
+    DistilBertModel(config).save_pretrained(tmp_path / "distilbert")
+    tiny_model(TEXTS).tokenizer.save_pretrained(str(tmp_path / "distilbert"))
+    other = SentenceTransformer(
+        modules=[Transformer(str(tmp_path / "distilbert")), Pooling(32)], device="cpu"
+    )
+    with pytest.raises(InvalidParameterError, match="architecture must be 'bert' for GGUF"):
+        export(SentenceEncoder.of(other), tmp_path / "b", format="gguf", texts=TEXTS)
+    assert not (tmp_path / "a").exists()
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "alike"),
+    [
+        ("Trois sœurs à Łódź, 東京, дорога, ガラス, الفَتَاةُ, Cô gái", True),
+        ("한 소녀", False),
+        ("एक लड़की", False),
+        ("একটি মেয়ে", False),
+        ("a [SEP] b", False),
+        ("w" * 101, False),
+        ("", True),
+    ],
+)
+def test_what_llama_cpp_reads_otherwise_is_known(text: str, alike: bool) -> None:  # noqa: FBT001
+    assert _gguf.read_by_llama(text) is alike
+
+
+def test_texts_that_a_reader_reads_otherwise_are_left_out_and_named(
+    tmp_path: Path, encoder: SentenceEncoder
+) -> None:
+    korean = "한 소녀와 그녀의 용"
+    report = export(encoder, tmp_path / "out", format="gguf", texts=[*TEXTS, korean])
+    assert report.left_out == (korean,)
+    assert report.texts == len(TEXTS)
+    assert json.loads((tmp_path / "out" / "parity.json").read_text())["left_out"] == [korean]
+    with pytest.raises(InvalidParameterError, match="3 different texts that readers of gguf"):
+        export(encoder, tmp_path / "b", format="gguf", texts=[*TEXTS[:2], korean])
+
+
+@pytest.mark.skipif(find_spec("llama_cpp") is None, reason="needs llama-cpp-python")
+@pytest.mark.parametrize("quantization", ["f32", "f16", "bf16", "q8_0"])
+def test_llama_cpp_gives_the_same_vectors_of_the_real_model(
+    tmp_path: Path, quantization: str
+) -> None:
+    real = SentenceEncoder("all-MiniLM-L6-v2", precision="float32")
+    report = export(real, tmp_path / "out", format="gguf", quantization=quantization)
+    assert report.checked_by == "llama.cpp"
+    assert report.texts == len(SAMPLE_TEXTS) - 1, "all but the Korean one"
+    assert report.least_cosine > (0.998 if quantization == "q8_0" else 0.9999)
 
 
 @pytest.mark.skipif(find_spec("gguf") is None, reason="needs the extra [gguf]")
@@ -142,3 +284,18 @@ def test_gguf_holds_the_same_numbers_and_tokens(
 )
 def test_onnx_says_the_same(tmp_path: Path, tuned: AdapterEncoder) -> None:
     assert export(tuned, tmp_path / "out", format="onnx", texts=TEXTS).least_cosine > 0.9999
+
+
+@pytest.mark.skipif(
+    any(find_spec(name) is None for name in ("onnx", "onnxscript", "onnxruntime")),
+    reason="needs the extra [onnx]",
+)
+def test_onnx_in_bytes_is_smaller_and_says_nearly_the_same(
+    tmp_path: Path, encoder: SentenceEncoder
+) -> None:
+    whole = export(encoder, tmp_path / "f32", format="onnx", texts=TEXTS)
+    small = export(encoder, tmp_path / "int8", format="onnx", quantization="int8", texts=TEXTS)
+    assert small.thresholds.cosine <= small.least_cosine < whole.least_cosine
+    files = {path.name for path in (tmp_path / "int8").iterdir()}
+    assert "model.onnx" in files
+    assert not any(name.endswith(".whole.onnx") for name in files)

@@ -19,7 +19,7 @@ from siamrec.errors import (
 from siamrec.models import AdapterEncoder, HashingEncoder
 from siamrec.models.training import Comparison, FineTuneConfig, FineTuner, TrainingEvent
 from siamrec.models.training._ranking import RankingTask
-from siamrec.pairs import MinimumCounts, RatingPairs
+from siamrec.pairs import HardNegatives, MinimumCounts, RatingPairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -243,3 +243,33 @@ def test_interval_by_hand() -> None:
     assert comparison.high - comparison.difference == pytest.approx(1.27062, rel=1e-5)
     alone = Comparison.of("m", np.array([0.0]), np.array([1.0]))
     assert (alone.low, alone.high) == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize("hidden", [0, 16])
+def test_a_warm_start_goes_on_from_the_head_in_use(
+    sides: tuple[Pairs, Pairs], hidden: int
+) -> None:
+    config = replace(QUICK, hidden=hidden, wise_ft=1.0, refit=False)
+    first = FineTuner(config).fit(ENCODER, *sides)
+    still = replace(config, warm_start=True, max_steps=1, learning_rate=1e-9)
+    again = FineTuner(still).fit(ENCODER, *sides, previous=first.encoder)
+    texts = list(sides[0].texts)
+    np.testing.assert_allclose(again.encoder.encode(texts), first.encoder.encode(texts), atol=1e-3)
+    assert again.beside["previous_ndcg@10"].difference == pytest.approx(0.0, abs=0.01)
+    with pytest.raises(InvalidParameterError, match="an AdapterEncoder on the same base"):
+        FineTuner(still).fit(ENCODER, *sides, previous=ENCODER)
+    with pytest.raises(InvalidParameterError, match=r"previous must be of .* hidden=8"):
+        FineTuner(replace(still, hidden=8)).fit(ENCODER, *sides, previous=first.encoder)
+
+
+def test_popularity_stands_beside_with_its_interval(sides: tuple[Pairs, Pairs]) -> None:
+    result = FineTuner(QUICK).fit(ENCODER, *sides)
+    beside = result.beside["popularity"]
+    assert beside.base == pytest.approx(result.metrics["popularity_ndcg@10"])
+    assert beside.tuned == pytest.approx(result.metrics["ndcg@10"])
+    assert str(beside) in str(result.verdict)
+
+
+def test_the_adapter_mines_nothing(sides: tuple[Pairs, Pairs]) -> None:
+    with pytest.raises(InvalidParameterError, match="None with the strategy 'adapter'"):
+        FineTuner(replace(QUICK, mine=HardNegatives())).fit(ENCODER, *sides)

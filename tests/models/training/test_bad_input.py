@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
+from typing_extensions import override
 
 from siamrec.data import Pairs, Vocabulary
 from siamrec.errors import (
@@ -16,7 +18,7 @@ from siamrec.errors import (
     StorageError,
     UnknownNameError,
 )
-from siamrec.losses import LossSpec, WeightedCosine
+from siamrec.losses import EmbeddingLoss, LossSpec, WeightedCosine
 from siamrec.models import AdapterEncoder, HashingEncoder, SentenceEncoder
 from siamrec.models.training import FineTuneConfig, FineTuner
 from siamrec.models.training._store import write_result
@@ -80,6 +82,99 @@ def test_the_adapter_knows_one_loss() -> None:
 def test_one_user_cannot_be_split() -> None:
     with pytest.raises(InvalidDataError, match="must leave rows on both sides"):
         pairs_of("a").split(by="user")
+
+
+@pytest.mark.parametrize("strategy", ["adapter", "full"])
+def test_one_user_has_no_rivals(strategy: Any) -> None:
+    train = pairs_of("a")
+    encoder = SentenceEncoder.of(tiny_model(train.texts))
+    config = FineTuneConfig(strategy=strategy, max_steps=2)
+    with pytest.raises(InvalidDataError, match=r"two users, got 12 pairs of 'a' alone"):
+        FineTuner(config).fit(encoder, train, pairs_of("xyz"))
+
+
+def test_one_class_cannot_be_learned() -> None:
+    dislikes = replace(pairs_of("abc"), label=np.zeros(12, np.float32))
+    with pytest.raises(InvalidDataError, match="one class only cannot be learned"):
+        FineTuner().fit(ENCODER, dislikes, pairs_of("xyz"))
+
+
+class _Explodes(EmbeddingLoss):
+    """A loss that is not a number after a few steps."""
+
+    def __init__(self, model: Any, **settings: Any) -> None:
+        super().__init__(model)
+        self.calls = 0
+
+    @override
+    def compute_loss_from_embeddings(self, embeddings: Any, labels: Any = None) -> torch.Tensor:
+        self.calls += 1
+        distance: torch.Tensor = (embeddings[0] - embeddings[1]).square().mean()
+        return distance if self.calls < 6 else distance * float("nan")
+
+    @override
+    def get_config_dict(self) -> dict[str, Any]:
+        return {}
+
+
+def test_training_that_diverges_later_keeps_the_best_and_says_so() -> None:
+    train, valid = pairs_of("abc"), pairs_of("xyz")
+    encoder = SentenceEncoder.of(tiny_model(train.texts))
+    config = FineTuneConfig(
+        strategy="full", loss="exploding", max_steps=12, batch_size=4, evaluations=6,
+        epochs=9, cold_share=0.0, wise_ft=1.0,
+    )  # fmt: skip
+    told: list[str] = []
+    tuner = FineTuner(config, losses={"exploding": LossSpec(_Explodes)})
+    result = tuner.fit(
+        encoder,
+        train,
+        valid,
+        on_event=lambda event: told.append(event.message) if event.kind == "warning" else None,
+    )
+    assert told == ["stopped because training diverged at step 6"]
+    assert result.card["stopped"] == told[0]
+    assert [entry["step"] for entry in result.history] == [2, 4]
+    assert not result.verdict.ship
+    assert told[0] in str(result.verdict)
+    assert isinstance(result.encoder, SentenceEncoder)
+    assert all(torch.isfinite(t).all() for t in result.encoder.model.state_dict().values())
+
+
+def test_a_full_disk_while_training_is_named_and_what_stands_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, valid = pairs_of("abc"), pairs_of("xyz")
+    encoder = SentenceEncoder.of(tiny_model(train.texts))
+    config = FineTuneConfig(
+        strategy="full", max_steps=6, batch_size=4, evaluations=3, epochs=9, cold_share=0.0,
+        wise_ft=1.0,
+    )  # fmt: skip
+    tuner = FineTuner(config)
+    whole = tuner.fit(encoder, train, valid, out=tmp_path / "whole")
+    write, calls = torch.save, []
+
+    def full(value: Any, path: Any, **more: Any) -> None:
+        calls.append(path)
+        if "checkpoint-4" in str(path):
+            raise OSError(28, "No space left on device")
+        write(value, path, **more)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(StorageError, match="No space left on device"):
+        tuner.fit(encoder, train, valid, out=tmp_path / "cut")
+    monkeypatch.undo()
+    assert not (tmp_path / "cut" / "model").exists()
+    steps: list[int] = []
+    again = tuner.fit(
+        encoder,
+        train,
+        valid,
+        out=tmp_path / "cut",
+        on_event=lambda event: steps.append(event.step) if event.kind == "step" else None,
+    )
+    assert steps[0] == 3, "half of a checkpoint is passed over"
+    assert again.encoder.fingerprint == whole.encoder.fingerprint
 
 
 def test_validation_needs_something_to_find() -> None:

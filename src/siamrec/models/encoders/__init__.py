@@ -5,5 +5,15 @@ from siamrec.models.encoders.cached import CachedEncoder
 from siamrec.models.encoders.hashing import HashingEncoder
 from siamrec.models.encoders.sentence import SentenceEncoder
 from siamrec.models.encoders.static import StaticEncoder
+from siamrec.models.encoders.two_tower import Tower, TwoTower, TwoTowerEncoder
 
-__all__ = ["AdapterEncoder", "CachedEncoder", "HashingEncoder", "SentenceEncoder", "StaticEncoder"]
+__all__ = [
+    "AdapterEncoder",
+    "CachedEncoder",
+    "HashingEncoder",
+    "SentenceEncoder",
+    "StaticEncoder",
+    "Tower",
+    "TwoTower",
+    "TwoTowerEncoder",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
@@ -159,7 +160,9 @@ def load_sentence_transformer(name: str, *, device: str = "cpu") -> SentenceTran
 def fingerprint_of(model: SentenceTransformer) -> str:
     """Return a hash of a model's tensors, sequence length and prompts."""
     tensors = sorted(model.state_dict().items())
-    settings = {"max_seq_length": model.max_seq_length, "prompts": dict(model.prompts)}
+    length = model.max_seq_length
+    endless = length is not None and not math.isfinite(length)  # tables of words read everything
+    settings = {"max_seq_length": None if endless else length, "prompts": dict(model.prompts)}
     parts = [part for name, t in tensors for part in (name, t.detach().float().cpu().numpy())]
     return content_hash(settings, *parts)
 

@@ -9,16 +9,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from siamrec.errors import InvalidParameterError
-from siamrec.models.encoders import AdapterEncoder, CachedEncoder, SentenceEncoder
+from siamrec.models.encoders import (
+    AdapterEncoder,
+    CachedEncoder,
+    SentenceEncoder,
+    StaticEncoder,
+)
 from siamrec.models.encoders.sentence import quietly
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Dense
 
     from siamrec.protocols import SiameseEncoder
 
+_WORD_MARK = "\u2581"
 _LEGACY_MODES = ("cls", "max", "mean", "mean_sqrt_len", "weightedmean", "lasttoken")
 
 
@@ -35,10 +42,14 @@ def as_sentence_transformer(encoder: SiameseEncoder) -> SentenceTransformer:
         return as_sentence_transformer(encoder.base)
     if isinstance(encoder, SentenceEncoder):
         return copy.deepcopy(encoder.model)
+    if isinstance(encoder, StaticEncoder):
+        return _of_words(encoder)
     if isinstance(encoder, AdapterEncoder):
         return _with_head(as_sentence_transformer(encoder.base), encoder)
     raise InvalidParameterError(
-        "encoder", type(encoder).__name__, "a SentenceEncoder, or an AdapterEncoder on one"
+        "encoder",
+        type(encoder).__name__,
+        "a SentenceEncoder or a StaticEncoder, or an AdapterEncoder on one",
     )
 
 
@@ -57,35 +68,68 @@ def write_directory(encoder: SiameseEncoder, folder: Path, *, legacy: bool) -> N
         _rename_modules(folder)
 
 
-def _with_head(model: SentenceTransformer, head: AdapterEncoder) -> SentenceTransformer:
-    import torch  # noqa: PLC0415
+def is_static(encoder: SiameseEncoder) -> bool:
+    """Return whether an encoder is a table of words, with or without a head."""
+    if isinstance(encoder, CachedEncoder | AdapterEncoder):
+        return is_static(encoder.base)
+    return isinstance(encoder, StaticEncoder)
+
+
+def _of_words(encoder: StaticEncoder) -> SentenceTransformer:
+    """A table of words as modules: the mean of known words, the common vector, and the length.
+
+    Words that the table does not know must leave no trace. A tokenizer of whole words would need
+    a token for them; byte pairs without one split them into letters, and no letter is in a
+    vocabulary whose entries all begin with a mark.
+    """
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415
     from sentence_transformers.sentence_transformer.modules import (  # noqa: PLC0415
-        Dense,
         Normalize,
+        StaticEmbedding,
     )
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers  # noqa: PLC0415
 
-    def dense(weight: np.ndarray, bias: np.ndarray, activation: torch.nn.Module) -> Dense:
-        layer = Dense(weight.shape[1], weight.shape[0], activation_function=activation)
-        layer.linear.weight.data = torch.tensor(weight, dtype=torch.float32)
-        layer.linear.bias.data = torch.tensor(bias, dtype=torch.float32)
-        return layer
+    vocabulary = {f"{_WORD_MARK}{word}": code for code, word in enumerate(encoder.words)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], ignore_merges=True))
+    tokenizer.normalizer = normalizers.Lowercase()
+    split = pre_tokenizers.Split(Regex(r"[^\w]+"), "removed")
+    mark = pre_tokenizers.Metaspace(_WORD_MARK, prepend_scheme="always", split=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, mark])
+    words, common = encoder.vectors[:-1], encoder.vectors[-1]
+    table = StaticEmbedding(tokenizer, embedding_weights=np.array(words))
+    lifted = _dense(np.eye(encoder.dim), common)
+    return SentenceTransformer(modules=[table, lifted, Normalize()], device="cpu")
+
+
+def _dense(weight: np.ndarray, bias: np.ndarray, *, bent: bool = False) -> Dense:
+    import torch  # noqa: PLC0415
+    from sentence_transformers.sentence_transformer.modules import Dense  # noqa: PLC0415
+
+    activation = torch.nn.ReLU() if bent else torch.nn.Identity()
+    layer = Dense(weight.shape[1], weight.shape[0], activation_function=activation)
+    layer.linear.weight.data = torch.tensor(weight, dtype=torch.float32)
+    layer.linear.bias.data = torch.tensor(bias, dtype=torch.float32)
+    return layer
+
+
+def _with_head(model: SentenceTransformer, head: AdapterEncoder) -> SentenceTransformer:
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415
+    from sentence_transformers.sentence_transformer.modules import Normalize  # noqa: PLC0415
 
     modules = [module for module in model]  # noqa: C416  (a Sequential is no Iterable to mypy)
     if not isinstance(modules[-1], Normalize):
         modules.append(Normalize())
     dim, base_dim = head.weight.shape
     bias = np.zeros(dim) if head.bias is None else head.bias
-    plain = torch.nn.Identity()
     if head.inner is None or head.inner_bias is None or head.outer is None:
-        modules.append(dense(head.weight, bias, plain))
+        modules.append(_dense(head.weight, bias))
     else:
         eye = np.eye(base_dim)
         spread = np.concatenate([eye, -eye, head.inner])
         lift = np.concatenate([np.zeros(2 * base_dim), head.inner_bias])
         fold = np.concatenate([head.weight, -head.weight, head.outer], axis=1)
-        modules.append(dense(spread, lift, torch.nn.ReLU()))
-        modules.append(dense(fold, bias, plain))
+        modules.append(_dense(spread, lift, bent=True))
+        modules.append(_dense(fold, bias))
     modules.append(Normalize())
     return SentenceTransformer(modules=modules, device=str(model.device))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import re
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +24,23 @@ QUANTIZATIONS = ("f32", "f16", "bf16", "q8_0")
 _POOLING = {"mean": 1, "cls": 2, "lasttoken": 3}
 _SKIPPED = ("pooler.", "embeddings.position_ids")
 _SPACE = "\u2581"
+_LONGEST_WORD = 100
+_SPECIAL = re.compile(r"\[(CLS|SEP|PAD|UNK|MASK)\]")
+
+
+def read_by_llama(text: str) -> bool:
+    """Return whether llama.cpp's tokenizer reads a text as WordPiece does.
+
+    It drops every combining mark, where WordPiece keeps those that take up space: the vowel signs
+    of Devanagari and Bengali, and the vowels and final consonants of Hangul. It also knows no
+    special token in a text, and no limit to the length of a word.
+    """
+    if max(map(len, text.split()), default=0) > _LONGEST_WORD or _SPECIAL.search(text):
+        return False
+    return not any(
+        unicodedata.category(sign) == "Mc" or "\u1160" <= sign <= "\u11ff"
+        for sign in unicodedata.normalize("NFD", text)
+    )
 
 
 def exportable(encoder: SiameseEncoder) -> SentenceEncoder:

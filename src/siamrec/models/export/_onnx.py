@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -12,9 +13,9 @@ from typing_extensions import override
 
 from siamrec._core.hashing import content_hash
 from siamrec._core.lazy import extra
-from siamrec.errors import ModelLoadError
+from siamrec.errors import InvalidParameterError, ModelLoadError
 from siamrec.models.encoders._texts import distinct, unit_rows
-from siamrec.models.export._directory import as_sentence_transformer
+from siamrec.models.export._directory import as_sentence_transformer, is_static
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,13 +29,21 @@ SETTINGS_FILE = "siamrec.json"
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-def write_onnx(encoder: SiameseEncoder, folder: Path) -> None:
+def write_onnx(encoder: SiameseEncoder, folder: Path, *, quantization: str = "f32") -> None:
     """Write the whole encoder, head and normalising included, and its tokenizer.
 
+    Args:
+        encoder: The encoder.
+        folder: Where to.
+        quantization: `"f32"`, or `"int8"`: products of bytes, with one scale for each column of a
+            matrix and one for the values of a moment.
+
     Raises:
-        MissingExtraError: If onnx or onnxscript is not installed.
+        MissingExtraError: If onnx or onnxscript is not installed, or onnxruntime for int8.
         InvalidParameterError: If the encoder is not one of sentence-transformers.
     """
+    if is_static(encoder):
+        raise InvalidParameterError("encoder", "StaticEncoder", "one that reads tokens, for ONNX")
     extra("onnxscript", extra="onnx", purpose="Exporting to ONNX")
     extra("onnx", extra="onnx", purpose="Exporting to ONNX")
     import torch  # noqa: PLC0415
@@ -59,9 +68,35 @@ def write_onnx(encoder: SiameseEncoder, folder: Path) -> None:
             verbose=False,
             external_data=False,
         )
+    if quantization == "int8":
+        _to_bytes(folder / MODEL_FILE)
     model.tokenizer.save_pretrained(str(folder))
     settings = {"max_tokens": model.max_seq_length, "inputs": names}
     (folder / SETTINGS_FILE).write_text(json.dumps(settings), encoding="utf-8")
+
+
+def _to_bytes(path: Path) -> None:
+    """Replace a model by its dynamic quantization."""
+    runtime = extra("onnxruntime.quantization", extra="onnx", purpose="Quantizing ONNX")
+    whole = path.with_suffix(".whole.onnx")
+    path.replace(whole)
+    logging.getLogger().addFilter(_no_advice)
+    try:
+        runtime.quantize_dynamic(
+            whole,
+            path,
+            weight_type=runtime.QuantType.QInt8,
+            per_channel=True,
+            op_types_to_quantize=["MatMul", "Gemm"],
+        )
+    finally:
+        logging.getLogger().removeFilter(_no_advice)
+    whole.unlink()
+
+
+def _no_advice(record: logging.LogRecord) -> bool:
+    """The quantizer recommends a step that brings nothing here, at each call."""
+    return not record.getMessage().startswith("Please consider to run pre-processing")
 
 
 def _whole(model: Any) -> Any:

@@ -71,6 +71,8 @@ class ParityReport:
         overlap: Mean share of the nearest neighbours (10, or a third of the texts) in common.
         checked_by: What read the export back.
         thresholds: What was asked for.
+        left_out: Texts that were not compared, since those who serve the format are known to read
+            them otherwise.
     """
 
     format: str
@@ -80,6 +82,7 @@ class ParityReport:
     overlap: float
     checked_by: str
     thresholds: Thresholds
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -90,6 +93,7 @@ class ParityReport:
         *,
         checked_by: str,
         thresholds: Thresholds,
+        left_out: tuple[str, ...] = (),
     ) -> ParityReport:
         """Return the comparison of two sets of unit vectors, row by row."""
         cosines = (before * after).sum(axis=1)
@@ -104,6 +108,7 @@ class ParityReport:
             overlap=float(overlap),
             checked_by=checked_by,
             thresholds=thresholds,
+            left_out=left_out,
         )
 
     @property

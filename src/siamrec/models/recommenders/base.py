@@ -38,19 +38,22 @@ _BLOCK = 1024  # users scored at a time: the score block stays near the cache
 class FittedRecommender(ABC):
     """What an arm has learned: ranks items for known users and for new histories.
 
-    An author sets the four attributes and writes `score` and `save`.
+    An author sets the three attributes and `capabilities`, and writes `score` and `save`.
 
     Attributes:
         users: Users of the training feedback.
         items: Items that can be ranked.
         history: What the training users did.
-        capabilities: What the arm can do.
     """
 
-    capabilities: ClassVar[Capability] = Capability.RANKING
     users: Vocabulary
     items: Vocabulary
     history: Histories
+
+    @property
+    def capabilities(self) -> Capability:
+        """What the arm can do; a class attribute where it is the same for all."""
+        return Capability.RANKING
 
     @abstractmethod
     def score(self, histories: Histories) -> Float32Array:
@@ -58,6 +61,17 @@ class FittedRecommender(ABC):
 
         An item that the arm cannot rank has the score minus infinity; NaN is an error.
         """
+
+    members: tuple[str, ...] = ()
+    """Names of the arms that this one is made of; empty where it is made of none."""
+
+    def traced(self, histories: Histories) -> tuple[Float32Array, CodeArray | None]:
+        """Return the scores, and the place in `members` of the arm that each comes from.
+
+        An arm that takes each score from one of its members says so here, with places of the
+        shape of the scores; the lists then carry it as `source`.
+        """
+        return self.score(histories), None
 
     @abstractmethod
     def save(self, path: str | Path) -> None:
@@ -251,8 +265,11 @@ class FittedRecommender(ABC):
         return histories.user
 
     def _lacks(self, capability: Capability) -> MissingCapabilityError:
-        able = (recipe.__name__ for recipe in _recipes() if capability in recipe.capabilities)
-        return MissingCapabilityError(type(self).__name__, str(capability.name), able)
+        able = [recipe.__name__ for recipe in _recipes() if capability in recipe.capabilities]
+        # A dataclass with slots replaces its class, so that most are found twice.
+        return MissingCapabilityError(
+            type(self).__name__, str(capability.name), dict.fromkeys(able)
+        )
 
     def _allowed(self, candidates: Sequence[Id] | None, deny: Sequence[Id]) -> BoolArray:
         allowed = np.ones(len(self.items), dtype=bool)
@@ -273,10 +290,10 @@ class FittedRecommender(ABC):
         exclude_seen: bool,
     ) -> Rankings:
         check.count("k", k)
-        blocks, fallen = [], []
+        blocks, sources, fallen = [], [], []
         for first in range(0, len(histories), _BLOCK):
             block = histories.rows(first, first + _BLOCK)
-            table = self.score(block)
+            table, origin = self.traced(block)
             silent = _silent(table)
             if silent.size:
                 seen_by = np.bincount(self.history.value.indices, minlength=len(self.items))
@@ -288,6 +305,9 @@ class FittedRecommender(ABC):
                 seen = block.value.tocoo()
                 table[seen.row, seen.col] = -np.inf
             blocks.append(Rankings.from_scores(table, k=k, items=self.items))
+            if origin is not None:
+                owner = np.repeat(np.arange(len(block)), blocks[-1].length)
+                sources.append(origin[owner, blocks[-1].item])
         start = np.concatenate([[0], *(block.length for block in blocks)]).cumsum()
         lists = Rankings(
             users=users,
@@ -295,14 +315,18 @@ class FittedRecommender(ABC):
             item=np.concatenate([np.empty(0, np.int32), *(block.item for block in blocks)]),
             start=start,
             score=np.concatenate([np.empty(0), *(_score(block) for block in blocks)]),
+            source=np.concatenate(sources) if sources else None,
+            arms=self.members if sources else (),
         )
         return self._flagged(lists, np.concatenate(fallen)) if fallen else lists
 
     def _flagged(self, lists: Rankings, fallen: IntArray) -> Rankings:
         """Mark the lists of people about whom the arm has nothing to say."""
-        by_popularity = np.isin(lists.owner, fallen).astype(np.int32)
-        arms = (type(self).__name__.removeprefix("Fitted"), "popularity")
-        return replace(lists, source=by_popularity, arms=arms)
+        arms = self.members or (type(self).__name__.removeprefix("Fitted"),)
+        whole = np.full(lists.item.size, -1 if self.members else 0, np.int32)
+        own = whole if lists.source is None else lists.source
+        source = np.where(np.isin(lists.owner, fallen), len(arms), own).astype(np.int32)
+        return replace(lists, source=source, arms=(*arms, "popularity"))
 
 
 def _silent(table: Float32Array) -> IntArray:
@@ -325,7 +349,7 @@ class RecommenderRecipe(ABC):
     """
 
     capabilities: ClassVar[Capability] = Capability.RANKING
-    """What the fitted arm can do; the same as on the fitted value."""
+    """What every fitted arm of this kind can do; some can do more."""
 
     search_space: ClassVar[Mapping[str, Range]] = {}
     """Ranges worth searching, by the name of the setting; empty where nothing needs tuning."""

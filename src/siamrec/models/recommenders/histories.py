@@ -10,7 +10,7 @@ from scipy import sparse
 
 if TYPE_CHECKING:
     from siamrec.data import Feedback, Vocabulary
-    from siamrec.typing import BoolArray, CodeArray
+    from siamrec.typing import BoolArray, CodeArray, IntArray
 
 __all__ = ["Histories"]
 
@@ -102,6 +102,14 @@ class Histories:
             self.value[start:stop],
             None if self.order is None else self.order[start:stop],
             None if self.user is None else self.user[start:stop],
+        )
+
+    def at(self, rows: IntArray) -> Histories:
+        """Return the people at these places, in this order."""
+        return Histories(
+            self.value[rows],
+            None if self.order is None else self.order[rows],
+            None if self.user is None else self.user[rows],
         )
 
     def grown(self, n_users: int, n_items: int) -> Histories:

@@ -1,8 +1,9 @@
 """Fine-tuning: recipes, the tuner, and what it gives back."""
 
 from siamrec.models.training.active import suggest_queries
+from siamrec.models.training.adapt import adapt
 from siamrec.models.training.config import FineTuneConfig
-from siamrec.models.training.distil import distil
+from siamrec.models.training.distil import distil, teach_translations
 from siamrec.models.training.result import Comparison, FineTuneResult, TrainingEvent, Verdict
 from siamrec.models.training.retention import Retention
 from siamrec.models.training.tuner import FineTuner
@@ -15,6 +16,8 @@ __all__ = [
     "Retention",
     "TrainingEvent",
     "Verdict",
+    "adapt",
     "distil",
     "suggest_queries",
+    "teach_translations",
 ]

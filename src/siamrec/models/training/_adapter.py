@@ -13,7 +13,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from siamrec.data.vocabulary import UNKNOWN
-from siamrec.errors import TrainingDivergedError
+from siamrec.errors import InvalidParameterError, TrainingDivergedError
 from siamrec.losses import KnownPositives, feedback_infonce
 from siamrec.models.encoders import AdapterEncoder
 from siamrec.models.training._material import learnable
@@ -164,6 +164,28 @@ class Head(nn.Module):
         return self.change.square().sum() + self.outer.square().sum()
 
     @torch.no_grad()
+    def begin(self, tuned: AdapterEncoder) -> None:
+        """Put the head where a tuned one ended, so that training goes on from there.
+
+        Raises:
+            InvalidParameterError: If it has another shape.
+        """
+        width = 0 if tuned.outer is None else tuned.outer.shape[1]
+        if tuned.dim != len(self.bias) or width != self.outer.shape[1]:
+            wanted = f"of {len(self.bias)} dimensions and hidden={self.outer.shape[1]}"
+            raise InvalidParameterError("previous", f"{tuned.dim} and hidden={width}", wanted)
+        mean, back = self.mean.double(), torch.linalg.inv(self.spread.double())
+        weight = torch.tensor(tuned.weight, dtype=torch.float64)
+        self.change.copy_(weight @ back - torch.eye(len(self.bias)))
+        bias = weight @ mean
+        self.bias.copy_(bias if tuned.bias is None else bias + torch.tensor(tuned.bias))
+        if tuned.inner is not None and tuned.inner_bias is not None and tuned.outer is not None:
+            inner = torch.tensor(tuned.inner, dtype=torch.float64)
+            self.inner.copy_(inner @ back)
+            self.inner_bias.copy_(torch.tensor(tuned.inner_bias) + inner @ mean)
+            self.outer.copy_(torch.tensor(tuned.outer))
+
+    @torch.no_grad()
     def encoder(self, base: SiameseEncoder) -> AdapterEncoder:
         """Return the head as an encoder on the base's own vectors."""
         eye = torch.eye(self.change.shape[0])
@@ -208,6 +230,7 @@ def train_head(
     *,
     steps: int,
     after_step: Callable[[int, float, Head], bool],
+    start: AdapterEncoder | None = None,
 ) -> Head:
     """Train a head and return it as it stands after the last step.
 
@@ -218,6 +241,7 @@ def train_head(
         steps: Steps over which the learning rate falls to zero.
         after_step: Called with the number of steps done, the loss and the head; training stops
             when it returns True.
+        start: A tuned head from which to go on; the untouched base without it.
 
     Raises:
         TrainingDivergedError: If the loss is not finite.
@@ -226,6 +250,8 @@ def train_head(
     generator = torch.Generator().manual_seed(config.seed)
     used = np.unique(np.concatenate([pairs.left, pairs.right]))
     head = Head(vectors[used], config, generator)
+    if start is not None:
+        head.begin(start)
     started = head.start(torch.from_numpy(np.ascontiguousarray(vectors)))
     batches = Batches(pairs, config, rng)
     objective = _Objective.of(pairs, config, batches.log_q)

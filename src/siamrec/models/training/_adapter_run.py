@@ -8,13 +8,13 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError, TrainingDivergedError
+from siamrec.models.encoders import AdapterEncoder
 from siamrec.models.training._adapter import Batches, Head, train_head
 from siamrec.models.training._choose import merit
 from siamrec.models.training._run import NEAR_ENOUGH, Probe, Run, Trained, chosen_share
 from siamrec.models.training.config import WISE_FT_SHARES
 
 if TYPE_CHECKING:
-    from siamrec.models.encoders import AdapterEncoder
     from siamrec.models.training._choose import Slices
     from siamrec.typing import Float32Array
 
@@ -23,7 +23,8 @@ def tune_adapter(run: Run) -> Trained:
     """Return the tuned head: chosen without the hidden texts, then trained again with them.
 
     Raises:
-        InvalidParameterError: If another loss is asked for.
+        InvalidParameterError: If another loss is asked for, mined negatives, or a warm start from
+            what is no head on this encoder.
         InvalidDataError: If the encoder's vectors are not finite.
         TrainingDivergedError: If the loss is not finite before the first evaluation.
     """
@@ -31,15 +32,19 @@ def tune_adapter(run: Run) -> Trained:
         raise InvalidParameterError(
             "loss", run.config.loss, "'feedback-infonce' with the strategy 'adapter'"
         )
+    if run.config.mine is not None:
+        raise InvalidParameterError("mine", run.config.mine, "None with the strategy 'adapter'")
+    start = _started(run)
     vectors = run.encoder.encode(run.material.texts)
     check.finite("vectors of the encoder", vectors)
     slices = run.slices()
-    best, steps, total = _search(run, slices, vectors)
+    best, steps, total = _search(run, slices, vectors, start)
     probe = Probe.of(run)
     tuned, share, skills = _mixed(run, slices, vectors, best, probe)
     found = slices.measure(tuned.project(vectors))
     if run.config.refit and run.material.hidden.any() and not run.stopped:
-        tuned = _refitted(run, vectors, steps=steps, total=total, share=share)
+        tuned = _refitted(run, vectors, start, steps=steps, total=total, share=share)
+    previous = run.previous
     return Trained(
         encoder=tuned,
         base=slices.measure(vectors),
@@ -48,10 +53,25 @@ def tune_adapter(run: Run) -> Trained:
         share=share,
         retention=skills,
         drift=probe.moved(run.encoder.encode, tuned.encode),
+        previous=None if previous is None else slices.measure(previous.encode(run.material.texts)),
     )
 
 
-def _search(run: Run, slices: Slices, vectors: Float32Array) -> tuple[AdapterEncoder, int, int]:
+def _started(run: Run) -> AdapterEncoder | None:
+    """Return the head that a warm start goes on from."""
+    if not run.config.warm_start:
+        return None
+    head = run.previous
+    if not isinstance(head, AdapterEncoder) or head.base.fingerprint != run.encoder.fingerprint:
+        raise InvalidParameterError(
+            "previous", type(head).__name__, "an AdapterEncoder on the same base for a warm start"
+        )
+    return head
+
+
+def _search(
+    run: Run, slices: Slices, vectors: Float32Array, start: AdapterEncoder | None
+) -> tuple[AdapterEncoder, int, int]:
     """Train without the hidden texts; return the chosen head, its step and the steps planned.
 
     The learning rate falls to zero, so of heads that validation cannot tell apart the latest is
@@ -83,7 +103,7 @@ def _search(run: Run, slices: Slices, vectors: Float32Array) -> tuple[AdapterEnc
         return bool(run.stopped) or since >= config.early_stopping_patience
 
     try:
-        train_head(pairs, vectors, config, steps=total, after_step=after_step)
+        train_head(pairs, vectors, config, steps=total, after_step=after_step, start=start)
     except TrainingDivergedError as error:
         if not kept:
             raise
@@ -126,7 +146,13 @@ def _mixed(
 
 
 def _refitted(
-    run: Run, vectors: Float32Array, *, steps: int, total: int, share: float
+    run: Run,
+    vectors: Float32Array,
+    start: AdapterEncoder | None,
+    *,
+    steps: int,
+    total: int,
+    share: float,
 ) -> AdapterEncoder:
     """Train the chosen number of steps again, with the hidden texts."""
 
@@ -135,5 +161,5 @@ def _refitted(
         return done >= steps
 
     pairs = run.material.train
-    head = train_head(pairs, vectors, run.config, steps=total, after_step=after_step)
+    head = train_head(pairs, vectors, run.config, steps=total, after_step=after_step, start=start)
     return head.encoder(run.encoder).towards(share)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 WARM = f"ndcg@{K}"
 COLD = f"cold_ndcg@{K}"
+POPULARITY = "popularity"
+PREVIOUS = "previous_"
 
 
 @final
@@ -68,26 +70,37 @@ def merit(columns: Mapping[str, FloatArray]) -> float:
 def judged(
     comparisons: Mapping[str, Comparison],
     *,
-    popularity: float,
+    beside: Mapping[str, Comparison],
     concerns: tuple[str, ...] = (),
 ) -> Verdict:
     """Return the verdict: ship on a gain whose interval lies above 0, with no loss elsewhere.
 
+    Where a version is in use, the same is asked of the differences to it.
+
     Args:
         comparisons: Differences to the base, by metric; the first decides.
-        popularity: The metric of plain popularity, for the reasons.
+        beside: Differences to `"popularity"`, for the reasons, and to the previous version.
         concerns: What forbids shipping whatever the gain.
     """
+    previous = {n: c for n, c in beside.items() if n.startswith(PREVIOUS)}
+    ships, reasons = zip(*(_weighed(c) for c in (comparisons, previous) if c), strict=True)
+    told = [reason for part in reasons for reason in part]
+    told.append(f"beside popularity: {beside[POPULARITY]}")
+    return Verdict(all(ships) and not concerns, (*concerns, *told))
+
+
+def _weighed(comparisons: Mapping[str, Comparison]) -> tuple[bool, list[str]]:
+    """Whether the first metric gains and none loses, and a sentence for each."""
     reasons: list[str] = []
-    ship = not concerns
-    for place, comparison in enumerate(comparisons.values()):
+    ship = True
+    for place, (name, comparison) in enumerate(comparisons.items()):
+        over = " over the version in use" if name.startswith(PREVIOUS) else ""
         if comparison.low > 0:
-            reasons.append(f"gain: {comparison}")
+            reasons.append(f"gain{over}: {comparison}")
         elif comparison.high < 0:
-            reasons.append(f"loss: {comparison}")
+            reasons.append(f"loss{over}: {comparison}")
             ship = False
         else:
-            reasons.append(f"no significant difference: {comparison}")
+            reasons.append(f"no significant difference{over}: {comparison}")
             ship = ship and place > 0
-    reasons.append(f"popularity alone reaches {popularity:.4f}")
-    return Verdict(ship, (*concerns, *reasons))
+    return ship, reasons

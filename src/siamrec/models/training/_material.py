@@ -56,13 +56,22 @@ class Material:
         return self.train.texts
 
     def without_hidden(self) -> Pairs:
-        """Return the training pairs and likes in which no hidden text appears."""
+        """Return the training pairs and likes in which no hidden text appears.
+
+        A mined negative that is hidden leaves its place empty.
+        """
         train, hidden = self.train, self.hidden
         shown = ~(hidden[train.left] | hidden[train.right])
         likes = ~hidden[train.liked_text]
         kept = train.where(shown)
+        negatives = kept.negatives
+        if negatives is not None:
+            negatives = np.where(hidden[negatives], np.int32(UNKNOWN), negatives)
         return replace(
-            kept, liked_user=train.liked_user[likes], liked_text=train.liked_text[likes]
+            kept,
+            negatives=negatives,
+            liked_user=train.liked_user[likes],
+            liked_text=train.liked_text[likes],
         )
 
     def popularity(self) -> FloatArray:
@@ -75,6 +84,23 @@ class Material:
         if not texts.size:
             texts = train.right[train.label >= 0.5]  # noqa: PLR2004
         return np.bincount(texts, minlength=len(self.texts)).astype(np.float64)
+
+
+def require_rivals(train: Pairs) -> None:
+    """Pass when there are texts that somebody does not like.
+
+    Raises:
+        InvalidDataError: If all anchors are of one user, for whom no other text of a batch is a
+            rival.
+    """
+    rows = learnable(train)
+    users = np.unique(train.user[rows])
+    if users.size == 1 and users[0] != UNKNOWN and train.negatives is None:
+        raise InvalidDataError(
+            f"train must hold pairs of at least two users, got {int(rows.sum())} pairs of "
+            f"{train.users[int(users[0])]!r} alone: everything in a batch suits this user, so "
+            "nothing is left to tell apart. Bring more users, or mine with HardNegatives."
+        )
 
 
 def learnable(pairs: Pairs) -> BoolArray:

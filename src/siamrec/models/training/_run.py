@@ -42,6 +42,7 @@ class Run:
         should_stop: Whether somebody asked to stop.
         folder: Where checkpoints and the result go, if anywhere.
         losses: Further losses by name.
+        previous: The version in use now, if there is one.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Run:
         should_stop: Callable[[], bool],
         folder: Path | None = None,
         losses: Mapping[str, LossSpec] | None = None,
+        previous: SiameseEncoder | None = None,
     ) -> None:
         self.config = config
         self.encoder = encoder
@@ -62,6 +64,7 @@ class Run:
         self.should_stop = should_stop
         self.folder = folder
         self.losses = dict(losses or {})
+        self.previous = previous
         self.history: list[dict[str, float]] = []
         self.stopped = ""
         self.watch = Stopwatch()
@@ -123,6 +126,7 @@ class Trained:
         share: WiSE-FT share of the tuned weights.
         retention: Figures of general skill: `base`, `tuned`, `floor`; empty when not asked for.
         drift: How far vectors moved.
+        previous: Metric columns of the version in use, if there is one.
     """
 
     encoder: SiameseEncoder
@@ -132,6 +136,7 @@ class Trained:
     share: float
     retention: Mapping[str, float]
     drift: Mapping[str, float]
+    previous: Mapping[str, FloatArray] | None = None
 
 
 @final

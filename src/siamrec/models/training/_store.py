@@ -96,6 +96,7 @@ class Checkpoints:
             "train": run.material.train.fingerprint(),
             "valid": run.material.valid.fingerprint(),
             "base": run.encoder.fingerprint,
+            "previous": "" if run.previous is None else run.previous.fingerprint,
         }
         return cls(run.folder / CHECKPOINTS, identity)
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping  # noqa: TC003  (read at run time)
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias, final
 
 from siamrec._core import check
 from siamrec._core.hashing import config_hash
+from siamrec.errors import InvalidParameterError
 from siamrec.models.encoders.sentence import PRECISIONS, Precision
 from siamrec.models.training.retention import Retention  # noqa: TC001  (read at run time)
+from siamrec.pairs import HardNegatives  # noqa: TC001  (read at run time)
 
-Strategy: TypeAlias = Literal["adapter", "top-layers", "full"]
-"""What is trained: a head on cached vectors, the last layers, or the whole encoder."""
+Strategy: TypeAlias = Literal["adapter", "top-layers", "lora", "full"]
+"""What is trained: a head on cached vectors, the last layers, small changes of all, or all."""
 
-STRATEGIES = ("adapter", "top-layers", "full")
+STRATEGIES = ("adapter", "top-layers", "lora", "full")
 WISE_FT_SHARES: dict[str, tuple[float, ...]] = {
     "adapter": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.75, 1.0),
     "top-layers": (0.25, 0.5, 0.75, 1.0),
+    "lora": (0.25, 0.5, 0.75, 1.0),
     "full": (0.25, 0.5, 0.75, 1.0),
 }
 """Shares of tuned weights that are tried; mixing an adapter costs next to nothing."""
@@ -30,10 +34,13 @@ class FineTuneConfig:
     Where a setting is None the strategy has its own default (adapter, full).
 
     Args:
-        strategy: `"adapter"`, seconds on a CPU; `"top-layers"`; or `"full"`.
+        strategy: `"adapter"`, seconds on a CPU; `"top-layers"`; `"lora"` (extra `[lora]`), a
+            change of low rank in every layer, merged into the result; or `"full"`.
         loss: Name of the loss (see `siamrec.losses.losses`); the adapter knows only
             `"feedback-infonce"`.
+        loss_settings: Further settings of the loss.
         layers: Layers that `"top-layers"` trains, from the last.
+        rank: Rank of the changes that `"lora"` learns.
         epochs: Passes over the training pairs (2, 4).
         batch_size: Pairs in a step (256, 16).
         learning_rate: Largest step size; it falls linearly to zero (2e-3, 2e-5).
@@ -44,6 +51,10 @@ class FineTuneConfig:
         whiten: Power in [0, 1] with which the adapter starts by evening out the directions of the
             base's vectors; 0 only moves their mean to the origin.
         pull: Strength of the pull of the head back to where it started (adapter only).
+        rows_per_user: Rows of one user that stand together in a batch, so that what the user likes
+            is read once for several rows; 1 draws rows one by one (not the adapter).
+        mine: Mines negatives with the encoder as it stands: before the first step, and anew at
+            each evaluation (not the adapter).
         popularity: Strength in [0, 1] of the logQ correction; 1 makes in-batch negatives an
             unbiased sample, less favours rarer texts.
         co_likes: Texts that this many training users like together are no negatives of each other;
@@ -57,6 +68,8 @@ class FineTuneConfig:
             after which training stops.
         wise_ft: Share of the tuned weights in the result, in (0, 1], or `"auto"` to choose among
             the strategy's `WISE_FT_SHARES` on validation, under the floor of `retention`.
+        warm_start: Whether training starts from the previous version given to `FineTuner.fit`
+            rather than from the base; add old pairs by `siamrec.pairs.Replay`.
         retention: Largest loss of general skill; not measured when None.
         validation_texts: Texts that validation ranks, drawn by a hash; all for the adapter and
             1,500 for the others by default, whose evaluations read every text again.
@@ -74,7 +87,9 @@ class FineTuneConfig:
 
     strategy: Strategy = "adapter"
     loss: str = "feedback-infonce"
+    loss_settings: Mapping[str, Any] = field(default_factory=dict)
     layers: int = 2
+    rank: int = 8
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
@@ -83,6 +98,8 @@ class FineTuneConfig:
     hidden: int = 512
     whiten: float = 0.5
     pull: float = 0.0
+    rows_per_user: int = 1
+    mine: HardNegatives | None = None
     popularity: float = 1.0
     co_likes: int | None = None
     cold_share: float = 0.1
@@ -90,6 +107,7 @@ class FineTuneConfig:
     evaluations: int | None = None
     early_stopping_patience: int = 6
     wise_ft: float | Literal["auto"] = "auto"
+    warm_start: bool = False
     retention: Retention | None = None
     validation_texts: int | None = None
     precision: Precision = "auto"
@@ -100,7 +118,7 @@ class FineTuneConfig:
     def __post_init__(self) -> None:
         check.one_of("strategy", self.strategy, STRATEGIES)
         check.one_of("precision", self.precision, PRECISIONS)
-        for name in ("profile_size", "early_stopping_patience", "layers"):
+        for name in ("profile_size", "early_stopping_patience", "layers", "rank", "rows_per_user"):
             check.count(name, getattr(self, name))
         for name in ("hidden", "seed"):
             check.count(name, getattr(self, name), least=0)
@@ -111,6 +129,8 @@ class FineTuneConfig:
             check.share("cold_share", self.cold_share, open_ends=True)
         if self.wise_ft != "auto":
             check.share("wise_ft", check.positive("wise_ft", self.wise_ft))
+        if self.mine is not None and self.mine.encoder is not None:
+            raise InvalidParameterError("mine", "an encoder", "a recipe without an encoder")
         self._check_optional()
 
     def _check_optional(self) -> None:
@@ -157,6 +177,14 @@ _DEFAULTS: dict[str, dict[str, float]] = {
         "epochs": 4,
         "evaluations": 4,
         "learning_rate": 1e-4,
+        "scale": 20.0,
+    },
+    "lora": {
+        "batch_size": 16,
+        "co_likes": 5,
+        "epochs": 4,
+        "evaluations": 4,
+        "learning_rate": 3e-4,
         "scale": 20.0,
     },
     "full": {

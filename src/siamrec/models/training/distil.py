@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-import tempfile
 from typing import TYPE_CHECKING
 
-from siamrec._core import check
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.models.encoders import SentenceEncoder
+from siamrec.models.training._plain import train_plainly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,14 +49,8 @@ def distil(
         Reimers and Gurevych (2020), Making monolingual sentence embeddings multilingual using
         knowledge distillation, EMNLP.
     """
-    import torch  # noqa: PLC0415
     from datasets import Dataset  # noqa: PLC0415
-    from sentence_transformers import (  # noqa: PLC0415
-        SentenceTransformerTrainer,
-        SentenceTransformerTrainingArguments,
-    )
     from sentence_transformers.sentence_transformer.losses import MSELoss  # noqa: PLC0415
-    from transformers import PrinterCallback  # noqa: PLC0415
 
     read = list(texts)
     originals = read if taught_as is None else list(taught_as)
@@ -69,27 +62,64 @@ def distil(
     if teacher.dim != student.dim:
         raise InvalidParameterError("student", student.dim, f"of {teacher.dim} dimensions")
     model = copy.deepcopy(student.model)
-    model.model_card_data.generate_widget_examples = False
     rows = Dataset.from_dict({"text": read, "label": list(teacher.encode(originals))})
-    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
-        arguments = SentenceTransformerTrainingArguments(
-            output_dir=folder,
-            max_steps=check.count("steps", steps),
-            per_device_train_batch_size=check.count("batch_size", batch_size),
-            learning_rate=check.positive("learning_rate", learning_rate),
-            warmup_steps=0.1,
-            seed=seed,
-            data_seed=seed,
-            use_cpu=student.device == "cpu",
-            report_to="none",
-            disable_tqdm=True,
-            save_strategy="no",
-            logging_strategy="no",
-            dataloader_pin_memory=False,
-        )
-        trainer = SentenceTransformerTrainer(
-            model=model, args=arguments, train_dataset=rows, loss=MSELoss(model)
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
+    train_plainly(
+        model,
+        rows,
+        MSELoss(model),
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+    )
     return SentenceEncoder.of(model, name=f"{student.name}, distilled")
+
+
+def teach_translations(
+    teacher: SiameseEncoder,
+    student: SentenceEncoder,
+    originals: Sequence[str],
+    translations: Sequence[str],
+    *,
+    steps: int = 500,
+    batch_size: int = 32,
+    learning_rate: float = 5e-5,
+    seed: int = 42,
+) -> SentenceEncoder:
+    """Return a copy of `student` that reads translations as the teacher reads their originals.
+
+    The originals themselves are learned too, so that both languages end in one space.
+
+    Args:
+        teacher: Reads the originals; a tuned encoder, say.
+        student: Where to begin, such as a multilingual model; it is not changed.
+        originals: Texts in the teacher's language.
+        translations: The translation of each.
+        steps: Steps of training.
+        batch_size: Texts in a step.
+        learning_rate: Largest step size; it falls linearly to zero.
+        seed: Of order and dropout.
+
+    Raises:
+        InvalidParameterError: If vectors differ in length.
+        InvalidDataError: If there is no text, or not one translation for each.
+
+    References:
+        Reimers and Gurevych (2020), Making monolingual sentence embeddings multilingual using
+        knowledge distillation, EMNLP.
+    """
+    if len(originals) != len(translations):
+        raise InvalidDataError(
+            f"translations must have one text for each of {len(originals)} originals, got "
+            f"{len(translations)}."
+        )
+    return distil(
+        teacher,
+        student,
+        [*originals, *translations],
+        taught_as=[*originals, *originals],
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+    )

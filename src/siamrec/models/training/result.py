@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from siamrec.protocols import SiameseEncoder
     from siamrec.typing import FloatArray
 
-EventKind: TypeAlias = Literal["start", "step", "evaluation", "choice", "warning", "end"]
+EventKind: TypeAlias = Literal["start", "step", "evaluation", "mining", "choice", "warning", "end"]
 
 
 @final
@@ -25,7 +25,8 @@ class TrainingEvent:
     """Something that happened while training; for progress bars and logs.
 
     Args:
-        kind: `"start"`, `"step"`, `"evaluation"`, `"choice"`, `"warning"` or `"end"`.
+        kind: `"start"`, `"step"`, `"evaluation"`, `"mining"`, `"choice"`, `"warning"` or
+            `"end"`.
         step: Steps done.
         total: Steps planned.
         loss: Mean loss since the last event, where there is one.
@@ -122,6 +123,8 @@ class FineTuneResult:
         metrics: Means on validation by name: `ndcg@10`, `base_ndcg@10`, `popularity_ndcg@10`, and
             with hidden texts `cold_ndcg@10`, `base_cold_ndcg@10`.
         comparisons: Paired differences to the base on validation, by metric.
+        beside: Paired differences to other rankings: to `"popularity"` on texts with feedback, and
+            to the version in use, by metric, as `"previous_ndcg@10"`.
         history: One entry for each evaluation: step, loss and metrics.
         card: Lineage and settings as JSON values.
         path: Folder where it was saved, if it was.
@@ -131,6 +134,7 @@ class FineTuneResult:
     verdict: Verdict
     metrics: Mapping[str, float]
     comparisons: Mapping[str, Comparison]
+    beside: Mapping[str, Comparison]
     history: tuple[Mapping[str, float], ...]
     card: Mapping[str, Any]
     path: Path | None = None

@@ -7,9 +7,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from siamrec.errors import InvalidParameterError
 from siamrec.models.training._adapter_run import tune_adapter
-from siamrec.models.training._choose import COLD, WARM, judged, means
-from siamrec.models.training._material import Material
+from siamrec.models.training._choose import COLD, POPULARITY, PREVIOUS, WARM, judged, means
+from siamrec.models.training._material import Material, require_rivals
 from siamrec.models.training._run import Run, Trained
 from siamrec.models.training._store import write_result
 from siamrec.models.training.config import FineTuneConfig
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from siamrec.data import Pairs
     from siamrec.losses import LossSpec
     from siamrec.protocols import SiameseEncoder
+
+
+_AMONG_RIVALS = ("feedback-infonce", "queued-infonce")
 
 
 def _silent(event: TrainingEvent) -> None:
@@ -55,6 +59,7 @@ class FineTuner:
         train: Pairs,
         valid: Pairs,
         *,
+        previous: SiameseEncoder | None = None,
         on_event: Callable[[TrainingEvent], object] = _silent,
         should_stop: Callable[[], bool] = _never,
         out: str | Path | None = None,
@@ -69,6 +74,8 @@ class FineTuner:
             encoder: The base; it is never changed.
             train: Pairs to learn from.
             valid: Pairs of other users to choose and judge by.
+            previous: The version in use now. It is judged beside the tuned encoder, which must
+                also be better than it to ship; with `warm_start` training goes on from it.
             on_event: Called with each `TrainingEvent`; `print` will do.
             should_stop: Asked after each step; training ends early, with the best so far, when it
                 returns True.
@@ -78,12 +85,18 @@ class FineTuner:
 
         Raises:
             InvalidDataError: If there is nothing to learn or to judge by.
+            InvalidParameterError: If the strategy cannot train this encoder, or a warm start has
+                no previous version to start from.
             LeakageError: If training and validation have users in common.
             TrainingDivergedError: If the loss is not finite before the first evaluation.
             StorageError: If the folder cannot be written, or holds checkpoints of another run.
         """
         config = self.config
+        if config.warm_start and previous is None:
+            raise InvalidParameterError("warm_start", True, "used with previous=")
         material = Material.of(train, valid, cold_share=config.cold_share, seed=config.seed)
+        if config.loss in _AMONG_RIVALS and config.mine is None:
+            require_rivals(material.train)
         folder = None if out is None else Path(out)
         run = Run(
             config,
@@ -93,6 +106,7 @@ class FineTuner:
             should_stop=should_stop,
             folder=folder,
             losses=self.losses,
+            previous=previous,
         )
         return _result(run, _tuned(run))
 
@@ -110,10 +124,14 @@ def _result(run: Run, trained: Trained) -> FineTuneResult:
     popularity = means({WARM: popular})[WARM]
     names = [name for name in (WARM, COLD) if name in trained.found]
     comparisons = {n: Comparison.of(n, trained.base[n], trained.found[n]) for n in names}
-    verdict = judged(comparisons, popularity=popularity, concerns=_concerns(run, trained))
+    beside = {POPULARITY: Comparison.of(WARM, popular, trained.found[WARM])}
+    before = trained.previous or {}
+    beside |= {PREVIOUS + n: Comparison.of(n, before[n], trained.found[n]) for n in before}
+    verdict = judged(comparisons, beside=beside, concerns=_concerns(run, trained))
     metrics = {
         **means(trained.found),
         **{f"base_{name}": value for name, value in means(trained.base).items()},
+        **{PREVIOUS + name: value for name, value in means(before).items()},
         f"popularity_{WARM}": popularity,
         **{f"retention_{name}": value for name, value in trained.retention.items()},
         **{f"drift_{name}": value for name, value in trained.drift.items()},
@@ -126,6 +144,7 @@ def _result(run: Run, trained: Trained) -> FineTuneResult:
         verdict=verdict,
         metrics=metrics,
         comparisons=comparisons,
+        beside=beside,
         history=tuple(run.history),
         card=card,
         path=path,
@@ -152,6 +171,7 @@ def _card(run: Run, trained: Trained, metrics: dict[str, float], verdict: str) -
         "config": run.config.as_dict(),
         "config_hash": run.config.fingerprint(),
         "parent": run.encoder.fingerprint,
+        "previous": None if run.previous is None else run.previous.fingerprint,
         "fingerprint": trained.encoder.fingerprint,
         "data": {
             "train": material.train.fingerprint(),

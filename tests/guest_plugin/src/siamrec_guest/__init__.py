@@ -1,12 +1,13 @@
-"""A guest of siamrec: an arm that ranks in one random order, and a metric of lists."""
+"""A guest of siamrec: an arm in one random order, a metric of lists, a store in one file."""
 
 from __future__ import annotations
 
 from siamrec.plugins import hookimpl
 from siamrec_guest.arm import FittedShuffled, Shuffled
 from siamrec_guest.metric import ListLength
+from siamrec_guest.store import JsonLinesStore
 
-__all__ = ["FittedShuffled", "ListLength", "Shuffled"]
+__all__ = ["FittedShuffled", "JsonLinesStore", "ListLength", "Shuffled"]
 
 seen: list[str] = []
 """What the observer hooks heard, for the tests."""
@@ -22,6 +23,12 @@ def siamrec_recommenders() -> dict[str, type[Shuffled]]:
 def siamrec_metrics() -> dict[str, type[ListLength]]:
     """Offer the metric."""
     return {"list_length": ListLength}
+
+
+@hookimpl
+def siamrec_stores() -> dict[str, type[JsonLinesStore]]:
+    """Offer the store."""
+    return {"json-lines": JsonLinesStore}
 
 
 @hookimpl

@@ -1,0 +1,206 @@
+"""Everything about one user out of the log: the table, the archive, decisions and snapshots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, final
+
+import numpy as np
+from sqlalchemy import delete, select, update
+
+from siamrec._core import check
+from siamrec.data import Decision
+from siamrec.errors import InvalidParameterError, StaleWriteError
+from siamrec.storage import _bulk, _engine, _segments
+from siamrec.storage._events import erased_key
+from siamrec.storage.archive import retried, segment_row
+from siamrec.storage.schema import decision as decision_table
+from siamrec.storage.schema import doomed as doomed_table
+from siamrec.storage.schema import event, projection
+from siamrec.storage.schema import reward as reward_table
+from siamrec.storage.schema import segment as segment_table
+from siamrec.storage.schema import spent as spent_table
+from siamrec.storage.schema import sticky as sticky_table
+from siamrec.storage.snapshots import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection, Engine
+
+    from siamrec.storage._segments import Segment
+    from siamrec.storage.archive import Archive
+    from siamrec.storage.bandit import StoredBandit
+    from siamrec.typing import Instant
+
+OfDecisions = Literal["detach", "delete"]
+"""What becomes of decisions that were made for an erased user."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erasure:
+    """What was erased.
+
+    Attributes:
+        n_events: Number of events, of the table and of the archive.
+        n_decisions: Number of decisions that were made for the user.
+        n_segments: Number of segments that were written anew.
+        n_redacted: Number of snapshots that can no longer be read as they were.
+    """
+
+    n_events: int
+    n_decisions: int
+    n_segments: int
+    n_redacted: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Rewrite:
+    """One segment that holds events of the user, and what shall stand in its place."""
+
+    segment: Segment
+    rest: Any
+    hash: str
+    keys: list[str]
+    places: list[tuple[Instant | None, int]]
+
+
+def erase(
+    engine: Engine,
+    archive: Archive,
+    bandits: Mapping[str, StoredBandit[Any]],
+    *,
+    user: str | int,
+    decisions: OfDecisions,
+    now: Instant,
+) -> Erasure:
+    """Erase a user; see `Store.erase`."""
+    check.one_of("decisions", decisions, ("detach", "delete"))
+    archive.sweep()
+
+    def attempt() -> Erasure:
+        rewrites = _rewrites(engine, archive, user)
+
+        def work(connection: Connection) -> Erasure:
+            if connection.dialect.name == "sqlite":  # what is deleted is overwritten with zeros
+                connection.exec_driver_sql("PRAGMA secure_delete = ON")
+            _engine.lock(connection, "event", "segment")
+            keys, places = _from_table(connection, user)
+            for one in rewrites:
+                _replace(connection, one)
+                keys += one.keys
+                places += one.places
+            tombs = sorted((erased_key(key), "") for key in keys)
+            _bulk.insert(connection, spent_table, ("key", "digest"), tombs, skip=True)
+            n_decisions = _from_decisions(connection, bandits, str(user), decisions)
+            connection.execute(delete(sticky_table).where(sticky_table.c.unit == str(user)))
+            return Erasure(
+                n_events=len(keys),
+                n_decisions=n_decisions,
+                n_segments=len(rewrites),
+                n_redacted=redact(connection, places, now),
+            )
+
+        return _engine.transact(engine, work)
+
+    done = retried(attempt)
+    if done.n_segments:
+        archive.sweep()
+        archive.write_manifest()
+    _wipe(engine)
+    return done
+
+
+def _rewrites(engine: Engine, archive: Archive, user: str | int) -> list[_Rewrite]:
+    with _engine.reading(engine) as connection:
+        segments = archive.segments(connection)
+    found = []
+    for segment in segments:
+        ids = archive.table(segment, ("user", "whole_ids"))
+        whole = (np.asarray(ids["whole_ids"]) & 1) == isinstance(user, int)
+        names = np.asarray(ids["user"].to_pylist(), dtype=object)
+        mine = whole & (names == str(user))
+        if not mine.any():
+            continue
+        table = archive.table(segment)
+        gone, rest = table.filter(mine), table.filter(~mine)
+        data = _segments.packed(rest)
+        hash_ = _segments.hash_of(data)
+        if rest.num_rows:
+            archive.blobs.put(_segments.blob_of(hash_), data)
+        places = zip(gone["time"].to_pylist(), gone["seq"].to_pylist(), strict=True)
+        found.append(_Rewrite(segment, rest, hash_, gone["key"].to_pylist(), list(places)))
+    return found
+
+
+def _from_table(
+    connection: Connection, user: str | int
+) -> tuple[list[str], list[tuple[Instant | None, int]]]:
+    c = event.c
+    mine = (c.user == str(user)) & (c.whole_ids.in_([1, 3] if isinstance(user, int) else [0, 2]))
+    rows = connection.execute(delete(event).where(mine).returning(c.key, c.time, c.seq)).all()
+    return [row.key for row in rows], [(row.time, row.seq) for row in rows]
+
+
+def _replace(connection: Connection, one: _Rewrite) -> None:
+    c = segment_table.c
+    mine = (c.number == one.segment.number) & (c.hash == one.segment.hash)
+    if one.rest.num_rows:
+        change = update(segment_table).where(mine).values(segment_row(one.rest, one.hash))
+        changed = connection.execute(change).rowcount
+    else:
+        changed = connection.execute(delete(segment_table).where(mine)).rowcount
+    if changed != 1:
+        raise StaleWriteError("Others have changed this segment.")
+    connection.execute(doomed_table.insert(), {"hash": one.segment.hash})
+    _bulk.delete(connection, spent_table, "key", one.keys)
+
+
+def _from_decisions(
+    connection: Connection,
+    bandits: Mapping[str, StoredBandit[Any]],
+    unit: str,
+    decisions: OfDecisions,
+) -> int:
+    c = decision_table.c
+    rows = connection.execute(select(c.id, c.bandit, c.body).where(c.unit == unit)).all()
+    if decisions == "detach":
+        for row in rows:
+            body = replace(Decision.from_json(row.body), unit=None).to_json()
+            mine = update(decision_table).where(c.id == row.id)
+            connection.execute(mine.values(unit=None, body=body))
+        return len(rows)
+    names = sorted({row.bandit for row in rows})
+    closed = [name for name in names if name not in bandits and _is_shared(connection, name)]
+    if closed:
+        raise InvalidParameterError(
+            "decisions", decisions, f"'detach', or called after store.bandit({closed[0]!r}, ...)"
+        )
+    open_ = [bandits[name] for name in names if name in bandits]
+    for bandit in open_:
+        bandit.locked(connection)
+    ids = [row.id for row in rows]
+    _bulk.delete(connection, reward_table, "decision", ids)
+    _bulk.delete(connection, decision_table, "id", ids)
+    for bandit in open_:
+        bandit.rebuilt(connection)
+    return len(ids)
+
+
+def _is_shared(connection: Connection, name: str) -> bool:
+    mine = projection.c.name == f"bandit:{name}"
+    return connection.execute(select(projection.c.name).where(mine)).first() is not None
+
+
+def _wipe(engine: Engine) -> None:
+    """Let go of what is left of deleted rows: in SQLite's log, in PostgreSQL's tables."""
+    with _engine.told(engine), engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            free = connection.execution_options(isolation_level="AUTOCOMMIT")
+            for table in ("event", "decision", "reward", "sticky", "spent"):
+                free.exec_driver_sql(f"VACUUM {table}")
+        else:
+            raw: Any = connection.connection
+            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()

@@ -1,0 +1,18 @@
+"""Tuning: search over the settings of arms, with a winner measured on unseen events."""
+
+from siamrec.tuning.result import Tuned
+from siamrec.tuning.space import space_of, with_settings
+from siamrec.tuning.study import Measured, Pruner, Sampler, Trial, search
+from siamrec.tuning.tune import tune
+
+__all__ = [
+    "Measured",
+    "Pruner",
+    "Sampler",
+    "Trial",
+    "Tuned",
+    "search",
+    "space_of",
+    "tune",
+    "with_settings",
+]

@@ -1,0 +1,131 @@
+"""What a search has found: the winner, what it is worth on unseen events, and every trial."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
+
+import numpy as np
+
+from siamrec._core.lazy import extra
+from siamrec.models.recommenders import RecommenderRecipe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from siamrec.metrics.comparison import Difference
+    from siamrec.metrics.estimate import Estimate
+    from siamrec.tuning.study import Trial
+
+__all__ = ["Tuned"]
+
+R = TypeVar("R", bound=RecommenderRecipe)
+_GAP = 60
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Tuned(Generic[R]):
+    """The outcome of `tune`.
+
+    Attributes:
+        recipe: The winner, to be fitted to all feedback.
+        settings: Its settings within the searched space.
+        chosen: The trial it comes from.
+        metric: Name of the metric.
+        maximise: Whether higher is better.
+        test: The metric of the winner on the test events, which no trial has seen.
+        gain: The winner against the settings that the recipe had, on the same test users.
+        trials: Every trial in the order of the study.
+    """
+
+    recipe: R
+    settings: dict[str, Any]
+    chosen: Trial
+    metric: str
+    maximise: bool
+    test: Estimate
+    gain: Difference
+    trials: tuple[Trial, ...]
+
+    @property
+    def improved(self) -> bool:
+        """Whether the interval of the gain over the given settings excludes 0."""
+        return self.gain.low > 0 if self.maximise else self.gain.high < 0
+
+    @property
+    def table(self) -> Any:
+        """Every trial as a pyarrow table: result, best so far, and one column per setting."""
+        import pyarrow as pa  # noqa: PLC0415  # only for who asks for the table
+
+        names = list(dict.fromkeys(name for trial in self.trials for name in trial.settings))
+        columns: dict[str, list[Any]] = {
+            "trial": [trial.number for trial in self.trials],
+            "state": [trial.state for trial in self.trials],
+            self.metric: [_finite(trial.value) for trial in self.trials],
+            "error": [_finite(trial.error) for trial in self.trials],
+            "best_so_far": [_finite(value) for value in self._best_so_far()],
+            "seconds": [trial.seconds for trial in self.trials],
+            "repeats": [trial.repeats for trial in self.trials],
+            "reason": [trial.reason or None for trial in self.trials],
+        }
+        settings = {name: [trial.settings.get(name) for trial in self.trials] for name in names}
+        return pa.table({**columns, **settings})
+
+    def _best_so_far(self) -> Sequence[float]:
+        worst = -math.inf if self.maximise else math.inf
+        values = [t.value if t.state == "complete" else worst for t in self.trials]
+        best = np.maximum.accumulate if self.maximise else np.minimum.accumulate
+        so_far: list[float] = best(np.array(values)).tolist() if values else []
+        return so_far
+
+    def plot(self) -> Any:
+        """Return a plotly figure: the search over time, and the metric against each setting.
+
+        Raises:
+            siamrec.errors.MissingExtraError: If plotly is not installed.
+        """
+        graph = extra("plotly.graph_objects", extra="plots", purpose="Plotting a search")
+        subplots = extra("plotly.subplots", extra="plots", purpose="Plotting a search")
+        done = [trial for trial in self.trials if trial.state == "complete"]
+        names = sorted({name for trial in done for name in trial.settings})
+        figure = subplots.make_subplots(
+            rows=1, cols=1 + len(names), shared_yaxes=True, horizontal_spacing=0.02
+        )
+        value = [trial.value for trial in done]
+        bars = {"type": "data", "array": [_finite(trial.error) for trial in done]}
+        number = [trial.number for trial in done]
+        figure.add_scatter(
+            x=number, y=value, error_y=bars, mode="markers", name="trial", row=1, col=1
+        )
+        figure.add_scatter(
+            x=[trial.number for trial in self.trials],
+            y=[_finite(best) for best in self._best_so_far()],
+            mode="lines",
+            line_shape="hv",
+            name="best so far",
+            row=1,
+            col=1,
+        )
+        figure.update_xaxes(title_text="trial", row=1, col=1)
+        for place, name in enumerate(names, 2):
+            at = [trial.settings.get(name) for trial in done]
+            known = [each for each in at if isinstance(each, int | float)]
+            wide = len(known) == len(at) and min(known) > 0 and max(known) > _GAP * min(known)
+            at = at if len(known) == len(at) else [str(each) for each in at]
+            trace = graph.Scatter(
+                x=at,
+                y=value,
+                mode="markers",
+                marker={"color": number, "colorscale": "Viridis"},
+                showlegend=False,
+            )
+            figure.add_trace(trace, row=1, col=place)
+            figure.update_xaxes(title_text=name, type="log" if wide else None, row=1, col=place)
+        figure.update_yaxes(title_text=self.metric, row=1, col=1)
+        return figure
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
