@@ -199,6 +199,13 @@ def test_texts_take_the_factors_of_alike_items() -> None:
     arm = recipe.fit(feedback, catalog=catalog)
     lists = arm.recommend([0, 1], k=3, candidates=["a-new", "b-new", "bare"]).lists()
     assert lists == {0: ["a-new", "b-new"], 1: ["b-new", "a-new"]}
+    parts = arm.explain(0, "a-new", n=99)
+    score = arm.recommend([0], k=1, candidates=["a-new"]).score
+    assert score is not None
+    assert sum(part for _, part in parts) == pytest.approx(score[0], abs=1e-5)
+    newer = arm.update(Feedback.of(user=[0], item=["b-new"]))
+    assert newer.recommend([0], k=3, candidates=["a-new", "b-new"]).lists() == {0: ["a-new"]}
+    assert newer.explain(0, "a-new", n=99) == parts
 
 
 def test_the_map_is_weighted_ridge_regression_and_blends_by_count() -> None:
