@@ -472,7 +472,7 @@ NEXT_ARMS = [
     ("SequentialRules", arms.SequentialRules(), True),
     ("SLIT", arms.SLIT(), True),
     ("SASRec softmax", arms.SASRec(), False),
-    ("SASRec gBCE", arms.SASRec(loss="gbce"), False),
+    ("SASRec gBCE", arms.SASRec(loss="gbce", epochs=120, batch_size=32, patience=60), False),
 ]
 
 

@@ -145,6 +145,12 @@ class RecommenderContract(ABC):
                 with pytest.raises(MissingCapabilityError, match="Models that have it: "):
                     call()
 
+    def test_items_without_feedback_are_ranked_where_the_arm_says_so(self) -> None:
+        arm = self.fitted()
+        if Capability.COLD_ITEM not in arm.capabilities:
+            pytest.skip("The arm does not rank items without feedback.")
+        assert arm.recommend(["u3"], candidates=["new"]).lists()["u3"] == ["new"]
+
     def test_explanations_sum_to_the_score(self) -> None:
         arm = self.fitted()
         if Capability.EXPLAIN not in arm.capabilities:

@@ -12,6 +12,7 @@ from siamrec.data import Catalog, Feedback
 from siamrec.errors import (
     InvalidDataError,
     InvalidParameterError,
+    MissingCapabilityError,
     MissingInputError,
     UnknownNameError,
 )
@@ -19,10 +20,14 @@ from siamrec.models import HashingEncoder
 from siamrec.models.recommenders import (
     EASE,
     IALS,
+    Capability,
     Coverage,
     HiddenGems,
+    LightGCN,
+    LongTail,
     Niche,
     SerendipityExplorer,
+    TextProfile,
     TextToFactor,
 )
 from siamrec.models.recommenders.discovery import standardised
@@ -194,6 +199,13 @@ def test_texts_take_the_factors_of_alike_items() -> None:
     arm = recipe.fit(feedback, catalog=catalog)
     lists = arm.recommend([0, 1], k=3, candidates=["a-new", "b-new", "bare"]).lists()
     assert lists == {0: ["a-new", "b-new"], 1: ["b-new", "a-new"]}
+    parts = arm.explain(0, "a-new", n=99)
+    score = arm.recommend([0], k=1, candidates=["a-new"]).score
+    assert score is not None
+    assert sum(part for _, part in parts) == pytest.approx(score[0], abs=1e-5)
+    newer = arm.update(Feedback.of(user=[0], item=["b-new"]))
+    assert newer.recommend([0], k=3, candidates=["a-new", "b-new"]).lists() == {0: ["a-new"]}
+    assert newer.explain(0, "a-new", n=99) == parts
 
 
 def test_the_map_is_weighted_ridge_regression_and_blends_by_count() -> None:
@@ -214,6 +226,18 @@ def test_the_map_is_weighted_ridge_regression_and_blends_by_count() -> None:
     np.testing.assert_allclose(placed[2], factors[2])
     expected = (count[0] * factors[0] + 2 * x[0] @ solved) / (count[0] + 2)
     np.testing.assert_allclose(placed[0], expected, atol=1e-6)
+
+
+def test_an_arm_over_another_promises_what_the_other_keeps() -> None:
+    feedback = small_feedback()
+    closed = LongTail(base=LightGCN(factors=2, epochs=1)).fit(feedback)
+    assert closed.capabilities == Capability.RANKING
+    with pytest.raises(MissingCapabilityError, match="COLD_USER"):
+        closed.recommend_for_history([["i1"]])
+    text = TextProfile(encoder=HashingEncoder(dim=16), positive=None)
+    open_to_new = Coverage(base=text).fit(feedback, catalog=small_catalog())
+    assert Capability.COLD_ITEM in open_to_new.capabilities
+    assert open_to_new.recommend(["u3"], candidates=["new"]).lists() == {"u3": ["new"]}
 
 
 def test_inputs_are_checked() -> None:

@@ -72,7 +72,7 @@ class FittedEnsemble(FittedRecommender, ABC):
 
     @property
     @override
-    def capabilities(self) -> Capability:  # type: ignore[override]
+    def capabilities(self) -> Capability:
         """What all members can do, of what an ensemble can pass on."""
         found = _OF_MEMBERS
         for arm in self.arms.values():

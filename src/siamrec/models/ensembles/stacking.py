@@ -220,7 +220,7 @@ class FittedStacking(FittedEnsemble):
 
     @property
     @override
-    def capabilities(self) -> Capability:  # type: ignore[override]
+    def capabilities(self) -> Capability:
         """What all members can do; ratings where they are the target."""
         found = super().capabilities
         return found | Capability.RATINGS if self.target == "rating" else found

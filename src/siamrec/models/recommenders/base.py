@@ -38,19 +38,22 @@ _BLOCK = 1024  # users scored at a time: the score block stays near the cache
 class FittedRecommender(ABC):
     """What an arm has learned: ranks items for known users and for new histories.
 
-    An author sets the four attributes and writes `score` and `save`.
+    An author sets the three attributes and `capabilities`, and writes `score` and `save`.
 
     Attributes:
         users: Users of the training feedback.
         items: Items that can be ranked.
         history: What the training users did.
-        capabilities: What the arm can do.
     """
 
-    capabilities: ClassVar[Capability] = Capability.RANKING
     users: Vocabulary
     items: Vocabulary
     history: Histories
+
+    @property
+    def capabilities(self) -> Capability:
+        """What the arm can do; a class attribute where it is the same for all."""
+        return Capability.RANKING
 
     @abstractmethod
     def score(self, histories: Histories) -> Float32Array:
@@ -346,7 +349,7 @@ class RecommenderRecipe(ABC):
     """
 
     capabilities: ClassVar[Capability] = Capability.RANKING
-    """What the fitted arm can do; the same as on the fitted value."""
+    """What every fitted arm of this kind can do; some can do more."""
 
     search_space: ClassVar[Mapping[str, Range]] = {}
     """Ranges worth searching, by the name of the setting; empty where nothing needs tuning."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Flag, auto
 from typing import final
 
-__all__ = ["Capability"]
+__all__ = ["PASSED_ON", "Capability"]
 
 
 @final
@@ -31,3 +31,7 @@ class Capability(Flag):
     INCREMENTAL_EXACT = auto()
     EXPLAIN = auto()
     SIMILAR = auto()
+
+
+PASSED_ON = Capability.COLD_USER | Capability.COLD_ITEM | Capability.SEQUENTIAL
+"""What an arm over another arm can do as far as the other can."""

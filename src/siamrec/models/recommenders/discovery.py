@@ -14,7 +14,7 @@ from siamrec.errors import InvalidDataError, MissingInputError, UnknownNameError
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders._item_features import names_of
 from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
-from siamrec.models.recommenders.capability import Capability
+from siamrec.models.recommenders.capability import PASSED_ON, Capability
 from siamrec.models.recommenders.ease import EASE
 from siamrec.models.recommenders.search import Float
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     Loader = Callable[[Path], FittedRecommender]
 
-_CAN = Capability.RANKING | Capability.COLD_USER
 _BOOST: dict[str, Range] = {"weight": Float(0.0, 3.0)}
 
 
@@ -41,7 +40,11 @@ class FittedBoost(FittedRecommender):
         boost: What is added for each item, in standard deviations, shape `(n_items,)`.
     """
 
-    capabilities: ClassVar[Capability] = _CAN
+    @property
+    @override
+    def capabilities(self) -> Capability:
+        """Ranking, and what the arm underneath can pass on."""
+        return Capability.RANKING | (self.base.capabilities & PASSED_ON)
 
     def __init__(self, base: FittedRecommender, boost: FloatArray, *, kind: str) -> None:
         self.base, self.boost, self._kind = base, boost.astype(np.float32), kind
@@ -96,7 +99,6 @@ class HiddenGems(RecommenderRecipe):
         {'b': ['gem', 'dud']}
     """
 
-    capabilities: ClassVar[Capability] = _CAN
     search_space: ClassVar[Mapping[str, Range]] = _BOOST
 
     base: RecommenderRecipe = field(default_factory=EASE)
@@ -157,7 +159,6 @@ class Niche(RecommenderRecipe):
         siamrec.errors.UnknownNameError: On fitting, if the attribute is absent.
     """
 
-    capabilities: ClassVar[Capability] = _CAN
     search_space: ClassVar[Mapping[str, Range]] = _BOOST
 
     base: RecommenderRecipe = field(default_factory=EASE)
@@ -204,7 +205,6 @@ class Coverage(RecommenderRecipe):
         siamrec.errors.InvalidParameterError: If a setting is out of its range.
     """
 
-    capabilities: ClassVar[Capability] = _CAN
     search_space: ClassVar[Mapping[str, Range]] = _BOOST
 
     base: RecommenderRecipe = field(default_factory=EASE)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from siamrec.data import Catalog, Feedback, Vocabulary
     from siamrec.models.recommenders.search import Range
-    from siamrec.typing import Float32Array, FloatArray, Id
+    from siamrec.typing import CodeArray, Float32Array, FloatArray, Id
 
 _CAN = Capability.RANKING | Capability.COLD_USER | Capability.EXPLAIN | Capability.SIMILAR
 _KIND = "ials"
@@ -131,6 +131,20 @@ class IALS(RecommenderRecipe):
             solved[first:last] = np.linalg.solve(normal, wanted[first:last, :, None])[..., 0]
         return solved
 
+    def contributions(
+        self, liked: CodeArray, vectors: FloatArray, target: FloatArray
+    ) -> FloatArray:
+        """Return what each liked item adds to the score of an item with the vector `target`.
+
+        The score is `Σ_liked h_j·A⁻¹ target`, linear in the liked items (Hu et al., section 5).
+        """
+        own, m = vectors[liked], len(vectors)
+        normal = self.unobserved * vectors.T @ vectors + own.T @ own
+        penalty = self.l2 * (liked.size + self.unobserved * m) ** self.frequency
+        normal[np.diag_indices_from(normal)] += penalty
+        parts: FloatArray = own @ np.linalg.solve(normal, target)
+        return parts
+
     def loss(self, liked: sparse.csr_array, users: FloatArray, items: FloatArray) -> float:
         """Return the objective that every half step lowers."""
         n_users, n_items = liked.shape
@@ -194,16 +208,10 @@ class FittedIALS(FittedRecommender):
 
     @override
     def explain(self, user: Id, item: Id, *, n: int = 5) -> list[tuple[Id, float]]:
-        # Hu et al., section 5: the score is Σ_liked h_i·A⁻¹h_j, linear in the liked items.
-        history = Histories(self.history.value[self.users.encode([user], name="user")])
+        history = self.history.people(self.users.encode([user], name="user"))
         liked = history.liked(self.recipe.positive).indices
-        own = self.vectors[liked]
-        a, m = self.recipe.unobserved, len(self.items)
-        normal = a * self.vectors.T @ self.vectors + own.T @ own
-        weight = self.recipe.l2 * (liked.size + a * m) ** self.recipe.frequency
-        normal[np.diag_indices_from(normal)] += weight
         target = self.vectors[int(self.items.encode([item], name="item")[0])]
-        parts = own @ np.linalg.solve(normal, target)
+        parts = self.recipe.contributions(liked, self.vectors, target)
         best = np.argsort(-np.abs(parts), kind="stable")[: check.count("n", n)]
         return [(self.items[int(liked[p])], float(parts[p])) for p in best.tolist()]
 

@@ -12,7 +12,7 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
-from siamrec.models.recommenders.capability import Capability
+from siamrec.models.recommenders.capability import PASSED_ON, Capability
 from siamrec.models.recommenders.ease import EASE
 from siamrec.models.recommenders.search import Float
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from siamrec.models.recommenders.search import Range
     from siamrec.typing import Float32Array
 
-_CAN = Capability.RANKING | Capability.COLD_USER
 _KIND = "long-tail"
 
 
@@ -53,7 +52,6 @@ class LongTail(RecommenderRecipe):
         {'c': ['cup', 'pot']}
     """
 
-    capabilities: ClassVar[Capability] = _CAN
     search_space: ClassVar[Mapping[str, Range]] = {"strength": Float(0.0, 1.0)}
 
     base: RecommenderRecipe = field(default_factory=EASE)
@@ -89,7 +87,11 @@ class FittedLongTail(FittedRecommender):
         strength: Strength of the damping.
     """
 
-    capabilities: ClassVar[Capability] = _CAN
+    @property
+    @override
+    def capabilities(self) -> Capability:
+        """Ranking, and what the arm underneath can pass on."""
+        return Capability.RANKING | (self.base.capabilities & PASSED_ON)
 
     def __init__(self, base: FittedRecommender, strength: float) -> None:
         self.base, self.strength = base, strength

@@ -46,7 +46,8 @@ class SASRec(NeuralRecipe):
         length: Most items of a history that are read, at least 1.
         dropout: In [0, 1).
         loss: `"softmax"` over all items; or `"gbce"`, binary cross-entropy with `negatives`
-            sampled items and a correction for the overconfidence that sampling brings.
+            sampled items and a correction for the overconfidence that sampling brings; it rises
+            late, so give it more `patience`.
         negatives: Sampled items of each person for `"gbce"`, at least 1.
         calibration: `t` of `"gbce"`, in [0, 1]; 0 is plain binary cross-entropy.
         positive: Smallest value that counts as liking; None counts every event.

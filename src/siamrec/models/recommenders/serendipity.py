@@ -14,7 +14,7 @@ from siamrec._core import check
 from siamrec.errors import MissingInputError
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
-from siamrec.models.recommenders.capability import Capability
+from siamrec.models.recommenders.capability import PASSED_ON, Capability
 from siamrec.models.recommenders.discovery import standardised
 from siamrec.models.recommenders.ease import EASE
 from siamrec.models.recommenders.search import Float
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from siamrec.protocols import SiameseEncoder
     from siamrec.typing import CodeArray, Float32Array
 
-_CAN = Capability.RANKING | Capability.COLD_USER
 _KIND = "serendipity"
 _BLOCK = 256  # people whose surprise is measured at a time
 _BEHIND = np.float32(1e3)  # no standardised score comes near
@@ -58,7 +57,6 @@ class SerendipityExplorer(RecommenderRecipe):
         Kaminskas and Bridge (2017), Diversity, serendipity, novelty, and coverage, TiiS 7(1).
     """
 
-    capabilities: ClassVar[Capability] = _CAN
     search_space: ClassVar[Mapping[str, Range]] = {
         "weight": Float(0.0, 3.0),
         "floor": Float(0.5, 0.99),
@@ -104,7 +102,11 @@ class FittedSerendipity(FittedRecommender):
         base: The arm underneath.
     """
 
-    capabilities: ClassVar[Capability] = _CAN
+    @property
+    @override
+    def capabilities(self) -> Capability:
+        """Ranking, and what the arm underneath can pass on."""
+        return Capability.RANKING | (self.base.capabilities & PASSED_ON)
 
     def __init__(
         self,

@@ -28,9 +28,15 @@ if TYPE_CHECKING:
     from siamrec.data import Catalog, Feedback
     from siamrec.models.recommenders.search import Range
     from siamrec.protocols import SiameseEncoder
-    from siamrec.typing import Float32Array, FloatArray, IntArray
+    from siamrec.typing import Float32Array, FloatArray, Id, IntArray
 
-_CAN = Capability.RANKING | Capability.COLD_USER | Capability.COLD_ITEM | Capability.SIMILAR
+_CAN = (
+    Capability.RANKING
+    | Capability.COLD_USER
+    | Capability.COLD_ITEM
+    | Capability.EXPLAIN
+    | Capability.SIMILAR
+)
 _KIND = "text-to-factor"
 
 
@@ -150,6 +156,16 @@ class FittedTextToFactor(FittedVectors):
     def people(self, histories: Histories) -> Float32Array:
         liked = histories.liked(self.recipe.positive)[:, : len(self.factors)]
         return self.recipe.solve(liked, self.factors).astype(np.float32)
+
+    @override
+    def explain(self, user: Id, item: Id, *, n: int = 5) -> list[tuple[Id, float]]:
+        history = self.history.people(self.users.encode([user], name="user"))
+        liked = history.liked(self.recipe.positive).indices
+        liked = liked[liked < len(self.factors)]  # what came by `update` has no factors yet
+        target = self.vectors[int(self.items.encode([item], name="item")[0])]
+        parts = self.recipe.contributions(liked, self.factors, target.astype(np.float64))
+        best = np.argsort(-np.abs(parts), kind="stable")[: check.count("n", n)]
+        return [(self.items[int(liked[p])], float(parts[p])) for p in best.tolist()]
 
     @override
     def save(self, path: str | Path) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from siamrec.protocols import SiameseEncoder
     from siamrec.typing import Float32Array
 
-_CAN = Capability.RANKING | Capability.COLD_USER | Capability.COLD_ITEM | Capability.SIMILAR
+_CAN = Capability.RANKING | Capability.COLD_USER | Capability.SIMILAR
 _KIND = "two-tower"
 
 
@@ -118,9 +118,9 @@ class TwoTower(NeuralRecipe):
         weights, record = fit_two_tower(self, history, feature, progress)
         met = np.bincount(liked.indices, minlength=len(items)) > 0
         parts = {"users": feedback.users, "items": items, "history": history, **weights}
-        return FittedTwoTower(
-            self.positive, parts | {"rankable": (met | described).astype(np.uint8)}, record
-        )
+        parts["rankable"] = (met | described).astype(np.uint8)
+        parts["described"] = np.array([uses], dtype=np.uint8)
+        return FittedTwoTower(self.positive, parts, record)
 
     @staticmethod
     def load(path: str | Path) -> FittedTwoTower:
@@ -137,8 +137,6 @@ class FittedTwoTower(FittedVectors):
         training: How the training went.
     """
 
-    capabilities: ClassVar[Capability] = _CAN
-
     def __init__(
         self, positive: float | None, parts: Mapping[str, Any], training: TrainingRecord
     ) -> None:
@@ -146,7 +144,14 @@ class FittedTwoTower(FittedVectors):
         self.users, self.items, self.history = parts["users"], parts["items"], parts["history"]
         self.vectors = parts["vectors"]
         self.rankable = parts["rankable"].astype(bool)
+        self._described = bool(parts["described"][0])
         self._net = {name: parts[name] for name in _PERSON}
+
+    @property
+    @override
+    def capabilities(self) -> Capability:
+        """Items without feedback can be ranked where texts or features were used."""
+        return _CAN | Capability.COLD_ITEM if self._described else _CAN
 
     @override
     def people(self, histories: Histories) -> Float32Array:
@@ -166,6 +171,7 @@ class FittedTwoTower(FittedVectors):
             **self._net,
             "vectors": self.vectors,
             "rankable": np.asarray(self.rankable, dtype=np.uint8),
+            "described": np.array([self._described], dtype=np.uint8),
             **self.training.arrays(),
         }
         save_arm(path, self, kind=_KIND, recipe={"positive": self.positive}, arrays=arrays)
