@@ -175,4 +175,4 @@ def test_any_history() -> None:
 
 @pytest.mark.slow
 def test_any_long_history() -> None:
-    _run(150, 40)
+    _run(80, 40)

@@ -341,7 +341,7 @@ def _unspent(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
 
     The keys of archived events stay, and a hash of those of erased ones.
     """
-    if connection.execute(select(spent_table.c.key).limit(1)).first() is None:
+    if connection.exec_driver_sql("SELECT 1 FROM spent LIMIT 1").first() is None:
         return 0
     named = {spent_key: key for key in map(_key_of, rows) for spent_key in (key, erased_key(key))}
     found = _bulk.select(connection, spent_table, _IDENTITY, "key", list(named))
