@@ -222,11 +222,18 @@ def whole_encoder(
     films: Films, hidden: Trial, sides: tuple[Pairs, Pairs], seed: int, options: argparse.Namespace
 ) -> None:
     """Rows that train the encoder itself, all with the same number of steps of 32 pairs."""
-    short = SentenceEncoder(max_tokens=64)
+    short = SentenceEncoder(max_tokens=options.tokens)
     texts, steps = films.catalog.text, options.full
     start = short.encode(texts)  # type: ignore[arg-type]
     reference = slices(hidden, start)
-    line("base, 64 tokens", seed, reference, reference, text=own_texts(films, short.encode), cpu=0)
+    line(
+        f"base, {options.tokens} tokens",
+        seed,
+        reference,
+        reference,
+        text=own_texts(films, short.encode),
+        cpu=0,
+    )
 
     def measured(name: str, train: Callable[[], SentenceEncoder]) -> SentenceEncoder:
         begin = time.process_time()
@@ -236,8 +243,9 @@ def whole_encoder(
         line(name, seed, found, reference, text=own_texts(films, tuned.encode), cpu=cpu)
         return tuned
 
-    measured("plain MNRL", lambda: plain(short, sides[0], steps, seed, guided=False))
-    measured("plain GIST", lambda: plain(short, sides[0], steps, seed, guided=True))
+    for name, guided in (("plain MNRL", False), ("plain GIST", True)):
+        if not options.variants or name in options.variants:
+            measured(name, lambda g=guided: plain(short, sides[0], steps, seed, guided=g))
     ours = FineTuneConfig(
         strategy="full",
         batch_size=32,
@@ -264,16 +272,14 @@ def whole_encoder(
         ),
     }
     chosen = options.variants or list(variants)
-    full = None
     for name, (config, train) in variants.items():
         if name not in chosen:
             continue
         tuner = FineTuner(config)
         tuned = measured(name, lambda t=tuner, p=train: t.fit(short, p, sides[1]).encoder)
-        full = tuned if name == "FeedbackInfoNCE" else full
-    if full is not None:
-        for share in (0.25, 0.5, 0.75):
-            measured(f"… WiSE-FT {share:g}", lambda a=share: mixed(short, full, a))
+        if name == "FeedbackInfoNCE":
+            for share in (0.25, 0.5, 0.75):
+                measured(f"… WiSE-FT {share:g}", lambda a=share, t=tuned: mixed(short, t, a))
 
 
 def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Namespace) -> None:
@@ -340,6 +346,7 @@ def main() -> None:
     )
     parser.add_argument("--items", type=int, help="only so many of the most rated films")
     parser.add_argument("--ablations", action="store_true")
+    parser.add_argument("--tokens", type=int, default=64, help="of a text, in full training")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--variants", nargs="*", help="only these ways of training the encoder")
     parser.add_argument("--cache", default=str(Path(tempfile.gettempdir()) / "siamrec-vectors"))

@@ -203,3 +203,34 @@ def test_replay_keeps_the_new_and_draws_from_the_old() -> None:
     assert both.where(np.arange(len(both)) < len(new)).statistics() == new.statistics()
     with pytest.raises(InvalidParameterError, match="share"):
         Replay(share=0.0)
+
+
+def test_templates_are_filled_with_attributes() -> None:
+    recipe = Synthetic(methods=(), templates=("a {genres} film",))
+    pairs = recipe.generate(ratings_of(), catalog_of(), rng=np.random.default_rng(0))
+    said = {pairs.texts[code] for code in pairs.left}
+    assert said == {"a heist film", "a space film", "a love film", "a robot film"}
+    for left, right in zip(pairs.left, pairs.right, strict=True):
+        assert pairs.texts[left].split()[1] in pairs.texts[right]
+    with pytest.raises(MissingInputError, match="attribute 'colour' of a template"):
+        Synthetic(templates=("{colour}",)).generate(
+            ratings_of(), catalog_of(), rng=np.random.default_rng(0)
+        )
+    with pytest.raises(InvalidParameterError, match="one with an attribute"):
+        Synthetic(templates=("a film",))
+
+
+def test_neighbours_are_liked_by_the_same_users_and_come_from_training_alone() -> None:
+    recipe = Synthetic(methods=("neighbours",))
+    pairs = recipe.generate(ratings_of(), catalog_of(), rng=np.random.default_rng(0))
+    assert len(pairs) > 20
+    theme = [
+        pairs.texts[left].split()[0] == pairs.texts[right].split()[0]
+        for left, right in zip(pairs.left, pairs.right, strict=True)
+    ]
+    assert np.mean(theme) > 0.9, "users like one theme"
+    assert (pairs.origin == PairOrigin.SYNTHETIC).all()
+    with pytest.raises(InvalidParameterError, match="likes of validation users into training"):
+        RatingPairs(synthetic=recipe).generate(
+            ratings_of(), catalog_of(), rng=np.random.default_rng(0)
+        )

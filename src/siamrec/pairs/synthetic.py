@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from string import Formatter
 from typing import TYPE_CHECKING, ClassVar, Protocol, final, runtime_checkable
 
 import numpy as np
+from scipy import sparse
 from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.data.frames import NO_TIME
 from siamrec.data.pairs import PairOrigin, Pairs
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
-from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 from siamrec.pairs.base import Generator, TextTable
 
 if TYPE_CHECKING:
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
 
     from siamrec.data import Catalog, Feedback
     from siamrec.pairs.miners import Miner
+    from siamrec.typing import CodeArray
 
-METHODS = ("beginning", "crop", "noise", "attributes")
+METHODS = ("beginning", "crop", "noise", "attributes", "neighbours")
 _LEAST_WORDS = 6
 _DROPPED = 0.1
 
@@ -46,10 +49,16 @@ class Synthetic(Generator):
     Args:
         share: Largest share of synthetic pairs in all, in (0, 1).
         methods: Any of `"beginning"` (the first sentence finds the rest), `"crop"` (half of the
-            words in a row find the text), `"noise"` (the text with words dropped and swapped) and
-            `"attributes"` (the item's attributes in words find the text).
+            words in a row find the text), `"noise"` (the text with words dropped and swapped),
+            `"attributes"` (the item's attributes in words find the text) and `"neighbours"` (the
+            first sentence of the item that most users like together with it finds the text). What
+            neighbours know comes from users, so this method works on the feedback of training
+            alone: call `generate` with it, after splitting.
+        templates: Sentences with attributes in braces, such as `"a {genres} film of {year}"`; an
+            item that lacks one of them is passed over.
         synthesizers: Further writers of queries.
         weight: Weight of a synthetic pair beside one from feedback.
+        positive: Least value of a liked item, for neighbours; 1 for clicks.
 
     Raises:
         InvalidParameterError: If a number is out of its range or there is nothing to make pairs
@@ -64,38 +73,74 @@ class Synthetic(Generator):
 
     share: float = 0.2
     methods: tuple[str, ...] = ("beginning", "crop", "attributes")
+    templates: tuple[str, ...] = ()
     synthesizers: tuple[Synthesizer, ...] = ()
     weight: float = 0.5
+    positive: float = 4.0
 
     def __post_init__(self) -> None:
         check.share("share", self.share, open_ends=True)
         check.positive("weight", self.weight)
         for method in self.methods:
             check.one_of("method", method, METHODS)
-        if not (self.methods or self.synthesizers):
+        if not (self.methods or self.templates or self.synthesizers):
             raise InvalidParameterError("methods", self.methods, "one or more, or synthesizers")
+        for template in self.templates:
+            if not _fields(template):
+                raise InvalidParameterError(
+                    "template", template, "one with an attribute: {genres}"
+                )
 
     @override
     def generate(self, feedback: Feedback, catalog: Catalog, *, rng: np.random.Generator) -> Pairs:
         """Return one synthetic pair for each item with a text, where its text allows one."""
         table = TextTable.of(catalog, feedback.items)
-        return self.make(catalog, table, n=int((table.of_item != UNKNOWN).sum()), rng=rng)
+        near = (
+            _neighbours(feedback, table, self.positive) if "neighbours" in self.methods else None
+        )
+        n = int((table.of_item != UNKNOWN).sum())
+        return self.make(catalog, table, n=n, near=near, rng=rng)
 
     def make(
-        self, catalog: Catalog, table: TextTable, *, n: int, rng: np.random.Generator
+        self,
+        catalog: Catalog,
+        table: TextTable,
+        *,
+        n: int,
+        near: CodeArray | None = None,
+        rng: np.random.Generator,
     ) -> Pairs:
         """Return up to `n` pairs, items and methods drawn in turn.
 
+        Args:
+            catalog: Attributes of the items.
+            table: Their texts.
+            n: Most pairs.
+            near: Nearest neighbour of each text, -1 where there is none.
+            rng: Draws items, crops and noise.
+
         Raises:
             InvalidDataError: If no text is long enough for any method.
+            InvalidParameterError: If neighbours are asked for and not given.
         """
+        if "neighbours" in self.methods and near is None:
+            raise InvalidParameterError(
+                "methods",
+                "neighbours",
+                "left out here: it would carry likes of validation users into training; generate "
+                "these pairs apart, from the feedback of training",
+            )
         spoken = rng.permutation(np.flatnonzero(table.of_item != UNKNOWN))
         order = np.resize(spoken, max(n, 1))
         rows: list[tuple[str, str, int]] = []
-        makers: list[object] = [*self.methods, *self.synthesizers]
+        makers: list[object] = [*self.methods, *self.templates, *self.synthesizers]
         for turn, item in enumerate(order[:n].tolist()):  # texts are ragged
             maker = makers[turn % len(makers)]
-            made = self._made(maker, catalog, table, item, rng)
+            made = (
+                _of_neighbour(near, table, item)
+                if maker == "neighbours" and near is not None
+                else self._made(maker, catalog, table, item, rng)
+            )
             if made is not None and made[0] != made[1]:
                 rows.append((*made, item))
         if not rows and n:
@@ -118,16 +163,9 @@ class Synthetic(Generator):
             return (queries[0], text) if queries and queries[0].strip() else None
         if maker == "attributes":
             return _described(catalog, table.items[item], text)
-        words = text.split()
-        if len(words) < _LEAST_WORDS:
-            return None
-        if maker == "beginning":
-            return _beginning(text)
-        if maker == "crop":
-            size = max(3, len(words) // 2)
-            begin = int(rng.integers(0, len(words) - size + 1))
-            return " ".join(words[begin : begin + size]), text
-        return _noisy(words, rng), text
+        if maker in self.templates:
+            return _filled(str(maker), catalog, table.items[item], text)
+        return _cut(maker, text, rng)
 
     def _pairs(self, rows: list[tuple[str, str, int]], table: TextTable) -> Pairs:
         n = len(rows)
@@ -167,6 +205,20 @@ def finished(
     return pairs if hard_negatives is None else hard_negatives.mine(pairs)
 
 
+def _cut(maker: object, text: str, rng: np.random.Generator) -> tuple[str, str] | None:
+    """What is made of the words of a text; None where they are too few."""
+    words = text.split()
+    if len(words) < _LEAST_WORDS:
+        return None
+    if maker == "beginning":
+        return _beginning(text)
+    if maker == "crop":
+        size = max(3, len(words) // 2)
+        begin = int(rng.integers(0, len(words) - size + 1))
+        return " ".join(words[begin : begin + size]), text
+    return _noisy(words, rng), text
+
+
 def _beginning(text: str) -> tuple[str, str] | None:
     for mark in ("\n", ". ", ": ", "; "):
         head, found, rest = text.partition(mark)
@@ -193,6 +245,59 @@ def _described(catalog: Catalog, item: object, text: str) -> tuple[str, str] | N
     said = [_words(column[place]) for column in catalog.attributes.values()]
     said = [words for words in said if words]
     return (", ".join(said), text) if said else None
+
+
+def _fields(template: str) -> list[str]:
+    return [name for _, name, _, _ in Formatter().parse(template) if name]
+
+
+def _filled(template: str, catalog: Catalog, item: object, text: str) -> tuple[str, str] | None:
+    """A template with an item's attributes; None where one is missing.
+
+    Raises:
+        MissingInputError: If the catalogue has no such attribute.
+    """
+    place = catalog.items.encode([item], unknown="code")[0]
+    said = {}
+    for name in _fields(template):
+        if name not in catalog.attributes:
+            raise MissingInputError(f"The attribute {name!r} of a template", "Catalog.attributes")
+        value = catalog.attributes[name][place]
+        said[name] = _words(value) or ("" if value is None else str(value)).strip("()")
+    return (template.format(**said), text) if all(said.values()) else None
+
+
+def _of_neighbour(near: CodeArray, table: TextTable, item: int) -> tuple[str, str] | None:
+    code = int(table.of_item[item])
+    if near[code] == UNKNOWN:
+        return None
+    other = table.texts[int(near[code])]
+    begun = _beginning(other)
+    return (other if begun is None else begun[0]), table.texts[code]
+
+
+def _neighbours(
+    feedback: Feedback, table: TextTable, positive: float, *, least_users: int = 3
+) -> CodeArray:
+    """Text of largest cosine of the users who like it, of those that enough like; or -1."""
+    text = table.of_item[feedback.item]
+    liked = (text != UNKNOWN) & (feedback.value >= positive)
+    n = len(table.texts)
+    ones = np.ones(int(liked.sum()), dtype=np.float32)
+    shape = (len(feedback.users), n)
+    users = sparse.csr_array((ones, (feedback.user[liked], text[liked])), shape=shape)
+    users.sum_duplicates()
+    users.data[:] = 1.0
+    together = sparse.coo_array(users.T @ users)
+    first, second, both = together.row, together.col, together.data
+    count = np.asarray(users.sum(axis=0)).ravel()
+    keep = (first != second) & (both >= least_users)
+    first, second, both = first[keep], second[keep], both[keep]
+    cosine = both / np.sqrt(count[first] * count[second])
+    order = np.lexsort((-second, cosine))  # the best comes last and stays
+    near = np.full(n, UNKNOWN, dtype=np.int32)
+    near[first[order]] = second[order]
+    return near
 
 
 def _words(value: Any) -> str:

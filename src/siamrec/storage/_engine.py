@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from alembic import command
@@ -14,6 +17,7 @@ from alembic.util import CommandError
 from sqlalchemy import column, create_engine, event, inspect, make_url, select, table
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+from siamrec._core.hashing import uniform
 from siamrec.errors import (
     InvalidDataError,
     InvalidParameterError,
@@ -33,12 +37,13 @@ _ResultT = TypeVar("_ResultT")
 
 _PASSING = frozenset({"40001", "40P01"})
 """SQLSTATEs of PostgreSQL that say: run it again (serialisation failure, deadlock)."""
-_ATTEMPTS = 6
-_FIRST_PAUSE = 0.01
+_ATTEMPTS = 12
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.3
 _NETWORK = frozenset(
     {"9p", "afs", "ceph", "cifs", "fuse.s3fs", "fuse.sshfs", "glusterfs", "lustre", "ncpfs",
      "nfs", "nfs4", "smb", "smb2", "smb3", "smbfs"}
 )  # fmt: skip
+_LOOK = 2  # milliseconds: SQLite sleeps for one, and once more
 _MOUNTS = Path("/proc/mounts")
 _VERSION_TABLE = "siamrec_schema"
 _LOCK = 0x5349414D  # one advisory lock for all migrations of siamrec
@@ -122,11 +127,36 @@ def _set_up_sqlite(engine: Engine, durability: Durability) -> None:
     def begun(connection: Connection) -> None:
         # A transaction that reads first and writes later cannot wait for its lock and fails
         # with "database is locked": writers take the lock when they begin.
-        writing = connection.get_execution_options().get("writing", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        if connection.get_execution_options().get("writing", False):
+            _begin_to_write(connection.connection.dbapi_connection)
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     event.listen(engine, "connect", opened)
     event.listen(engine, "begin", begun)
+
+
+def _begin_to_write(driver: Any) -> None:
+    """Take the write lock, with a look every millisecond.
+
+    SQLite itself waits longer and longer between two looks, up to a tenth of a second, in which
+    others come and go.
+    """
+    (timeout,) = driver.execute("PRAGMA busy_timeout").fetchone()
+    driver.execute(f"PRAGMA busy_timeout = {min(timeout, _LOOK)}")
+    until = time.monotonic() + timeout / 1_000
+    try:
+        while True:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() >= until:
+                    raise
+            else:
+                return
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {timeout}")
 
 
 @contextmanager
@@ -136,6 +166,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
         if engine.dialect.name == "postgresql":  # its default sees a new state in each statement
             connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901
         with connection.begin():
+            _begin(connection, "BEGIN")
             yield connection
 
 
@@ -147,7 +178,19 @@ def writing(engine: Engine) -> Iterator[Connection]:
         engine.connect().execution_options(writing=True) as connection,
         connection.begin(),
     ):
+        _begin(connection, "BEGIN IMMEDIATE")
         yield connection
+
+
+def _begin(connection: Connection, statement: str) -> None:
+    """Begin a transaction on a host's SQLite engine, where the driver waits for the first write.
+
+    What is read before it would be out of date by then, and updates would be lost.
+    """
+    if connection.dialect.name == "sqlite":
+        driver: Any = connection.connection.dbapi_connection
+        if not driver.in_transaction:
+            connection.exec_driver_sql(statement)
 
 
 def transact(engine: Engine, work: Callable[[Connection], _ResultT]) -> _ResultT:
@@ -163,8 +206,14 @@ def transact(engine: Engine, work: Callable[[Connection], _ResultT]) -> _ResultT
             state = getattr(getattr(error.__cause__, "orig", None), "sqlstate", None)
             if state not in _PASSING or attempt == _ATTEMPTS - 1:
                 raise
-        time.sleep(_FIRST_PAUSE * 2**attempt)
+        time.sleep(_pause(attempt))
     raise AssertionError  # pragma: no cover - the loop returns or raises
+
+
+def _pause(attempt: int) -> float:
+    """Return seconds that double, and differ from one thread and process to the next."""
+    own = uniform(f"{os.getpid()}.{get_ident()}.{attempt}")
+    return min(_FIRST_PAUSE * 2.0**attempt, _LONGEST_PAUSE) * (0.5 + own)
 
 
 def lock(connection: Connection, *tables: str) -> None:
@@ -183,6 +232,9 @@ def told(engine: Engine) -> Iterator[None]:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         place = engine.url.render_as_string(hide_password=True)
         raise StorageError(f"The store at {place} failed: {reason}.") from error
+    except sqlite3.Error as error:  # from beginning to write, before SQLAlchemy sees it
+        place = engine.url.render_as_string(hide_password=True)
+        raise StorageError(f"The store at {place} failed: {error}.") from error
     except UnicodeEncodeError as error:
         raise InvalidDataError(
             f"Text in a store must have no lone surrogate, got {error.object!r:.100}."

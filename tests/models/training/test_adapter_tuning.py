@@ -200,6 +200,7 @@ def test_settings_are_checked(
 
 
 def test_settings_have_a_stable_hash() -> None:
+    assert hash(FineTuneConfig(loss_settings={"scale": 3.0})) == hash(FineTuneConfig())
     assert QUICK.fingerprint() == replace(QUICK).fingerprint()
     assert QUICK.fingerprint() != replace(QUICK, seed=2).fingerprint()
 

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from siamrec.errors import InvalidParameterError, StorageError, TrainingDivergedError
+from siamrec.errors import (
+    InvalidParameterError,
+    MissingExtraError,
+    StorageError,
+    TrainingDivergedError,
+)
 from siamrec.models import CachedEncoder, HashingEncoder, SentenceEncoder
 from siamrec.models.training import FineTuneConfig, FineTuner, Retention
 from siamrec.models.training._dataset import training_set
@@ -141,6 +146,16 @@ def test_lora_changes_matrices_of_layers_by_a_low_rank_and_leaves_an_ordinary_mo
     for name in changed:
         values = torch.linalg.svdvals(after[name] - before[name])
         assert values[2] < 1e-4 * values[0], "the change has rank 2"
+
+
+def test_lora_without_its_package_is_named(
+    sides: tuple[Pairs, Pairs], encoder: SentenceEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(MissingExtraError, match=r"siamrec\[lora\]"):
+        FineTuner(replace(QUICK, strategy="lora")).fit(encoder, *sides)
 
 
 def test_lora_starts_where_the_base_is(encoder: SentenceEncoder) -> None:
@@ -277,6 +292,21 @@ def test_cancelled_training_keeps_the_best_so_far(
     result = FineTuner(QUICK).fit(encoder, *sides, should_stop=lambda: next(asked, True))
     assert result.card["stopped"] == "stopped on request"
     assert result.history[-1]["step"] == 6
+
+
+def test_no_file_quotes_what_users_were_shown(
+    tmp_path: Path, sides: tuple[Pairs, Pairs], encoder: SentenceEncoder
+) -> None:
+    marked = [
+        replace(side, texts=tuple(f"{t} confidential" for t in side.texts)) for side in sides
+    ]
+    result = FineTuner(QUICK).fit(encoder, *marked, out=tmp_path)
+    assert result.path is not None
+    spoken = SentenceEncoder.of(tiny_model(marked[0].texts)).model.tokenizer.get_vocab()
+    assert "confidential" in spoken, "the word is one that could be found"
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            assert b"confidential" not in path.read_bytes(), path
 
 
 def test_lost_skill_forbids_shipping(sides: tuple[Pairs, Pairs], encoder: SentenceEncoder) -> None:

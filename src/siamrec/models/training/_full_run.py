@@ -58,7 +58,7 @@ def tune_full(run: Run) -> Trained:
 
     before = measured(base)
     best, steps = _train(run, _started(run, base), measured)
-    model = _copied(base)
+    model = copy.deepcopy(base.model)
     ends = weights_of(base.model), best
     share, skills = _mix(run, model, ends, measured, base)
     load(model, between(*ends, share))
@@ -75,22 +75,15 @@ def tune_full(run: Run) -> Trained:
     )
 
 
-def _copied(encoder: SentenceEncoder) -> SentenceTransformer:
-    model = copy.deepcopy(encoder.model)
-    # A model card must not quote what users were shown.
-    model.model_card_data.generate_widget_examples = False
-    return model
-
-
 def _started(run: Run, base: SentenceEncoder) -> SentenceTransformer:
     """A copy of the base, or with a warm start of the version in use."""
     if not run.config.warm_start:
-        return _copied(base)
+        return copy.deepcopy(base.model)
     start = trainable(run.previous or base)
     shapes = [{n: t.shape for n, t in e.model.state_dict().items()} for e in (base, start)]
     if shapes[0] != shapes[1]:
         raise InvalidParameterError("previous", start.name, "of the base's architecture")
-    return _copied(start)
+    return copy.deepcopy(start.model)
 
 
 def trainable(encoder: SiameseEncoder) -> SentenceEncoder:

@@ -28,13 +28,11 @@ def train_plainly(
         InvalidParameterError: If a number is out of its range.
     """
     import torch  # noqa: PLC0415
-    from sentence_transformers import (  # noqa: PLC0415
-        SentenceTransformerTrainer,
-        SentenceTransformerTrainingArguments,
-    )
+    from sentence_transformers import SentenceTransformerTrainingArguments  # noqa: PLC0415
     from transformers import PrinterCallback  # noqa: PLC0415
 
-    model.model_card_data.generate_widget_examples = False
+    from siamrec.models.training._trainer import FeedbackTrainer  # noqa: PLC0415
+
     with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
         arguments = SentenceTransformerTrainingArguments(
             output_dir=folder,
@@ -51,8 +49,6 @@ def train_plainly(
             logging_strategy="no",
             dataloader_pin_memory=False,
         )
-        trainer = SentenceTransformerTrainer(
-            model=model, args=arguments, train_dataset=rows, loss=loss
-        )
+        trainer = FeedbackTrainer(model=model, args=arguments, train_dataset=rows, loss=loss)
         trainer.remove_callback(PrinterCallback)
         trainer.train()

@@ -84,6 +84,10 @@ class FeedbackTrainer(SentenceTransformerTrainer):
         super().__init__(**options)
 
     @override
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Leave it out: it copies training texts into the card, which people publish."""
+
+    @override
     def get_batch_sampler(
         self,
         dataset: Any,

@@ -87,7 +87,7 @@ class FineTuneConfig:
 
     strategy: Strategy = "adapter"
     loss: str = "feedback-infonce"
-    loss_settings: Mapping[str, Any] = field(default_factory=dict)
+    loss_settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     layers: int = 2
     rank: int = 8
     epochs: int | None = None
