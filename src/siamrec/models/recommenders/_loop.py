@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from siamrec.models.recommenders.neural import NeuralRecipe, Progress
-    from siamrec.typing import FloatArray
 
 B = TypeVar("B")
 
@@ -138,8 +137,3 @@ def row_batches(n: int, size: int, rng: np.random.Generator) -> list[npt.NDArray
     """Return the row numbers of a pass in random order, cut into batches."""
     order = rng.permutation(n)
     return [order[first : first + size] for first in range(0, n, size)]
-
-
-def rmse(predicted: FloatArray, rating: npt.NDArray[Any]) -> float:
-    """Return the root of the mean squared error."""
-    return float(np.sqrt(np.mean((predicted - rating) ** 2)))
