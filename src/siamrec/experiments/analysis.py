@@ -307,7 +307,7 @@ def _checks_of(metric: Metric, pair: Pair, treatment: str) -> list[Check]:
     elif pair.contrast(1.0, -1.0)[1] == 0:
         message = f"{metric.name}: constant in both variants."
         checks.append(Check("constant", "warning", message))
-    if pair.known and abs(pair.values[1]) < 5 * math.sqrt(pair.covariance[1, 1]):
+    if pair.known and abs(pair.values[1]) < 5 * math.sqrt(max(pair.covariance[1, 1], 0.0)):
         message = f"{metric.name}: the control is near 0, the relative difference is vague."
         checks.append(Check("baseline", "note", message))
     return checks
