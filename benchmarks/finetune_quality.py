@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from siamrec.data import Catalog, Feedback, Vocabulary
+from siamrec.losses import LossSpec, build_loss
 from siamrec.models import CachedEncoder, SentenceEncoder
 from siamrec.models.training import Comparison, FineTuneConfig, FineTuner, Retention
 from siamrec.models.training.retention import reciprocal_rank
@@ -32,6 +33,8 @@ from siamrec.pairs import HardNegatives, RatingPairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import torch
 
     from siamrec.data import Pairs
 
@@ -218,6 +221,13 @@ def mixed(base: SentenceEncoder, tuned: SentenceEncoder, share: float) -> Senten
     return SentenceEncoder.of(model)
 
 
+def unmasked(model: torch.nn.Module, *, pairs: Pairs) -> torch.nn.Module:
+    """FeedbackInfoNCE that knows nothing but equal texts."""
+    loss = build_loss("feedback-infonce", model, pairs=pairs, batch_size=32)
+    loss.likes = loss.related = None
+    return loss
+
+
 def whole_encoder(
     films: Films, hidden: Trial, sides: tuple[Pairs, Pairs], seed: int, options: argparse.Namespace
 ) -> None:
@@ -263,7 +273,8 @@ def whole_encoder(
         "… no logQ": (replace(ours, popularity=0.0), sides[0]),
         "… no weights": (ours, flat),
         "… no co-likes in the mask": (replace(ours, co_likes=0), sides[0]),
-        "… likes unknown, no co-likes": (replace(ours, co_likes=0), unknown),
+        "… knows the pairs alone": (replace(ours, co_likes=0), unknown),
+        "… no mask": (replace(ours, loss="unmasked"), sides[0]),
         "… 4 rows of a user together": (replace(ours, rows_per_user=4), sides[0]),
         "… LoRA": (replace(ours, strategy="lora", learning_rate=None), sides[0]),
         "… negatives mined while training": (
@@ -275,7 +286,7 @@ def whole_encoder(
     for name, (config, train) in variants.items():
         if name not in chosen:
             continue
-        tuner = FineTuner(config)
+        tuner = FineTuner(config, losses={"unmasked": LossSpec(unmasked)})
         tuned = measured(name, lambda t=tuner, p=train: t.fit(short, p, sides[1]).encoder)
         if name == "FeedbackInfoNCE":
             for share in (0.25, 0.5, 0.75):
