@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, TypeAlias, final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
-    from siamrec.typing import IntArray
+    from siamrec.typing import FloatArray, IntArray
 
 _Codes: TypeAlias = "npt.NDArray[np.uint64]"
 
@@ -76,15 +78,32 @@ class ShortTexts:
             The XXH3 specification, sections on inputs of 4 to 8 and of 9 to 16 bytes.
         """
         found = np.empty(self.length.size, dtype=np.uint64)
-        if self.short.size < found.size:
-            for start in range(0, found.size, _BLOCK):
-                part = slice(start, start + _BLOCK)
-                block = self.first[part], self.last[part], self.length[part]
-                found[part] = _nine_to_sixteen(*block, seed)
-        rows = self.short
-        first, last = self.first[rows] & _LOW, self.last[rows] >> _32
-        found[rows] = _four_to_eight(first, last, self.length[rows], seed)
+        for part, codes in self._blocks(seed):
+            found[part] = codes
         return found
+
+    def uniforms(self, seed: int) -> FloatArray:
+        """Return 53 bits of every hash as a number in [0, 1)."""
+        values = np.empty(self.length.size)
+        for part, codes in self._blocks(seed):
+            np.multiply(codes >> np.uint64(11), 2.0**-53, out=values[part])
+        return values
+
+    def _blocks(self, seed: int) -> Iterator[tuple[slice, _Codes]]:
+        for start in range(0, self.length.size, _BLOCK):
+            part = slice(start, start + _BLOCK)
+            first, last, length = self.first[part], self.last[part], self.length[part]
+            low, high = np.searchsorted(self.short, (start, start + _BLOCK))
+            rows = self.short[low:high] - start
+            codes = (
+                _nine_to_sixteen(first, last, length, seed)
+                if rows.size < length.size
+                else np.empty(length.size, dtype=np.uint64)
+            )
+            if rows.size:
+                lower, upper = first[rows] & _LOW, last[rows] >> _32
+                codes[rows] = _four_to_eight(lower, upper, length[rows], seed)
+            yield part, codes
 
 
 def _read(texts: list[str], first: _Codes, last: _Codes, length: _Codes) -> bool:

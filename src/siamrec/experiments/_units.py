@@ -91,13 +91,12 @@ class Units:
         """
         seed = xxhash.xxh3_64_intdigest(salt.encode())
         if self._short is not None:
-            codes = self._short.hashes(seed)
-        else:
-            digests = map(xxhash.xxh3_64_intdigest, map(str.encode, self.texts), repeat(seed))
-            try:
-                codes = np.fromiter(digests, dtype=np.uint64, count=len(self.texts))
-            except UnicodeEncodeError as error:
-                raise unit_error(error.object) from error
+            return self._short.uniforms(seed)
+        digests = map(xxhash.xxh3_64_intdigest, map(str.encode, self.texts), repeat(seed))
+        try:
+            codes = np.fromiter(digests, dtype=np.uint64, count=len(self.texts))
+        except UnicodeEncodeError as error:
+            raise unit_error(error.object) from error
         codes >>= np.uint64(11)
         values: FloatArray = codes.astype(np.float64)
         values *= 2.0**-53

@@ -93,7 +93,7 @@ class Allocation:
         place = np.zeros(buckets.shape, dtype=np.int8 if owners.size < 128 else np.int16)  # noqa: PLR2004
         for edge in self.edges[:-1]:  # ranges are few; comparing beats searching
             place += buckets >= edge
-        found: npt.NDArray[np.int8] = owners[place]
+        found: npt.NDArray[np.int8] = np.take(owners, place, mode="clip")
         return found
 
     def reweighted(self, shares: Mapping[str, float]) -> Allocation:

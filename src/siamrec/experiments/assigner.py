@@ -168,7 +168,8 @@ class HashAssigner:
             exposed = inside & (many.uniforms(plan.exposure_salt) < plan.exposure)
         codes = plan.codes_many(many, exposed)
         # Code -1 finds the last entry: 0 for units outside.
-        propensity = np.array([*(plan.shares[name] for name in plan.names), 0.0])[codes]
+        shares = np.array([*(plan.shares[name] for name in plan.names), 0.0])
+        propensity = np.take(shares, codes, mode="wrap")
         if self._sticky is not None:
             self._stick(plan, texts, inside, codes, propensity)
         if plan.overrides:
