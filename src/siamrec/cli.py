@@ -62,7 +62,10 @@ def improve(
         str, typer.Option(help="Text encoder: a hub name or a local path.")
     ] = "all-MiniLM-L6-v2",
     strategy: Annotated[
-        str, typer.Option(help="'adapter' trains a head in seconds, 'full' the whole encoder.")
+        str,
+        typer.Option(
+            help="'adapter' trains a head in seconds; 'full', 'top-layers' and 'lora' the encoder."
+        ),
     ] = "adapter",
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
     positive: Annotated[float, typer.Option(help="Smallest rating that is a like.")] = 4.0,

@@ -284,17 +284,18 @@ def test_bad_arguments_write_nothing(world: SimulatedWorld, tmp_path: Path) -> N
         ImprovementLoop(**{**good, "out": blocked / "run"}).run()
 
 
+@pytest.mark.parametrize("strategy", ["full", "lora"])
 def test_the_whole_encoder_can_be_tuned(
-    make_loop: Any, world: SimulatedWorld, monkeypatch: pytest.MonkeyPatch
+    make_loop: Any, world: SimulatedWorld, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
     from siamrec.lifecycle import _tune
 
-    monkeypatch.setitem(_tune._STEPS, "full", 20)
+    monkeypatch.setattr(_tune, "_ENCODER_STEPS", 20)
     texts = [text for text in world.catalog.text if text is not None]
     encoder = SentenceEncoder.of(tiny_model(texts, dim=16, layers=1))
-    loop = make_loop(encoder=encoder, strategy="full")
+    loop = make_loop(encoder=encoder, strategy=strategy)
     report = loop.run()
-    assert report.summary()["tuning"]["training"]["strategy"] == "full"
+    assert report.summary()["tuning"]["training"]["strategy"] == strategy
     tuned = SentenceEncoder(report.out / "encoder")
     assert tuned.fingerprint != encoder.fingerprint
     versions = report.summary()["registry"]["versions"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from siamrec._core import check
 from siamrec.errors import UnknownNameError
+from siamrec.models.training.config import STRATEGIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from siamrec.lifecycle.events import Observers
     from siamrec.models.recommenders import RecommenderRecipe
+    from siamrec.models.training.config import Strategy
     from siamrec.protocols import (
         Bandit,
         BlobStore,
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
         SiameseEncoder,
     )
     from siamrec.storage import Store
-
-Strategy = Literal["adapter", "full"]
 
 
 @final
@@ -47,7 +47,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check.count("seed", self.seed, least=0)
-        check.one_of("strategy", self.strategy, ("adapter", "full"))
+        check.one_of("strategy", self.strategy, STRATEGIES)
         check.positive("positive", self.positive)
         check.share("holdout", self.holdout, open_ends=True)
         check.share("cold_share", self.cold_share)

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     import numpy as np
 
     from siamrec.data import Catalog
-    from siamrec.lifecycle._settings import Strategy
     from siamrec.lifecycle.holdout import HeldOut
     from siamrec.models.training import FineTuneResult, TrainingEvent
+    from siamrec.models.training.config import Strategy
     from siamrec.protocols import PairGenerator, SiameseEncoder
 
 _ADAPTER = "adapter.json"
 _CHUNK = 256
 # What a cycle of minutes can pay for on two cores; the gain flattens before.
-_STEPS = {"adapter": 400, "full": 150}
+_ADAPTER_STEPS, _ENCODER_STEPS = 400, 150
 
 
 def read_texts(
@@ -57,7 +57,8 @@ def fine_tune(
         if event.total:
             progress(event.step / event.total)
 
-    tuner = FineTuner(FineTuneConfig(strategy=strategy, seed=seed, max_steps=_STEPS[strategy]))
+    steps = _ADAPTER_STEPS if strategy == "adapter" else _ENCODER_STEPS
+    tuner = FineTuner(FineTuneConfig(strategy=strategy, seed=seed, max_steps=steps))
     result = tuner.fit(encoder, train, valid, on_event=heard)
     counts = {"train_pairs": len(train), "valid_pairs": len(valid)}
     return result, counts

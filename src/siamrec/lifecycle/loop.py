@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from siamrec.data import Catalog
     from siamrec.feedback import RejectedRow
-    from siamrec.lifecycle._settings import Strategy
     from siamrec.lifecycle.events import Observer
     from siamrec.models.recommenders import RecommenderRecipe
+    from siamrec.models.training.config import Strategy
     from siamrec.protocols import (
         Bandit,
         BlobStore,
@@ -73,8 +73,8 @@ class ImprovementLoop:
         observers: Called with each `LoopEvent`.
         out: Folder of the run.
         seed: Seed of everything that is drawn.
-        strategy: `"adapter"` trains a head on cached vectors in seconds, `"full"` the whole
-            encoder.
+        strategy: `"adapter"` trains a head on cached vectors in seconds; `"full"` the whole
+            encoder, `"top-layers"` its last ones, `"lora"` a small change beside each matrix.
         positive: Smallest rating that is a like.
         holdout: Share of the users that test, in (0, 1).
         cold_share: Share of the items hidden from training, in [0, 1).
