@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from siamrec.data import Pairs, Vocabulary
 from siamrec.errors import InvalidParameterError, UnknownNameError
@@ -17,6 +18,7 @@ from siamrec.pairs._search import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from siamrec.typing import Float32Array
 
@@ -161,3 +163,38 @@ def test_settings_are_checked() -> None:
         HardNegatives(lowest=2.0)
     with pytest.raises(UnknownNameError, match="Did you mean 'random'"):
         HardNegatives(draw="rand")
+
+
+def test_what_was_mined_is_kept_by_pairs_settings_and_weights(tmp_path: Path) -> None:
+    class Counted(Fixed):
+        calls = 0
+
+        @override
+        def encode(self, texts: Sequence[str], *, kind: str = "document") -> Float32Array:
+            self.calls += 1
+            return super().encode(texts, kind=kind)
+
+    pairs = pairs_of()
+    encoder = Counted(tuple(f"t{k}" for k in range(20)))
+    recipe = HardNegatives(per_positive=2, pool=8, cache=tmp_path / "mined")
+    first, again = recipe.mine(pairs, encoder), recipe.mine(pairs, encoder)
+    plain = replace(recipe, cache=None).mine(pairs, Fixed(tuple(f"t{k}" for k in range(20))))
+    assert encoder.calls == 1
+    assert first.negatives is not None
+    assert again.negatives is not None
+    assert plain.negatives is not None
+    np.testing.assert_array_equal(first.negatives, again.negatives)
+    np.testing.assert_array_equal(first.negatives, plain.negatives)
+    # Other settings, other pairs and other weights are other questions.
+    replace(recipe, percent=0.8).mine(pairs, encoder)
+    recipe.mine(pairs_of(seed=1), encoder)
+    encoder.fingerprint = "moved"
+    recipe.mine(pairs, encoder)
+    assert encoder.calls == 4
+    assert len(list((tmp_path / "mined").iterdir())) == 4
+    # A damaged file is mined anew.
+    for file in (tmp_path / "mined").iterdir():
+        file.write_bytes(b"broken")
+    np.testing.assert_array_equal(recipe.mine(pairs, encoder).left, pairs.left)
+    assert encoder.calls == 5
+    assert {file.suffix for file in (tmp_path / "mined").iterdir()} == {".npy"}

@@ -122,7 +122,11 @@ def test_the_installed_guest_is_found() -> None:
     registry = default_registry()
     info = next(info for info in registry.plugins if info.name == "guest")
     assert info.source == "siamrec-guest 1.0.0"
-    assert info.parts == {"metric": ("list_length",), "recommender": ("shuffled",)}
+    assert info.parts == {
+        "metric": ("list_length",),
+        "recommender": ("shuffled",),
+        "store": ("json-lines",),
+    }
     assert info.observes == ("siamrec_alert",)
     arm = registry.make("recommender", "shuffled", seed=3).fit(small_feedback())
     assert len(arm.recommend(["u1"], k=3).lists()["u1"]) == 3

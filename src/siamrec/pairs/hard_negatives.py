@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 
 from siamrec._core import check
+from siamrec._core.hashing import content_hash
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidParameterError
 from siamrec.pairs._search import SEARCHES, word_vectors
@@ -48,6 +51,8 @@ class HardNegatives:
         seed: Of the drawing.
         encoder: Says what is near where `mine` is not told; without one, texts are near that have
             rare words in common.
+        cache: Folder that keeps what was mined, by the pairs, these settings and the fingerprint
+            of the encoder's weights; nothing is encoded or searched twice.
 
     Raises:
         InvalidParameterError: If a number is out of its range.
@@ -83,6 +88,7 @@ class HardNegatives:
     search: str = "exact"
     seed: int = 0
     encoder: SiameseEncoder | None = None
+    cache: str | Path | None = None
 
     def __post_init__(self) -> None:
         check.count("per_positive", self.per_positive)
@@ -116,14 +122,38 @@ class HardNegatives:
                 moved.
             vectors: Vectors of `pairs.texts` from that encoder, where they are at hand.
         """
+        reader = encoder or self.encoder
+        kept = None if self.cache is None else self._kept(Path(self.cache), pairs, reader, vectors)
+        if kept is not None and (found := _read(kept, len(pairs), self.per_positive)) is not None:
+            return replace(pairs, negatives=found)
         if vectors is None:
-            reader = encoder or self.encoder
             vectors = reader.encode(pairs.texts) if reader else word_vectors(pairs.texts)
         negatives = np.full((len(pairs), self.per_positive), UNKNOWN, dtype=np.int32)
         rows = np.flatnonzero(pairs.label >= 0.5)  # noqa: PLR2004
         if rows.size and len(pairs.texts) > 1:
             negatives[rows] = self._found(pairs, vectors, rows)
+        if kept is not None:
+            _write(kept, negatives)
         return replace(pairs, negatives=negatives)
+
+    def _kept(
+        self,
+        folder: Path,
+        pairs: Pairs,
+        reader: SiameseEncoder | None,
+        vectors: Float32Array | None,
+    ) -> Path:
+        """Return where negatives of these pairs lie: other weights, another file."""
+        said = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name not in {"encoder", "cache"}
+        }
+        if reader is not None:
+            weights: object = reader.fingerprint
+        else:
+            weights = "words" if vectors is None else vectors
+        return folder / f"{content_hash(pairs.fingerprint(), said, weights)[:32]}.npy"
 
     def _found(self, pairs: Pairs, vectors: Float32Array, rows: IntArray) -> CodeArray:
         anchors, place = np.unique(pairs.left[rows], return_inverse=True)
@@ -243,3 +273,20 @@ def _liked_together(likes: IntArray, n: int, least: int) -> IntArray:
     often = together.data >= least
     keys: IntArray = together.row[often].astype(np.int64) * n + together.col[often]
     return keys
+
+
+def _read(path: Path, n: int, per_positive: int) -> CodeArray | None:
+    """Return negatives that `_write` wrote, or None where there are none to be read."""
+    try:
+        found: CodeArray = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if found.shape == (n, per_positive) and found.dtype == np.int32 else None
+
+
+def _write(path: Path, negatives: CodeArray) -> None:
+    """Write negatives; the file appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, suffix=".draft", delete=False) as draft:
+        np.save(draft, negatives, allow_pickle=False)
+    Path(draft.name).replace(path)
