@@ -20,7 +20,7 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 	$(INSTALL) -e '.[demo]'
 	touch $@
 
-$(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt tests/guest_plugin/pyproject.toml
+$(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt tests/guest_plugin/pyproject.toml $(wildcard tests/guest_plugin/src/siamrec_guest/*.py)
 	$(INSTALL) torch
 	$(INSTALL) -e '.[dev]'
 	$(INSTALL) --no-deps ./tests/guest_plugin

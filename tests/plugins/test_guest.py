@@ -1,4 +1,4 @@
-"""The guest's arm passes the contract that the house's own arms pass."""
+"""The guest's parts pass the contracts that the house's own parts pass."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import pytest
 from typing_extensions import override
 
 from siamrec.plugins import default_registry
+from siamrec.testing.losses import LossContract
 from siamrec.testing.recommenders import RecommenderContract
 
 if TYPE_CHECKING:
+    from siamrec.losses import EmbeddingLoss
     from siamrec.models.recommenders import RecommenderRecipe
 
 pytest.importorskip("siamrec_guest")
@@ -21,3 +23,10 @@ class TestGuestArm(RecommenderContract):
     def make(self) -> RecommenderRecipe:
         recipe: RecommenderRecipe = default_registry().make("recommender", "shuffled", seed=1)
         return recipe
+
+
+class TestGuestLoss(LossContract):
+    @override
+    def make(self) -> EmbeddingLoss:
+        loss: EmbeddingLoss = default_registry().make("loss", "absolute-cosine", model=None)
+        return loss

@@ -123,6 +123,7 @@ def test_the_installed_guest_is_found() -> None:
     info = next(info for info in registry.plugins if info.name == "guest")
     assert info.source == "siamrec-guest 1.0.0"
     assert info.parts == {
+        "loss": ("absolute-cosine",),
         "metric": ("list_length",),
         "recommender": ("shuffled",),
         "store": ("json-lines",),
