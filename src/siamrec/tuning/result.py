@@ -14,19 +14,19 @@ from siamrec.models.recommenders import RecommenderRecipe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from siamrec import metrics
     from siamrec.metrics.comparison import Difference
-    from siamrec.metrics.estimate import Estimate
     from siamrec.tuning.study import Trial
 
 __all__ = ["Tuned"]
 
-R = TypeVar("R", bound=RecommenderRecipe)
+RecipeT = TypeVar("RecipeT", bound=RecommenderRecipe)
 _GAP = 60
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Tuned(Generic[R]):
+class Tuned(Generic[RecipeT]):
     """The outcome of `tune`.
 
     Attributes:
@@ -40,12 +40,12 @@ class Tuned(Generic[R]):
         trials: Every trial in the order of the study.
     """
 
-    recipe: R
+    recipe: RecipeT
     settings: dict[str, Any]
     chosen: Trial
     metric: str
     maximise: bool
-    test: Estimate
+    test: metrics.Estimate
     gain: Difference
     trials: tuple[Trial, ...]
 

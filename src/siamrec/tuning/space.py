@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["default", "space_of", "with_settings"]
 
-R = TypeVar("R")
+RecipeT = TypeVar("RecipeT")
 
 
-def with_settings(recipe: R, settings: Mapping[str, Any]) -> R:
+def with_settings(recipe: RecipeT, settings: Mapping[str, Any]) -> RecipeT:
     """Return a recipe with other settings.
 
     A dotted name reaches into recipes within: `"base.l2"`, or `"arms.ease.l2"` through a mapping.

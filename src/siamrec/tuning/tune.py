@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["tune"]
 
-R = TypeVar("R", bound=RecommenderRecipe)
+RecipeT = TypeVar("RecipeT", bound=RecommenderRecipe)
 Simplicity = Callable[[Mapping[str, Any]], float]
 
 
 def tune(
-    recipe: R | type[R],
+    recipe: RecipeT | type[RecipeT],
     feedback: Feedback,
     *,
     catalog: Catalog | None = None,
@@ -53,7 +53,7 @@ def tune(
     workers: int = 1,
     seconds: float | None = None,
     on_trial: Callable[[Trial], None] | None = None,
-) -> Tuned[R]:
+) -> Tuned[RecipeT]:
     """Search the settings of an arm, and measure the winner on events that no trial has seen.
 
     The feedback is split into training and test events. Each trial is fitted to parts of the
@@ -117,7 +117,7 @@ def tune(
     check.one_of("choice", choice, ("best", "one-se"))
     check.count("folds", folds)
     metric = Suite([metric]).names[0]
-    base: R = recipe() if isinstance(recipe, type) else recipe
+    base: RecipeT = recipe() if isinstance(recipe, type) else recipe
     ranges = space_of(base, space)
     splitter = RandomShare(per_user=True) if splitter is None else splitter
     outer = _first(splitter, feedback, np.random.default_rng([seed, 0]))
