@@ -56,7 +56,7 @@ class Tuned(Generic[RecipeT]):
 
     @property
     def table(self) -> Any:
-        """Every trial as a pyarrow table: result, best so far, and one column per setting."""
+        """Every trial as a pyarrow table, with result, best so far, and a column per setting."""
         import pyarrow as pa  # noqa: PLC0415  # only for who asks for the table
 
         names = list(dict.fromkeys(name for trial in self.trials for name in trial.settings))
