@@ -18,7 +18,7 @@ from typing_extensions import override
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 from siamrec.models.recommenders import Capability, FittedRecommender, Histories, RecommenderRecipe
 from siamrec.models.recommenders._files import load_arm, save_arm
-from siamrec.models.recommenders.base import _recipes
+from siamrec.models.recommenders.base import known_recipes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -180,7 +180,7 @@ def load_members(
         siamrec.errors.MissingInputError: If nobody knows how to load a member.
     """
     head, parts = load_arm(path, kind=kind)
-    known: dict[str, Any] = {recipe.__name__: recipe for recipe in _recipes()}
+    known: dict[str, Any] = {recipe.__name__: recipe for recipe in known_recipes()}
     arms, recipes = {}, {}
     for place, (name, recipe) in enumerate(head["members"].items()):
         own = (loaders or {}).get(name) or getattr(known.get(recipe or ""), "load", None)

@@ -1,7 +1,8 @@
-"""A fitted arm whose scores are a liking times item-to-item weights."""
+"""Fitted arms whose scores are a person's items times item-to-item weights."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, final
 
 import numpy as np
@@ -12,21 +13,23 @@ from siamrec._core import check
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders.base import FittedRecommender
 from siamrec.models.recommenders.capability import Capability
-from siamrec.models.recommenders.histories import Histories
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from typing import Self
 
     from siamrec.data import Vocabulary
-    from siamrec.typing import Float32Array, FloatArray, Id, IntArray
+    from siamrec.models.recommenders.histories import Histories
+    from siamrec.typing import Float32Array, FloatArray, Id
 
     Weights: TypeAlias = sparse.csr_array | Float32Array
 
 
-@final
-class FittedItemWeights(FittedRecommender):
-    """Scores are `x W`, with `x` the liked items of a person and `W` the weights.
+class FittedWeights(FittedRecommender, ABC):
+    """Scores are `s W`, with `s` a strength of each item that a person met and `W` the weights.
+
+    An author writes `strengths`.
 
     Args:
         kind: Name of the recipe, for the files.
@@ -54,32 +57,37 @@ class FittedItemWeights(FittedRecommender):
         self.users, self.items, self.history = users, items, history
         self.weights = weights
         self._kind, self._recipe = kind, dict(recipe)
-        self._positive: float | None = self._recipe["positive"]
 
+    @abstractmethod
+    def strengths(self, histories: Histories) -> sparse.csr_array:
+        """Return `s` of each history, float32, shape `(n, n_items)`."""
+
+    @final
     @override
     def score(self, histories: Histories) -> Float32Array:
-        product = histories.liked(self._positive) @ self.weights
+        product = self.strengths(histories) @ self.weights
         dense = product.toarray() if sparse.issparse(product) else product
         scores: Float32Array = np.asarray(dense, dtype=np.float32)
         return scores
 
     @override
     def similar(self, item: Id, *, k: int = 10) -> list[tuple[Id, float]]:
-        own = int(self.items.encode([item], name="item")[0])
-        row = self._row(own)
-        row[own] = 0.0  # a filter may weigh an item with itself
+        code = int(self.items.encode([item], name="item")[0])
+        row = self._rows([code])[0]
+        row[code] = 0.0  # a filter may weigh an item with itself
         best = np.argsort(-row, kind="stable")[: check.count("k", k)]
-        return [(self.items[code], float(row[code])) for code in best.tolist() if row[code] != 0]
+        return [(self.items[c], float(row[c])) for c in best.tolist() if row[c] != 0]
 
+    @final
     @override
     def explain(self, user: Id, item: Id, *, n: int = 5) -> list[tuple[Id, float]]:
-        row = self.history.value[self.users.encode([user], name="user")]
-        liked: IntArray = Histories(row).liked(self._positive).indices
+        own = self.strengths(self.history.people(self.users.encode([user], name="user")))
         target = int(self.items.encode([item], name="item")[0])
-        parts = np.asarray([self._row(code)[target] for code in liked.tolist()])
+        parts = own.data * self._rows(own.indices.tolist())[:, target]
         best = np.argsort(-np.abs(parts), kind="stable")[: check.count("n", n)]
-        return [(self.items[int(liked[p])], float(parts[p])) for p in best.tolist()]
+        return [(self.items[int(own.indices[p])], float(parts[p])) for p in best.tolist()]
 
+    @final
     @override
     def save(self, path: str | Path) -> None:
         if sparse.issparse(self.weights):
@@ -94,18 +102,14 @@ class FittedItemWeights(FittedRecommender):
         save_arm(path, self, kind=self._kind, recipe=self._recipe, arrays=arrays)
 
     @classmethod
-    def load(cls, path: str | Path, *, kind: str) -> FittedItemWeights:
+    def load(cls, path: str | Path, *, kind: str) -> Self:
         """Return an arm that `save` wrote."""
         recipe, parts = load_arm(path, kind=kind)
-        values = parts["weight"]
-        n_items = len(parts["items"])
-        weights: Weights = (
-            sparse.csr_array(
-                (values, parts["weight.item"], parts["weight.start"]), shape=(n_items, n_items)
-            )
-            if "weight.item" in parts
-            else values
-        )
+        weights: Weights = parts["weight"]
+        if "weight.item" in parts:
+            n = len(parts["items"])
+            columns = (parts["weight"], parts["weight.item"], parts["weight.start"])
+            weights = sparse.csr_array(columns, shape=(n, n))
         return cls(
             kind=kind,
             recipe=recipe,
@@ -115,11 +119,21 @@ class FittedItemWeights(FittedRecommender):
             weights=weights,
         )
 
-    def _row(self, code: int) -> FloatArray:
-        row: Any = self.weights[[code]]
-        dense = row.toarray() if sparse.issparse(row) else row
-        flat: FloatArray = np.asarray(dense, dtype=np.float64).ravel()
-        return flat
+    def _rows(self, codes: list[int]) -> FloatArray:
+        rows: Any = self.weights[codes]
+        dense: FloatArray = np.array(
+            rows.toarray() if sparse.issparse(rows) else rows, dtype=np.float64
+        )
+        return dense
+
+
+@final
+class FittedItemWeights(FittedWeights):
+    """Every liked item of a person counts 1."""
+
+    @override
+    def strengths(self, histories: Histories) -> sparse.csr_array:
+        return histories.liked(self._recipe["positive"])
 
 
 def strongest(weights: sparse.csr_array, k: int) -> sparse.csr_array:

@@ -2,119 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 from scipy import sparse
 from typing_extensions import override
 
-from siamrec._core import check
-from siamrec.models.recommenders._files import load_arm, save_arm
-from siamrec.models.recommenders.base import FittedRecommender
+from siamrec.models.recommenders._linear import FittedWeights
 from siamrec.models.recommenders.capability import Capability
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from siamrec.data import Vocabulary
     from siamrec.models.recommenders.histories import Histories
-    from siamrec.typing import Float32Array, FloatArray, Id
-
-    Weights: TypeAlias = sparse.csr_array | Float32Array
+    from siamrec.typing import Id
 
 
 @final
-class FittedSequenceWeights(FittedRecommender):
-    """Scores are `s W`, with `s` the last items of a person, the latest with weight 1.
+class FittedSequenceWeights(FittedWeights):
+    """The latest item of a person counts 1, each one before it `decay` times the one after it.
 
-    Args:
-        kind: Name of the recipe, for the files.
-        recipe: Its settings as JSON values; `recent`, `decay` and `positive` among them.
-        users: Users of the training feedback.
-        items: Items that can be ranked.
-        history: What the training users did.
-        weights: `W`, sparse rows or a dense array, shape `(n_items, n_items)`.
+    The recipe holds `recent`, the number of items looked at, and `decay`.
     """
 
-    capabilities: ClassVar[Capability] = (
-        Capability.RANKING
-        | Capability.SEQUENTIAL
-        | Capability.COLD_USER
-        | Capability.EXPLAIN
-        | Capability.SIMILAR
-    )
-
-    def __init__(
-        self,
-        *,
-        kind: str,
-        recipe: Mapping[str, Any],
-        users: Vocabulary,
-        items: Vocabulary,
-        history: Histories,
-        weights: Weights,
-    ) -> None:
-        self.users, self.items, self.history = users, items, history
-        self.weights = weights
-        self._kind, self._recipe = kind, dict(recipe)
+    capabilities: ClassVar[Capability] = FittedWeights.capabilities | Capability.SEQUENTIAL
 
     @override
-    def score(self, histories: Histories) -> Float32Array:
-        product = self._fading(histories) @ self.weights
-        dense = product.toarray() if sparse.issparse(product) else product
-        scores: Float32Array = np.asarray(dense, dtype=np.float32)
-        return scores
-
-    @override
-    def similar(self, item: Id, *, k: int = 10) -> list[tuple[Id, float]]:
-        """Return the `k` items that most often come next, with their weight, best first."""
-        code = int(self.items.encode([item], name="item")[0])
-        row = self._rows([code])[0]
-        row[code] = 0.0
-        best = np.argsort(-row, kind="stable")[: check.count("k", k)]
-        return [(self.items[c], float(row[c])) for c in best.tolist() if row[c] > 0]
-
-    @override
-    def explain(self, user: Id, item: Id, *, n: int = 5) -> list[tuple[Id, float]]:
-        last = self._fading(self.history.people(self.users.encode([user], name="user")))
-        target = int(self.items.encode([item], name="item")[0])
-        parts = last.data * self._rows(last.indices.tolist())[:, target]
-        best = np.argsort(-np.abs(parts), kind="stable")[: check.count("n", n)]
-        return [(self.items[int(last.indices[p])], float(parts[p])) for p in best.tolist()]
-
-    @override
-    def save(self, path: str | Path) -> None:
-        if sparse.issparse(self.weights):
-            matrix = sparse.csr_array(self.weights)
-            arrays = {
-                "weight": matrix.data.astype(np.float32),
-                "weight.item": matrix.indices.astype(np.int32),
-                "weight.start": matrix.indptr.astype(np.int64),
-            }
-        else:
-            arrays = {"weight": np.asarray(self.weights)}
-        save_arm(path, self, kind=self._kind, recipe=self._recipe, arrays=arrays)
-
-    @classmethod
-    def load(cls, path: str | Path, *, kind: str) -> FittedSequenceWeights:
-        """Return an arm that `save` wrote."""
-        recipe, parts = load_arm(path, kind=kind)
-        weights: Weights = parts["weight"]
-        if "weight.item" in parts:
-            n = len(parts["items"])
-            columns = (parts["weight"], parts["weight.item"], parts["weight.start"])
-            weights = sparse.csr_array(columns, shape=(n, n))
-        return cls(
-            kind=kind,
-            recipe=recipe,
-            users=parts["users"],
-            items=parts["items"],
-            history=parts["history"],
-            weights=weights,
-        )
-
-    def _fading(self, histories: Histories) -> sparse.csr_array:
+    def strengths(self, histories: Histories) -> sparse.csr_array:
         recent, decay = int(self._recipe["recent"]), float(self._recipe["decay"])
         item, there = histories.latest(recent, self._recipe["positive"])
         back = there.sum(axis=1, keepdims=True) - 1 - np.arange(recent)
@@ -122,9 +34,7 @@ class FittedSequenceWeights(FittedRecommender):
         values = (decay ** back[there]).astype(np.float32)
         return sparse.csr_array((values, (row, item[there])), shape=histories.value.shape)
 
-    def _rows(self, codes: list[int]) -> FloatArray:
-        rows: Any = self.weights[codes]
-        dense: FloatArray = np.array(
-            rows.toarray() if sparse.issparse(rows) else rows, dtype=np.float64
-        )
-        return dense
+    @override
+    def similar(self, item: Id, *, k: int = 10) -> list[tuple[Id, float]]:
+        """Return the `k` items that most often come next, with their weight, best first."""
+        return [(other, weight) for other, weight in super().similar(item, k=k) if weight > 0]

@@ -265,7 +265,7 @@ class FittedRecommender(ABC):
         return histories.user
 
     def _lacks(self, capability: Capability) -> MissingCapabilityError:
-        able = [recipe.__name__ for recipe in _recipes() if capability in recipe.capabilities]
+        able = [recipe.__name__ for recipe in known_recipes() if capability in recipe.capabilities]
         # A dataclass with slots replaces its class, so that most are found twice.
         return MissingCapabilityError(
             type(self).__name__, str(capability.name), dict.fromkeys(able)
@@ -366,7 +366,7 @@ class RecommenderRecipe(ABC):
         """
 
 
-def _recipes() -> list[type[RecommenderRecipe]]:
+def known_recipes() -> list[type[RecommenderRecipe]]:
     """Return every recipe that is imported, those of plugins included.
 
     One class may stand there twice, since slots make a class anew.

@@ -98,13 +98,9 @@ class Histories:
 
     def rows(self, start: int, stop: int) -> Histories:
         """Return the people from `start` up to `stop`."""
-        return Histories(
-            self.value[start:stop],
-            None if self.order is None else self.order[start:stop],
-            None if self.user is None else self.user[start:stop],
-        )
+        return self.at(slice(start, stop))
 
-    def at(self, rows: IntArray) -> Histories:
+    def at(self, rows: IntArray | slice) -> Histories:
         """Return the people at these places, in this order."""
         return Histories(
             self.value[rows],
