@@ -14,6 +14,7 @@ from typing_extensions import override
 from siamrec.data import Pairs, Vocabulary
 from siamrec.errors import InvalidParameterError, UnknownNameError
 from siamrec.pairs import HardNegatives, _search
+from siamrec.pairs._screening import Bfloat16Screen, Int8Screen
 from siamrec.pairs._search import nearest
 
 if TYPE_CHECKING:
@@ -61,27 +62,64 @@ def test_search_is_exact(seed: int, k: int) -> None:
     np.testing.assert_allclose(scores, -np.sort(-exact, axis=1)[:, :k], rtol=1e-5, atol=1e-6)
 
 
+SCREENS = {"none": None, "bfloat16": Bfloat16Screen.of, "int8": Int8Screen.of}
+
+
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("screened", [False, True])
+@pytest.mark.parametrize("kind", SCREENS)
 def test_wide_rows_are_searched_exactly_by_groups(
-    seed: int, *, screened: bool, monkeypatch: pytest.MonkeyPatch
+    seed: int, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Groups of columns, a rest that fills no group, several tiles, and equal texts."""
     monkeypatch.setattr(_search, "TILE_ROWS", 16)
-    monkeypatch.setattr(_search, "_screens_in_bfloat16", lambda _: screened)
+    monkeypatch.setattr(_search, "_WORTH_SCREENING", 1)
+    monkeypatch.setattr(_search, "screen", lambda: SCREENS[kind])
     rng = np.random.default_rng(seed)
-    queries, texts = (rng.normal(size=(n, 8)).astype(np.float32) for n in (40, 1_003))
+    queries, texts = (rng.normal(size=(n, 8)).astype(np.float32) for n in (41, 1_003))
     texts[1_000] = texts[3]
     codes, scores = nearest(queries, texts, 9)
     exact = queries @ texts.T
     order = np.argsort(-exact, axis=1, kind="stable")[:, :9]
-    same = np.mean([np.isin(a, b).mean() for a, b in zip(codes, order, strict=True)])
-    assert same == 1.0 if not screened else same > 0.99
-    if not screened:
-        np.testing.assert_allclose(
-            scores, np.take_along_axis(exact, order, axis=1), rtol=1e-5, atol=1e-6
-        )
+    np.testing.assert_array_equal(np.sort(codes), np.sort(order))
+    np.testing.assert_allclose(
+        scores, np.take_along_axis(exact, order, axis=1), rtol=1e-5, atol=1e-6
+    )
     assert (np.diff(scores, axis=1) <= 0).all()
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "int8"])
+def test_what_a_screen_cannot_tell_apart_is_searched_in_float32(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand texts that differ by less than a step: the screen sees no order among them."""
+    monkeypatch.setattr(_search, "_WORTH_SCREENING", 1)
+    monkeypatch.setattr(_search, "screen", lambda: SCREENS[kind])
+    rng = np.random.default_rng(0)
+    queries = rng.normal(size=(20, 32)).astype(np.float32)
+    texts = rng.normal(size=32) + 1e-4 * rng.normal(size=(1_000, 32))
+    pool = np.concatenate([texts, rng.normal(size=(500, 32))]).astype(np.float32)
+    codes, _ = nearest(queries, pool, 20)
+    exact = queries.astype(np.float64) @ pool.T.astype(np.float64)
+    best = -np.sort(-exact, axis=1)[:, :20]
+    np.testing.assert_allclose(np.take_along_axis(exact, codes, axis=1), best, atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "int8"])
+def test_clear_places_need_no_second_search(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    queries, texts = (rng.normal(size=(n, 64)).astype(np.float32) for n in (50, 4_000))
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    low = SCREENS[kind]
+    assert low is not None
+    _, _, unsure = _search._screened(queries, texts, 10, low(texts))
+    assert unsure.size < 15
+    # One row, a row of nothing, and no rows at all.
+    monkeypatch.setattr(_search, "_WORTH_SCREENING", 1)
+    monkeypatch.setattr(_search, "screen", lambda: low)
+    assert nearest(queries[:1], texts, 10)[0].shape == (1, 10)
+    assert nearest(np.zeros((2, 64), np.float32), texts, 3)[0].tolist() == [[0, 1, 2]] * 2
+    assert nearest(queries[:0], texts, 10)[0].shape == (0, 10)
+    assert (nearest(queries, np.zeros_like(texts), 5)[1] == 0).all()
 
 
 @given(

@@ -11,25 +11,33 @@ import numpy as np
 
 from siamrec._core.hashing import hash64
 from siamrec._core.lazy import extra
+from siamrec.pairs._screening import screen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    import numpy.typing as npt
+
+    from siamrec.pairs._screening import Screen
     from siamrec.typing import Float32Array, IntArray
 
 _WORD = re.compile(r"\w+")
 
 TILE_ROWS = 256
-SPARE = 16
+SPARE = 64
 GROUP = 16
+_WORTH_SCREENING = 100  # texts for each one that is scored again
+_SURE = 8.0
+_AT_ONCE = 2
 
 
 def nearest(queries: Float32Array, texts: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
     """Return the k texts of largest inner product for each query, largest first.
 
-    On a CPU that multiplies bfloat16 in hardware the tiles are screened in it, with spare places,
-    and what passes is scored again in float32; elsewhere tiles are float32 from the start. Ties
-    go to the lower code.
+    On a CPU that multiplies bfloat16 or int8 in hardware many texts are screened in it, with spare
+    places, and what passes is scored in float32. The errors of what passed tell how far the
+    screen can be wrong; a query whose last place is not clear of the texts left out, by eight
+    times their root mean square, is searched again in float32. Ties go to the lower code.
 
     Args:
         queries: Vectors, `(n, dim)`.
@@ -39,31 +47,74 @@ def nearest(queries: Float32Array, texts: Float32Array, k: int) -> tuple[IntArra
     Returns:
         Codes `(n, k)` and inner products `(n, k)`.
     """
-    import torch  # noqa: PLC0415  (imported on use, so that pairs stay light)
-
+    queries = np.ascontiguousarray(queries, dtype=np.float32)
+    texts = np.ascontiguousarray(texts, dtype=np.float32)
     k = min(k, texts.shape[0])
-    codes = np.empty((queries.shape[0], k), dtype=np.int64)
-    scores = np.empty((queries.shape[0], k), dtype=np.float32)
-    screen = _screens_in_bfloat16(torch) and texts.shape[0] > k + SPARE
-    dtype = torch.bfloat16 if screen else torch.float32
-    pool = torch.from_numpy(np.ascontiguousarray(texts))
-    low = pool.to(dtype).T
-    wanted = min(texts.shape[0], k + SPARE) if screen else k
-    # One buffer for all tiles: new memory would cost a fifth of the time of the product.
-    buffer = torch.empty(min(TILE_ROWS, queries.shape[0]), texts.shape[0], dtype=dtype)
-    for begin in range(0, queries.shape[0], TILE_ROWS):
-        tile = torch.from_numpy(np.ascontiguousarray(queries[begin : begin + TILE_ROWS]))
-        products = torch.mm(tile.to(dtype), low, out=buffer[: tile.shape[0]])
-        found, exact = largest(products.float().numpy(), wanted)
-        if screen:
-            exact = torch.einsum("qd,qkd->qk", tile, pool[torch.from_numpy(found)]).numpy()
-            found, exact = _sorted(found, exact, k)
-        part = slice(begin, begin + tile.shape[0])
-        codes[part], scores[part] = found, exact
+    build = screen() if texts.shape[0] >= _WORTH_SCREENING * (k + SPARE) else None
+    if build is None:
+        return _searched(queries, texts, k)
+    codes, scores, unsure = _screened(queries, texts, k, build(texts))
+    if unsure.size:
+        codes[unsure], scores[unsure] = _searched(queries[unsure], texts, k)
     return codes, scores
 
 
-def largest(scores: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
+def _searched(queries: Float32Array, texts: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
+    import torch  # noqa: PLC0415  (imported on use, so that pairs stay light)
+
+    codes, scores = _places(queries, k)
+    columns = torch.from_numpy(texts).T
+    # One buffer for all tiles: new memory would cost a fifth of the time of the product.
+    buffer = torch.empty(min(TILE_ROWS, queries.shape[0]), texts.shape[0])
+    for part in _tiles(queries):
+        tile = torch.from_numpy(queries[part])
+        products = torch.mm(tile, columns, out=buffer[: tile.shape[0]])
+        codes[part], scores[part] = largest(products.numpy(), k)
+    return codes, scores
+
+
+def _screened(
+    queries: Float32Array, texts: Float32Array, k: int, low: Screen
+) -> tuple[IntArray, Float32Array, IntArray]:
+    """Return codes and scores, and the queries whose last place is in doubt."""
+    codes, scores = _places(queries, k)
+    doubtful = np.empty(queries.shape[0], dtype=np.bool_)
+    for part in _tiles(queries):
+        tile = queries[part]
+        passed, rough = largest(low.products(tile), k + SPARE)
+        rough = rough * low.unit(tile)
+        exact = _scored(tile, texts, passed)
+        codes[part], scores[part] = _sorted(passed, exact, k)
+        error = np.sqrt(np.square(rough - exact).mean(axis=1))
+        # What is left out has a rough score of at most the last one that passed.
+        doubtful[part] = ~(scores[part, -1] > rough[:, -1] + _SURE * error)
+    return codes, scores, np.flatnonzero(doubtful)
+
+
+def _scored(queries: Float32Array, texts: Float32Array, codes: IntArray) -> Float32Array:
+    """Return the inner products of each query with texts of its own, a few rows in the cache."""
+    n, m = codes.shape
+    scores = np.empty((n, m), dtype=np.float32)
+    rows = np.empty((_AT_ONCE * m, texts.shape[1]), dtype=np.float32)
+    for begin in range(0, n, _AT_ONCE):
+        some = codes[begin : begin + _AT_ONCE]
+        own = np.take(texts, some.ravel(), axis=0, out=rows[: some.size], mode="clip")
+        product = own.reshape(len(some), m, -1) @ queries[begin : begin + _AT_ONCE, :, None]
+        scores[begin : begin + _AT_ONCE] = product[:, :, 0]
+    return scores
+
+
+def _places(queries: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
+    shape = (queries.shape[0], k)
+    return np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
+
+
+def _tiles(queries: Float32Array) -> Iterator[slice]:
+    starts = range(0, queries.shape[0], TILE_ROWS)
+    return (slice(begin, begin + TILE_ROWS) for begin in starts)
+
+
+def largest(scores: npt.NDArray[np.number], k: int) -> tuple[IntArray, Float32Array]:
     """Return the places of the k largest of each row and their values, largest first; exact.
 
     Columns fall into groups. At least k groups, and so k values, reach the k-th largest of the
@@ -96,12 +147,6 @@ def largest(scores: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
 def _sorted(codes: IntArray, scores: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
     order = np.lexsort((codes, -scores), axis=1)[:, :k]
     return np.take_along_axis(codes, order, axis=1), np.take_along_axis(scores, order, axis=1)
-
-
-def _screens_in_bfloat16(torch: object) -> bool:
-    cpu = getattr(torch, "cpu", None)
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(bool(getattr(cpu, probe, bool)()) for probe in probes)
 
 
 def by_faiss(queries: Float32Array, texts: Float32Array, k: int) -> tuple[IntArray, Float32Array]:

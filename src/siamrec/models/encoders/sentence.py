@@ -14,6 +14,7 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
+from siamrec._core.processor import multiplies
 from siamrec.errors import ModelLoadError
 from siamrec.models.encoders._texts import distinct, unit_rows
 
@@ -167,20 +168,12 @@ def fingerprint_of(model: SentenceTransformer) -> str:
     return content_hash(settings, *parts)
 
 
-def computes_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices in hardware."""
-    import torch  # noqa: PLC0415
-
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(bool(getattr(torch.cpu, probe, bool)()) for probe in probes)
-
-
 def _arithmetic(precision: str, device: str) -> AbstractContextManager[object]:
     import torch  # noqa: PLC0415
 
     kind = torch.device(device).type
     wanted = precision == "bfloat16" or (
-        precision == "auto" and kind == "cpu" and computes_bfloat16()
+        precision == "auto" and kind == "cpu" and multiplies("bfloat16")
     )
     return torch.autocast(kind, dtype=torch.bfloat16) if wanted else nullcontext()
 

@@ -14,10 +14,10 @@ import torch
 from transformers import PrinterCallback
 
 from siamrec._core import check
+from siamrec._core.processor import multiplies
 from siamrec.errors import InvalidParameterError, StorageError
 from siamrec.losses import losses
 from siamrec.models.encoders import CachedEncoder, SentenceEncoder
-from siamrec.models.encoders.sentence import computes_bfloat16
 from siamrec.models.training import _lora
 from siamrec.models.training._choose import merit
 from siamrec.models.training._dataset import learned_rows, training_set
@@ -183,7 +183,9 @@ def _arguments(run: Run, home: Path, total: int, every: int, *, keep: bool) -> A
     from sentence_transformers import SentenceTransformerTrainingArguments  # noqa: PLC0415
 
     config = run.config
-    wanted = config.precision == "bfloat16" or (config.precision == "auto" and computes_bfloat16())
+    wanted = config.precision == "bfloat16" or (
+        config.precision == "auto" and multiplies("bfloat16")
+    )
     return SentenceTransformerTrainingArguments(
         output_dir=str(home),
         max_steps=total,
