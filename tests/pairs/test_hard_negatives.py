@@ -62,7 +62,7 @@ def test_search_is_exact(seed: int, k: int) -> None:
     np.testing.assert_allclose(scores, -np.sort(-exact, axis=1)[:, :k], rtol=1e-5, atol=1e-6)
 
 
-SCREENS = {"none": None, "bfloat16": Bfloat16Screen.of, "int8": Int8Screen.of}
+SCREENS = {"none": None, "bfloat16": Bfloat16Screen, "int8": Int8Screen}
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, final
 
 import numpy as np
@@ -33,18 +32,17 @@ class Screen(Protocol):
 
 
 @final
-@dataclass(slots=True)
 class Bfloat16Screen:
-    """Products of bfloat16: 8 bits of every number."""
+    """Products of bfloat16: 8 bits of every number.
 
-    _texts: torch.Tensor
+    Args:
+        texts: Vectors, `(m, dim)`.
+    """
 
-    @classmethod
-    def of(cls, texts: Float32Array) -> Bfloat16Screen:
-        """Return the screen of texts, `(m, dim)`."""
+    def __init__(self, texts: Float32Array) -> None:
         import torch  # noqa: PLC0415
 
-        return cls(torch.from_numpy(texts).to(torch.bfloat16).T)
+        self._texts = torch.from_numpy(texts).to(torch.bfloat16).T
 
     def products(self, queries: Float32Array) -> npt.NDArray[np.number]:
         """Return inner products as far as bfloat16 tells."""
@@ -60,17 +58,14 @@ class Bfloat16Screen:
 
 
 @final
-@dataclass(slots=True)
 class Int8Screen:
-    """Products of whole numbers up to 127: one step for all texts, and one of each query."""
+    """Products of whole numbers up to 127: one step for all texts, and one of each query.
 
-    _texts: torch.Tensor
-    _step: float
-    _found: torch.Tensor | None = None
+    Args:
+        texts: Vectors, `(m, dim)`.
+    """
 
-    @classmethod
-    def of(cls, texts: Float32Array) -> Int8Screen:
-        """Return the screen of texts, `(m, dim)`."""
+    def __init__(self, texts: Float32Array) -> None:
         import torch  # noqa: PLC0415
 
         step = max(float(texts.max(initial=0.0)), -float(texts.min(initial=0.0))) / _LARGEST
@@ -78,7 +73,9 @@ class Int8Screen:
         for begin in range(0, texts.shape[0], 1_024):  # drafts that stay in the cache
             part = slice(begin, begin + 1_024)
             np.rint(texts[part] / (step or 1.0), out=whole[part], casting="unsafe")
-        return cls(torch.from_numpy(whole).T, step)
+        self._texts = torch.from_numpy(whole).T
+        self._step = step
+        self._found: torch.Tensor | None = None
 
     def products(self, queries: Float32Array) -> npt.NDArray[np.number]:
         """Return products of whole numbers."""
@@ -109,5 +106,5 @@ def screen() -> Callable[[Float32Array], Screen] | None:
     import torch  # noqa: PLC0415
 
     if multiplies("bfloat16"):
-        return Bfloat16Screen.of
-    return Int8Screen.of if multiplies("int8") and hasattr(torch, "_int_mm") else None
+        return Bfloat16Screen
+    return Int8Screen if multiplies("int8") and hasattr(torch, "_int_mm") else None
