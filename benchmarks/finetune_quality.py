@@ -26,7 +26,7 @@ import numpy as np
 
 from siamrec.data import Catalog, Feedback, Vocabulary
 from siamrec.losses import LossSpec, build_loss
-from siamrec.models import CachedEncoder, JoinedEncoder, SentenceEncoder
+from siamrec.models import CachedEncoder, SentenceEncoder
 from siamrec.models.training import Comparison, FineTuneConfig, FineTuner, Retention
 from siamrec.models.training.retention import reciprocal_rank
 from siamrec.pairs import HardNegatives, RatingPairs
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     import torch
 
     from siamrec.data import Pairs
-    from siamrec.protocols import SiameseEncoder
 
 K = 10
 SECOND = 10**9
@@ -325,28 +324,15 @@ def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Nam
             "adapter, WiSE-FT 1/2": replace(ours, wise_ft=0.5),
             "adapter, WiSE-FT 1/4": replace(ours, wise_ft=0.25),
         }
-
-    def adapted(
-        name: str, encoder: SiameseEncoder, config: FineTuneConfig
-    ) -> tuple[np.ndarray, np.ndarray]:
+    for name, config in variants.items():
         start = time.process_time()
-        tuned = FineTuner(config).fit(encoder, train, valid).encoder
+        result = FineTuner(config).fit(base, train, valid)
         cpu = time.process_time() - start
+        tuned = result.encoder
         found = slices(hidden, tuned.encode(texts))  # type: ignore[arg-type]
         line(name, seed, found, reference, text=own_texts(films, tuned.encode), cpu=cpu)
-        return found
-
-    for name, config in variants.items():
-        found = adapted(name, base, config)
         if name == "adapter":
             print(f"{'':>4} … over popularity: {Comparison.of('ndcg@10', popular[0], found[0])}")
-            words = CachedEncoder(base.base.words())  # type: ignore[attr-defined]
-            beside = JoinedEncoder([base, words])
-            more = adapted("adapter, words beside", beside, config)
-            for kind, one, other in zip(("warm", "cold"), found, more, strict=True):
-                print(
-                    f"{'':>4} … over the adapter, {kind}: {Comparison.of('ndcg@10', one, other)}"
-                )
     if options.ablations:
         flat = replace(train, weight=np.ones_like(train.weight))
         tuned = FineTuner(ours).fit(base, flat, valid).encoder

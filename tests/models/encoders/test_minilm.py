@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from typing_extensions import override
 
-from siamrec.errors import InvalidParameterError
 from siamrec.models import SentenceEncoder
 from siamrec.testing.encoders import EncoderContract
 
@@ -32,41 +30,6 @@ class TestMiniLM(EncoderContract):
     @override
     def make(self) -> SiameseEncoder:
         return self.shared
-
-
-TABLE = "0.model.embeddings.word_embeddings.weight"
-
-
-@cache
-def words() -> SentenceEncoder:
-    return SentenceEncoder("all-MiniLM-L6-v2").words()
-
-
-class TestWordsOfMiniLM(EncoderContract):
-    @override
-    def make(self) -> SiameseEncoder:
-        return words()
-
-
-def test_words_are_the_mean_of_word_pieces() -> None:
-    encoder = SentenceEncoder("all-MiniLM-L6-v2")
-    (found,) = encoder.words().encode(["A heist in Vladivostok, a heist"])
-    ids = encoder.model.tokenizer("A heist in Vladivostok, a heist", add_special_tokens=False)
-    table = dict(encoder.model.named_parameters())[TABLE].detach().numpy()
-    mean = table[ids["input_ids"]].mean(axis=0)
-    np.testing.assert_allclose(found, mean / np.linalg.norm(mean), atol=1e-6)
-
-
-def test_words_are_read_to_the_end_and_leave_the_model_as_it_was() -> None:
-    encoder = SentenceEncoder("all-MiniLM-L6-v2", max_tokens=8)
-    before = encoder.encode(["one two three four", "five"])
-    words = encoder.words()
-    long = "one two three four five six seven eight nine ten eleven twelve"
-    assert not np.allclose(words.encode([long]), words.encode([long + " whale"]))
-    assert np.allclose(encoder.encode([long]), encoder.encode([long + " whale"]))
-    np.testing.assert_allclose(encoder.encode(["one two three four", "five"]), before, atol=1e-6)
-    with pytest.raises(InvalidParameterError, match="word pieces"):
-        words.words()
 
 
 def test_near_texts_are_near() -> None:

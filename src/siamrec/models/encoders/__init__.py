@@ -3,7 +3,6 @@
 from siamrec.models.encoders.adapter import AdapterEncoder
 from siamrec.models.encoders.cached import CachedEncoder
 from siamrec.models.encoders.hashing import HashingEncoder
-from siamrec.models.encoders.joined import JoinedEncoder
 from siamrec.models.encoders.sentence import SentenceEncoder
 from siamrec.models.encoders.static import StaticEncoder
 from siamrec.models.encoders.two_tower import Tower, TwoTower, TwoTowerEncoder
@@ -12,7 +11,6 @@ __all__ = [
     "AdapterEncoder",
     "CachedEncoder",
     "HashingEncoder",
-    "JoinedEncoder",
     "SentenceEncoder",
     "StaticEncoder",
     "Tower",

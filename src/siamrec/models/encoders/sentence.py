@@ -15,7 +15,7 @@ import numpy as np
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
 from siamrec._core.processor import multiplies
-from siamrec.errors import InvalidParameterError, ModelLoadError
+from siamrec.errors import ModelLoadError
 from siamrec.models.encoders._texts import distinct, unit_rows
 
 if TYPE_CHECKING:
@@ -126,36 +126,6 @@ class SentenceEncoder:
                 show_progress_bar=False,
             )
         return unit_rows(vectors.float().cpu().numpy())[place]
-
-    def words(self) -> SentenceEncoder:
-        """Return an encoder of the words alone: the mean of this model's vectors of word pieces.
-
-        Names and rare words, which the model forgets on its way from words to meaning, are still
-        there. Beside the model itself (see `JoinedEncoder`) they help an adapter; reading them
-        costs next to nothing.
-
-        Raises:
-            ModelLoadError: If the model cannot be found.
-            InvalidParameterError: If it has no table of word pieces.
-        """
-        from sentence_transformers import SentenceTransformer  # noqa: PLC0415
-        from sentence_transformers.sentence_transformer.modules import (  # noqa: PLC0415
-            StaticEmbedding,
-        )
-        from tokenizers import Tokenizer  # noqa: PLC0415
-
-        read = getattr(self.model[0], "auto_model", None)
-        spoken = getattr(self.model.tokenizer, "backend_tokenizer", None)
-        if read is None or spoken is None:
-            raise InvalidParameterError("encoder", self.name, "a transformer with word pieces")
-        tokenizer = Tokenizer.from_str(spoken.to_str())  # the model's own one goes on changing
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        table = read.get_input_embeddings().weight.detach().float().cpu().numpy()
-        words = SentenceTransformer(
-            modules=[StaticEmbedding(tokenizer, embedding_weights=table)], device=self.device
-        )
-        return SentenceEncoder.of(words, name=f"words of {self.name}")
 
     def save(self, path: str | Path) -> None:
         """Write the model as a sentence-transformers folder; `SentenceEncoder(path)` reads it."""
