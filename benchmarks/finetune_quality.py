@@ -311,18 +311,25 @@ def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Nam
     train, valid = pairs.split(by="user", fraction=0.15, seed=seed)
     ours = FineTuneConfig(seed=seed)
     floor = Retention(max_drop=0.1, probes=150)
-    variants = {"adapter": ours, "adapter, retention floor": replace(ours, retention=floor)}
+    one = replace(ours, heads=1)
+    variants = {
+        "adapter": ours,
+        "adapter, retention floor": replace(ours, retention=floor),
+        "adapter, one head": one,
+    }
     if options.variants:
         variants = {}
     if options.ablations:
         variants |= {
-            "adapter, linear": replace(ours, hidden=0),
-            "adapter, text against text": replace(ours, profile_size=1),
-            "adapter, no logQ": replace(ours, popularity=0.0),
-            "adapter, not whitened": replace(ours, whiten=0.0),
-            "adapter, co-likes masked": replace(ours, co_likes=5),
-            "adapter, WiSE-FT 1/2": replace(ours, wise_ft=0.5),
-            "adapter, WiSE-FT 1/4": replace(ours, wise_ft=0.25),
+            "one head, another draw": replace(one, seed=seed + 100),
+            "one head, a third draw": replace(one, seed=seed + 200),
+            "one head, linear": replace(one, hidden=0),
+            "one head, text against text": replace(one, profile_size=1),
+            "one head, no logQ": replace(one, popularity=0.0),
+            "one head, not whitened": replace(one, whiten=0.0),
+            "one head, co-likes masked": replace(one, co_likes=5),
+            "one head, WiSE-FT 1/2": replace(one, wise_ft=0.5),
+            "one head, WiSE-FT 1/4": replace(one, wise_ft=0.25),
         }
     for name, config in variants.items():
         start = time.process_time()
@@ -335,10 +342,10 @@ def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Nam
             print(f"{'':>4} … over popularity: {Comparison.of('ndcg@10', popular[0], found[0])}")
     if options.ablations:
         flat = replace(train, weight=np.ones_like(train.weight))
-        tuned = FineTuner(ours).fit(base, flat, valid).encoder
+        tuned = FineTuner(one).fit(base, flat, valid).encoder
         found = slices(hidden, tuned.encode(texts))  # type: ignore[arg-type]
         line(
-            "adapter, no weights",
+            "one head, no weights",
             seed,
             found,
             reference,

@@ -18,6 +18,7 @@ from siamrec.errors import (
 )
 from siamrec.models import AdapterEncoder, HashingEncoder
 from siamrec.models.training import Comparison, FineTuneConfig, FineTuner, TrainingEvent
+from siamrec.models.training._joined import joined
 from siamrec.models.training._ranking import RankingTask
 from siamrec.pairs import HardNegatives, MinimumCounts, RatingPairs
 
@@ -259,8 +260,8 @@ def test_a_warm_start_goes_on_from_the_head_in_use(
     assert again.beside["previous_ndcg@10"].difference == pytest.approx(0.0, abs=0.01)
     with pytest.raises(InvalidParameterError, match="an AdapterEncoder on the same base"):
         FineTuner(still).fit(ENCODER, *sides, previous=ENCODER)
-    with pytest.raises(InvalidParameterError, match=r"previous must be of .* hidden=8"):
-        FineTuner(replace(still, hidden=8)).fit(ENCODER, *sides, previous=first.encoder)
+    other = FineTuner(replace(still, hidden=8)).fit(ENCODER, *sides, previous=first.encoder)
+    np.testing.assert_allclose(other.encoder.encode(texts), again.encoder.encode(texts), atol=1e-6)
 
 
 def test_popularity_stands_beside_with_its_interval(sides: tuple[Pairs, Pairs]) -> None:
@@ -274,3 +275,66 @@ def test_popularity_stands_beside_with_its_interval(sides: tuple[Pairs, Pairs]) 
 def test_the_adapter_mines_nothing(sides: tuple[Pairs, Pairs]) -> None:
     with pytest.raises(InvalidParameterError, match="None with the strategy 'adapter'"):
         FineTuner(replace(QUICK, mine=HardNegatives())).fit(ENCODER, *sides)
+
+
+def test_joined_heads_keep_the_mean_of_their_products() -> None:
+    """Exactly, where the heads differ by a turn and fit into the base's dimension together."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(300, 96)).astype(np.float32)
+    base = ENCODER
+    heads = []
+    for scale in (0.5, 2.0):
+        turn = np.linalg.qr(rng.normal(size=(96, 96)))[0]
+        keep = np.eye(96)[:, :40] @ np.eye(96)[:40]
+        weight = (scale * turn @ keep).astype(np.float32)
+        heads.append(AdapterEncoder(base, weight, np.zeros(96, np.float32)))
+    one = joined(heads, vectors)
+    assert one.dim == 96
+    products = [(vectors @ h.weight.T) @ (vectors @ h.weight.T).T for h in heads]
+    wanted = sum(p / np.trace(p) for p in products)
+    found = (vectors @ one.weight.T) @ (vectors @ one.weight.T).T
+    np.testing.assert_allclose(found / np.trace(found), wanted / np.trace(wanted), atol=1e-6)
+    assert joined(heads[:1], vectors) is heads[0]
+
+
+def test_a_head_joined_with_itself_ranks_as_before() -> None:
+    rng = np.random.default_rng(1)
+    vectors = rng.normal(size=(200, 96)).astype(np.float32)
+    shapes = ((96, 96), (96,), (8, 96), (8,), (96, 8))
+    head = AdapterEncoder(ENCODER, *(rng.normal(size=s).astype(np.float32) for s in shapes))
+    one = joined([head, head, head], vectors)
+    assert one.inner is not None
+    assert one.inner.shape == (24, 96)
+    before, after = head.project(vectors), one.project(vectors)
+    np.testing.assert_allclose(after @ after.T, before @ before.T, atol=1e-4)
+
+
+def test_joined_heads_lie_where_the_base_lies() -> None:
+    rng = np.random.default_rng(2)
+    vectors = rng.normal(size=(300, 96)).astype(np.float32)
+    turns = [np.linalg.qr(rng.normal(size=(96, 96)))[0].astype(np.float32) for _ in range(2)]
+    heads = [AdapterEncoder(ENCODER, turn, np.zeros(96, np.float32)) for turn in turns]
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    lone = (heads[0].project(vectors) * unit).sum(axis=1).mean()
+    both = (joined(heads, vectors).project(vectors) * unit).sum(axis=1).mean()
+    assert abs(lone) < 0.2
+    assert both > 0.8
+
+
+def test_more_heads_are_trained_and_become_one(sides: tuple[Pairs, Pairs]) -> None:
+    single = FineTuner(replace(QUICK, heads=1)).fit(ENCODER, *sides)
+    several = FineTuner(replace(QUICK, heads=3)).fit(ENCODER, *sides)
+    assert isinstance(several.encoder, AdapterEncoder)
+    assert isinstance(single.encoder, AdapterEncoder)
+    assert several.encoder.outer is not None
+    assert single.encoder.outer is not None
+    assert several.encoder.outer.shape == (96, 24)
+    assert single.encoder.outer.shape == (96, 8)
+    # Validation chose by one head, before the others were trained.
+    assert several.metrics["ndcg@10"] == single.metrics["ndcg@10"]
+    again = FineTuner(replace(QUICK, warm_start=True)).fit(
+        ENCODER, *sides, previous=several.encoder
+    )
+    assert isinstance(again.encoder, AdapterEncoder)
+    assert again.encoder.outer is not None
+    assert again.encoder.outer.shape == (96, 24)

@@ -124,24 +124,25 @@ class Head(nn.Module):
 
     Args:
         vectors: Vectors of the base, `(n, dim)`, of the texts in training.
-        config: Settings.
+        hidden: Width of the bent part.
+        whiten: Power of the whitening, in [0, 1].
         generator: Draws the bent part.
     """
 
     def __init__(
-        self, vectors: Float32Array, config: FineTuneConfig, generator: torch.Generator
+        self, vectors: Float32Array, *, hidden: int, whiten: float, generator: torch.Generator
     ) -> None:
         super().__init__()
         dim = vectors.shape[1]
-        mean, spread = _whitening(vectors, config.whiten)
+        mean, spread = _whitening(vectors, whiten)
         self.register_buffer("mean", torch.from_numpy(mean))
         self.register_buffer("spread", torch.from_numpy(spread))
         self.change = nn.Parameter(torch.zeros(dim, dim))
         self.bias = nn.Parameter(torch.zeros(dim))
-        inner = torch.randn(config.hidden, dim, generator=generator) / dim**0.5
+        inner = torch.randn(hidden, dim, generator=generator) / dim**0.5
         self.inner = nn.Parameter(inner)
-        self.inner_bias = nn.Parameter(torch.zeros(config.hidden))
-        self.outer = nn.Parameter(torch.zeros(dim, config.hidden))
+        self.inner_bias = nn.Parameter(torch.zeros(hidden))
+        self.outer = nn.Parameter(torch.zeros(dim, hidden))
 
     mean: Tensor
     spread: Tensor
@@ -168,12 +169,10 @@ class Head(nn.Module):
         """Put the head where a tuned one ended, so that training goes on from there.
 
         Raises:
-            InvalidParameterError: If it has another shape.
+            InvalidParameterError: If it has another dimension.
         """
-        width = 0 if tuned.outer is None else tuned.outer.shape[1]
-        if tuned.dim != len(self.bias) or width != self.outer.shape[1]:
-            wanted = f"of {len(self.bias)} dimensions and hidden={self.outer.shape[1]}"
-            raise InvalidParameterError("previous", f"{tuned.dim} and hidden={width}", wanted)
+        if tuned.dim != len(self.bias):
+            raise InvalidParameterError("previous", tuned.dim, f"of {len(self.bias)} dimensions")
         mean, back = self.mean.double(), torch.linalg.inv(self.spread.double())
         weight = torch.tensor(tuned.weight, dtype=torch.float64)
         self.change.copy_(weight @ back - torch.eye(len(self.bias)))
@@ -241,7 +240,7 @@ def train_head(
         steps: Steps over which the learning rate falls to zero.
         after_step: Called with the number of steps done, the loss and the head; training stops
             when it returns True.
-        start: A tuned head from which to go on; the untouched base without it.
+        start: A tuned head from which to go on, as wide as it is; the untouched base without it.
 
     Raises:
         TrainingDivergedError: If the loss is not finite.
@@ -249,7 +248,8 @@ def train_head(
     rng = np.random.default_rng(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
     used = np.unique(np.concatenate([pairs.left, pairs.right]))
-    head = Head(vectors[used], config, generator)
+    hidden = config.hidden if start is None else _width(start)
+    head = Head(vectors[used], hidden=hidden, whiten=config.whiten, generator=generator)
     if start is not None:
         head.begin(start)
     started = head.start(torch.from_numpy(np.ascontiguousarray(vectors)))
@@ -274,6 +274,10 @@ def train_head(
             done += 1
             if after_step(done, value, head) or done >= steps:
                 return head
+
+
+def _width(tuned: AdapterEncoder) -> int:
+    return 0 if tuned.outer is None else int(tuned.outer.shape[1])
 
 
 @final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from siamrec.errors import InvalidParameterError, TrainingDivergedError
 from siamrec.models.encoders import AdapterEncoder
 from siamrec.models.training._adapter import Batches, Head, train_head
 from siamrec.models.training._choose import merit
+from siamrec.models.training._joined import joined
 from siamrec.models.training._run import NEAR_ENOUGH, Probe, Run, Trained, chosen_share
 from siamrec.models.training.config import WISE_FT_SHARES
 
@@ -42,7 +44,8 @@ def tune_adapter(run: Run) -> Trained:
     probe = Probe.of(run)
     tuned, share, skills = _mixed(run, slices, vectors, best, probe)
     found = slices.measure(tuned.project(vectors))
-    if run.config.refit and run.material.hidden.any() and not run.stopped:
+    again = run.material.hidden.any() or (run.config.heads > 1 and start is None)
+    if run.config.refit and again and not run.stopped:
         tuned = _refitted(run, vectors, start, steps=steps, total=total, share=share)
     previous = run.previous
     return Trained(
@@ -154,12 +157,25 @@ def _refitted(
     total: int,
     share: float,
 ) -> AdapterEncoder:
-    """Train the chosen number of steps again, with the hidden texts."""
+    """Train the chosen number of steps again, with the hidden texts, once for each head.
+
+    A warm start goes on with one head, whose width is already that of all before it.
+    """
 
     def after_step(done: int, loss: float, head: Head) -> bool:
         del loss, head
         return done >= steps
 
-    pairs = run.material.train
-    head = train_head(pairs, vectors, run.config, steps=total, after_step=after_step, start=start)
-    return head.encoder(run.encoder).towards(share)
+    pairs, config = run.material.train, run.config
+    heads: list[AdapterEncoder] = []
+    for draw in range(1 if start is not None else config.heads):
+        if heads and run.halted():
+            break
+        drawn = replace(config, seed=config.seed if draw == 0 else _another(config.seed, draw))
+        head = train_head(pairs, vectors, drawn, steps=total, after_step=after_step, start=start)
+        heads.append(head.encoder(run.encoder))
+    return joined(heads, vectors).towards(share)
+
+
+def _another(seed: int, draw: int) -> int:
+    return int(np.random.SeedSequence((seed, draw)).generate_state(1)[0])

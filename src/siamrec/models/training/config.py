@@ -47,7 +47,7 @@ class FineTuneConfig:
         scale: One over the temperature of the loss (10, 20).
         profile_size: Most liked texts that stand together as one anchor; 1 trains text against
             text, more trains what ranks items for a person.
-        hidden: Width of the head's nonlinear part; 0 leaves it linear (adapter only).
+        hidden: Width of a head's nonlinear part; 0 leaves it linear (adapter only).
         whiten: Power in [0, 1] with which the adapter starts by evening out the directions of the
             base's vectors; 0 only moves their mean to the origin.
         pull: Strength of the pull of the head back to where it started (adapter only).
@@ -63,13 +63,17 @@ class FineTuneConfig:
         cold_share: Share of the texts that are hidden while settings are chosen on validation,
             so that what is chosen also helps texts without any feedback; 0 leaves this out.
         refit: Whether the chosen number of steps is trained again with the hidden texts.
+        heads: Heads that the refit trains from different draws and joins into one of the base's
+            dimension: a ranking that depends less on luck, for the time of each further head; 1
+            keeps one, and so does a warm start (adapter only).
         evaluations: How often the ranking is measured on validation in all (12, 4).
         early_stopping_patience: Evaluations without gain (for the adapter: clearly below the best)
             after which training stops.
         wise_ft: Share of the tuned weights in the result, in (0, 1], or `"auto"` to choose among
             the strategy's `WISE_FT_SHARES` on validation, under the floor of `retention`.
         warm_start: Whether training starts from the previous version given to `FineTuner.fit`
-            rather than from the base; add old pairs by `siamrec.pairs.Replay`.
+            rather than from the base, with the width that its head has; add old pairs by
+            `siamrec.pairs.Replay`.
         retention: Largest loss of general skill; not measured when None.
         validation_texts: Texts that validation ranks, drawn by a hash; all for the adapter and
             1,500 for the others by default, whose evaluations read every text again.
@@ -104,6 +108,7 @@ class FineTuneConfig:
     co_likes: int | None = None
     cold_share: float = 0.1
     refit: bool = True
+    heads: int = 3
     evaluations: int | None = None
     early_stopping_patience: int = 6
     wise_ft: float | Literal["auto"] = "auto"
@@ -118,7 +123,14 @@ class FineTuneConfig:
     def __post_init__(self) -> None:
         check.one_of("strategy", self.strategy, STRATEGIES)
         check.one_of("precision", self.precision, PRECISIONS)
-        for name in ("profile_size", "early_stopping_patience", "layers", "rank", "rows_per_user"):
+        for name in (
+            "profile_size",
+            "early_stopping_patience",
+            "heads",
+            "layers",
+            "rank",
+            "rows_per_user",
+        ):
             check.count(name, getattr(self, name))
         for name in ("hidden", "seed"):
             check.count(name, getattr(self, name), least=0)
