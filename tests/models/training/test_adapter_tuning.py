@@ -117,6 +117,26 @@ def test_events_tell_the_story(sides: tuple[Pairs, Pairs]) -> None:
     assert kinds[-1] == "end"
     assert kinds.count("evaluation") == len(result.history)
     assert result.history[0]["step"] < result.history[-1]["step"] <= events[0].total
+    assert "head 3 of 3 with all texts" in [event.message for event in events]
+
+
+def test_a_request_during_the_refit_keeps_the_heads_that_there_are(
+    sides: tuple[Pairs, Pairs],
+) -> None:
+    trained: list[str] = []
+
+    def note(event: TrainingEvent) -> None:
+        if event.message.startswith("head"):
+            trained.append(event.message)
+
+    result = FineTuner(QUICK).fit(
+        ENCODER, *sides, on_event=note, should_stop=lambda: len(trained) == 2
+    )
+    assert trained == ["head 1 of 3 with all texts", "head 2 of 3 with all texts"]
+    assert result.card["stopped"] == "stopped on request"
+    assert isinstance(result.encoder, AdapterEncoder)
+    assert result.encoder.outer is not None
+    assert result.encoder.outer.shape == (96, 16)
 
 
 def test_cancelled_training_gives_the_best_so_far(sides: tuple[Pairs, Pairs]) -> None:

@@ -168,12 +168,14 @@ def _refitted(
 
     pairs, config = run.material.train, run.config
     heads: list[AdapterEncoder] = []
-    for draw in range(1 if start is not None else config.heads):
+    wanted = 1 if start is not None else config.heads
+    for draw in range(wanted):
         if heads and run.halted():
             break
         drawn = replace(config, seed=config.seed if draw == 0 else _another(config.seed, draw))
         head = train_head(pairs, vectors, drawn, steps=total, after_step=after_step, start=start)
         heads.append(head.encoder(run.encoder))
+        run.tell("step", steps, steps, message=f"head {len(heads)} of {wanted} with all texts")
     return joined(heads, vectors).towards(share)
 
 
