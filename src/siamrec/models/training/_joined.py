@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 from scipy import linalg
@@ -56,6 +56,7 @@ def joined(heads: Sequence[AdapterEncoder], vectors: Float32Array) -> AdapterEnc
     )
 
 
+@final
 class _Affine:
     """A head before the normalising, scaled so that all heads speak equally loud."""
 
