@@ -171,7 +171,7 @@ def full(encoder: SentenceEncoder) -> None:
         group = None if together == 1 else (codes, together)
         ours = trained(FeedbackInfoNCE, pairs, group=group)
         row(f"full, pairs of users, {together} of a user together", ours, theirs, "pairs/CPU-s")
-    if multiplies("bfloat16"):
+    if multiplies("bfloat16", torch.cpu):
         row("full, ours in bfloat16", trained(FeedbackInfoNCE, bf16=True), theirs, "pairs/CPU-s")
 
 

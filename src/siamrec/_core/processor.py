@@ -8,13 +8,12 @@ _SAID_BY = {
 }
 
 
-def multiplies(kind: str) -> bool:
+def multiplies(kind: str, cpu: object) -> bool:
     """Return whether products of matrices of this kind are faster here than those of float32.
 
     Args:
-        kind: `"bfloat16"` or `"int8"`. Only processors that PyTorch knows are said to.
+        kind: `"bfloat16"` or `"int8"`.
+        cpu: `torch.cpu`, which knows; this floor does without torch.
     """
-    import torch  # noqa: PLC0415  (heavy; only callers that compute need it)
-
     # Its public table of features is younger than the oldest release that we take.
-    return any(bool(getattr(torch.cpu, probe, bool)()) for probe in _SAID_BY[kind])
+    return any(bool(getattr(cpu, probe, bool)()) for probe in _SAID_BY[kind])

@@ -105,6 +105,6 @@ def screen() -> Callable[[Float32Array], Screen] | None:
     """Return the screen that this processor is fast at, or None where it has none."""
     import torch  # noqa: PLC0415
 
-    if multiplies("bfloat16"):
+    if multiplies("bfloat16", torch.cpu):
         return Bfloat16Screen
-    return Int8Screen if multiplies("int8") and hasattr(torch, "_int_mm") else None
+    return Int8Screen if multiplies("int8", torch.cpu) and hasattr(torch, "_int_mm") else None

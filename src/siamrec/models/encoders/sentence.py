@@ -173,7 +173,7 @@ def _arithmetic(precision: str, device: str) -> AbstractContextManager[object]:
 
     kind = torch.device(device).type
     wanted = precision == "bfloat16" or (
-        precision == "auto" and kind == "cpu" and multiplies("bfloat16")
+        precision == "auto" and kind == "cpu" and multiplies("bfloat16", torch.cpu)
     )
     return torch.autocast(kind, dtype=torch.bfloat16) if wanted else nullcontext()
 

@@ -184,7 +184,7 @@ def _arguments(run: Run, home: Path, total: int, every: int, *, keep: bool) -> A
 
     config = run.config
     wanted = config.precision == "bfloat16" or (
-        config.precision == "auto" and multiplies("bfloat16")
+        config.precision == "auto" and multiplies("bfloat16", torch.cpu)
     )
     return SentenceTransformerTrainingArguments(
         output_dir=str(home),
