@@ -239,9 +239,15 @@ def test_constant_data_have_a_stated_result() -> None:
     assert same["y"].absolute.interval == (0.0, 0.0)
     assert same["y"].absolute.p == 1.0
     assert any(check.name == "constant" for check in same.checks)
-    apart = run([2.0] * 5, [3.0] * 5)["y"].absolute
-    assert apart.interval == (1.0, 1.0)
-    assert 0 < apart.p < 1e-300
+    # Apart without any spread: the error is that of one sample of all, 1 / sqrt(n - 1).
+    apart = run([2.0] * 5, [3.0] * 5)
+    found = apart["y"].absolute
+    assert found.error == pytest.approx(1 / 3)
+    assert found.p == pytest.approx(2 * stats.t.sf(3.0, 8))
+    assert found.interval == pytest.approx(
+        (1 - stats.t.isf(0.025, 8) / 3, 1 + stats.t.isf(0.025, 8) / 3)
+    )
+    assert any(check.name == "constant" for check in apart.checks)
 
 
 def test_one_unit_says_nothing() -> None:

@@ -74,7 +74,7 @@ def test_stratifying_reduces_variance() -> None:
     assert within["y"].absolute.error < 0.5 * plain["y"].absolute.error
     binary = {**data, "won": (rng.random(4000) < 0.3).astype(float)}
     found = analyze(binary, Plan(metrics=[Proportion("won")]), strata="group")["won"]
-    assert found.absolute.rule == "fixed horizon, Welch t"
+    assert found.absolute.rule == "fixed horizon, Newcombe"
 
 
 def test_covariates_that_differed_before_are_told() -> None:

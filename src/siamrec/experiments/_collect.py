@@ -9,8 +9,9 @@ import numpy as np
 from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError
 from siamrec.experiments._crossfit import fold_key, folds_of
+from siamrec.experiments._returning import UnitRows
 from siamrec.experiments.metrics import Mean, Metric, Proportion, Quantile
-from siamrec.experiments.quantiles import quantile_with_error
+from siamrec.experiments.quantiles import OrderStatistics
 from siamrec.experiments.report import Check
 
 if TYPE_CHECKING:
@@ -33,6 +34,13 @@ class Rows(NamedTuple):
     n_groups: int
 
 
+class Collected(NamedTuple):
+    """Moments of each metric in each variant, and order statistics of each quantile."""
+
+    moments: dict[str, tuple[Moments, ...]]
+    orders: dict[str, tuple[OrderStatistics | None, ...]]
+
+
 def _check_finite(values: FloatArray, name: str) -> None:
     """Refuse infinite numbers; NaN stands for a missing one."""
     if np.isinf(values).any():
@@ -40,7 +48,7 @@ def _check_finite(values: FloatArray, name: str) -> None:
         raise InvalidDataError(f"{name} must be finite, got {values[row]} in row {row}.")
 
 
-def collect(plan: Plan, rows: Rows, checks: list[Check]) -> dict[str, tuple[Moments, ...]]:
+def collect(plan: Plan, rows: Rows, checks: list[Check]) -> Collected:
     """Return the moments of each metric in each variant; a model's wait apart by fold.
 
     Raises:
@@ -51,6 +59,7 @@ def collect(plan: Plan, rows: Rows, checks: list[Check]) -> dict[str, tuple[Mome
     columns = rows.columns
     plain = [metric for metric in plan.metrics if _is_plain(metric, rows.clusters, columns)]
     found: dict[str, tuple[Moments, ...]] = {}
+    orders: dict[str, tuple[OrderStatistics | None, ...]] = {}
     if plain:
         names = dict.fromkeys(name for metric in plain for name in metric.columns)
         chosen = {name: columns[name] for name in names}
@@ -59,7 +68,7 @@ def collect(plan: Plan, rows: Rows, checks: list[Check]) -> dict[str, tuple[Mome
         for metric, each in zip(plain, joint or (), strict=False):
             found[metric.name] = tuple(each)
     if len(found) == len(plan.metrics):
-        return found
+        return Collected(found, orders)
     for name, values in columns.items():
         _check_finite(values, name)
     absent = {name: np.isnan(values) for name, values in columns.items()}
@@ -67,7 +76,31 @@ def collect(plan: Plan, rows: Rows, checks: list[Check]) -> dict[str, tuple[Mome
         if metric.name not in found:
             read, kept = _rows(metric, columns, absent, checks)
             groups = np.where(kept, rows.groups, -1)
-            found |= _by_fold(metric, read, groups, rows)
+            if isinstance(metric, Quantile):
+                orders[metric.name] = _orders(metric, read, groups, rows)
+                found[metric.name] = tuple(
+                    _moments_of_quantile(metric, each) for each in orders[metric.name]
+                )
+            else:
+                found |= _by_fold(metric, read, groups, rows)
+    return Collected(found, orders)
+
+
+def unit_rows(plan: Plan, rows: Rows, ids: IntArray) -> dict[str, UnitRows]:
+    """Return the totals of each unit for each metric.
+
+    Args:
+        plan: The plan; quantiles and models have no totals.
+        rows: The rows.
+        ids: Number of the unit of each row.
+    """
+    absent = {name: np.isnan(values) for name, values in rows.columns.items()}
+    found = {}
+    for metric in plan.metrics:
+        read, kept = _rows(metric, rows.columns, absent, [])
+        groups = np.where(kept, rows.groups, -1)
+        totals, group, first = _totals(metric, read, groups, rows.clusters)
+        found[metric.name] = UnitRows(ids[first], group, np.stack(list(totals.values())))
     return found
 
 
@@ -90,10 +123,10 @@ def _by_fold(
 def _is_plain(
     metric: Metric, clusters: IntArray | None, columns: Mapping[str, FloatArray]
 ) -> bool:
-    """Whether a metric can share one pass with the others: one row per unit, no cap."""
+    """Whether a metric can share one pass with the others: one row per unit, no bounds."""
     if isinstance(metric, Proportion):
         _check_binary(metric, columns[metric.outcome.numerator])
-    special = isinstance(metric, Quantile) or (isinstance(metric, Mean) and metric.cap is not None)
+    special = isinstance(metric, Quantile) or (isinstance(metric, Mean) and metric.is_bounded)
     return clusters is None and not special and metric.model is None
 
 
@@ -126,13 +159,30 @@ def _rows(
         share = n_gone / gone.size
         checks.append(Check("missing", "note", f"{metric.name}: {share:.2%} of rows {fate}."))
         rows = {name: np.where(absent[name], 0.0, values) for name, values in rows.items()}
-    if isinstance(metric, Mean) and metric.cap is not None:
+    kept = ~gone if metric.missing == "drop" else np.ones_like(gone)
+    if isinstance(metric, Mean) and metric.is_bounded:
         outcome = metric.outcome.numerator
-        share = float((rows[outcome] > metric.cap).mean())
-        rows[outcome] = np.minimum(rows[outcome], metric.cap)
-        message = f"{metric.name}: {share:.2%} of rows capped at {metric.cap:g}."
+        rows[outcome] = _bounded(metric, rows[outcome], kept, checks)
+    return rows, kept
+
+
+def _bounded(metric: Mean, values: FloatArray, kept: BoolArray, checks: list[Check]) -> FloatArray:
+    """Return the outcome within its bounds; quantiles are those of all variants together."""
+    low, high = metric.floor, metric.cap
+    if metric.winsorize is not None and kept.any():
+        low, high = np.quantile(values[kept], metric.winsorize).tolist()
+    found = values
+    if high is not None:
+        share = float((found > high).mean())
+        message = f"{metric.name}: {share:.2%} of rows capped at {high:g}."
         checks.append(Check("outliers", "note", message))
-    return rows, ~gone if metric.missing == "drop" else np.ones_like(gone)
+        found = np.minimum(found, high)
+    if low is not None:
+        share = float((values < low).mean())
+        message = f"{metric.name}: {share:.2%} of rows raised to {low:g}."
+        checks.append(Check("outliers", "note", message))
+        found = np.maximum(found, low)
+    return found
 
 
 def _moments(
@@ -142,36 +192,48 @@ def _moments(
     clusters: IntArray | None,
     n_groups: int,
 ) -> tuple[Moments, ...]:
-    if isinstance(metric, Quantile):
-        return tuple(
-            _quantile(metric, rows, groups == group, clusters) for group in range(n_groups)
-        )
     if clusters is None:
         return tuple(Moments.by_group(rows, groups, n_groups))
-    kept = groups >= 0
+    totals, group, _ = _totals(metric, rows, groups, clusters)
+    return tuple(Moments.by_group(totals, group, n_groups))
+
+
+def _totals(
+    metric: Metric,
+    rows: Mapping[str, FloatArray],
+    groups: IntArray,
+    clusters: IntArray | None,
+) -> tuple[dict[str, FloatArray], IntArray, IntArray]:
+    """Return the totals of each unit by column, its variant, and the place of its first row."""
+    kept = np.flatnonzero(groups >= 0)
+    if clusters is None:
+        return {name: rows[name][kept] for name in metric.columns}, groups[kept], kept
     unit, first, place = np.unique(clusters[kept], return_index=True, return_inverse=True)
     totals: dict[str, FloatArray] = {
-        name: np.asarray(np.bincount(place, values[kept], unit.size), dtype=np.float64)
-        for name, values in rows.items()
+        name: np.asarray(np.bincount(place, rows[name][kept], unit.size), dtype=np.float64)
+        for name in metric.columns
     }
     totals[ROWS] = np.bincount(place, minlength=unit.size).astype(np.float64)
-    names = [*metric.columns, ROWS]
-    group = groups[kept][first]
-    return tuple(Moments.by_group({name: totals[name] for name in names}, group, n_groups))
+    return totals, groups[kept][first], kept[first]
 
 
-def _quantile(
-    metric: Quantile,
-    rows: Mapping[str, FloatArray],
-    chosen: BoolArray,
-    clusters: IntArray | None,
-) -> Moments:
+def _orders(
+    metric: Quantile, columns: Mapping[str, FloatArray], groups: IntArray, rows: Rows
+) -> tuple[OrderStatistics | None, ...]:
+    values = columns[metric.outcome.numerator]
+    found: list[OrderStatistics | None] = []
+    for group in range(rows.n_groups):
+        chosen = groups == group
+        units = None if rows.clusters is None else rows.clusters[chosen]
+        own = values[chosen]
+        found.append(OrderStatistics.of(own, metric.q, clusters=units) if own.size else None)
+    return tuple(found)
+
+
+def _moments_of_quantile(metric: Quantile, order: OrderStatistics | None) -> Moments:
     """Return moments whose mean is the quantile and whose standard error is the quantile's."""
-    values = rows[metric.outcome.numerator][chosen]
-    units = None if clusters is None else clusters[chosen]
-    if not values.size:
+    if order is None:
         return Moments.empty(metric.columns)
-    point, error = quantile_with_error(values, metric.q, clusters=units)
-    n = values.size if units is None else np.unique(units).size
-    product = np.array([[error**2 * n * max(n - 1, 1)]])
-    return Moments(names=metric.columns, n=n, mean=np.array([point]), product=product)
+    error = order.error if np.isfinite(order.error) else 0.0
+    product = np.array([[error**2 * order.n * max(order.n - 1, 1)]])
+    return Moments(names=metric.columns, n=order.n, mean=np.array([order.value]), product=product)

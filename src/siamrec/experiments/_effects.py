@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, final
 
 import numpy as np
 from scipy import special
+from typing_extensions import override
 
 from siamrec.errors import InvalidDataError
+from siamrec.experiments._difference import (
+    DUST,
+    Difference,
+    Hybrid,
+    averaged,
+    deviate_of_t,
+    t_of_deviate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,15 +27,13 @@ if TYPE_CHECKING:
     from siamrec.experiments.metrics import Term
     from siamrec.typing import FloatArray
 
-_DUST = 1e-13
-"""Differences and errors below this share of the values are rounding: the data are constant."""
 _LEAST_P = float(np.nextafter(0, 1))
 _LEAST_LOG = float(np.log(_LEAST_P))
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Difference):
     """Adjusted values of two variants and the covariance of their errors.
 
     Attributes:
@@ -45,8 +52,8 @@ class Pair:
     reduction: float
     known: bool
 
+    @override
     def contrast(self, treatment: float, control: float) -> tuple[float, float]:
-        """Return `treatment * t + control * c` and its standard error."""
         (own, shared), (_, other) = self.covariance.tolist()
         variance = (
             treatment * treatment * own
@@ -54,12 +61,44 @@ class Pair:
             + control * control * other
         )
         left, right = treatment * self.values[0], control * self.values[1]
-        dust = _DUST * max(abs(left), abs(right))
+        dust = DUST * max(abs(left), abs(right))
         estimate, error = left + right, math.sqrt(max(variance, 0.0))
         return (
             estimate if abs(estimate) > dust else 0.0,
             error if error > dust else 0.0,
         )
+
+    @override
+    def span(self, treatment: float, control: float, reach: float) -> tuple[float, float]:
+        estimate, error = self.contrast(treatment, control)
+        if error == 0:
+            return estimate, estimate
+        reach = t_of_deviate(reach, self.freedom) * error
+        return estimate - reach, estimate + reach
+
+    @override
+    def relative_span(self, reach: float) -> tuple[float, float]:
+        return fieller(self, t_of_deviate(reach, self.freedom))
+
+    @override
+    def deviate(self) -> float:
+        estimate, error = self.contrast(1.0, -1.0)
+        return deviate_of_t(estimate / error, self.freedom) if error > 0 else 0.0
+
+    def with_spread(self) -> Pair:
+        """Return the pair with an error where two different values show no spread at all.
+
+        Were there no difference, the outcomes of both variants would be one sample of n units
+        with the deviation |t - c| sqrt(n_t n_c / (n (n - 1))); the standard error of the
+        difference is then |t - c| / sqrt(n - 1), and few units prove little.
+        """
+        estimate, error = self.contrast(1.0, -1.0)
+        if error > 0 or estimate == 0 or not self.known:
+            return self
+        n = sum(self.n)
+        share = estimate**2 / (n - 1) / n
+        spread = np.diag([share * self.n[1], share * self.n[0]])
+        return replace(self, covariance=spread, freedom=float(n - 2))
 
 
 def compare(
@@ -92,7 +131,7 @@ def compare(
         return Pair(
             values=(float(t_values[0]), float(c_values[0])),
             covariance=np.array([[part_t, 0.0], [0.0, part_c]]),
-            freedom=_welch(part_t, part_c, n_t - 1, n_c - 1),
+            freedom=welch(part_t, part_c, n_t - 1, n_c - 1),
             n=(n_t, n_c),
             reduction=0.0,
             known=min(n_t, n_c) > 1,
@@ -106,7 +145,7 @@ def compare(
     return Pair(
         values=values,
         covariance=covariance,
-        freedom=_welch(*parts, n_t - 1 - k, n_c - 1 - k),
+        freedom=welch(*parts, n_t - 1 - k, n_c - 1 - k),
         n=(n_t, n_c),
         reduction=1 - after / plain if plain > 0 else 0.0,
         known=min(n_t, n_c) > 1 + k,
@@ -123,7 +162,7 @@ class _Side(NamedTuple):
 
 def _pooled(t: _Side, c: _Side) -> tuple[tuple[float, float], FloatArray, tuple[float, float]]:
     """Adjust both by one slope; return values, covariance and each one's part in the error."""
-    slope = _slope(t.spread * max(t.n - 1, 0) + c.spread * max(c.n - 1, 0))
+    slope = slope_of(t.spread * max(t.n - 1, 0) + c.spread * max(c.n - 1, 0))
     share = t.n / (t.n + c.n)
     a, b = slope * (1 - share), slope * share
     gap = t.values[1:] - c.values[1:]
@@ -150,7 +189,7 @@ def _lin(t: _Side, c: _Side) -> tuple[tuple[float, float], FloatArray, tuple[flo
     spread = (products[0] + products[1] + apart) / max(t.n + c.n - 1, 1)
     slopes, values, own = [], [], []
     for side, product in zip((t, c), products, strict=True):
-        slope, away = _slope(side.spread), centre - side.values[1:]
+        slope, away = slope_of(side.spread), centre - side.values[1:]
         left = max(float(side.spread[0, 0] - slope @ side.spread[1:, 0]), 0.0) * (side.n - 1)
         scale = np.sqrt(np.maximum(np.diag(product), 0.0))
         scale = np.where(scale > 0, scale, 1.0)
@@ -164,29 +203,35 @@ def _lin(t: _Side, c: _Side) -> tuple[tuple[float, float], FloatArray, tuple[flo
     return (values[0], values[1]), np.diag(own) + shared, (own[0], own[1])
 
 
-def combined(pairs: Sequence[Pair]) -> Pair:
-    """Return the average of pairs from independent strata, weighed by their units."""
+def combined(pairs: Sequence[Difference]) -> Difference:
+    """Return the average of differences from independent strata, weighed by their units."""
     if len(pairs) == 1:
         return pairs[0]
     size = np.array([sum(pair.n) for pair in pairs], dtype=np.float64)
-    weight = size / size.sum()
+    weight = (size / size.sum()).tolist()
+    hybrids = [pair for pair in pairs if isinstance(pair, Hybrid)]
+    plain = [pair for pair in pairs if isinstance(pair, Pair)]
+    return averaged(hybrids, weight) if hybrids else _averaged_pairs(plain, weight)
+
+
+def _averaged_pairs(pairs: Sequence[Pair], weights: Sequence[float]) -> Pair:
     difference = np.array([1.0, -1.0])
     parts = [
         w * w * float(difference @ pair.covariance @ difference)
-        for w, pair in zip(weight, pairs, strict=True)
+        for w, pair in zip(weights, pairs, strict=True)
     ]
     total = sum(parts)
     freedom = (
         1
         / sum((part / total) ** 2 / pair.freedom for part, pair in zip(parts, pairs, strict=True))
         if total > 0
-        else float(size.sum())
+        else float(sum(sum(pair.n) for pair in pairs))
     )
     covariance = sum(
-        (w * w * pair.covariance for w, pair in zip(weight, pairs, strict=True)), np.zeros((2, 2))
+        (w * w * pair.covariance for w, pair in zip(weights, pairs, strict=True)), np.zeros((2, 2))
     )
     t, c = (
-        float(sum(w * pair.values[side] for w, pair in zip(weight, pairs, strict=True)))
+        float(sum(w * pair.values[side] for w, pair in zip(weights, pairs, strict=True)))
         for side in (0, 1)
     )
     return Pair(
@@ -194,7 +239,7 @@ def combined(pairs: Sequence[Pair]) -> Pair:
         covariance=covariance,
         freedom=float(freedom),
         n=(sum(pair.n[0] for pair in pairs), sum(pair.n[1] for pair in pairs)),
-        reduction=float(sum(w * pair.reduction for w, pair in zip(weight, pairs, strict=True))),
+        reduction=float(sum(w * pair.reduction for w, pair in zip(weights, pairs, strict=True))),
         known=all(pair.known for pair in pairs),
     )
 
@@ -213,6 +258,16 @@ def linearised(moments: Moments, terms: Sequence[Term]) -> tuple[FloatArray, Flo
         at = moments.names.index(terms[0].numerator)
         spread = moments.product[at, at] / max(moments.n - 1, 1)
         return moments.mean[at : at + 1], np.array([[spread]])
+    values, gradient = gradient_of(moments, terms)
+    return values, gradient @ moments.covariance() @ gradient.T
+
+
+def gradient_of(moments: Moments, terms: Sequence[Term]) -> tuple[FloatArray, FloatArray]:
+    """Return the values of terms and how each depends on the means of the columns.
+
+    Raises:
+        InvalidDataError: If a denominator is 0.
+    """
     place = {name: column for column, name in enumerate(moments.names)}
     values = np.empty(len(terms))
     gradient = np.zeros((len(terms), len(moments.names)))
@@ -228,10 +283,10 @@ def linearised(moments: Moments, terms: Sequence[Term]) -> tuple[FloatArray, Flo
         values[row] = top / below
         gradient[row, place[term.numerator]] += 1.0 / below
         gradient[row, place[term.denominator]] -= values[row] / below
-    return values, gradient @ moments.covariance() @ gradient.T
+    return values, gradient
 
 
-def _slope(spread: FloatArray) -> FloatArray:
+def slope_of(spread: FloatArray) -> FloatArray:
     """Least squares of the outcome on the covariates; constant covariates get no slope."""
     if len(spread) == 1:
         return np.zeros(0)
@@ -242,7 +297,7 @@ def _slope(spread: FloatArray) -> FloatArray:
     return found
 
 
-def _welch(part_t: float, part_c: float, free_t: int, free_c: int) -> float:
+def welch(part_t: float, part_c: float, free_t: int, free_c: int) -> float:
     if min(free_t, free_c) < 1:
         return 1.0
     total = part_t + part_c
@@ -283,12 +338,17 @@ def fieller(pair: Pair, reach: float) -> tuple[float, float]:
     return (low, high) if c > 0 else (-high, -low)
 
 
-def relative(pair: Pair) -> float:
+def relative(pair: Difference) -> float:
     """Return `(t - c) / |c|`; infinite for a control of 0 unless both are 0."""
     t, c = pair.values
     if c == 0:
         return 0.0 if t == 0 else float(np.copysign(np.inf, t))
     return (t - c) / abs(c)
+
+
+def normal_reach(alpha: float) -> float:
+    """Return the two-sided quantile of the normal distribution."""
+    return -float(special.ndtri(alpha / 2))
 
 
 def reach_of_t(freedom: float, alpha: float) -> float:
@@ -317,35 +377,3 @@ def two_sided_z(statistic: float) -> tuple[float, float]:
 def positive_p(log_p: float) -> tuple[float, float]:
     """Return the p-value of a log p-value, never 0, and the log p-value."""
     return (float(np.exp(log_p)) if log_p > _LEAST_LOG else _LEAST_P), log_p
-
-
-def newcombe(wins: tuple[float, float], n: tuple[int, int], alpha: float) -> tuple[float, float]:
-    """Return Newcombe's hybrid score interval of the difference of two proportions.
-
-    References:
-        Newcombe (1998), Statistics in Medicine 17, method 10.
-    """
-    z = float(special.ndtri(1 - alpha / 2))
-    (low_t, high_t), (low_c, high_c) = (
-        wilson(w, size, z) for w, size in zip(wins, n, strict=True)
-    )
-    p_t, p_c = wins[0] / n[0], wins[1] / n[1]
-    down = np.hypot(p_t - low_t, high_c - p_c)
-    up = np.hypot(high_t - p_t, p_c - low_c)
-    return float(p_t - p_c - down), float(p_t - p_c + up)
-
-
-def wilson(wins: float, n: int, z: float) -> tuple[float, float]:
-    """Return Wilson's score interval of one proportion, z standard errors to each side."""
-    share = wins / n
-    centre = share + z * z / (2 * n)
-    reach = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    return max(0.0, float((centre - reach) / scale)), min(1.0, float((centre + reach) / scale))
-
-
-def pooled_z(wins: tuple[float, float], n: tuple[int, int]) -> float:
-    """Return the pooled two-proportion statistic; 0 where nothing varies."""
-    share = sum(wins) / sum(n)
-    variance = share * (1 - share) * (1 / n[0] + 1 / n[1])
-    return float((wins[0] / n[0] - wins[1] / n[1]) / np.sqrt(variance)) if variance > 0 else 0.0

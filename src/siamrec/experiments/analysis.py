@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,11 +10,16 @@ import numpy as np
 from siamrec.errors import InvalidDataError
 from siamrec.experiments import _effects
 from siamrec.experiments._adaptive import PropensityWatch, refuse_adaptive_plan
+from siamrec.experiments._compared import balance, compared
 from siamrec.experiments._decision import decide
-from siamrec.experiments._sample import Sample, control_of, samples_of
+from siamrec.experiments._difference import Hybrid
+from siamrec.experiments._effects import normal_reach
+from siamrec.experiments._proportions import pooled_z
+from siamrec.experiments._ratio_check import check_of_ratio
+from siamrec.experiments._sample import control_of, samples_of
 from siamrec.experiments.checks import sample_ratio_within
 from siamrec.experiments.group_sequential import GroupSequential
-from siamrec.experiments.metrics import Metric, Proportion
+from siamrec.experiments.metrics import Metric, Proportion, Quantile
 from siamrec.experiments.multiplicity import adjust
 from siamrec.experiments.report import Check, Comparison, Effect, Report
 
@@ -22,11 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from siamrec.data.moments import Moments
-    from siamrec.experiments._effects import Pair
+    from siamrec.experiments._difference import Difference
     from siamrec.experiments.plan import Plan
+    from siamrec.experiments.sequential import Sequence as LookingRule
 
-_UNBALANCED = 1e-3
-"""p-value of a covariate below which a warning is given."""
+_WHOLE = (-np.inf, np.inf)
 
 
 def analyze(
@@ -96,16 +101,15 @@ def analyze(
         alpha = plan.alpha / n_primary if shared else plan.alpha
         for treatment in treatments:
             names = (treatment, control)
-            pair, sample = _compare(parts, metric, names, plan)
+            pair, lone, noticed = compared(parts, metric, names, plan)
             found[metric.name, treatment] = _comparison(
-                plan, sample, metric, pair, names=names, alpha=alpha
+                plan, metric, pair, names=names, alpha=alpha, lone=lone
             )
-            checks += _checks_of(metric, pair, treatment)
-            checks += _balance(parts, metric, names)
+            checks += [*noticed, *_checks_of(metric, pair, treatment)]
+            checks += balance(parts, metric, names)
     comparisons = _corrected(plan, found)
-    checks.append(_check_of_ratio(plan, srm.p))
-    n_units = sum(sum(part.n_units) for part in parts.values())
-    verdict = decide(plan, comparisons, tuple(checks), n_units)
+    checks.append(check_of_ratio(plan, srm, counts))
+    verdict = decide(plan, comparisons, tuple(checks), _units_of_pairs(counts, control))
     return Report(
         plan=plan,
         control=control,
@@ -119,73 +123,47 @@ def analyze(
     )
 
 
-def _compare(
-    parts: Mapping[str, Sample], metric: Metric, names: tuple[str, str], plan: Plan
-) -> tuple[Pair, Sample | None]:
-    """Return the pair of two variants over all strata that have both; a lone sample as well."""
-    pairs = []
-    for part in parts.values():
-        if set(names) <= set(part.variants):
-            treatment, control = (
-                part.moments[metric.name][part.variants.index(name)] for name in names
-            )
-            terms = part.terms(metric)
-            pairs.append(_effects.compare(treatment, control, terms, plan.adjustment))
-    if not pairs:
-        raise InvalidDataError(f"No stratum must lack one of {names}, but all of them do.")
-    if len(pairs) == len(parts) == 1:
-        return pairs[0], next(iter(parts.values()))
-    return _effects.combined(pairs), None
-
-
-def _balance(parts: Mapping[str, Sample], metric: Metric, names: tuple[str, str]) -> list[Check]:
-    """Check that what was known before does not differ between the variants."""
-    checks = []
-    for place, term in enumerate(metric.covariates, 1):
-        pairs = []
-        for part in parts.values():
-            if set(names) <= set(part.variants):
-                treatment, control = (
-                    part.moments[metric.name][part.variants.index(name)] for name in names
-                )
-                known = [part.terms(metric)[place]]
-                pairs.append(_effects.compare(treatment, control, known, "none"))
-        pair = _effects.combined(pairs)
-        estimate, error = pair.contrast(1.0, -1.0)
-        if pair.known and error > 0:
-            p, _ = _effects.two_sided_t(estimate / error, pair.freedom)
-            if p < _UNBALANCED:
-                message = f"{term.numerator} differed before the experiment (p = {p:.2g})."
-                checks.append(Check("balance", "warning", message))
-    return checks
+def _units_of_pairs(
+    counts: Mapping[str, Mapping[str, int]], control: str
+) -> dict[str, tuple[int, int]]:
+    """Return the units of each treatment with the control, and of all variants."""
+    total: Counter[str] = Counter()
+    for each in counts.values():
+        total.update(each)
+    every = sum(total.values())
+    return {
+        name: (n + total[control], every) for name, n in sorted(total.items()) if name != control
+    }
 
 
 def _comparison(
     plan: Plan,
-    sample: Sample | None,
     metric: Metric,
-    pair: Pair,
+    pair: Difference,
     *,
     names: tuple[str, str],
     alpha: float,
+    lone: bool,
 ) -> Comparison:
-    fixed = _fixed(sample, metric, pair, alpha)
-    absolute = fixed if plan.sequential is None else _sequential(plan, pair, alpha)
+    fixed = _fixed(metric, pair, alpha, lone=lone)
+    absolute = fixed if plan.sequential is None else _sequential(plan.sequential, pair, alpha)
     reach = _reach(plan, pair, alpha)
     relative = Effect(
         estimate=_effects.relative(pair),
-        interval=_effects.fieller(pair, reach),
+        interval=pair.relative_span(reach) if pair.known else _WHOLE,
         p=absolute.p,
         log_p=absolute.log_p,
         error=_relative_error(pair),
         rule=absolute.rule,
+        freedom=absolute.freedom,
+        anytime=absolute.anytime,
     )
     harmful, safe = _against_margin(metric, pair, reach)
-    rule, error = plan.sequential, absolute.error
+    rule = plan.sequential
     futile = (
         isinstance(rule, GroupSequential)
-        and 0 < error < np.inf
-        and rule.is_futile(metric.sign * absolute.estimate / error, float(sum(pair.n)), alpha)
+        and 0 < absolute.error < np.inf
+        and rule.is_futile(metric.sign * pair.deviate(), float(sum(pair.n)), alpha)
     )
     return Comparison(
         metric=metric,
@@ -204,77 +182,73 @@ def _comparison(
     )
 
 
-def _fixed(sample: Sample | None, metric: Metric, pair: Pair, alpha: float) -> Effect:
+def _fixed(metric: Metric, pair: Difference, alpha: float, *, lone: bool) -> Effect:
     estimate, error = pair.contrast(1.0, -1.0)
     rule = "fixed horizon, Welch t"
+    if isinstance(pair, Hybrid):
+        quantile = isinstance(metric, Quantile)
+        rule = "fixed horizon, order statistics" if quantile else "fixed horizon, Newcombe"
     if not pair.known:
         return _unknown(estimate, rule)
-    plain = sample is not None and not sample.clustered
-    if isinstance(metric, Proportion) and not metric.covariates and plain:
+    if not isinstance(pair, Hybrid):
+        p, log_p = (1.0, 0.0)
+        if error > 0:
+            p, log_p = _effects.two_sided_t(estimate / error, pair.freedom)
+    elif lone and isinstance(metric, Proportion):
         wins = (pair.values[0] * pair.n[0], pair.values[1] * pair.n[1])
-        p, log_p = _effects.two_sided_z(_effects.pooled_z(wins, pair.n))
-        interval = _effects.newcombe(wins, pair.n, alpha)
+        p, log_p = _effects.two_sided_z(pooled_z(wins, pair.n))
         rule = "fixed horizon, pooled z and Newcombe interval"
-        return Effect(
-            estimate=estimate, interval=interval, p=p, log_p=log_p, error=error, rule=rule
-        )
-    if error == 0:
-        return _certain(estimate, rule)
-    reach = _effects.reach_of_t(pair.freedom, alpha)
-    p, log_p = _effects.two_sided_t(estimate / error, pair.freedom)
+    else:
+        p, log_p = _effects.two_sided_z(pair.deviate())
     return Effect(
         estimate=estimate,
-        interval=(estimate - reach * error, estimate + reach * error),
+        interval=pair.span(1.0, -1.0, normal_reach(alpha)),
         p=p,
         log_p=log_p,
         error=error,
         rule=rule,
+        freedom=pair.freedom,
     )
 
 
-def _sequential(plan: Plan, pair: Pair, alpha: float) -> Effect:
-    looking = plan.sequential
-    assert looking is not None
+def _sequential(looking: LookingRule, pair: Difference, alpha: float) -> Effect:
     estimate, error = pair.contrast(1.0, -1.0)
     if not pair.known:
-        return _unknown(estimate, looking.name)
-    if error == 0:
-        return _certain(estimate, looking.name)
+        return _unknown(estimate, looking.name, anytime=True)
     n = float(sum(pair.n))
-    reach = looking.multiplier(n, alpha)
-    p, log_p = _effects.positive_p(looking.log_p(estimate / error, n, alpha))
+    p, log_p = _effects.positive_p(looking.log_p(pair.deviate(), n, alpha))
     return Effect(
         estimate=estimate,
-        interval=(estimate - reach * error, estimate + reach * error),
+        interval=pair.span(1.0, -1.0, looking.multiplier(n, alpha)),
         p=p,
         log_p=log_p,
         error=error,
         rule=looking.name,
+        freedom=pair.freedom,
+        anytime=True,
     )
 
 
-def _unknown(estimate: float, rule: str) -> Effect:
+def _unknown(estimate: float, rule: str, *, anytime: bool = False) -> Effect:
     """One unit in a variant has no spread to judge by: anything is possible."""
-    whole = (-np.inf, np.inf)
-    return Effect(estimate=estimate, interval=whole, p=1.0, log_p=0.0, error=np.inf, rule=rule)
+    return Effect(
+        estimate=estimate,
+        interval=_WHOLE,
+        p=1.0,
+        log_p=0.0,
+        error=np.inf,
+        rule=rule,
+        anytime=anytime,
+    )
 
 
-def _certain(estimate: float, rule: str) -> Effect:
-    """Constant outcomes: no difference at all, or a difference without error."""
-    p, log_p = (1.0, 0.0) if estimate == 0 else _effects.positive_p(-np.inf)
-    point = (estimate, estimate)
-    return Effect(estimate=estimate, interval=point, p=p, log_p=log_p, error=0.0, rule=rule)
-
-
-def _reach(plan: Plan, pair: Pair, alpha: float) -> float:
-    if not pair.known:
-        return np.inf
+def _reach(plan: Plan, pair: Difference, alpha: float) -> float:
     if plan.sequential is not None:
         return plan.sequential.multiplier(float(sum(pair.n)), alpha)
-    return _effects.reach_of_t(pair.freedom, alpha)
+    return normal_reach(alpha)
 
 
-def _relative_error(pair: Pair) -> float:
+def _relative_error(pair: Difference) -> float:
     """Return the delta-method standard error of `(t - c) / |c|`."""
     t, c = pair.values
     if c == 0 or not pair.known:
@@ -282,7 +256,7 @@ def _relative_error(pair: Pair) -> float:
     return pair.contrast(1.0, -t / c)[1] / abs(c)
 
 
-def _against_margin(metric: Metric, pair: Pair, reach: float) -> tuple[bool, bool]:
+def _against_margin(metric: Metric, pair: Difference, reach: float) -> tuple[bool, bool]:
     """Return whether it is certain that the metric is worse by the margin, and that it is not.
 
     A relative margin q is tested as the linear contrast `s t - s c + q |c|`, without a ratio.
@@ -294,30 +268,28 @@ def _against_margin(metric: Metric, pair: Pair, reach: float) -> tuple[bool, boo
         baseline = metric.margin.relative * float(np.sign(pair.values[1]))
     elif metric.margin is not None:
         shift = metric.margin.absolute or 0.0
-    estimate, error = pair.contrast(sign, baseline - sign)
-    estimate += shift
-    return estimate + reach * error < 0, estimate - reach * error > 0
+    low, high = pair.span(sign, baseline - sign, reach)
+    return high + shift < 0, low + shift > 0
 
 
-def _checks_of(metric: Metric, pair: Pair, treatment: str) -> list[Check]:
+def _checks_of(metric: Metric, pair: Difference, treatment: str) -> list[Check]:
     checks = []
     if not pair.known:
         message = f"{metric.name}: too few units in {treatment!r} or the control to judge."
         checks.append(Check("few units", "warning", message))
-    elif pair.contrast(1.0, -1.0)[1] == 0:
+    elif _is_constant(metric, pair):
         message = f"{metric.name}: constant in both variants."
         checks.append(Check("constant", "warning", message))
-    if pair.known and abs(pair.values[1]) < 5 * math.sqrt(max(pair.covariance[1, 1], 0.0)):
+    if pair.known and abs(pair.values[1]) < 5 * pair.contrast(0.0, 1.0)[1]:
         message = f"{metric.name}: the control is near 0, the relative difference is vague."
         checks.append(Check("baseline", "note", message))
     return checks
 
 
-def _check_of_ratio(plan: Plan, p: float) -> Check:
-    if p < plan.srm_alpha:
-        message = f"the numbers of units do not fit the planned shares (p = {p:.2g})."
-        return Check("sample ratio", "failure", message)
-    return Check("sample ratio", "ok", f"p = {p:.2g}.")
+def _is_constant(metric: Metric, pair: Difference) -> bool:
+    if isinstance(metric, Proportion) and isinstance(pair, Hybrid):
+        return set(pair.values) in ({0.0}, {1.0})
+    return pair.contrast(1.0, -1.0)[1] == 0
 
 
 def _corrected(

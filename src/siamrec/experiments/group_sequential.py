@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Spending: TypeAlias = Literal["obrien-fleming", "pocock", "power", "hwang-shih-decani"]
 
 _LEAST_ALPHA = 1e-14
+_NEAR = 0.1
+"""Share by which a look may miss its plan and still be that look."""
 
 
 @final
@@ -75,9 +77,10 @@ class GroupSequential(LookingRule):
 
     The bound at a look solves "probability of crossing here first = what may be spent here", by
     numerical integration over the paths inside the earlier bounds. A look at another share than
-    planned uses the earlier planned looks and its own share; a look past the planned units
-    spends what is left. Intervals are estimate ± bound s.e. (repeated confidence intervals), the
-    p-value is the least alpha at which the estimate reaches the bound.
+    planned uses the earlier looks (planned, or as `made`) and its own share; a look past the
+    planned units spends what is left, which is nothing if one at or past them was made.
+    Intervals are estimate ± bound s.e. (repeated confidence intervals), the p-value is the least
+    alpha at which the estimate reaches the bound.
 
     With `futility` a report stops as inconclusive where the estimate falls below that bound. Where
     it is binding, p-values follow the lower bound that this allows; intervals do not, because
@@ -90,9 +93,13 @@ class GroupSequential(LookingRule):
         shape: Parameter of the last two spending functions; above 0 for `"power"`, any number
             but 0 for `"hwang-shih-decani"` (below 0, little is spent early).
         futility: When to give up, if ever.
+        made: Units of both variants at the looks that were made before this one, rising. With
+            them the error rate holds for whatever looks one makes; without them the planned
+            looks before this one are taken as made, and one may decide at planned looks only.
 
     Raises:
-        InvalidParameterError: If looks do not rise to 1 or a number is out of range.
+        InvalidParameterError: If looks do not rise to 1, those made do not rise or a number is
+            out of range.
         UnknownNameError: If the spending function is not known.
 
     References:
@@ -110,6 +117,7 @@ class GroupSequential(LookingRule):
     spending: Spending = "obrien-fleming"
     shape: float = 2.0
     futility: Futility | None = None
+    made: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         check.positive("planned", self.planned)
@@ -117,6 +125,8 @@ class GroupSequential(LookingRule):
         rising = np.diff([0.0, *self.looks])
         if not self.looks or (rising <= 0).any() or abs(self.looks[-1] - 1) > 1e-9:  # noqa: PLR2004
             raise InvalidParameterError("looks", self.looks, "rising shares that end in 1")
+        if self.made and not np.diff([0.0, *self.made]).min() > 0:
+            raise InvalidParameterError("made", self.made, "rising numbers of units above 0")
 
     @property
     @override
@@ -127,6 +137,15 @@ class GroupSequential(LookingRule):
     @override
     def planned_units(self) -> float | None:
         return self.planned
+
+    def is_planned(self, n: float) -> bool:
+        """Whether one may decide at n units: at a planned look (within 10 %), or past the last.
+
+        With `made` it may be anywhere.
+        """
+        share = n / self.planned
+        near = (abs(share - look) <= _NEAR * look for look in self.looks)
+        return bool(self.made) or share >= 1 or any(near)
 
     def bounds(self, alpha: float) -> FloatArray:
         """Return the bound, in standard errors, at each planned look."""
@@ -232,8 +251,8 @@ class GroupSequential(LookingRule):
 
     def _times(self, n: float) -> tuple[float, ...]:
         share = n / self.planned
-        earlier = tuple(look for look in self.looks[:-1] if look < share * (1 - 1e-9))
-        return (*earlier, share)
+        before = tuple(units / self.planned for units in self.made) or self.looks[:-1]
+        return (*(look for look in before if look < share * (1 - 1e-9)), share)
 
     def _steps(self, times: FloatArray, alpha: float) -> FloatArray:
         return np.diff([0.0, *(self.spent(time, alpha) for time in times.tolist())])

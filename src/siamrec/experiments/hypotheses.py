@@ -8,6 +8,8 @@ import numpy as np
 from scipy import special
 
 from siamrec._core import check
+from siamrec.errors import InvalidDataError
+from siamrec.experiments._difference import deviate_of_t
 from siamrec.experiments._effects import positive_p
 
 if TYPE_CHECKING:
@@ -23,11 +25,13 @@ def one_sided(
     non-inferiority: a small p-value says that the treatment is worse by less than the margin.
 
     Args:
-        effect: A fixed-horizon effect.
+        effect: A fixed-horizon effect, such as `Comparison.fixed`; Student's distribution has
+            its degrees of freedom.
         better: Which direction is an improvement.
         margin: In the unit of the effect, at least 0.
 
     Raises:
+        InvalidDataError: If the effect is that of a looking rule: this test is read once.
         InvalidParameterError: If the margin is below 0.
         UnknownNameError: If the direction is not known.
 
@@ -40,10 +44,15 @@ def one_sided(
     """
     check.one_of("better", better, ("higher", "lower"))
     check.not_negative("margin", margin)
+    if effect.anytime:
+        raise InvalidDataError(
+            f"The effect must be one of a fixed horizon (Comparison.fixed), got {effect.rule!r}."
+        )
     lead = (effect.estimate if better == "higher" else -effect.estimate) + margin
     if effect.error == 0:
         return positive_p(-np.inf) if lead > 0 else (1.0, 0.0)
-    return positive_p(float(special.log_ndtr(-lead / effect.error)))
+    deviate = deviate_of_t(lead / effect.error, effect.freedom)
+    return positive_p(float(special.log_ndtr(-deviate)))
 
 
 def equivalence(effect: Effect, *, margin: float) -> tuple[float, float]:
@@ -53,10 +62,11 @@ def equivalence(effect: Effect, *, margin: float) -> tuple[float, float]:
     sides.
 
     Args:
-        effect: A fixed-horizon effect.
+        effect: A fixed-horizon effect, such as `Comparison.fixed`.
         margin: In the unit of the effect, above 0.
 
     Raises:
+        InvalidDataError: If the effect is that of a looking rule: this test is read once.
         InvalidParameterError: If the margin is not above 0.
 
     References:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeAlias, final
@@ -158,10 +159,14 @@ class Mean(Metric):
         margin: For a guardrail, how much worse is still acceptable; 0 when absent.
         missing: `"drop"` leaves rows with a null out of this metric, `"zero"` counts them as 0,
             `"error"` refuses them.
-        cap: Values above this are set to it (winsorised); reported with the result.
+        cap: Values above this are set to it; reported with the result.
+        floor: Values below this are set to it.
+        winsorize: `(low, high)` instead of both: the bounds are these quantiles of the outcome
+            over all variants together, so that no variant is bounded by its own.
 
     Raises:
-        InvalidParameterError: If the cap is not finite.
+        InvalidParameterError: If a bound is not finite, bounds do not rise, or quantiles come
+            with fixed bounds.
         UnknownNameError: If role, better or missing are not among the known ones.
 
     Examples:
@@ -177,11 +182,25 @@ class Mean(Metric):
     margin: Margin | None = None
     missing: Literal["drop", "zero", "error"] = "drop"
     cap: float | None = None
+    floor: float | None = None
+    winsorize: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         check_choices(self)
-        if self.cap is not None:
-            check.not_negative("cap", abs(self.cap))
+        bounds = [bound for bound in (self.floor, self.cap) if bound is not None]
+        if not all(map(math.isfinite, bounds)) or sorted(bounds) != bounds:
+            raise InvalidParameterError("cap", bounds, "finite, and not below the floor")
+        if self.winsorize is not None:
+            low, high = self.winsorize
+            if bounds or not 0 <= low < high <= 1:
+                raise InvalidParameterError(
+                    "winsorize", self.winsorize, "two rising quantiles, without cap= and floor="
+                )
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether outcomes are moved to bounds."""
+        return not (self.cap is None and self.floor is None and self.winsorize is None)
 
     @property
     @override

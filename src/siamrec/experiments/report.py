@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
@@ -11,7 +12,7 @@ from siamrec.errors import UnknownNameError
 from siamrec.experiments.plots import plot_report
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from siamrec.experiments.metrics import Metric
     from siamrec.experiments.plan import Plan
@@ -31,6 +32,9 @@ class Effect:
         log_p: Its natural logarithm.
         error: Standard error.
         rule: How interval and p-value were made.
+        freedom: Degrees of freedom of the error.
+        anytime: Whether interval and p-value hold at every look; if not, they are to be read
+            once, at the end.
     """
 
     estimate: float
@@ -39,6 +43,8 @@ class Effect:
     log_p: float
     error: float
     rule: str
+    freedom: float = math.inf
+    anytime: bool = False
 
     @property
     def significant(self) -> bool:
@@ -182,13 +188,10 @@ class Report:
 
     def to_markdown(self) -> str:
         """Return the report as a Markdown page."""
-        rows = [
-            (
-                "| metric | role | treatment | control | value | difference | interval | relative "
-                "| interval | p | adjusted p |"
-            ),
-            "|---|---|---|---:|---:|---:|---|---:|---|---:|---:|",
-        ]
+        looking = self.plan.sequential is not None
+        head = ["metric", "role", "treatment", "control", "value", "difference", "interval"]
+        head += ["relative", "interval", "p", "adjusted p"]
+        rows = [_row(head + ["p at a fixed horizon"] * looking), _ruler(len(head) + looking)]
         for (metric, treatment), found in self.comparisons.items():
             cells = [
                 metric,
@@ -206,17 +209,13 @@ class Report:
                 f"{found.absolute.p:.2g}",
                 f"{found.adjusted_p:.2g}" if found.metric.role == "primary" else "",
             ]
-            rows.append("| " + " | ".join(cells) + " |")
-        first = next(iter(self.comparisons.values()))
+            rows.append(_row(cells + [f"{found.fixed.p:.2g}"] * looking))
         lines = [
             f"# {self.decision}" + (f": {self.winner}" if self.winner else ""),
             "",
             *(f"- {reason}" for reason in self.reasons),
             "",
-            (
-                f"Intervals and p-values: {first.absolute.rule}, alpha {self.plan.alpha:g}, "
-                f"correction {self.plan.correction}."
-            ),
+            *self._rules(),
             "",
             *rows,
             "",
@@ -225,6 +224,41 @@ class Report:
             *(f"- {check.level}: {check.name}: {check.message}" for check in self.checks),
         ]
         return "\n".join(lines) + "\n"
+
+    def _rules(self) -> list[str]:
+        """Say how intervals and p-values were made, and what they hold for together."""
+        by_rule: dict[str, list[str]] = {}
+        for (metric, _), found in self.comparisons.items():
+            by_rule.setdefault(found.absolute.rule, []).append(metric)
+        said = [
+            f"Intervals and p-values of {', '.join(dict.fromkeys(metrics))}: {rule}."
+            for rule, metrics in by_rule.items()
+        ]
+        alpha, k = (
+            self.plan.alpha,
+            sum(c.metric.role == "primary" for c in self.comparisons.values()),
+        )
+        if k > 1 and self.plan.correction != "none":
+            said.append(
+                f"The {k} primary intervals hold together, each at alpha {alpha / k:g}; their "
+                f"adjusted p-values ({self.plan.correction}) are judged at alpha {alpha:g}, and "
+                "may find a difference whose own interval still holds 0."
+            )
+        else:
+            said.append(f"Alpha {alpha:g}.")
+        if self.plan.sequential is not None:
+            said.append("p-values at a fixed horizon are to be read once, and stop nothing early.")
+        return [" ".join(said)]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _ruler(n: int) -> str:
+    """The line under the head: text to the left, numbers to the right."""
+    text = {0, 1, 2, 6, 8}
+    return "|" + "|".join("---" if column in text else "---:" for column in range(n)) + "|"
 
 
 def _number(value: float) -> str:

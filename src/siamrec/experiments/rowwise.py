@@ -9,7 +9,8 @@ from scipy import optimize, special
 
 from siamrec._core import check
 from siamrec.errors import InvalidDataError
-from siamrec.experiments._effects import newcombe, pooled_z, positive_p, two_sided_z
+from siamrec.experiments._effects import positive_p, two_sided_z
+from siamrec.experiments._proportions import newcombe, pooled_z
 from siamrec.experiments.report import Effect
 
 if TYPE_CHECKING:
