@@ -92,7 +92,7 @@ def _judged(
     absent = [name for name in parts if name not in there]
     if not absent:
         return there, []
-    n = sum(sum(parts[name].n_units) for name in absent)
+    n = sum(sum(each.n for each in parts[name].moments[metric.name]) for name in absent)
     listed = ", ".join(map(repr, absent[:5])) + (", …" if len(absent) > 5 else "")  # noqa: PLR2004
     message = (
         f"{metric.name}: {len(absent)} strata ({listed}) of {n} units have fewer than {least} "

@@ -64,7 +64,7 @@ def newcombe(wins: tuple[float, float], n: tuple[int, int], alpha: float) -> tup
 
 def wilson(wins: float, n: int, z: float) -> tuple[float, float]:
     """Return Wilson's score interval of one proportion, z standard errors to each side."""
-    share = wins / n
+    share = min(max(wins / n, 0.0), 1.0)
     centre = share + z * z / (2 * n)
     reach = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n

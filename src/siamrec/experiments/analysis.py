@@ -91,6 +91,7 @@ def analyze(
     counts = {
         stratum: dict(zip(part.variants, part.n_units, strict=True))
         for stratum, part in parts.items()
+        if any(part.n_units)  # a stratum may have none but units that came in another first
     }
     srm = sample_ratio_within(counts, plan.shares, plan.stratum_shares)
     found: dict[tuple[str, str], Comparison] = {}
