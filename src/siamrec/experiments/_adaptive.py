@@ -9,7 +9,8 @@ import numpy as np
 
 from siamrec.data.frames import floats_of, table_of
 from siamrec.errors import InvalidDataError, UnsupportedEstimate
-from siamrec.experiments._sample import is_chunks, is_moments, name_codes, whole
+from siamrec.experiments._columns import name_codes, whole
+from siamrec.experiments._sample import is_chunks, is_moments
 
 if TYPE_CHECKING:
     from siamrec.experiments.plan import Plan

@@ -16,7 +16,8 @@ from siamrec.experiments._difference import Hybrid
 from siamrec.experiments._effects import normal_reach
 from siamrec.experiments._proportions import pooled_z
 from siamrec.experiments._ratio_check import check_of_ratio
-from siamrec.experiments._sample import control_of, samples_of
+from siamrec.experiments._sample import control_of
+from siamrec.experiments._strata import samples_of
 from siamrec.experiments.checks import sample_ratio_within
 from siamrec.experiments.group_sequential import GroupSequential
 from siamrec.experiments.metrics import Metric, Proportion, Quantile
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from siamrec.experiments.sequential import Sequence as LookingRule
 
 _WHOLE = (-np.inf, np.inf)
+_FEW = 5
+"""Expected events below which tests of proportions by a normal approximation are rough."""
 
 
 def analyze(
@@ -281,10 +284,23 @@ def _checks_of(metric: Metric, pair: Difference, treatment: str) -> list[Check]:
     elif _is_constant(metric, pair):
         message = f"{metric.name}: constant in both variants."
         checks.append(Check("constant", "warning", message))
+    elif isinstance(metric, Proportion) and _least_expected(pair) < _FEW:
+        message = (
+            f"{metric.name}: fewer than {_FEW} events are expected in a variant, so that normal "
+            "approximations are rough; Fisher's test (two_proportions) and, at any time, "
+            "sequential_sample_ratio of the events are exact."
+        )
+        checks.append(Check("few events", "warning", message))
     if pair.known and abs(pair.values[1]) < 5 * pair.contrast(0.0, 1.0)[1]:
         message = f"{metric.name}: the control is near 0, the relative difference is vague."
         checks.append(Check("baseline", "note", message))
     return checks
+
+
+def _least_expected(pair: Difference) -> float:
+    """Return the least number of events, or of their absence, expected without a difference."""
+    share = sum(value * n for value, n in zip(pair.values, pair.n, strict=True)) / sum(pair.n)
+    return min(pair.n) * min(share, 1 - share)
 
 
 def _is_constant(metric: Metric, pair: Difference) -> bool:

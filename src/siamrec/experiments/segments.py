@@ -11,7 +11,7 @@ from scipy import special
 from siamrec._core import check
 from siamrec.data.frames import table_of
 from siamrec.errors import InvalidDataError
-from siamrec.experiments._sample import split_table
+from siamrec.experiments._strata import split_table
 from siamrec.experiments.analysis import analyze
 from siamrec.experiments.multiplicity import adjust
 

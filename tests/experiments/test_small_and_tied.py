@@ -1,0 +1,236 @@
+"""Few units, tied values, nothing that varies: intervals that still hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import optimize, stats
+
+from siamrec.data.moments import Moments
+from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.experiments import (
+    AsymptoticCS,
+    GroupSequential,
+    Margin,
+    Mean,
+    Metric,
+    NormalMixture,
+    Plan,
+    Proportion,
+    Quantile,
+    Ratio,
+    Report,
+    analyze,
+)
+from siamrec.experiments._difference import Hybrid, deviate_of_t, t_of_deviate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from siamrec.experiments import Sequence
+
+RULES: list[Sequence | None] = [
+    None,
+    AsymptoticCS(planned=400),
+    AsymptoticCS(planned=200_000),
+    NormalMixture(effect=0.2),
+    GroupSequential(planned=8),
+]
+
+
+def run(control: Any, new: Any, metric: Metric, **settings_: Any) -> Report:
+    arm = np.repeat(["control", "new"], [len(control), len(new)])
+    y = np.concatenate([control, new]).astype(float)
+    return analyze({"variant": arm, "y": y, "w": np.ones(y.size)},
+                   Plan(metrics=[metric], **settings_))  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: "fixed" if rule is None else rule.name)
+@pytest.mark.parametrize("metric", [Mean("y"), Proportion("y"), Ratio("y", "y", "w")])
+def test_two_units_in_each_variant_decide_nothing(rule: Sequence | None, metric: Metric) -> None:
+    report = run([0, 0], [1, 1], metric, sequential=rule)
+    found = report["y"].absolute
+    if isinstance(metric, Proportion) and rule is None:  # the classic test, with a warning
+        assert 0.04 < found.p < 0.05
+        assert any(check.name == "few events" for check in report.checks)
+    else:
+        assert found.p > 0.15
+        assert found.interval[0] < 0
+        assert report.decision != "ship"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", RULES[1:4], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("metric", [Mean("y"), Proportion("y")])
+def test_looking_from_the_fourth_unit_on_keeps_the_level(rule: Sequence, metric: Metric) -> None:
+    # 120 runs of 30 looks at fair coins: 14 crossings at 5 % have probability below 3e-3.
+    rng = np.random.default_rng(1)
+    looks = [*range(4, 60, 4), *range(60, 401, 20)]
+    variant = np.tile(["control", "new"], 200)
+    crossed = 0
+    for _ in range(120):
+        y = (rng.random(400) < 0.5).astype(float)
+        crossed += any(
+            analyze({"variant": variant[:n], "y": y[:n]}, Plan(metrics=[metric], sequential=rule))[
+                "y"
+            ].absolute.significant
+            for n in looks
+        )
+    assert crossed < 14
+
+
+def ratings(rng: np.random.Generator, n: int) -> Any:
+    return rng.choice(5, n, p=[0.1, 0.15, 0.25, 0.3, 0.2]) + 1.0
+
+
+DRAWS: dict[str, tuple[float, int, Callable[[np.random.Generator, int], Any]]] = {
+    "ratings": (0.5, 200, ratings),
+    "coins": (0.5, 200, lambda rng, n: (rng.random(n) < 0.5).astype(float)),
+    "counts": (0.9, 200, lambda rng, n: rng.poisson(3, n).astype(float)),
+    "tail": (0.99, 50, lambda rng, n: rng.lognormal(size=n)),
+    "few": (0.95, 30, lambda rng, n: rng.normal(size=n)),
+    "smooth": (0.5, 300, lambda rng, n: rng.normal(size=n)),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_quantiles_keep_their_level(name: str) -> None:
+    # 100 comparisons without a difference: 14 at 5 % have probability below 5e-4.
+    q, n, draw = DRAWS[name]
+    rng = np.random.default_rng(2)
+    found = [run(draw(rng, n), draw(rng, n), Quantile("y", q))["y"].absolute for _ in range(100)]
+    assert sum(effect.significant for effect in found) < 14
+    for effect in found:
+        assert (effect.p < 0.05) == effect.significant
+
+
+def test_too_few_values_do_not_bound_a_quantile() -> None:
+    rng = np.random.default_rng(3)
+    found = run(rng.normal(size=50), rng.normal(9, 1, 50), Quantile("y", 0.99))["y"]
+    assert found.absolute.interval[1] == np.inf
+    assert found.relative.interval == (-1.0, np.inf)  # all that is known: neither is negative
+    enough = run(rng.normal(20, 1, 500), rng.normal(22, 1, 500), Quantile("y", 0.5))["y"]
+    low, high = enough.relative.interval
+    assert 0 < low < 0.1 < high < 0.2
+
+
+def test_no_failures_are_no_proof_of_safety() -> None:
+    def guarded(n: int, **settings_: Any) -> Report:
+        arm = np.repeat(["control", "new"], n)
+        rng = np.random.default_rng(4)
+        data = {"variant": arm, "y": rng.normal(arm == "new", 1), "crash": np.zeros(2 * n)}
+        guard = Proportion("crash", role="guardrail", better="lower", margin=Margin(absolute=0.01))
+        return analyze(data, Plan(metrics=[Mean("y"), guard], **settings_))
+
+    few, many = guarded(30), guarded(3000)
+    assert not few["crash"].safe
+    assert few.decision != "ship"
+    assert many["crash"].safe
+    assert many.decision == "ship"
+    anytime = guarded(30, sequential=AsymptoticCS(planned=1000))["crash"].absolute
+    assert anytime.interval[0] < -0.05 < 0.05 < anytime.interval[1]
+    assert anytime.p == 1.0
+
+
+def test_a_tiny_stratum_does_not_hide_the_others() -> None:
+    rng = np.random.default_rng(5)
+    arm = np.tile(["control", "new"], 500)
+    data = {
+        "variant": np.concatenate([arm, ["control", "new"], ["control"] * 9]),
+        "y": rng.normal(size=1011),
+        "s": np.repeat(["big", "tiny", "lone"], [1000, 2, 9]),
+    }
+    report = analyze(data, Plan(metrics=[Mean("y")], srm_alpha=1e-12), strata="s")
+    assert np.isfinite(report["y"].absolute.interval).all()
+    assert report["y"].n == (500, 500)
+    assert any("2 strata ('lone', 'tiny') of 11 units" in check.message for check in report.checks)
+
+
+@given(
+    freedom=st.floats(1.0, 1e6),
+    deviate=st.floats(0.001, 20.0),
+)
+@settings(max_examples=200, deadline=None)
+def test_deviates_go_both_ways(freedom: float, deviate: float) -> None:
+    t = t_of_deviate(deviate, freedom)
+    assert t >= deviate * (1 - 1e-9)
+    assert deviate_of_t(t, freedom) == pytest.approx(deviate, rel=1e-6)
+    assert deviate_of_t(-t, freedom) == pytest.approx(-deviate, rel=1e-6)
+    if deviate < 6:
+        assert stats.t.sf(t, freedom) == pytest.approx(stats.norm.sf(deviate), rel=1e-6)
+
+
+def test_far_deviates_rise_and_do_not_overflow() -> None:
+    for freedom in (1.0, 3.0, 50.0, 1e5):
+        found = [deviate_of_t(t, freedom) for t in np.geomspace(1, 1e160, 60)]
+        assert np.isfinite(found).all()
+        assert t_of_deviate(60.0, freedom) > t_of_deviate(10.0, freedom)
+    assert t_of_deviate(2000.0, 2.0) == np.inf
+
+
+@given(
+    t=st.floats(-5, 5),
+    c=st.floats(0.5, 5),
+    off=st.tuples(*[st.floats(0.01, 0.4)] * 4),
+)
+@settings(max_examples=100, deadline=None)
+def test_relative_limits_are_where_the_contrast_meets_zero(
+    t: float, c: float, off: tuple[float, float, float, float]
+) -> None:
+    """The limits of a ratio by root finding, one contrast after the other."""
+    pair = Hybrid((t, c), (9, 9), lambda _: ((t - off[0], t + off[1]), (c - off[2], c + off[3])),
+                  (0.1, 0.1))  # fmt: skip
+    low, high = pair.relative_span(2.0)
+    ratio = t / c
+    upper = optimize.brentq(lambda r: pair.span(1.0, -r, 2.0)[1], ratio, ratio + 60)
+    lower = optimize.brentq(lambda r: pair.span(1.0, -r, 2.0)[0], ratio - 60, ratio)
+    assert (low, high) == pytest.approx((lower - 1, upper - 1), rel=1e-6, abs=1e-6)
+    turned = Hybrid((-t, -c), (9, 9),
+                    lambda _: ((-t - off[1], -t + off[0]), (-c - off[3], -c + off[2])),
+                    (0.1, 0.1))  # fmt: skip
+    assert turned.relative_span(2.0) == pytest.approx((-high, -low), rel=1e-6, abs=1e-6)
+
+
+def test_winsorizing_bounds_all_variants_alike() -> None:
+    rng = np.random.default_rng(6)
+    a, b = rng.lognormal(size=500), rng.lognormal(0.1, 1, 500)
+    low, high = np.quantile(np.concatenate([a, b]), [0.01, 0.99])
+    found = run(a, b, Mean("y", winsorize=(0.01, 0.99)))
+    fixed = run(a, b, Mean("y", floor=low, cap=high))["y"]
+    assert found["y"].values == pytest.approx(fixed.values)
+    assert found["y"].values[1] == pytest.approx(np.clip(a, low, high).mean())
+    assert any("rows capped" in check.message for check in found.checks)
+    with pytest.raises(InvalidParameterError, match="two rising quantiles"):
+        Mean("y", winsorize=(0.9, 0.1))
+    with pytest.raises(InvalidParameterError, match="not below the floor"):
+        Mean("y", cap=1.0, floor=2.0)
+    chunk = {"variant": ["control", "new"], "y": [1.0, 2.0]}
+    with pytest.raises(InvalidDataError, match="quantiles of all rows, got chunks"):
+        analyze([chunk], Plan(metrics=[Mean("y", winsorize=(0.1, 0.9))]))
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        (Mean("y", cap=10.0), "need the rows, got moments"),
+        (Mean("y", missing="zero"), "missing='zero' of 'y' needs the rows"),
+        (Proportion("y"), "must be 0 or 1 for the proportion 'y'"),
+    ],
+)
+def test_moments_that_cannot_follow_the_plan_are_refused(metric: Metric, message: str) -> None:
+    moments = {arm: Moments.of({"y": np.array([1.0, 2.0, 40.0])}) for arm in ("control", "new")}
+    with pytest.raises(InvalidDataError, match=message):
+        analyze(moments, Plan(metrics=[metric]))
+    with pytest.raises(InvalidDataError, match="need one frame, got moments"):
+        analyze(moments, Plan(metrics=[Mean("y")]), strata="s")
+    coins = {arm: Moments.of({"y": np.array([0.0, 1.0, 1.0])}) for arm in ("control", "new")}
+    assert analyze(coins, Plan(metrics=[Proportion("y")]))["y"].absolute.p == 1.0
+
+
+def test_the_message_names_what_is_missing() -> None:
+    with pytest.raises(InvalidDataError, match="'new' must have at least one unit with y, which"):
+        run([1.0, 2.0], [np.nan, np.nan], Mean("y"))
