@@ -442,4 +442,4 @@ def test_bad_metrics_are_refused() -> None:
     with pytest.raises(InvalidParameterError, match="margin must be a finite number above 0"):
         Margin(relative=0.0)
     with pytest.raises(InvalidParameterError, match="pair"):
-        Ratio("r", "a", "b", covariate=("x",))  # type: ignore[arg-type]
+        Ratio("r", "a", "b", covariate="x")

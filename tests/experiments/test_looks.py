@@ -11,10 +11,12 @@ from scipy import stats
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.experiments import (
     AsymptoticCS,
+    Count,
     GroupSequential,
     Margin,
     Mean,
     Plan,
+    Ratio,
     Report,
     analyze,
     equivalence,
@@ -146,3 +148,62 @@ def test_the_page_says_what_each_number_is() -> None:
     assert "stop nothing early" in page
     table = [line.replace("\\|", "") for line in page.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in table} == {13}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"metrics": Mean("y")},
+        {"metrics": ["y"]},
+        {"metrics": [Mean("y")], "sequential": "asymptotic"},
+        {"metrics": [Mean("y")], "shares": {"control": 1.5, "new": -0.5}},
+        {"metrics": [Mean("y")], "stratum_shares": {"s": {"control": 0.5, "new": 0.6}}},
+    ],
+)
+def test_plans_of_another_kind_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(InvalidParameterError, match="must be"):
+        Plan(**settings)
+
+
+def test_counts_are_whole_and_absent_ones_are_zero() -> None:
+    data: dict[str, Any] = {
+        "variant": ["control", "new"] * 3,
+        "orders": [1.0, 2.0, np.nan, 0.0, 3.0, np.nan],
+    }
+    found = analyze(data, Plan(metrics=[Count("orders")]))["orders"]
+    assert found.values == pytest.approx((2 / 3, 4 / 3))
+    for bad in (-1.0, 0.5):
+        data["orders"][0] = bad
+        with pytest.raises(InvalidDataError, match="must be whole and not negative"):
+            analyze(data, Plan(metrics=[Count("orders")]))
+
+
+def test_a_missing_covariate_is_told_apart() -> None:
+    data = draw(100, 0.0)
+    before = np.where(np.arange(200) < 60, np.nan, 1.0 * np.arange(200))
+    report = analyze(data | {"before": before}, Plan(metrics=[Mean("y", covariate="before")]))
+    check = next(check for check in report.checks if check.name == "missing")
+    assert check.level == "warning"
+    assert "30.00% for a missing covariate alone" in check.message
+
+
+def test_a_ratio_may_have_several_covariates() -> None:
+    rng = np.random.default_rng(6)
+    n = 2000
+    level = rng.gamma(2.0, 1.0, n)
+    data = {"variant": np.tile(["control", "new"], n // 2), "age": level + rng.normal(size=n)}
+    for name in ("clicks", "clicks_before"):
+        data[name] = rng.poisson(level)
+    for name in ("views", "views_before"):
+        data[name] = rng.poisson(4, n) + 1
+    pair = ("clicks_before", "views_before")
+    several: list[Any] = [None, pair, [pair], [pair, "age"]]
+    widths = [
+        analyze(data, Plan(metrics=[Ratio("r", "clicks", "views", covariate)]))["r"].absolute.error
+        for covariate in several
+    ]
+    assert widths[1] == widths[2]
+    assert widths[0] > 1.05 * widths[1] > 1.02 * widths[3]
+    for bad in ("clicks_before", [("a", "b", "c")], [1]):
+        with pytest.raises(InvalidParameterError, match="a list of pairs"):
+            Ratio("r", "clicks", "views", covariate=bad)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from siamrec.experiments.anytime import (
 from siamrec.experiments.assigner import BoundAssigner, HashAssigner
 from siamrec.experiments.bayes import BestOf, NormalPosterior, best_proportion, best_rate
 from siamrec.experiments.checks import sample_ratio, sample_ratio_within
+from siamrec.experiments.contingency import independence
 from siamrec.experiments.design import Design
 from siamrec.experiments.experiment import Experiment
 from siamrec.experiments.exposure import ExposureLog, ExposureSink, MemoryExposures
@@ -41,6 +42,7 @@ from siamrec.experiments.manager import (
     MemoryExperiments,
 )
 from siamrec.experiments.metrics import (
+    Count,
     CrossFitted,
     Margin,
     Mean,
@@ -80,6 +82,7 @@ __all__ = [
     "Check",
     "Comparison",
     "Condition",
+    "Count",
     "CrossFitted",
     "Design",
     "Effect",
@@ -133,6 +136,7 @@ __all__ = [
     "bounded_interval",
     "e_benjamini_hochberg",
     "equivalence",
+    "independence",
     "mann_whitney",
     "null_check",
     "one_sided",

@@ -10,7 +10,7 @@ from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError
 from siamrec.experiments._crossfit import fold_key, folds_of
 from siamrec.experiments._returning import UnitRows
-from siamrec.experiments.metrics import Mean, Metric, Proportion, Quantile
+from siamrec.experiments.metrics import Count, Mean, Metric, Proportion, Quantile
 from siamrec.experiments.quantiles import OrderStatistics
 from siamrec.experiments.report import Check
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from siamrec.experiments.plan import Plan
     from siamrec.typing import BoolArray, FloatArray, IntArray
 
+_SERIOUS = 0.05
+"""Share of rows left out for a missing covariate above which a warning is given."""
 ROWS = "#rows"
 """Denominator of a mean over rows where a unit has several."""
 
@@ -126,6 +128,8 @@ def _is_plain(
     """Whether a metric can share one pass with the others: one row per unit, no bounds."""
     if isinstance(metric, Proportion):
         _check_binary(metric, columns[metric.outcome.numerator])
+    if isinstance(metric, Count):
+        _check_counts(metric, columns[metric.outcome.numerator])
     special = isinstance(metric, Quantile) or (isinstance(metric, Mean) and metric.is_bounded)
     return clusters is None and not special and metric.model is None
 
@@ -137,6 +141,17 @@ def _check_binary(metric: Proportion, values: FloatArray) -> None:
         raise InvalidDataError(
             f"{metric.outcome.numerator} must be 0 or 1 for the proportion {metric.name!r}, got "
             f"{values[row]} in row {row}."
+        )
+
+
+def _check_counts(metric: Count, values: FloatArray) -> None:
+    with np.errstate(invalid="ignore"):
+        bad = (values < 0) | (values != np.floor(values)) & ~np.isnan(values)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InvalidDataError(
+            f"{metric.outcome.numerator} must be whole and not negative for the count "
+            f"{metric.name!r}, got {values[row]} in row {row}."
         )
 
 
@@ -155,15 +170,28 @@ def _rows(
         raise InvalidDataError(f"{metric.name} must not be missing, got {n_gone} rows without it.")
     rows = {name: columns[name] for name in metric.columns}
     if n_gone:
-        fate = "counted as 0" if metric.missing == "zero" else "left out"
-        share = n_gone / gone.size
-        checks.append(Check("missing", "note", f"{metric.name}: {share:.2%} of rows {fate}."))
+        checks.append(_missing_check(metric, absent, gone))
         rows = {name: np.where(absent[name], 0.0, values) for name, values in rows.items()}
     kept = ~gone if metric.missing == "drop" else np.ones_like(gone)
     if isinstance(metric, Mean) and metric.is_bounded:
         outcome = metric.outcome.numerator
         rows[outcome] = _bounded(metric, rows[outcome], kept, checks)
     return rows, kept
+
+
+def _missing_check(metric: Metric, absent: Mapping[str, BoolArray], gone: BoolArray) -> Check:
+    """Say what became of rows with nulls, and how many went for a covariate's sake."""
+    fate = "counted as 0" if metric.missing == "zero" else "left out"
+    message = f"{metric.name}: {gone.mean():.2%} of rows {fate}"
+    outcome = np.zeros_like(gone)
+    for name in metric.outcome:
+        if name is not None:
+            outcome |= absent[name]
+    share = float((gone & ~outcome).mean())
+    if share > 0:
+        message += f" ({share:.2%} for a missing covariate alone)"
+    serious = metric.missing == "drop" and share > _SERIOUS
+    return Check("missing", "warning" if serious else "note", message + ".")
 
 
 def _bounded(metric: Mean, values: FloatArray, kept: BoolArray, checks: list[Check]) -> FloatArray:

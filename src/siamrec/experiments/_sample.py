@@ -21,7 +21,7 @@ from siamrec.experiments._columns import (
     whole,
 )
 from siamrec.experiments._crossfit import fold_uniforms, with_predictions
-from siamrec.experiments.metrics import Mean, Metric, Proportion, Quantile, Term
+from siamrec.experiments.metrics import Count, Mean, Metric, Proportion, Quantile, Term
 from siamrec.experiments.report import Check
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _of_moments(data: Mapping[Any, Moments], plan: Plan) -> Sample:
             raise InvalidDataError(
                 f"The bounds of {metric.name!r} need the rows, got moments; pass one frame."
             )
-        if metric.missing == "zero":
+        if metric.missing == "zero" and not isinstance(metric, Count):
             raise InvalidDataError(
                 f"missing='zero' of {metric.name!r} needs the rows, got moments."
             )

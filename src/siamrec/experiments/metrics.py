@@ -3,142 +3,38 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeAlias, final
+from typing import TYPE_CHECKING, Literal, final
 
 from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError
+from siamrec.experiments._metric import (
+    CrossFitted,
+    Margin,
+    Metric,
+    Role,
+    Term,
+    check_choices,
+    terms_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Role: TypeAlias = Literal["primary", "secondary", "guardrail"]
-"""`primary` decides, `guardrail` may not get worse, `secondary` is reported only."""
-
-
-class Term(NamedTuple):
-    """A mean of one column, or the ratio of the means of two."""
-
-    numerator: str
-    denominator: str | None = None
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Margin:
-    """A difference that matters, absolute or as a share of the control's value.
-
-    Args:
-        absolute: In the unit of the metric, above 0.
-        relative: As a share of the control's value, above 0.
-
-    Raises:
-        InvalidParameterError: If not exactly one of the two is given and above 0.
-
-    Examples:
-        >>> Margin(relative=0.02).size(baseline=50.0)
-        1.0
-    """
-
-    absolute: float | None = None
-    relative: float | None = None
-
-    def __post_init__(self) -> None:
-        given = [value for value in (self.absolute, self.relative) if value is not None]
-        if len(given) != 1:
-            raise InvalidParameterError("margin", given, "one of absolute= and relative=")
-        check.positive("margin", given[0])
-
-    def size(self, *, baseline: float) -> float:
-        """Return the margin in the unit of the metric."""
-        return abs(baseline) * self.relative if self.relative is not None else self.absolute or 0.0
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class CrossFitted:
-    """A covariate made of many columns: a model's prediction of the outcome.
-
-    A ridge regression predicts the outcome from the columns. Units are split into folds by a hash
-    of the unit, and each unit is predicted by the model of the other folds, so that no outcome
-    has a part in its own prediction; the prediction then enters as the one covariate. What the
-    columns are worth is found in the data, and what they are not worth does no harm: the slope
-    on the prediction is still fitted. Analysis needs the column of the unit.
-
-    Args:
-        columns: Columns from before the experiment.
-        folds: Number of folds, at least 2.
-        penalty: Of the ridge, in units (as if so many units had said that a standardised slope
-            is 0); above 0.
-
-    Raises:
-        InvalidParameterError: If columns are missing or repeat, or a number is out of range.
-
-    References:
-        Guo, Coey, Konutgan, Li, Schoener, Goldman (2021), NeurIPS, arXiv:2106.07263 (MLRATE).
-
-    Examples:
-        >>> Mean("rating", covariate=CrossFitted(("age", "visits"))).columns
-        ('rating', 'age', 'visits')
-    """
-
-    columns: Sequence[str]
-    folds: int = 5
-    penalty: float = 1.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "columns", check.distinct("columns", tuple(self.columns)))
-        check.count("folds", self.folds, least=2)
-        check.positive("penalty", self.penalty)
-
-
-class Metric(ABC):
-    """What is measured of every unit, and what is asked of it.
-
-    Attributes that every metric has: `name`, `role`, `better` (which direction is an
-    improvement), `margin` (for guardrails: how much worse is still acceptable), `missing` (what
-    a null or NaN means).
-    """
-
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
-
-    name: str
-    role: Role
-    better: Literal["higher", "lower"]
-    margin: Margin | None
-    missing: Literal["drop", "zero", "error"]
-
-    @property
-    @abstractmethod
-    def outcome(self) -> Term:
-        """What is compared."""
-
-    @property
-    @abstractmethod
-    def covariates(self) -> tuple[Term, ...]:
-        """What was known before the experiment; used to reduce variance."""
-
-    @property
-    def sign(self) -> int:
-        """Return 1 if higher is better, -1 if lower is."""
-        return 1 if self.better == "higher" else -1
-
-    @property
-    def model(self) -> CrossFitted | None:
-        """The model whose prediction is the covariate, if there is one."""
-        given = getattr(self, "covariate", None)
-        return given if isinstance(given, CrossFitted) else None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Every column the metric reads, each once."""
-        model = self.model
-        read = self.covariates if model is None else tuple(map(Term, model.columns))
-        names = (name for term in (self.outcome, *read) for name in term if name is not None)
-        return tuple(dict.fromkeys(names))
+__all__ = [
+    "Count",
+    "CrossFitted",
+    "Margin",
+    "Mean",
+    "Metric",
+    "Proportion",
+    "Quantile",
+    "Ratio",
+    "Role",
+    "Term",
+]
 
 
 @final
@@ -156,9 +52,12 @@ class Mean(Metric):
             many.
         role: `"primary"`, `"secondary"` or `"guardrail"`.
         better: `"higher"` or `"lower"`.
-        margin: For a guardrail, how much worse is still acceptable; 0 when absent.
+        margin: For a guardrail, how much worse is still acceptable; 0 when absent. A primary
+            metric with a margin is tested for non-inferiority: to be certainly no worse than
+            the margin allows is enough.
         missing: `"drop"` leaves rows with a null out of this metric, `"zero"` counts them as 0,
-            `"error"` refuses them.
+            `"error"` refuses them. A null in a covariate counts as one (a report says how many
+            rows had it): fill it beforehand where units without a past are to stay.
         cap: Values above this are set to it; reported with the result.
         floor: Values below this are set to it.
         winsorize: `(low, high)` instead of both: the bounds are these quantiles of the outcome
@@ -229,7 +128,7 @@ class Proportion(Metric):
             many.
         role: `"primary"`, `"secondary"` or `"guardrail"`.
         better: `"higher"` or `"lower"`.
-        margin: For a guardrail, how much worse is still acceptable; 0 when absent.
+        margin: As for `Mean`.
         missing: As for `Mean`.
 
     Raises:
@@ -263,6 +162,56 @@ class Proportion(Metric):
 
 @final
 @dataclass(frozen=True, slots=True)
+class Count(Metric):
+    """How often something happened to a unit, such as purchases: the mean number per unit.
+
+    A unit without a number counts 0, for most logs say only what happened; and numbers must be
+    whole and not negative. The errors are those of `Mean`: no distribution is assumed, so counts
+    that vary more than Poisson's do no harm.
+
+    Args:
+        name: Name; also the column, unless `column` is given.
+        column: The column.
+        covariate: One or more columns from before the experiment.
+        role: `"primary"`, `"secondary"` or `"guardrail"`.
+        better: `"higher"` or `"lower"`.
+        margin: As for `Mean`.
+        missing: As for `Mean`; `"zero"` unless given.
+
+    Raises:
+        UnknownNameError: If role, better or missing are not among the known ones.
+
+    Examples:
+        >>> frame = {"variant": ["control"] * 3 + ["new"] * 3, "orders": [0, 1, None, 2, 1, 3]}
+        >>> from siamrec.experiments import Count, Plan, analyze
+        >>> analyze(frame, Plan(metrics=[Count("orders")]))["orders"].values[0]
+        2.0
+    """
+
+    name: str
+    column: str | None = None
+    covariate: str | Sequence[str] = ()
+    role: Role = "primary"
+    better: Literal["higher", "lower"] = "higher"
+    margin: Margin | None = None
+    missing: Literal["drop", "zero", "error"] = "zero"
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+
+    @property
+    @override
+    def outcome(self) -> Term:
+        return Term(self.column or self.name)
+
+    @property
+    @override
+    def covariates(self) -> tuple[Term, ...]:
+        return terms_of(self.covariate, self.outcome)
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Ratio(Metric):
     """The total of one column over the total of another, such as clicks per view.
 
@@ -273,14 +222,15 @@ class Ratio(Metric):
         name: Name.
         numerator: Column of the numerator.
         denominator: Column of the denominator.
-        covariate: `(numerator, denominator)` of the same ratio before the experiment.
+        covariate: `(numerator, denominator)` of the same ratio before the experiment, or a list
+            of such pairs; a column's name in the list stands for its mean.
         role: `"primary"`, `"secondary"` or `"guardrail"`.
         better: `"higher"` or `"lower"`.
-        margin: For a guardrail, how much worse is still acceptable; 0 when absent.
+        margin: As for `Mean`.
         missing: As for `Mean`.
 
     Raises:
-        InvalidParameterError: If the covariate is not a pair.
+        InvalidParameterError: If a covariate is not a pair.
         UnknownNameError: If role, better or missing are not among the known ones.
 
     References:
@@ -294,7 +244,7 @@ class Ratio(Metric):
     name: str
     numerator: str
     denominator: str
-    covariate: tuple[str, str] | None = None
+    covariate: tuple[str, str] | Sequence[tuple[str, str] | str] | None = None
     role: Role = "primary"
     better: Literal["higher", "lower"] = "higher"
     margin: Margin | None = None
@@ -302,9 +252,17 @@ class Ratio(Metric):
 
     def __post_init__(self) -> None:
         check_choices(self)
-        pair = self.covariate
-        if pair is not None and len(tuple(pair)) != 2:  # noqa: PLR2004
-            raise InvalidParameterError("covariate", pair, "a pair (numerator, denominator)")
+        given: object = self.covariate
+        if isinstance(given, str) or not all(_is_term(each) for each in self._before()):
+            raise InvalidParameterError(
+                "covariate", given, "a pair (numerator, denominator), or a list of pairs"
+            )
+
+    def _before(self) -> list[tuple[str, str] | str]:
+        given: object = self.covariate
+        if isinstance(given, tuple) and len(given) == 2 and all(isinstance(x, str) for x in given):  # noqa: PLR2004
+            return [given]
+        return [] if self.covariate is None else list(self.covariate)
 
     @property
     @override
@@ -314,7 +272,9 @@ class Ratio(Metric):
     @property
     @override
     def covariates(self) -> tuple[Term, ...]:
-        return () if self.covariate is None else (Term(*self.covariate),)
+        return tuple(
+            Term(each) if isinstance(each, str) else Term(*each) for each in self._before()
+        )
 
 
 @final
@@ -331,7 +291,7 @@ class Quantile(Metric):
         column: The column.
         role: `"primary"`, `"secondary"` or `"guardrail"`.
         better: `"higher"` or `"lower"`.
-        margin: For a guardrail, how much worse is still acceptable; 0 when absent.
+        margin: As for `Mean`.
         missing: As for `Mean`.
 
     Raises:
@@ -362,18 +322,11 @@ class Quantile(Metric):
         return ()
 
 
-def terms_of(covariate: str | Sequence[str] | CrossFitted, outcome: Term) -> tuple[Term, ...]:
-    """Return covariates as terms; of a model, its prediction."""
-    if not covariate:
-        return ()
-    if isinstance(covariate, CrossFitted):
-        return (Term(f"prediction of {outcome.numerator}"),)
-    names = (covariate,) if isinstance(covariate, str) else tuple(covariate)
-    return tuple(Term(name) for name in names)
-
-
-def check_choices(metric: Metric) -> None:
-    """Check what every metric has; raises UnknownNameError."""
-    check.one_of("role", metric.role, ("primary", "secondary", "guardrail"))
-    check.one_of("better", metric.better, ("higher", "lower"))
-    check.one_of("missing", metric.missing, ("drop", "zero", "error"))
+def _is_term(given: object) -> bool:
+    """Whether it is the name of a column, or a pair of names."""
+    pair = (given, given) if isinstance(given, str) else given
+    return (
+        isinstance(pair, tuple)
+        and len(pair) == 2  # noqa: PLR2004
+        and all(isinstance(name, str) for name in pair)
+    )

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Literal, final
 
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError
+from siamrec.experiments.metrics import Metric
 from siamrec.experiments.multiplicity import CORRECTIONS, Correction
+from siamrec.experiments.sequential import Sequence as LookingRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from siamrec.experiments.metrics import Metric
-    from siamrec.experiments.sequential import Sequence as LookingRule
+_ROUNDING = 1e-6
 
 
 @final
@@ -43,7 +44,8 @@ class Plan:
         columns: Every column that some metric reads, each once.
 
     Raises:
-        InvalidParameterError: If there is no metric, names repeat or a number is out of range.
+        InvalidParameterError: If there is no metric, names repeat, shares do not sum to 1, or
+            something is of another kind or out of range.
         UnknownNameError: If the correction, the adjustment or the allocation is not known.
     """
 
@@ -62,6 +64,7 @@ class Plan:
     columns: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         check.distinct("metrics", [metric.name for metric in self.metrics])
         check.share("alpha", self.alpha, open_ends=True)
         check.share("srm_alpha", self.srm_alpha, open_ends=True)
@@ -71,13 +74,29 @@ class Plan:
         for name in ("planned", "daily_units"):
             if getattr(self, name) is not None:
                 check.positive(name, getattr(self, name))
-        if self.shares is not None and abs(sum(self.shares.values()) - 1) > 1e-6:  # noqa: PLR2004
-            raise InvalidParameterError("shares", dict(self.shares), "shares that sum to 1")
+        for shares in (self.shares, *(self.stratum_shares or {}).values()):
+            if shares is not None and not _are_shares(shares):
+                raise InvalidParameterError("shares", dict(shares), "shares that sum to 1")
         object.__setattr__(self, "by_name", {metric.name: metric for metric in self.metrics})
         names = (name for metric in self.metrics for name in metric.columns)
         object.__setattr__(self, "columns", tuple(dict.fromkeys(names)))
+
+    def _check_kinds(self) -> None:
+        if isinstance(self.metrics, str | Metric) or not all(
+            isinstance(metric, Metric) for metric in self.metrics
+        ):
+            raise InvalidParameterError("metrics", self.metrics, "a list of metrics, as Mean")
+        if self.sequential is not None and not isinstance(self.sequential, LookingRule):
+            raise InvalidParameterError(
+                "sequential", self.sequential, "a looking rule, as AsymptoticCS(planned=...)"
+            )
 
     @property
     def planned_units(self) -> float | None:
         """Units of both variants after which the experiment ends, if that is planned."""
         return self.planned if self.sequential is None else self.sequential.planned_units
+
+
+def _are_shares(shares: Mapping[str, float]) -> bool:
+    """Whether shares are 0 or more and sum to 1."""
+    return min(shares.values(), default=-1.0) >= 0 and abs(sum(shares.values()) - 1) <= _ROUNDING
