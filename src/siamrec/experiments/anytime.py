@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy import special
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 from siamrec.experiments._effects import positive_p
 from siamrec.experiments.report import Effect, SampleRatio
 from siamrec.experiments.sequential import AsymptoticCS
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _GRID = 400
 _BLOCK = 1_000_000
+_MISFIT = 1e6
+"""E-value above which propensities do not fit how often the treatment was given."""
 
 
 def sequential_sample_ratio(
@@ -146,59 +148,81 @@ def bounded_interval(
 def adaptive_effect(
     treated: FloatArray,
     outcome: FloatArray,
-    propensity: FloatArray,
+    propensity: FloatArray | None = None,
     *,
     planned: float,
+    given: FloatArray | None = None,
+    method: Literal["aipw", "ipw"] = "aipw",
     alpha: float = 0.05,
 ) -> Effect:
     """Return the effect of a treatment from traffic that a bandit assigned, at any time.
 
     A bandit sends traffic by what it has seen, so plain means are biased and their tests do not
-    keep their level. With the logged probability e of being treated and the means f of the
-    outcomes before each row, the scores
+    keep their level. With the logged probability g of the variant that a row was given and the
+    means f of the outcomes before each row, the scores
 
-        psi = f_1 - f_0 + (T / e - (1 - T) / (1 - e)) (y - f_T)
+        ipw    psi = (T - C) y / g
+        aipw   psi = f_1 - f_0 + T (y - f_1) / g - C (y - f_0) / g
 
-    have the effect as their expectation given the past, whatever the bandit did, and an
-    asymptotic confidence sequence over them may be looked at as often as one likes.
+    (T and C mark rows of the treatment and of the control) have the effect as their expectation
+    given the past, whatever the bandit did, and an asymptotic confidence sequence over them may be
+    looked at as often as one likes. The augmented one is as unbiased and varies less.
+
+    Exactly one of `given` and `propensity` is to be named. They are easily mixed up, and then the
+    effect is wrong: where there are two variants, how often each was given is compared with what
+    the probabilities say, by an e-process that refuses sound data with a probability of at most
+    one in a million.
 
     Args:
-        treated: 1 where the treatment was given, 0 for the control; in time order.
+        treated: 1 where the treatment was given, 0 for the control, -1 for any other variant
+            (`given` is needed then); in time order.
         outcome: The outcome of each row.
-        propensity: The logged probability of the treatment in each row (of the treatment, also
-            where the control was given), in (0, 1).
+        propensity: The probability of the *treatment* in each row (also where the control was
+            given), in (0, 1).
         planned: Number of rows at which the interval is to be tightest.
+        given: The probability of the variant that the row *was given*, in (0, 1): what decisions
+            log, and what `analyze(propensity=...)` reads.
+        method: `"aipw"`, augmented inverse propensity, or `"ipw"`, plain.
         alpha: One less the coverage.
 
     Raises:
-        InvalidDataError: If lengths differ, there are fewer than 2 rows, `treated` is not 0 or 1
-            or a propensity is not inside (0, 1).
+        InvalidDataError: If lengths differ, there are fewer than 2 rows, `treated` is not among
+            its values, a probability is not inside (0, 1), or the probabilities do not fit how
+            often the variants were given.
+        MissingInputError: If neither or both of `given` and `propensity` are named.
+        UnknownNameError: If the method is not known.
 
     References:
         Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas (2024), arXiv:2103.06476; Cook, Mishler,
         Ramdas (2024), CLeaR, arXiv:2311.18274.
+
+    Examples:
+        >>> rng = np.random.default_rng(0)
+        >>> chance = np.linspace(0.5, 0.9, 2000)  # of the treatment, as the bandit learns
+        >>> new = rng.random(2000) < chance
+        >>> logged = np.where(new, chance, 1 - chance)
+        >>> outcome = rng.normal(1.0 + 0.5 * new)
+        >>> found = adaptive_effect(new, outcome, given=logged, planned=2000)
+        >>> found.interval[0] < 0.5 < found.interval[1]
+        True
     """
-    t, y, e = (
-        check.finite(name, values)
-        for name, values in (
-            ("treated", treated),
-            ("outcome", outcome),
-            ("propensity", propensity),
-        )
-    )
-    n = check.same_length(treated=t, outcome=y, propensity=e)
+    check.share("alpha", alpha, open_ends=True)
+    check.one_of("method", method, ("aipw", "ipw"))
+    t, y = check.finite("treated", treated), check.finite("outcome", outcome)
+    chance = _chance_of_given(t, given, propensity)
+    n = check.same_length(treated=t, outcome=y, propensity=chance)
     if n < 2:  # noqa: PLR2004
         raise InvalidDataError(f"There must be 2 rows or more, got {n}.")
-    if not np.isin(t, (0.0, 1.0)).all():
-        raise InvalidDataError("treated must be 0 or 1.")
-    if not (e.min() > 0 and e.max() < 1):
-        raise InvalidDataError(f"propensity must be in (0, 1), got {e.min()} to {e.max()}.")
-    model_1, model_0 = _means_before(y, t == 1), _means_before(y, t == 0)
-    residual = y - np.where(t == 1, model_1, model_0)
-    score = model_1 - model_0 + np.where(t == 1, 1 / e, -1 / (1 - e)) * residual
+    side = np.where(t == 1, 1.0, np.where(t == 0, -1.0, 0.0))
+    if method == "ipw":
+        score = side * y / chance
+    else:
+        model_1, model_0 = _means_before(y, t == 1), _means_before(y, t == 0)
+        score = model_1 - model_0 + side / chance * (y - np.where(t == 1, model_1, model_0))
     rule = AsymptoticCS(planned=planned)
+    kind = "augmented inverse propensity" if method == "aipw" else "inverse propensity"
     estimate, error = float(score.mean()), float(score.std(ddof=1) / np.sqrt(n))
-    name = f"augmented inverse propensity, {rule.name}"
+    name = f"{kind}, {rule.name}"
     if error == 0:
         p, log_p = (1.0, 0.0) if estimate == 0 else positive_p(-np.inf)
         point = (estimate, estimate)
@@ -212,6 +236,60 @@ def adaptive_effect(
         log_p=log_p,
         error=error,
         rule=name,
+    )
+
+
+def _chance_of_given(
+    treated: FloatArray, given: FloatArray | None, propensity: FloatArray | None
+) -> FloatArray:
+    """Return the probability of what each row was given, from whichever of the two is named."""
+    name, values = ("propensity", propensity) if given is None else ("given", given)
+    if values is None or (given is not None and propensity is not None):
+        raise MissingInputError(
+            "One of given and propensity",
+            "given=, the logged probability of the variant that each row was given, or as "
+            "propensity=, that of the treatment in every row",
+        )
+    chance = check.finite(name, values)
+    check.same_length(treated=treated, **{name: chance})
+    known = (0.0, 1.0) if given is None else (-1.0, 0.0, 1.0)
+    stray = treated[~np.isin(treated, known)]
+    if stray.size:
+        more = " or, with given=, -1 for other variants" if given is None else " or -1"
+        raise InvalidDataError(f"treated must be 0 or 1{more}, got {stray[0]:g}.")
+    if chance.size and not (chance.min() > 0 and chance.max() < 1):
+        raise InvalidDataError(f"{name} must be in (0, 1), got {chance.min()} to {chance.max()}.")
+    if given is None:
+        _refuse_misfit(treated, chance, name)
+        return np.where(treated == 1, chance, 1 - chance)
+    if (treated >= 0).all():
+        _refuse_misfit(treated, np.where(treated == 1, chance, 1 - chance), name)
+    return chance
+
+
+def _refuse_misfit(treated: FloatArray, chance: FloatArray, name: str) -> None:
+    """Refuse probabilities of the treatment that do not fit how often it was given.
+
+    E-values against odds that are higher or lower than said, everywhere, or apart on the two
+    sides of a half, which is what comes of mixing up the two probabilities.
+    """
+    sides = 2 * chance - 1
+    log_e = [
+        float((shift * treated - np.log1p(chance * np.expm1(shift))).sum())
+        for size in (1.0, 3.0)
+        for direction in (np.ones_like(sides), sides)
+        for shift in (size * direction, -size * direction)
+    ]
+    if special.logsumexp(log_e) - np.log(len(log_e)) <= np.log(_MISFIT):
+        return
+    other = (
+        "given=, if it is the probability of the variant that the row was given"
+        if name == "propensity"
+        else "propensity=, if it is the probability of the treatment in every row"
+    )
+    raise InvalidDataError(
+        f"{name} must fit how often the treatment was given, got {treated.mean():.4g} of the rows "
+        f"where its probabilities say {chance.mean():.4g}. Pass it as {other}."
     )
 
 
