@@ -230,8 +230,16 @@ def test_bounded_intervals_cover() -> None:
 def test_bad_input_is_refused() -> None:
     with pytest.raises(InvalidParameterError, match="shares above 0"):
         sequential_sample_ratio({"a": 1}, {"a": 1.0, "b": 0.0})
-    with pytest.raises(InvalidDataError, match="observed must hold counts"):
-        sequential_sample_ratio({"a": -1, "b": 0}, EVEN)
+    for bad in (-1, float("nan"), float("inf")):
+        with pytest.raises(
+            InvalidDataError, match="observed must hold finite counts of 0 or more"
+        ):
+            sequential_sample_ratio({"a": bad, "b": 0}, EVEN)  # type: ignore[dict-item]
+    with pytest.raises(InvalidDataError, match="observed must hold counts of"):
+        sequential_sample_ratio({"c": 1}, EVEN)
+    for shares in ({}, {"a": float("nan"), "b": 0.5}):
+        with pytest.raises(InvalidParameterError, match="shares above 0"):
+            sequential_sample_ratio({"a": 1}, shares)
     with pytest.raises(InvalidDataError, match=r"outcomes must be in \[0.0, 1.0\]"):
         bounded_interval(np.array([2.0]))
     with pytest.raises(InvalidParameterError, match="high"):

@@ -10,7 +10,13 @@ from siamrec.experiments.anytime import (
     sequential_sample_ratio,
 )
 from siamrec.experiments.assigner import BoundAssigner, HashAssigner
-from siamrec.experiments.bayes import BestOf, NormalPosterior, best_proportion, best_rate
+from siamrec.experiments.bayes import (
+    BestOf,
+    NormalPosterior,
+    PosteriorRates,
+    best_proportion,
+    best_rate,
+)
 from siamrec.experiments.checks import sample_ratio, sample_ratio_within
 from siamrec.experiments.design import Design
 from siamrec.experiments.experiment import Experiment
@@ -109,6 +115,7 @@ __all__ = [
     "NullReport",
     "Plan",
     "PlanOutSha1",
+    "PosteriorRates",
     "ProbabilisticInterleaving",
     "Proportion",
     "Quantile",

@@ -10,6 +10,7 @@ from scipy import special
 from siamrec._core import check
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 from siamrec.experiments._effects import positive_p
+from siamrec.experiments.checks import check_counts
 from siamrec.experiments.report import Effect, SampleRatio
 from siamrec.experiments.sequential import AsymptoticCS
 
@@ -45,7 +46,7 @@ def sequential_sample_ratio(
             deviations in large samples sooner.
 
     Raises:
-        InvalidDataError: If a count is negative or a variant has no share.
+        InvalidDataError: If a count is negative or not finite, or a variant has no share.
         InvalidParameterError: If shares do not sum to 1 or a number is out of range.
 
     References:
@@ -58,10 +59,12 @@ def sequential_sample_ratio(
         True
     """
     check.positive("strength", strength)
-    if not shares or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-9:  # noqa: PLR2004
+    apart = abs(sum(shares.values()) - 1)
+    if not (apart <= 1e-9 and min(shares.values()) > 0):  # noqa: PLR2004
         raise InvalidParameterError("shares", dict(shares), "shares above 0 that sum to 1")
-    if any(name not in shares for name in observed) or any(c < 0 for c in observed.values()):
+    if any(name not in shares for name in observed):
         raise InvalidDataError(f"observed must hold counts of {sorted(shares)}, got {observed}.")
+    check_counts("observed", observed)
     share = np.array(list(shares.values()))
     count = np.array([float(observed.get(name, 0)) for name in shares])
     prior = strength * share.size * share
