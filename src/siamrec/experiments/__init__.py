@@ -31,6 +31,7 @@ from siamrec.experiments.hashers import (
     UnleashMurmur3,
     Xxh3,
 )
+from siamrec.experiments.history import NullReport, PowerReport, null_check, simulate_power
 from siamrec.experiments.hypotheses import equivalence, one_sided
 from siamrec.experiments.interleaving import (
     BalancedInterleaving,
@@ -62,12 +63,7 @@ from siamrec.experiments.probabilistic import ProbabilisticInterleaving, SharedL
 from siamrec.experiments.quantiles import quantile_with_error
 from siamrec.experiments.report import Check, Comparison, Effect, Report, SampleRatio
 from siamrec.experiments.rowwise import bootstrap, mann_whitney, permutation, two_proportions
-from siamrec.experiments.segments import (
-    NullReport,
-    SegmentReport,
-    analyze_segments,
-    null_check,
-)
+from siamrec.experiments.segments import SegmentReport, analyze_segments
 from siamrec.experiments.sequential import AsymptoticCS, NormalMixture, Sequence
 from siamrec.experiments.sticky import MemorySticky, StickyStore
 from siamrec.experiments.streaming_bootstrap import BootstrapTotals, poisson_bootstrap
@@ -116,6 +112,7 @@ __all__ = [
     "Plan",
     "PlanOutSha1",
     "PosteriorRates",
+    "PowerReport",
     "ProbabilisticInterleaving",
     "Proportion",
     "Quantile",
@@ -151,5 +148,6 @@ __all__ = [
     "sample_ratio_within",
     "sequential_sample_ratio",
     "sign_test",
+    "simulate_power",
     "two_proportions",
 ]
