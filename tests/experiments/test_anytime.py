@@ -20,7 +20,6 @@ from siamrec.experiments import (
     NormalMixture,
     Sequence,
     adaptive_effect,
-    bounded_interval,
     sequential_sample_ratio,
 )
 
@@ -33,19 +32,6 @@ def test_sample_ratio_by_hand() -> None:
     log_e = special.betaln(5 + 130, 5 + 70) - special.betaln(5, 5) + 200 * np.log(2)
     assert found.log_p == pytest.approx(min(-log_e, 0.0))
     assert found.expected == {"a": 100.0, "b": 100.0}
-
-
-def test_bounded_interval_narrows_around_the_mean() -> None:
-    x = np.random.default_rng(1).beta(2, 3, 4000)
-    low, high = bounded_interval(x)
-    assert low < 0.4 < high
-    assert high - low < 0.05
-    wide = bounded_interval(x[:100])
-    assert wide[0] <= low + 0.01
-    assert wide[1] >= high - 0.01
-    scaled = bounded_interval(x * 4 + 1, low=1, high=5)
-    assert scaled == pytest.approx((1 + 4 * low, 1 + 4 * high))
-    assert bounded_interval(np.array([])) == (0.0, 1.0)
 
 
 def adaptive(seed: int, effect: float, n: int = 1500) -> tuple[Any, Any, Any]:
@@ -217,16 +203,6 @@ def test_rare_events_are_exact() -> None:
     assert crossed / 1000 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1000)
 
 
-@pytest.mark.slow
-def test_bounded_intervals_cover() -> None:
-    rng = np.random.default_rng(14)
-    misses = 0
-    for _ in range(300):
-        low, high = bounded_interval((rng.random(500) < 0.03).astype(float))
-        misses += not low <= 0.03 <= high
-    assert misses / 300 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
-
-
 def test_bad_input_is_refused() -> None:
     with pytest.raises(InvalidParameterError, match="shares above 0"):
         sequential_sample_ratio({"a": 1}, {"a": 1.0, "b": 0.0})
@@ -240,10 +216,6 @@ def test_bad_input_is_refused() -> None:
     for shares in ({}, {"a": float("nan"), "b": 0.5}):
         with pytest.raises(InvalidParameterError, match="shares above 0"):
             sequential_sample_ratio({"a": 1}, shares)
-    with pytest.raises(InvalidDataError, match=r"outcomes must be in \[0.0, 1.0\]"):
-        bounded_interval(np.array([2.0]))
-    with pytest.raises(InvalidParameterError, match="high"):
-        bounded_interval(np.array([0.5]), low=1, high=0)
     ones = np.ones(3)
     with pytest.raises(InvalidDataError, match="treated must be 0 or 1"):
         adaptive_effect(ones * 2, ones, ones * 0.5, planned=10)

@@ -4,11 +4,7 @@ from siamrec.data.assignments import Assignment, Assignments
 from siamrec.data.moments import Moments
 from siamrec.experiments.allocation import Allocation
 from siamrec.experiments.analysis import analyze
-from siamrec.experiments.anytime import (
-    adaptive_effect,
-    bounded_interval,
-    sequential_sample_ratio,
-)
+from siamrec.experiments.anytime import adaptive_effect, sequential_sample_ratio
 from siamrec.experiments.assigner import BoundAssigner, HashAssigner
 from siamrec.experiments.bayes import (
     BestOf,
@@ -17,6 +13,7 @@ from siamrec.experiments.bayes import (
     best_proportion,
     best_rate,
 )
+from siamrec.experiments.bounded import bounded_difference, bounded_interval
 from siamrec.experiments.checks import sample_ratio, sample_ratio_within
 from siamrec.experiments.design import Design
 from siamrec.experiments.experiment import Experiment
@@ -134,6 +131,7 @@ __all__ = [
     "best_proportion",
     "best_rate",
     "bootstrap",
+    "bounded_difference",
     "bounded_interval",
     "e_benjamini_hochberg",
     "equivalence",

@@ -1,4 +1,4 @@
-"""Exact sequential tests: sample ratios, rare events, bounded outcomes, bandit traffic."""
+"""Sequential tests of sample ratios and rare events, and of traffic that a bandit assigned."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ from siamrec.experiments.sequential import AsymptoticCS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from siamrec.typing import FloatArray
+    from siamrec.typing import BoolArray, FloatArray, IntArray
 
-_GRID = 400
-_BLOCK = 1_000_000
 _MISFIT = 1e6
 """E-value above which propensities do not fit how often the treatment was given."""
 
@@ -81,76 +79,9 @@ def sequential_sample_ratio(
     return SampleRatio(observed=dict(observed), expected=expected, p=p, log_p=log_p)
 
 
-def bounded_interval(
-    outcomes: FloatArray, *, low: float = 0.0, high: float = 1.0, alpha: float = 0.05
-) -> tuple[float, float]:
-    """Return a confidence sequence for the mean of bounded outcomes, after all of them.
-
-    For every candidate mean m a gambler bets on and against it with the capital of both bets
-    averaged; m is kept while the capital stays below 1 / alpha at every time so far. No
-    normality, no least sample size, valid at any time of stopping.
-
-    Args:
-        outcomes: Outcomes in time order, within `[low, high]`.
-        low: Least possible outcome.
-        high: Greatest possible outcome.
-        alpha: One less the coverage.
-
-    Raises:
-        InvalidDataError: If an outcome is outside the bounds.
-        InvalidParameterError: If the bounds do not rise or alpha is out of range.
-
-    References:
-        Waudby-Smith and Ramdas (2024), JRSS B 86, arXiv:2010.09686, section 4.
-
-    Examples:
-        >>> bounded_interval(np.tile([0.0, 1.0], 500))[0] > 0.4
-        True
-    """
-    check.share("alpha", alpha, open_ends=True)
-    if not low < high:
-        raise InvalidParameterError("high", high, f"above low, {low}")
-    x = (check.finite("outcomes", outcomes) - low) / (high - low)
-    if x.size and not (x.min() >= 0 and x.max() <= 1):
-        raise InvalidDataError(f"outcomes must be in [{low}, {high}].")
-    n = x.size
-    if n == 0:
-        return low, high
-    time = np.arange(1, n + 1)
-    # Bets may depend on the past only: mean and variance before each outcome.
-    mean = (0.5 + np.cumsum(x)) / (time + 1)
-    spread = (0.25 + np.cumsum((x - mean) ** 2)) / (time + 1)
-    spread_before = np.concatenate([[0.25], spread[:-1]])
-    bet = np.sqrt(2 * np.log(2 / alpha) / (spread_before * time * np.log1p(time)))
-    kept = np.ones(_GRID + 1, dtype=np.bool_)
-    grid = np.linspace(0, 1, _GRID + 1)
-    rich = np.zeros((2, _GRID + 1))
-    limit = np.log(1 / alpha)
-    rows = max(1, _BLOCK // grid.size)
-    for start in range(0, n, rows):  # blocks, to bound memory
-        part = slice(start, start + rows)
-        gain = x[part, None] - grid
-        up = np.minimum(bet[part, None], 0.5 / np.maximum(grid, 1e-12))
-        down = np.minimum(bet[part, None], 0.5 / np.maximum(1 - grid, 1e-12))
-        paths = (
-            rich[0] + np.cumsum(np.log1p(up * gain), axis=0),
-            rich[1] + np.cumsum(np.log1p(-down * gain), axis=0),
-        )
-        capital = np.maximum(*paths) - np.log(2)
-        kept &= capital.max(axis=0) < limit
-        rich = np.stack([path[-1] for path in paths])
-    inside = np.flatnonzero(kept)
-    if not inside.size:
-        centre = int(np.argmin(np.maximum(rich[0], rich[1])))
-        inside = np.array([centre])
-    # The grid's neighbours outside are certain to be outside; what lies between is kept.
-    first, last = max(inside[0] - 1, 0), min(inside[-1] + 1, _GRID)
-    return low + (high - low) * float(grid[first]), low + (high - low) * float(grid[last])
-
-
 def adaptive_effect(
-    treated: FloatArray,
-    outcome: FloatArray,
+    treated: FloatArray | IntArray | BoolArray,
+    outcome: FloatArray | IntArray | BoolArray,
     propensity: FloatArray | None = None,
     *,
     planned: float,

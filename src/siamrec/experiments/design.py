@@ -36,10 +36,10 @@ class Design:
 
     Hypotheses, with d the true difference in the direction that is better:
 
-        two-sided         finds that d is not 0             d = mde
-        one-sided         finds that d is above 0           d = mde
-        non-inferiority   finds that d is above -margin     d = mde, or 0 without
-        equivalence       finds that |d| is below margin    d = mde, or 0 without
+    - `"two-sided"` finds that d is not 0, where it is `mde`;
+    - `"one-sided"` finds that d is above 0, where it is `mde`;
+    - `"non-inferiority"` finds that d is above -margin, where it is `mde`, or 0 without;
+    - `"equivalence"` finds that d is between -margin and margin, where it is `mde`, or 0 without.
 
     At a fixed horizon `alpha` is the error of each side but of the two-sided test, as for
     `one_sided` and `equivalence`. With a looking rule each is judged by the rule's interval at
