@@ -78,6 +78,11 @@ def test_sets_of_columns_equal_the_plain_way(offset: float) -> None:
     assert Moments.of_sets(columns, sets, np.zeros(50_000, dtype=np.int64), 1) is None
 
 
+def test_rows_of_negative_groups_are_left_out_of_the_only_group() -> None:
+    moments = Moments.by_group({"x": np.array([1.0, 9.0, 3.0])}, np.array([0, -1, 0]), 1)[0]
+    assert (moments.n, moments.mean[0]) == (2, 2.0)
+
+
 def test_known_answer() -> None:
     moments = Moments.of({"x": np.array([1.0, 2.0, 6.0]), "y": np.array([0.0, 1.0, 5.0])})
     assert moments.mean.tolist() == [3.0, 2.0]

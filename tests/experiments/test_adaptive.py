@@ -28,7 +28,9 @@ def logged(*, learning: bool, n: int = 400) -> dict[str, Any]:
 
 def test_propensities_that_learn_are_refused() -> None:
     data = logged(learning=True)
-    with pytest.raises(UnsupportedEstimate, match=r"within the variant .*adaptive_effect"):
+    with pytest.raises(
+        UnsupportedEstimate, match=r"within the variant .*adaptive_effect.*given=chance"
+    ):
         analyze(data, PLAN, propensity="chance")
     with pytest.raises(UnsupportedEstimate, match="adaptive_effect"):
         analyze_segments(data, PLAN, segment="half", propensity="chance")

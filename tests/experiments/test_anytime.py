@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 from scipy import special
 
-from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    MissingInputError,
+    UnknownNameError,
+)
 from siamrec.experiments import (
     AsymptoticCS,
     GroupSequential,
     NormalMixture,
     Sequence,
     adaptive_effect,
-    bounded_interval,
     sequential_sample_ratio,
 )
 
@@ -28,19 +32,6 @@ def test_sample_ratio_by_hand() -> None:
     log_e = special.betaln(5 + 130, 5 + 70) - special.betaln(5, 5) + 200 * np.log(2)
     assert found.log_p == pytest.approx(min(-log_e, 0.0))
     assert found.expected == {"a": 100.0, "b": 100.0}
-
-
-def test_bounded_interval_narrows_around_the_mean() -> None:
-    x = np.random.default_rng(1).beta(2, 3, 4000)
-    low, high = bounded_interval(x)
-    assert low < 0.4 < high
-    assert high - low < 0.05
-    wide = bounded_interval(x[:100])
-    assert wide[0] <= low + 0.01
-    assert wide[1] >= high - 0.01
-    scaled = bounded_interval(x * 4 + 1, low=1, high=5)
-    assert scaled == pytest.approx((1 + 4 * low, 1 + 4 * high))
-    assert bounded_interval(np.array([])) == (0.0, 1.0)
 
 
 def adaptive(seed: int, effect: float, n: int = 1500) -> tuple[Any, Any, Any]:
@@ -67,18 +58,88 @@ def test_effects_from_adaptive_traffic() -> None:
     assert found.p < 0.05
 
 
+def logged(treated: Any, propensity: Any) -> Any:
+    """Return the probability of the variant that was given, as decisions log it."""
+    return np.where(treated == 1, propensity, 1 - propensity)
+
+
+@pytest.mark.parametrize("method", ["aipw", "ipw"])
+def test_both_forms_of_the_propensity_say_the_same(method: Any) -> None:
+    treated, outcome, propensity = adaptive(1, 0.5)
+    given = logged(treated, propensity)
+    one = adaptive_effect(treated, outcome, propensity, planned=1500, method=method)
+    assert one == adaptive_effect(treated, outcome, given=given, planned=1500, method=method)
+    assert one.interval[0] < 0.5 < one.interval[1]
+
+
+def test_the_plain_method_by_hand() -> None:
+    treated, outcome = np.array([1, 0, 1, 0]), np.array([2.0, 1.0, 3.0, 1.0])
+    given = np.array([0.5, 0.5, 0.75, 0.25])
+    found = adaptive_effect(treated, outcome, given=given, planned=9, method="ipw")
+    assert found.estimate == pytest.approx((2 / 0.5 - 1 / 0.5 + 3 / 0.75 - 1 / 0.25) / 4)
+    assert found.rule == "inverse propensity, asymptotic confidence sequence"
+
+
+def test_mixed_up_propensities_are_told() -> None:
+    """The column that decisions log is not the probability of the treatment, nor the reverse."""
+    treated, outcome, propensity = adaptive(1, 0.0)
+    given = logged(treated, propensity)
+    with pytest.raises(InvalidDataError, match=r"must fit how often .* Pass it as given="):
+        adaptive_effect(treated, outcome, given, planned=1500)
+    with pytest.raises(InvalidDataError, match=r"must fit how often .* Pass it as propensity="):
+        adaptive_effect(treated, outcome, given=propensity, planned=1500)
+    rng = np.random.default_rng(3)
+    leaning = np.where(np.arange(3000) < 1000, 0.5, 0.9)
+    treated = (rng.random(3000) < leaning).astype(float)
+    with pytest.raises(InvalidDataError, match="given="):
+        adaptive_effect(treated, treated, logged(treated, leaning), planned=3000)
+
+
+def test_sound_propensities_are_not_refused() -> None:
+    # Ville: each of 600 runs is refused with probability of at most 1e-6.
+    rng = np.random.default_rng(4)
+    for _ in range(600):
+        e = rng.choice([0.001, 0.1, 0.5, 0.99], 200)
+        treated = (rng.random(200) < e).astype(float)
+        adaptive_effect(treated, rng.normal(size=200), e, planned=200)
+
+
+def several_arms(seed: int, n: int = 2000) -> tuple[Any, Any, Any]:
+    """Three variants whose shares move; the treatment is better by 0.5, the third by 3."""
+    rng = np.random.default_rng(seed)
+    lean = np.linspace(0.2, 0.6, n)
+    arm = np.select([u := rng.random(n) < lean, rng.random(n) < 0.5], [1, 0], -1)
+    chance = np.where(u, lean, (1 - lean) / 2)
+    outcome = rng.normal(np.select([arm == 1, arm == 0], [0.5, 0.0], 3.0))
+    return arm, outcome, chance
+
+
+@pytest.mark.parametrize("method", ["aipw", "ipw"])
+def test_other_variants_have_no_part_in_the_effect(method: Any) -> None:
+    # 60 means of unbiased scores: 5 standard errors of their mean.
+    found = []
+    for seed in range(60):
+        arm, outcome, given = several_arms(seed)
+        found.append(adaptive_effect(arm, outcome, given=given, planned=2000, method=method))
+    spread = np.std([each.estimate for each in found]) / np.sqrt(60)
+    assert np.mean([each.estimate for each in found]) == pytest.approx(0.5, abs=5 * spread)
+    assert sum(each.interval[0] <= 0.5 <= each.interval[1] for each in found) >= 55
+
+
 @pytest.mark.slow
-def test_adaptive_intervals_cover_at_every_look() -> None:
+@pytest.mark.parametrize("method", ["aipw", "ipw"])
+def test_adaptive_intervals_cover_at_every_look(method: Any) -> None:
     # 200 runs, 15 looks each: more than 20 misses at 5 % have probability below 1e-3.
     misses = 0
     for seed in range(200):
         treated, outcome, propensity = adaptive(seed, 0.0)
-        misses += any(
-            not adaptive_effect(treated[:n], outcome[:n], propensity[:n], planned=1500).interval[0]
-            <= 0.0
-            <= adaptive_effect(treated[:n], outcome[:n], propensity[:n], planned=1500).interval[1]
+        looks = [
+            adaptive_effect(
+                treated[:n], outcome[:n], propensity[:n], planned=1500, method=method
+            ).interval
             for n in range(100, 1501, 100)
-        )
+        ]
+        misses += any(not low <= 0.0 <= high for low, high in looks)
     assert misses <= 20
 
 
@@ -142,29 +203,33 @@ def test_rare_events_are_exact() -> None:
     assert crossed / 1000 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1000)
 
 
-@pytest.mark.slow
-def test_bounded_intervals_cover() -> None:
-    rng = np.random.default_rng(14)
-    misses = 0
-    for _ in range(300):
-        low, high = bounded_interval((rng.random(500) < 0.03).astype(float))
-        misses += not low <= 0.03 <= high
-    assert misses / 300 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
-
-
 def test_bad_input_is_refused() -> None:
     with pytest.raises(InvalidParameterError, match="shares above 0"):
         sequential_sample_ratio({"a": 1}, {"a": 1.0, "b": 0.0})
-    with pytest.raises(InvalidDataError, match="observed must hold counts"):
-        sequential_sample_ratio({"a": -1, "b": 0}, EVEN)
-    with pytest.raises(InvalidDataError, match=r"outcomes must be in \[0.0, 1.0\]"):
-        bounded_interval(np.array([2.0]))
-    with pytest.raises(InvalidParameterError, match="high"):
-        bounded_interval(np.array([0.5]), low=1, high=0)
+    for bad in (-1, float("nan"), float("inf")):
+        with pytest.raises(
+            InvalidDataError, match="observed must hold finite counts of 0 or more"
+        ):
+            sequential_sample_ratio({"a": bad, "b": 0}, EVEN)  # type: ignore[dict-item]
+    with pytest.raises(InvalidDataError, match="observed must hold counts of"):
+        sequential_sample_ratio({"c": 1}, EVEN)
+    for shares in ({}, {"a": float("nan"), "b": 0.5}):
+        with pytest.raises(InvalidParameterError, match="shares above 0"):
+            sequential_sample_ratio({"a": 1}, shares)
     ones = np.ones(3)
     with pytest.raises(InvalidDataError, match="treated must be 0 or 1"):
         adaptive_effect(ones * 2, ones, ones * 0.5, planned=10)
     with pytest.raises(InvalidDataError, match=r"propensity must be in \(0, 1\)"):
         adaptive_effect(ones, ones, ones, planned=10)
+    with pytest.raises(InvalidDataError, match=r"-1 for other variants, got -1"):
+        adaptive_effect(-ones, ones, ones * 0.5, planned=10)
+    with pytest.raises(InvalidDataError, match="treated must be 0 or 1 or -1, got 2"):
+        adaptive_effect(ones * 2, ones, given=ones * 0.5, planned=10)
+    with pytest.raises(MissingInputError, match="One of given and propensity is needed"):
+        adaptive_effect(ones, ones, planned=10)
+    with pytest.raises(MissingInputError, match="One of given and propensity is needed"):
+        adaptive_effect(ones, ones, ones * 0.5, given=ones * 0.5, planned=10)
+    with pytest.raises(UnknownNameError, match="aipw"):
+        adaptive_effect(ones, ones, given=ones * 0.5, planned=10, method="dr")  # type: ignore[arg-type]
     with pytest.raises(InvalidDataError, match="2 rows or more"):
         adaptive_effect(ones[:1], ones[:1], ones[:1] * 0.5, planned=10)

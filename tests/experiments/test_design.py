@@ -9,9 +9,15 @@ import pytest
 from scipy import stats
 
 from siamrec.data.moments import Moments
-from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    MissingInputError,
+    UnknownNameError,
+)
 from siamrec.experiments import (
     AsymptoticCS,
+    CrossFitted,
     Design,
     GroupSequential,
     Margin,
@@ -78,6 +84,9 @@ def test_covariates_save_units() -> None:
     before = RNG.normal(10, 1, 4000)
     data = {"y": 0.8 * before + RNG.normal(0, 0.6, 4000), "x": before}
     r2 = np.corrcoef(data["y"], before)[0, 1] ** 2
+    metric = Mean("y", covariate="x")
+    assert design(metric=metric, baseline=data).variance_reduction == pytest.approx(r2)
+    assert design().variance_reduction == 0.0
     plain = design(baseline=data, mde=Margin(absolute=0.05)).sample_size()
     adjusted = design(
         metric=Mean("y", covariate="x"), baseline=data, mde=Margin(absolute=0.05)
@@ -113,12 +122,135 @@ def test_moments_serve_as_history() -> None:
     assert quantile.deviation == pytest.approx(expected, rel=0.25)
 
 
+def test_missing_history_is_left_out() -> None:
+    holes = {"y": np.where(np.arange(10_002) % 2, NORMAL["y"], np.nan) + np.arange(10_002) % 4}
+    kept = {"y": holes["y"][~np.isnan(holes["y"])]}
+    assert design(baseline=holes).deviation == pytest.approx(design(baseline=kept).deviation)
+    assert design(baseline=holes).sample_size() == design(baseline=kept).sample_size()
+
+
 def test_durations_are_whole_weeks() -> None:
     d = design()
     days = int(np.ceil(d.sample_size() / 1000))
     assert d.duration(1000, whole_weeks=False) == days
     assert d.duration(1000) % 7 == 0
     assert d.duration(1000) >= days
+
+
+def rate(wins: int, n: int = 100_000) -> dict[str, np.ndarray]:
+    return {"won": (np.arange(n) < wins).astype(float)}
+
+
+def proportion(relative: float, *, better: str = "higher", **settings_: Any) -> Design:
+    options: dict[str, Any] = {"mde": Margin(relative=relative), **settings_}
+    return Design(metric=Proportion("won", better=better), baseline=rate(1000), **options)  # type: ignore[arg-type]
+
+
+def fleiss(p0: float, p1: float, share: float = 0.5) -> float:
+    """Fleiss, Levin, Paik (2003), formula 4.19: pooled under no difference, own rates beside."""
+    mean = share * p1 + (1 - share) * p0
+    null = mean * (1 - mean) * (1 / share + 1 / (1 - share))
+    own = p1 * (1 - p1) / share + p0 * (1 - p0) / (1 - share)
+    z, beta = stats.norm.ppf(0.975), stats.norm.ppf(0.8)
+    return float((z * np.sqrt(null) + beta * np.sqrt(own)) ** 2 / (p1 - p0) ** 2)
+
+
+def test_proportions_have_the_spread_of_their_own_rate() -> None:
+    assert proportion(1.0).sample_size() == pytest.approx(fleiss(0.01, 0.02), rel=1e-3)
+    assert proportion(0.5).sample_size() == pytest.approx(fleiss(0.01, 0.015), rel=1e-3)
+    fewer = proportion(0.5, better="lower")
+    assert fewer.sample_size() == pytest.approx(fleiss(0.01, 0.005), rel=1e-3)
+    assert fewer.mde(fewer.sample_size()) == pytest.approx(0.005, rel=1e-3)
+    skewed = proportion(1.0, share=0.2)
+    assert skewed.sample_size() == pytest.approx(fleiss(0.01, 0.02, 0.2), rel=1e-3)
+    looking = proportion(1.0, sequential=GroupSequential(planned=1.0))
+    assert looking.sample_size() > proportion(1.0).sample_size()
+
+
+def test_a_proportion_cannot_leave_its_range() -> None:
+    half = {"won": np.tile([0.0, 1.0], 500)}
+    with pytest.raises(InvalidParameterError, match=r"less than leads from 0.5 out of \(0, 1\)"):
+        Design(metric=Proportion("won"), baseline=half, mde=Margin(absolute=0.7))
+    with pytest.raises(InvalidParameterError, match="less than leads from 0.01 out of"):
+        proportion(1.0, better="lower")
+    with pytest.raises(InvalidParameterError, match=r"n must be enough .* got 50"):
+        proportion(0.5, better="lower").mde(50)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("relative", "share"), [(1.0, 0.5), (0.5, 0.5), (0.2, 0.5), (1.0, 0.2)])
+def test_power_of_proportions_against_simulation(relative: float, share: float) -> None:
+    # 40,000 experiments: 5 sigma of 0.8 is 0.01; 0.01 more for the steps of counts.
+    n = proportion(relative, share=share).sample_size()
+    rng = np.random.default_rng(2)
+    sizes = np.array([round(n * share), n - round(n * share)])
+    wins = rng.binomial(sizes, [0.01 * (1 + relative), 0.01], (40_000, 2))
+    pooled = wins.sum(axis=1) / n
+    error = np.sqrt(pooled * (1 - pooled) * (1 / sizes).sum())
+    z = (wins / sizes) @ [1, -1] / error
+    assert (np.abs(z) > stats.norm.ppf(0.975)).mean() == pytest.approx(0.8, abs=0.02)
+
+
+def test_other_hypotheses_as_in_the_textbook() -> None:
+    # (z.95 + z.8)² against one side, (z.95 + z.9)² against two at no difference; deviation 1.
+    z = stats.norm.ppf
+    one = design(mde=Margin(absolute=0.1), hypothesis="one-sided")
+    assert one.sample_size() == pytest.approx(400 * (z(0.95) + z(0.8)) ** 2, rel=0.003)
+    same = design(mde=None, hypothesis="non-inferiority", margin=Margin(absolute=0.1))
+    assert same.sample_size() == one.sample_size()
+    better = design(
+        mde=Margin(absolute=0.1), hypothesis="non-inferiority", margin=Margin(absolute=0.1)
+    )
+    assert better.sample_size() == pytest.approx(one.sample_size() / 4, rel=0.01)
+    equal = design(mde=None, hypothesis="equivalence", margin=Margin(absolute=0.1))
+    assert equal.sample_size() == pytest.approx(400 * (z(0.95) + z(0.9)) ** 2, rel=0.003)
+    for each, least in ((one, 0.1), (same, 0.1), (better, 0.1), (equal, 0.1)):
+        assert each.mde(each.sample_size()) == pytest.approx(least, rel=1e-3)
+    guardrail = Mean("y", margin=Margin(relative=0.01))
+    own = design(metric=guardrail, mde=None, hypothesis="non-inferiority")
+    assert own.sample_size() == same.sample_size()
+
+
+def test_other_hypotheses_with_looking_rules_are_on_the_safe_side() -> None:
+    margin = Margin(absolute=0.1)
+    for kind in ("non-inferiority", "equivalence"):
+        plain = design(mde=None, hypothesis=kind, margin=margin)
+        for rule in (GroupSequential(planned=1.0), AsymptoticCS(planned=5000)):
+            looking = design(mde=None, hypothesis=kind, margin=margin, sequential=rule)
+            n = looking.sample_size()
+            assert n > plain.sample_size()
+            assert looking.power(n) >= 0.8 - 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["one-sided", "non-inferiority", "equivalence"])
+def test_power_of_other_hypotheses_against_simulation(kind: str) -> None:
+    # 20,000 experiments: 5 sigma of 0.8 is 0.014; 0.006 more for Welch's degrees of freedom.
+    margin = None if kind == "one-sided" else Margin(absolute=1.0)
+    mde = Margin(absolute=0.9 if kind == "one-sided" else 0.2)
+    d = design(mde=mde, hypothesis=kind, margin=margin)
+    n = -(-d.sample_size() // 2)
+    rng = np.random.default_rng(3)
+    gap = 0.9 if kind == "one-sided" else 0.2
+    a, b = rng.normal(10 + gap, 1, (20_000, n)), rng.normal(10, 1, (20_000, n))
+    size = 0.0 if margin is None else 1.0
+    up = stats.ttest_ind(a + size, b, axis=1, alternative="greater").pvalue
+    down = stats.ttest_ind(a - size, b, axis=1, alternative="less").pvalue
+    p = np.maximum(up, down) if kind == "equivalence" else up
+    assert (p < 0.05).mean() == pytest.approx(d.power(2 * n), abs=0.02)
+
+
+def test_hypotheses_need_their_numbers() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'one-sided'"):
+        design(hypothesis="onesided")
+    with pytest.raises(MissingInputError, match="mde is needed"):
+        design(mde=None)
+    with pytest.raises(MissingInputError, match="margin is needed"):
+        design(hypothesis="equivalence")
+    with pytest.raises(InvalidParameterError, match="left out of a two-sided hypothesis"):
+        design(margin=Margin(absolute=1.0))
+    with pytest.raises(InvalidParameterError, match="within the margin"):
+        design(hypothesis="equivalence", margin=Margin(absolute=0.01))
 
 
 @pytest.mark.slow
@@ -135,6 +267,15 @@ def test_power_against_simulation() -> None:
 def test_bad_designs_are_refused() -> None:
     with pytest.raises(InvalidDataError, match="must vary"):
         design(baseline={"y": np.ones(10)})
+    with pytest.raises(InvalidDataError, match="2 units or more with the metric, got 0"):
+        design(baseline={"y": np.full(10, np.nan)})
+    with pytest.raises(InvalidParameterError, match=r"mde must be a Margin, .*, got 0.1"):
+        design(mde=0.1)
+    with pytest.raises(InvalidParameterError, match=r"power must be above alpha, 0.05, got 0.03"):
+        design(power=0.03)
+    with pytest.raises(MissingInputError, match="unit"):
+        design(metric=Mean("y", covariate=CrossFitted(("x",))),
+               baseline={"y": RNG.normal(size=9), "x": RNG.normal(size=9)})  # fmt: skip
     with pytest.raises(InvalidParameterError, match="power"):
         design(power=1.0)
     with pytest.raises(InvalidParameterError, match="mde"):

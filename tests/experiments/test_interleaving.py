@@ -131,6 +131,37 @@ def test_edge_cases_have_a_stated_result() -> None:
     agreed = preference(np.array([[0.0, 1.0]] * 8))
     assert agreed.p == pytest.approx(2 * 0.5**8)
     assert preference(np.array([[0.0, 1.0]])).interval == (-1.0, 1.0)
+    assert preference(np.zeros((0, 2)), users=[]).interval == (-1.0, 1.0)
+    assert sign_test(np.zeros((0, 2))) == (1.0, 0, 0)
+
+
+def test_users_who_agree_are_judged_exactly() -> None:
+    """Clopper and Pearson's lower end of n wins in n is (alpha / 2)^(1 / n)."""
+    for n in (2, 5, 6, 40):
+        agreed = preference(np.array([[0.0, 1.0]] * n))
+        low = 2 * stats.binomtest(n, n).proportion_ci().low - 1
+        assert agreed.interval == pytest.approx((low, 1.0))
+        assert agreed.p == pytest.approx(2 * 0.5**n)
+        assert agreed.significant == (agreed.p < 0.05) == (n >= 6)
+        other = preference(np.array([[1.0, 0.0]] * n))
+        assert other.interval == pytest.approx((-1.0, -low))
+    # All win three of four requests: a say of 0.5.
+    credit = np.tile([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0], [1.0, 0.0]], (9, 1))
+    half = preference(credit, users=np.repeat(np.arange(9), 4).tolist())
+    factor = 0.025 ** (1 / 9)
+    assert half.interval == pytest.approx((1.5 * factor - 1, 1 - 0.5 * factor))
+    assert half.significant == (half.p < 0.05)
+    looking = preference(np.array([[0.0, 1.0]] * 4), sequential=AsymptoticCS(planned=100))
+    assert not looking.significant
+
+
+def test_p_values_of_preferences_are_never_zero() -> None:
+    p, first, second = sign_test(np.array([[0.0, 1.0]] * 2000))
+    assert (first, second) == (0, 2000)
+    assert p == np.nextafter(0, 1)
+    agreed = preference(np.array([[0.0, 1.0]] * 2000))
+    assert agreed.p == np.nextafter(0, 1)
+    assert agreed.log_p == pytest.approx(-1999 * np.log(2))
 
 
 def test_bad_input_is_refused() -> None:
@@ -142,6 +173,21 @@ def test_bad_input_is_refused() -> None:
         TeamDraft().interleave("r", ["a"], ["b"], k=0)
     with pytest.raises(InvalidDataError, match="credit must have shape"):
         preference(np.ones((3, 3)))
+    for test in (preference, sign_test):
+        with pytest.raises(InvalidDataError, match=r"credit must have shape .* got \(4, 3\)"):
+            test(np.zeros((4, 3)))
+        with pytest.raises(InvalidDataError, match="credit must be finite, got nan"):
+            test(np.array([[np.nan, 1.0]]))
+    with pytest.raises(InvalidParameterError, match=r"alpha must be in \(0, 1\), got 5"):
+        preference(np.ones((3, 2)), alpha=5)
+    for mixing in (TeamDraft(), BalancedInterleaving(), ProbabilisticInterleaving()):
+        same = (mixing.interleave(request, ["a"], ["b"], k=2) for request in (7, "7"))
+        assert next(same) == next(same)
+        for bad in (1.5, None, "\ud800"):
+            with pytest.raises(InvalidParameterError, match="request must be text with a UTF-8"):
+                mixing.interleave(bad, ["a"], ["b"], k=2)  # type: ignore[arg-type]
+        with pytest.raises(InvalidDataError, match="Ranking 1 must not repeat"):
+            mixing.interleave("r", ["a"], ["b", "b"], k=2)
     with pytest.raises(InvalidDataError, match="users must have 3 entries"):
         preference(np.ones((3, 2)), users=["a"])
 

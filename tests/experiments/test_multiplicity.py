@@ -76,6 +76,17 @@ def test_e_values_by_hand() -> None:
     assert not e_benjamini_hochberg(np.log([14.0, 14.0, 2.0]), alpha=0.1).any()
 
 
+def test_e_values_that_are_not_numbers_are_refused() -> None:
+    with pytest.raises(InvalidDataError, match="log_e must not be NaN, got nan in row 0"):
+        e_benjamini_hochberg(np.array([np.nan, np.log(30)]))
+    none = np.array([-np.inf, np.log(30)])
+    assert e_benjamini_hochberg(none).tolist() == [False, False]
+    assert e_benjamini_hochberg(none, alpha=0.1).tolist() == [False, True]
+    assert e_benjamini_hochberg(np.array([])).tolist() == []
+    with pytest.raises(InvalidDataError, match="one length"):
+        e_benjamini_hochberg(np.zeros((2, 2)))
+
+
 def test_bad_values_are_refused() -> None:
     with pytest.raises(InvalidDataError, match=r"p must be in \[0, 1\]"):
         adjust(np.array([1.5]))

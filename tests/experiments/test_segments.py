@@ -1,4 +1,4 @@
-"""Strata against Simpson's paradox, segments with their discovery rate, A/A checks."""
+"""Strata against Simpson's paradox, segments with their discovery rate."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import numpy as np
 import pytest
 
 from siamrec.data.moments import Moments
-from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
+from siamrec.errors import InvalidDataError, UnknownNameError
 from siamrec.experiments import (
-    AsymptoticCS,
     Mean,
     Plan,
     Proportion,
     Ratio,
     analyze,
     analyze_segments,
-    null_check,
 )
 
 
@@ -111,20 +109,6 @@ def test_segments_allow_for_their_number() -> None:
     )
 
 
-def test_a_fitting_test_passes_its_a_a_check() -> None:
-    rng = np.random.default_rng(6)
-    history = {"y": rng.lognormal(0, 1, 1000), "won": (rng.random(1000) < 0.2).astype(float)}
-    plan = Plan(metrics=[Mean("y"), Proportion("won")], correction="none")
-    found = null_check(history, plan, rng=rng, n_runs=150)
-    for name in ("y", "won"):
-        # 5 sigma of a share of 0.05 over 150 splits is 0.09.
-        assert found.significant[name] < 0.05 + 0.09
-        assert found.coverage[name] > 0.95 - 0.09
-        assert found.uniformity[name] > 1e-6
-    looking = Plan(metrics=[Mean("y")], sequential=AsymptoticCS(planned=1000))
-    assert null_check(history, looking, rng=rng, n_runs=40).significant["y"] <= 0.1
-
-
 def test_bad_input_is_refused() -> None:
     plan = Plan(metrics=[Mean("y")])
     data = ramped()
@@ -135,8 +119,4 @@ def test_bad_input_is_refused() -> None:
     lone = {"variant": ["control", "new"], "v": ["a", "b"], "y": [1.0, 2.0]}
     with pytest.raises(InvalidDataError, match="No stratum"):
         analyze(lone, plan, strata="v")
-    with pytest.raises(InvalidParameterError, match="n_runs"):
-        null_check(data, plan, rng=np.random.default_rng(0), n_runs=2)
-    with pytest.raises(InvalidDataError, match="4 rows"):
-        null_check({"y": [1.0]}, plan, rng=np.random.default_rng(0))
     assert Moments.empty(("y",)).n == 0

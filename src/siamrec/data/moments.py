@@ -110,8 +110,9 @@ class Moments:
             part = slice(start, start + _BLOCK)
             rows = np.stack([columns[name][part] for name in names]).astype(float, copy=False)
             codes = groups[part]
+            whole = n_groups == 1 and codes.min() >= 0
             for group in range(n_groups):
-                picked = rows if n_groups == 1 else rows[:, codes == group]
+                picked = rows if whole else rows[:, codes == group]
                 if picked.shape[1]:
                     totals[group] += cls._of_rows(names, picked)
         return totals

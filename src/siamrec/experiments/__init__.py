@@ -4,13 +4,16 @@ from siamrec.data.assignments import Assignment, Assignments
 from siamrec.data.moments import Moments
 from siamrec.experiments.allocation import Allocation
 from siamrec.experiments.analysis import analyze
-from siamrec.experiments.anytime import (
-    adaptive_effect,
-    bounded_interval,
-    sequential_sample_ratio,
-)
+from siamrec.experiments.anytime import adaptive_effect, sequential_sample_ratio
 from siamrec.experiments.assigner import BoundAssigner, HashAssigner
-from siamrec.experiments.bayes import BestOf, NormalPosterior, best_proportion, best_rate
+from siamrec.experiments.bayes import (
+    BestOf,
+    NormalPosterior,
+    PosteriorRates,
+    best_proportion,
+    best_rate,
+)
+from siamrec.experiments.bounded import bounded_difference, bounded_interval
 from siamrec.experiments.checks import sample_ratio, sample_ratio_within
 from siamrec.experiments.contingency import independence
 from siamrec.experiments.design import Design
@@ -26,6 +29,7 @@ from siamrec.experiments.hashers import (
     UnleashMurmur3,
     Xxh3,
 )
+from siamrec.experiments.history import NullReport, PowerReport, null_check, simulate_power
 from siamrec.experiments.hypotheses import equivalence, one_sided
 from siamrec.experiments.interleaving import (
     BalancedInterleaving,
@@ -58,12 +62,7 @@ from siamrec.experiments.probabilistic import ProbabilisticInterleaving, SharedL
 from siamrec.experiments.quantiles import quantile_with_error
 from siamrec.experiments.report import Check, Comparison, Effect, Report, SampleRatio
 from siamrec.experiments.rowwise import bootstrap, mann_whitney, permutation, two_proportions
-from siamrec.experiments.segments import (
-    NullReport,
-    SegmentReport,
-    analyze_segments,
-    null_check,
-)
+from siamrec.experiments.segments import SegmentReport, analyze_segments
 from siamrec.experiments.sequential import AsymptoticCS, NormalMixture, Sequence
 from siamrec.experiments.sticky import MemorySticky, StickyStore
 from siamrec.experiments.streaming_bootstrap import BootstrapTotals, poisson_bootstrap
@@ -112,6 +111,8 @@ __all__ = [
     "NullReport",
     "Plan",
     "PlanOutSha1",
+    "PosteriorRates",
+    "PowerReport",
     "ProbabilisticInterleaving",
     "Proportion",
     "Quantile",
@@ -133,6 +134,7 @@ __all__ = [
     "best_proportion",
     "best_rate",
     "bootstrap",
+    "bounded_difference",
     "bounded_interval",
     "e_benjamini_hochberg",
     "equivalence",
@@ -148,5 +150,6 @@ __all__ = [
     "sample_ratio_within",
     "sequential_sample_ratio",
     "sign_test",
+    "simulate_power",
     "two_proportions",
 ]

@@ -20,7 +20,8 @@ _SAME = 1e-6
 
 _REMEDY = (
     "plain tests are biased on such traffic. Use siamrec.experiments.adaptive_effect(treated, "
-    "outcome, propensity, planned=...), which weighs by the logged propensities"
+    "outcome, given={given}, planned=...), which weighs by the probability of the variant that "
+    "each row was given"
 )
 
 
@@ -31,7 +32,8 @@ def refuse_adaptive_plan(plan: Plan) -> None:
         UnsupportedEstimate: If `plan.allocation` is `"adaptive"`.
     """
     if plan.allocation == "adaptive":
-        raise UnsupportedEstimate(f"The plan says that a bandit assigns the units: {_REMEDY}.")
+        remedy = _REMEDY.format(given="...")
+        raise UnsupportedEstimate(f"The plan says that a bandit assigns the units: {remedy}.")
 
 
 @final
@@ -98,9 +100,10 @@ class PropensityWatch:
         low, high = min(low, before[0]), max(high, before[1])
         self._found[key] = low, high
         if high - low > _SAME:
+            remedy = _REMEDY.format(given=self._propensity)
             raise UnsupportedEstimate(
                 f"{self._propensity} must be one number within the variant {key[1]!r}, got "
                 f"{low:.4g} to {high:.4g}: a bandit seems to have assigned these units, and "
-                f"{_REMEDY}. If shares were changed by hand, name the column of the "
+                f"{remedy}. If shares were changed by hand, name the column of the "
                 "allocation's version as strata."
             )

@@ -1,25 +1,26 @@
-"""Exact sequential tests: sample ratios, rare events, bounded outcomes, bandit traffic."""
+"""Sequential tests of sample ratios and rare events, and of traffic that a bandit assigned."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy import special
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 from siamrec.experiments._effects import positive_p
+from siamrec.experiments.checks import check_counts
 from siamrec.experiments.report import Effect, SampleRatio
 from siamrec.experiments.sequential import AsymptoticCS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from siamrec.typing import FloatArray
+    from siamrec.typing import BoolArray, FloatArray, IntArray
 
-_GRID = 400
-_BLOCK = 1_000_000
+_MISFIT = 1e6
+"""E-value above which propensities do not fit how often the treatment was given."""
 
 
 def sequential_sample_ratio(
@@ -43,7 +44,7 @@ def sequential_sample_ratio(
             deviations in large samples sooner.
 
     Raises:
-        InvalidDataError: If a count is negative or a variant has no share.
+        InvalidDataError: If a count is negative or not finite, or a variant has no share.
         InvalidParameterError: If shares do not sum to 1 or a number is out of range.
 
     References:
@@ -56,10 +57,12 @@ def sequential_sample_ratio(
         True
     """
     check.positive("strength", strength)
-    if not shares or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-9:  # noqa: PLR2004
+    apart = abs(sum(shares.values()) - 1)
+    if not (apart <= 1e-9 and min(shares.values()) > 0):  # noqa: PLR2004
         raise InvalidParameterError("shares", dict(shares), "shares above 0 that sum to 1")
-    if any(name not in shares for name in observed) or any(c < 0 for c in observed.values()):
+    if any(name not in shares for name in observed):
         raise InvalidDataError(f"observed must hold counts of {sorted(shares)}, got {observed}.")
+    check_counts("observed", observed)
     share = np.array(list(shares.values()))
     count = np.array([float(observed.get(name, 0)) for name in shares])
     prior = strength * share.size * share
@@ -76,129 +79,84 @@ def sequential_sample_ratio(
     return SampleRatio(observed=dict(observed), expected=expected, p=p, log_p=log_p)
 
 
-def bounded_interval(
-    outcomes: FloatArray, *, low: float = 0.0, high: float = 1.0, alpha: float = 0.05
-) -> tuple[float, float]:
-    """Return a confidence sequence for the mean of bounded outcomes, after all of them.
-
-    For every candidate mean m a gambler bets on and against it with the capital of both bets
-    averaged; m is kept while the capital stays below 1 / alpha at every time so far. No
-    normality, no least sample size, valid at any time of stopping.
-
-    Args:
-        outcomes: Outcomes in time order, within `[low, high]`.
-        low: Least possible outcome.
-        high: Greatest possible outcome.
-        alpha: One less the coverage.
-
-    Raises:
-        InvalidDataError: If an outcome is outside the bounds.
-        InvalidParameterError: If the bounds do not rise or alpha is out of range.
-
-    References:
-        Waudby-Smith and Ramdas (2024), JRSS B 86, arXiv:2010.09686, section 4.
-
-    Examples:
-        >>> bounded_interval(np.tile([0.0, 1.0], 500))[0] > 0.4
-        True
-    """
-    check.share("alpha", alpha, open_ends=True)
-    if not low < high:
-        raise InvalidParameterError("high", high, f"above low, {low}")
-    x = (check.finite("outcomes", outcomes) - low) / (high - low)
-    if x.size and not (x.min() >= 0 and x.max() <= 1):
-        raise InvalidDataError(f"outcomes must be in [{low}, {high}].")
-    n = x.size
-    if n == 0:
-        return low, high
-    time = np.arange(1, n + 1)
-    # Bets may depend on the past only: mean and variance before each outcome.
-    mean = (0.5 + np.cumsum(x)) / (time + 1)
-    spread = (0.25 + np.cumsum((x - mean) ** 2)) / (time + 1)
-    spread_before = np.concatenate([[0.25], spread[:-1]])
-    bet = np.sqrt(2 * np.log(2 / alpha) / (spread_before * time * np.log1p(time)))
-    kept = np.ones(_GRID + 1, dtype=np.bool_)
-    grid = np.linspace(0, 1, _GRID + 1)
-    rich = np.zeros((2, _GRID + 1))
-    limit = np.log(1 / alpha)
-    rows = max(1, _BLOCK // grid.size)
-    for start in range(0, n, rows):  # blocks, to bound memory
-        part = slice(start, start + rows)
-        gain = x[part, None] - grid
-        up = np.minimum(bet[part, None], 0.5 / np.maximum(grid, 1e-12))
-        down = np.minimum(bet[part, None], 0.5 / np.maximum(1 - grid, 1e-12))
-        paths = (
-            rich[0] + np.cumsum(np.log1p(up * gain), axis=0),
-            rich[1] + np.cumsum(np.log1p(-down * gain), axis=0),
-        )
-        capital = np.maximum(*paths) - np.log(2)
-        kept &= capital.max(axis=0) < limit
-        rich = np.stack([path[-1] for path in paths])
-    inside = np.flatnonzero(kept)
-    if not inside.size:
-        centre = int(np.argmin(np.maximum(rich[0], rich[1])))
-        inside = np.array([centre])
-    # The grid's neighbours outside are certain to be outside; what lies between is kept.
-    first, last = max(inside[0] - 1, 0), min(inside[-1] + 1, _GRID)
-    return low + (high - low) * float(grid[first]), low + (high - low) * float(grid[last])
-
-
 def adaptive_effect(
-    treated: FloatArray,
-    outcome: FloatArray,
-    propensity: FloatArray,
+    treated: FloatArray | IntArray | BoolArray,
+    outcome: FloatArray | IntArray | BoolArray,
+    propensity: FloatArray | None = None,
     *,
     planned: float,
+    given: FloatArray | None = None,
+    method: Literal["aipw", "ipw"] = "aipw",
     alpha: float = 0.05,
 ) -> Effect:
     """Return the effect of a treatment from traffic that a bandit assigned, at any time.
 
     A bandit sends traffic by what it has seen, so plain means are biased and their tests do not
-    keep their level. With the logged probability e of being treated and the means f of the
-    outcomes before each row, the scores
+    keep their level. With the logged probability g of the variant that a row was given and the
+    means f of the outcomes before each row, the scores
 
-        psi = f_1 - f_0 + (T / e - (1 - T) / (1 - e)) (y - f_T)
+        ipw    psi = (T - C) y / g
+        aipw   psi = f_1 - f_0 + T (y - f_1) / g - C (y - f_0) / g
 
-    have the effect as their expectation given the past, whatever the bandit did, and an
-    asymptotic confidence sequence over them may be looked at as often as one likes.
+    (T and C mark rows of the treatment and of the control) have the effect as their expectation
+    given the past, whatever the bandit did, and an asymptotic confidence sequence over them may be
+    looked at as often as one likes. The augmented one is as unbiased and varies less.
+
+    Exactly one of `given` and `propensity` is to be named. They are easily mixed up, and then the
+    effect is wrong: where there are two variants, how often each was given is compared with what
+    the probabilities say, by an e-process that refuses sound data with a probability of at most
+    one in a million.
 
     Args:
-        treated: 1 where the treatment was given, 0 for the control; in time order.
+        treated: 1 where the treatment was given, 0 for the control, -1 for any other variant
+            (`given` is needed then); in time order.
         outcome: The outcome of each row.
-        propensity: The logged probability of the treatment in each row (of the treatment, also
-            where the control was given), in (0, 1).
+        propensity: The probability of the *treatment* in each row (also where the control was
+            given), in (0, 1).
         planned: Number of rows at which the interval is to be tightest.
+        given: The probability of the variant that the row *was given*, in (0, 1): what decisions
+            log, and what `analyze(propensity=...)` reads.
+        method: `"aipw"`, augmented inverse propensity, or `"ipw"`, plain.
         alpha: One less the coverage.
 
     Raises:
-        InvalidDataError: If lengths differ, there are fewer than 2 rows, `treated` is not 0 or 1
-            or a propensity is not inside (0, 1).
+        InvalidDataError: If lengths differ, there are fewer than 2 rows, `treated` is not among
+            its values, a probability is not inside (0, 1), or the probabilities do not fit how
+            often the variants were given.
+        MissingInputError: If neither or both of `given` and `propensity` are named.
+        UnknownNameError: If the method is not known.
 
     References:
         Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas (2024), arXiv:2103.06476; Cook, Mishler,
         Ramdas (2024), CLeaR, arXiv:2311.18274.
+
+    Examples:
+        >>> rng = np.random.default_rng(0)
+        >>> chance = np.linspace(0.5, 0.9, 2000)  # of the treatment, as the bandit learns
+        >>> new = rng.random(2000) < chance
+        >>> logged = np.where(new, chance, 1 - chance)
+        >>> outcome = rng.normal(1.0 + 0.5 * new)
+        >>> found = adaptive_effect(new, outcome, given=logged, planned=2000)
+        >>> found.interval[0] < 0.5 < found.interval[1]
+        True
     """
-    t, y, e = (
-        check.finite(name, values)
-        for name, values in (
-            ("treated", treated),
-            ("outcome", outcome),
-            ("propensity", propensity),
-        )
-    )
-    n = check.same_length(treated=t, outcome=y, propensity=e)
+    check.share("alpha", alpha, open_ends=True)
+    check.one_of("method", method, ("aipw", "ipw"))
+    t, y = check.finite("treated", treated), check.finite("outcome", outcome)
+    chance = _chance_of_given(t, given, propensity)
+    n = check.same_length(treated=t, outcome=y, propensity=chance)
     if n < 2:  # noqa: PLR2004
         raise InvalidDataError(f"There must be 2 rows or more, got {n}.")
-    if not np.isin(t, (0.0, 1.0)).all():
-        raise InvalidDataError("treated must be 0 or 1.")
-    if not (e.min() > 0 and e.max() < 1):
-        raise InvalidDataError(f"propensity must be in (0, 1), got {e.min()} to {e.max()}.")
-    model_1, model_0 = _means_before(y, t == 1), _means_before(y, t == 0)
-    residual = y - np.where(t == 1, model_1, model_0)
-    score = model_1 - model_0 + np.where(t == 1, 1 / e, -1 / (1 - e)) * residual
+    side = np.where(t == 1, 1.0, np.where(t == 0, -1.0, 0.0))
+    if method == "ipw":
+        score = side * y / chance
+    else:
+        model_1, model_0 = _means_before(y, t == 1), _means_before(y, t == 0)
+        score = model_1 - model_0 + side / chance * (y - np.where(t == 1, model_1, model_0))
     rule = AsymptoticCS(planned=planned)
+    kind = "augmented inverse propensity" if method == "aipw" else "inverse propensity"
     estimate, error = float(score.mean()), float(score.std(ddof=1) / np.sqrt(n))
-    name = f"augmented inverse propensity, {rule.name}"
+    name = f"{kind}, {rule.name}"
     if error == 0:
         p, log_p = (1.0, 0.0) if estimate == 0 else positive_p(-np.inf)
         point = (estimate, estimate)
@@ -212,6 +170,60 @@ def adaptive_effect(
         log_p=log_p,
         error=error,
         rule=name,
+    )
+
+
+def _chance_of_given(
+    treated: FloatArray, given: FloatArray | None, propensity: FloatArray | None
+) -> FloatArray:
+    """Return the probability of what each row was given, from whichever of the two is named."""
+    name, values = ("propensity", propensity) if given is None else ("given", given)
+    if values is None or (given is not None and propensity is not None):
+        raise MissingInputError(
+            "One of given and propensity",
+            "given=, the logged probability of the variant that each row was given, or as "
+            "propensity=, that of the treatment in every row",
+        )
+    chance = check.finite(name, values)
+    check.same_length(treated=treated, **{name: chance})
+    known = (0.0, 1.0) if given is None else (-1.0, 0.0, 1.0)
+    stray = treated[~np.isin(treated, known)]
+    if stray.size:
+        more = " or, with given=, -1 for other variants" if given is None else " or -1"
+        raise InvalidDataError(f"treated must be 0 or 1{more}, got {stray[0]:g}.")
+    if chance.size and not (chance.min() > 0 and chance.max() < 1):
+        raise InvalidDataError(f"{name} must be in (0, 1), got {chance.min()} to {chance.max()}.")
+    if given is None:
+        _refuse_misfit(treated, chance, name)
+        return np.where(treated == 1, chance, 1 - chance)
+    if (treated >= 0).all():
+        _refuse_misfit(treated, np.where(treated == 1, chance, 1 - chance), name)
+    return chance
+
+
+def _refuse_misfit(treated: FloatArray, chance: FloatArray, name: str) -> None:
+    """Refuse probabilities of the treatment that do not fit how often it was given.
+
+    E-values against odds that are higher or lower than said, everywhere, or apart on the two
+    sides of a half, which is what comes of mixing up the two probabilities.
+    """
+    sides = 2 * chance - 1
+    log_e = [
+        float((shift * treated - np.log1p(chance * np.expm1(shift))).sum())
+        for size in (1.0, 3.0)
+        for direction in (np.ones_like(sides), sides)
+        for shift in (size * direction, -size * direction)
+    ]
+    if special.logsumexp(log_e) - np.log(len(log_e)) <= np.log(_MISFIT):
+        return
+    other = (
+        "given=, if it is the probability of the variant that the row was given"
+        if name == "propensity"
+        else "propensity=, if it is the probability of the treatment in every row"
+    )
+    raise InvalidDataError(
+        f"{name} must fit how often the treatment was given, got {treated.mean():.4g} of the rows "
+        f"where its probabilities say {chance.mean():.4g}. Pass it as {other}."
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
-from siamrec.errors import InvalidDataError, UnknownNameError
+from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
 from siamrec.experiments._effects import positive_p
 from siamrec.experiments.report import SampleRatio
 
@@ -31,7 +31,9 @@ def sample_ratio(
         shares: Planned shares; even when absent.
 
     Raises:
-        InvalidDataError: If there is no unit, or the shares sum to 0.
+        InvalidDataError: If there is no unit, a count is negative or not finite, or the shares
+            sum to 0.
+        InvalidParameterError: If a share is negative or not finite.
         UnknownNameError: If a variant has no planned share.
 
     References:
@@ -45,6 +47,9 @@ def sample_ratio(
     for name in observed:
         if name not in wanted:
             raise UnknownNameError("variant in the planned shares", name, wanted)
+    check_counts("observed", observed)
+    if any(not (np.isfinite(share) and share >= 0) for share in wanted.values()):
+        raise InvalidParameterError("shares", wanted, "finite shares of 0 or more")
     total = sum(observed.values())
     scale = sum(wanted.values())
     if total <= 0 or scale <= 0:
@@ -75,7 +80,8 @@ def sample_ratio_within(
         stratum_shares: Planned shares of strata that have their own.
 
     Raises:
-        InvalidDataError: If a stratum has no unit.
+        InvalidDataError: If a stratum has no unit, or a count is negative or not finite.
+        InvalidParameterError: If a share is negative or not finite.
         UnknownNameError: If a variant has no planned share.
     """
     names = sorted({name for counts in observed.values() for name in counts})
@@ -102,6 +108,19 @@ def sample_ratio_within(
         p=p,
         log_p=log_p,
     )
+
+
+def check_counts(name: str, counts: Mapping[str, float]) -> None:
+    """Refuse counts that are none.
+
+    Raises:
+        InvalidDataError: If one is negative or not finite.
+    """
+    for key, value in counts.items():
+        if not (np.isfinite(value) and value >= 0):
+            raise InvalidDataError(
+                f"{name} must hold finite counts of 0 or more, got {value!r} for {key!r}."
+            )
 
 
 def chi_square_tail(statistic: float, freedom: int) -> tuple[float, float]:

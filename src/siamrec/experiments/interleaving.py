@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, final
 
@@ -83,7 +84,7 @@ class TeamDraft:
 
     salt: str = ""
 
-    def interleave(self, request: str, *rankings: Sequence[Hashable], k: int) -> Interleaved:
+    def interleave(self, request: str | int, *rankings: Sequence[Hashable], k: int) -> Interleaved:
         """Return one list of at most k items.
 
         Args:
@@ -93,12 +94,14 @@ class TeamDraft:
 
         Raises:
             InvalidDataError: If a ranking repeats an item.
-            InvalidParameterError: If there are fewer than two rankings or k is below 1.
+            InvalidParameterError: If there are fewer than two rankings, k is below 1, or the
+                request is neither text with a UTF-8 form nor a whole number.
         """
         n_teams = len(rankings)
         if n_teams < 2:  # noqa: PLR2004
             raise InvalidParameterError("rankings", n_teams, "two or more")
         check.count("k", k)
+        request = request_text(request)
         for team, ranking in enumerate(rankings):
             if len(set(ranking)) != len(ranking):
                 raise InvalidDataError(f"Ranking {team} must not repeat items.")
@@ -146,16 +149,22 @@ class BalancedInterleaving:
     salt: str = ""
 
     def interleave(
-        self, request: str, first: Sequence[Hashable], second: Sequence[Hashable], *, k: int
+        self, request: str | int, first: Sequence[Hashable], second: Sequence[Hashable], *, k: int
     ) -> Interleaved:
         """Return one list of at most k items; each is credited to the ranker that has it higher.
 
         Items at equal rank in both are credited to whoever placed them.
 
         Raises:
-            InvalidParameterError: If k is below 1.
+            InvalidDataError: If a ranking repeats an item.
+            InvalidParameterError: If k is below 1, or the request is neither text with a UTF-8
+                form nor a whole number.
         """
         check.count("k", k)
+        request = request_text(request)
+        for team, ranking in enumerate((first, second)):
+            if len(set(ranking)) != len(ranking):
+                raise InvalidDataError(f"Ranking {team} must not repeat items.")
         starts = uniform(request, f"balanced|{self.salt}") < 0.5  # noqa: PLR2004
         lists = (first, second) if starts else (second, first)
         items: dict[Hashable, int] = {}
@@ -174,6 +183,22 @@ class BalancedInterleaving:
         return Interleaved(tuple(items), tuple(teams), 2)
 
 
+def request_text(request: str | int) -> str:
+    """Return the id of a request as the text that is hashed; a whole number as its digits.
+
+    Raises:
+        InvalidParameterError: If it is neither text with a UTF-8 form nor a whole number.
+    """
+    given: object = request
+    if isinstance(given, str):
+        with suppress(UnicodeEncodeError):
+            given.encode()
+            return given
+    elif isinstance(given, int | np.integer) and not isinstance(given, bool):
+        return str(int(given))
+    raise InvalidParameterError("request", request, "text with a UTF-8 form or a whole number")
+
+
 def preference(
     credit: FloatArray,
     *,
@@ -187,52 +212,47 @@ def preference(
     less the share won by the first (ties count for none), in [-1, 1]. Requests of one user are
     not independent, so users are the units.
 
+    Where all n users say the same v there is no spread to judge by. By Markov's inequality they do
+    so with a probability of at most `((1 + m) / (1 + v))^n` under a preference of m < v, which
+    for v = 1 is that of Clopper and Pearson's exact interval; it holds at every look. Six such
+    users are needed for 5 %. Nothing but ties has the effect 0, an interval of 0 width and p = 1.
+
     Args:
         credit: Credit of both rankers in each request, shape `(n_requests, 2)`.
         users: The user of each request; every request its own user when absent.
-        alpha: Error rate.
+        alpha: Error rate, in (0, 1).
         sequential: Looking rule, to look at any time.
 
     Raises:
-        InvalidDataError: If shapes do not fit.
+        InvalidDataError: If shapes do not fit or a number is not finite.
+        InvalidParameterError: If alpha is outside (0, 1).
 
     References:
-        Chapelle, Joachims, Radlinski, Yue (2012), ACM TOIS 30.
+        Chapelle, Joachims, Radlinski, Yue (2012), ACM TOIS 30; Clopper and Pearson (1934),
+        Biometrika 26.
 
     Examples:
         >>> preference(np.tile([[0.0, 1.0], [0.0, 2.0], [1.0, 0.0]], (40, 1))).estimate > 0
         True
     """
-    table = check.finite("credit", credit)
-    if table.ndim != 2 or table.shape[1] != 2:  # noqa: PLR2004
-        raise InvalidDataError(f"credit must have shape (n_requests, 2), got {table.shape}.")
-    wins = np.sign(table[:, 1] - table[:, 0])
+    check.share("alpha", alpha, open_ends=True)
+    wins = np.sign(_gaps(credit))
     if users is not None:
         if len(users) != len(wins):
             raise InvalidDataError(f"users must have {len(wins)} entries, got {len(users)}.")
         codes = {user: code for code, user in enumerate(dict.fromkeys(users))}
-        place = np.array([codes[user] for user in users])
+        place = np.array([codes[user] for user in users], dtype=np.int64)
         wins = np.bincount(place, wins) / np.bincount(place)
     n = wins.size
-    whole = (-1.0, 1.0)
     rule = "Student's t over users" if sequential is None else sequential.name
     if n < 2:  # noqa: PLR2004
         return Effect(
-            estimate=float(wins.mean()) if n else 0.0, interval=whole, p=1.0, log_p=0.0,
+            estimate=float(wins.mean()) if n else 0.0, interval=(-1.0, 1.0), p=1.0, log_p=0.0,
             error=np.inf, rule=rule,
         )  # fmt: skip
     estimate, error = float(wins.mean()), float(wins.std(ddof=1) / np.sqrt(n))
-    if error == 0:
-        # All users agree; under no preference that has the probability of n equal coins.
-        p, log_p = (1.0, 0.0) if estimate == 0 else positive_p((1 - n) * float(np.log(2)))
-        return Effect(
-            estimate=estimate,
-            interval=(estimate, estimate),
-            p=p,
-            log_p=log_p,
-            error=0.0,
-            rule=rule,
-        )
+    if np.ptp(wins) == 0:
+        return _of_one_mind(float(wins[0]), n, alpha)
     if sequential is None:
         reach = reach_of_t(n - 1, alpha)
         p, log_p = two_sided_t(estimate / error, n - 1)
@@ -245,24 +265,47 @@ def preference(
     )
 
 
+def _gaps(credit: FloatArray) -> FloatArray:
+    """Return the credit of the second ranker less that of the first."""
+    table = check.finite("credit", credit)
+    if table.ndim != 2 or table.shape[1] != 2:  # noqa: PLR2004
+        raise InvalidDataError(f"credit must have shape (n_requests, 2), got {table.shape}.")
+    gaps: FloatArray = table[:, 1] - table[:, 0]
+    return gaps
+
+
+def _of_one_mind(say: float, n: int, alpha: float) -> Effect:
+    """Return the effect where every user says the same."""
+    factor = float((alpha / 2) ** (1 / n)) if say else 1.0
+    p, log_p = positive_p(min(float(np.log(2) - n * np.log1p(abs(say))), 0.0) if say else 0.0)
+    return Effect(
+        estimate=say,
+        interval=((1 + say) * factor - 1, 1 - (1 - say) * factor),
+        p=p,
+        log_p=log_p,
+        error=0.0,
+        rule="users who agree, exact",
+    )
+
+
 def sign_test(credit: FloatArray) -> tuple[float, int, int]:
     """Return the exact two-sided p-value of as many wins, and the wins of both rankers.
 
-    Ties are left out. Requests must be independent (one per user).
+    Ties are left out. Requests must be independent (one per user). The p-value is never 0.
 
     Args:
         credit: Credit of both rankers in each request, shape `(n_requests, 2)`.
+
+    Raises:
+        InvalidDataError: If the shape does not fit or a number is not finite.
 
     Examples:
         >>> sign_test(np.array([[0.0, 1.0]] * 6))
         (0.03125, 0, 6)
     """
-    gap = np.asarray(credit)[:, 1] - np.asarray(credit)[:, 0]
+    gap = _gaps(credit)
     second, first = int((gap > 0).sum()), int((gap < 0).sum())
     if first == second:
         return 1.0, first, second
-    return (
-        min(1.0, 2 * float(special.bdtr(min(first, second), first + second, 0.5))),
-        first,
-        second,
-    )
+    p = min(1.0, 2 * float(special.bdtr(min(first, second), first + second, 0.5)))
+    return max(p, positive_p(-np.inf)[0]), first, second

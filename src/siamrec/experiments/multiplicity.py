@@ -97,21 +97,30 @@ def e_benjamini_hochberg(log_e: FloatArray, alpha: float = 0.05) -> BoolArray:
     any dependence and at any time.
 
     Args:
-        log_e: Logarithms of e-values, shape `(m,)`.
+        log_e: Logarithms of e-values, shape `(m,)`; minus infinity for an e-value of 0.
         alpha: False discovery rate, in (0, 1).
 
     Raises:
+        InvalidDataError: If a value is NaN, or there is not one dimension.
         InvalidParameterError: If alpha is outside (0, 1).
 
     References:
         Wang and Ramdas (2022), JRSS B 84.
+
+    Examples:
+        >>> e_benjamini_hochberg(np.log([50.0, 1.0, 30.0])).tolist()
+        [True, False, True]
     """
     check.share("alpha", alpha, open_ends=True)
     values = np.asarray(log_e, dtype=np.float64)
-    m = values.size
+    check.same_length(log_e=values)
+    if np.isnan(values).any():  # sorts above every number
+        row = int(np.argmax(np.isnan(values)))
+        raise InvalidDataError(f"log_e must not be NaN, got nan in row {row}.")
+    m = max(values.size, 1)
     falling = np.sort(values)[::-1]
-    enough = np.flatnonzero(falling >= np.log(m / alpha) - np.log(np.arange(1, m + 1)))
+    enough = np.flatnonzero(falling >= np.log(m / alpha) - np.log(np.arange(1, values.size + 1)))
     if not enough.size:
-        return np.zeros(m, dtype=np.bool_)
+        return np.zeros(values.size, dtype=np.bool_)
     rejected: BoolArray = values >= falling[enough[-1]]
     return rejected

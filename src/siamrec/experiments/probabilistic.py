@@ -10,6 +10,7 @@ import numpy as np
 from siamrec._core import check
 from siamrec._core.hashing import uniform
 from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.experiments.interleaving import request_text
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -74,7 +75,7 @@ class ProbabilisticInterleaving:
     def __post_init__(self) -> None:
         check.positive("tau", self.tau)
 
-    def interleave(self, request: str, *rankings: Sequence[Hashable], k: int) -> SharedList:
+    def interleave(self, request: str | int, *rankings: Sequence[Hashable], k: int) -> SharedList:
         """Return one list of at most k items.
 
         Args:
@@ -85,11 +86,13 @@ class ProbabilisticInterleaving:
 
         Raises:
             InvalidDataError: If a ranking repeats an item.
-            InvalidParameterError: If there are fewer than two rankings or k is below 1.
+            InvalidParameterError: If there are fewer than two rankings, k is below 1, or the
+                request is neither text with a UTF-8 form nor a whole number.
         """
         if len(rankings) < 2:  # noqa: PLR2004
             raise InvalidParameterError("rankings", len(rankings), "two or more")
         check.count("k", k)
+        request = request_text(request)
         for team, ranking in enumerate(rankings):
             if len(set(ranking)) != len(ranking):
                 raise InvalidDataError(f"Ranking {team} must not repeat items.")

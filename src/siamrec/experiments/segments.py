@@ -1,4 +1,4 @@
-"""One analysis per segment, and A/A checks on history."""
+"""One analysis per segment, with the false discovery rate kept over all of them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
-from scipy import special
 
 from siamrec._core import check
-from siamrec.data.frames import table_of
-from siamrec.errors import InvalidDataError
 from siamrec.experiments._strata import split_table
 from siamrec.experiments.analysis import analyze
 from siamrec.experiments.multiplicity import adjust
@@ -78,77 +75,3 @@ def analyze_segments(
     keys = [(name, *key) for name, report in reports.items() for key in report.comparisons]
     p = np.array([reports[s].comparisons[metric, arm].absolute.p for s, metric, arm in keys])
     return SegmentReport(reports, dict(zip(keys, adjust(p, "bh").tolist(), strict=True)))
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class NullReport:
-    """What an analysis finds where there is nothing.
-
-    Attributes:
-        n_runs: Number of random splits.
-        significant: For each metric, the share of splits with a p-value below alpha.
-        uniformity: For each metric, the Kolmogorov-Smirnov p-value against uniform p-values
-            of the fixed-horizon test; below 0.001 the test does not fit the data.
-        coverage: For each metric, the share of intervals that hold 0.
-    """
-
-    n_runs: int
-    significant: Mapping[str, float]
-    uniformity: Mapping[str, float]
-    coverage: Mapping[str, float]
-
-
-def null_check(
-    history: object, plan: Plan, *, rng: np.random.Generator, n_runs: int = 200
-) -> NullReport:
-    """Run A/A experiments on history: split units at random and analyse, again and again.
-
-    Args:
-        history: A frame with one row per unit and the columns of the plan's metrics.
-        plan: The plan; its corrections are left out, each metric is judged alone.
-        rng: Source of chance.
-        n_runs: Number of splits, at least 20.
-
-    Raises:
-        InvalidDataError: If there are fewer than 4 rows.
-        InvalidParameterError: If there are fewer than 20 splits.
-
-    Examples:
-        >>> from siamrec.experiments import Mean, Plan
-        >>> rng = np.random.default_rng(1)
-        >>> found = null_check({"y": rng.normal(size=400)}, Plan(metrics=[Mean("y")]), rng=rng)
-        >>> found.significant["y"] < 0.12, found.coverage["y"] > 0.88
-        (True, True)
-    """
-    check.count("n_runs", n_runs, least=20)
-    table = table_of(history)
-    n = table.num_rows
-    if n < 4:  # noqa: PLR2004
-        raise InvalidDataError(f"The history must have 4 rows or more, got {n}.")
-    names = list(plan.by_name)
-    fixed = np.ones((n_runs, len(names)))
-    p, held = np.ones_like(fixed), np.zeros_like(fixed)
-    labels = np.array(["control", "treatment"])
-    for run in range(n_runs):  # splits, not rows
-        split = table.append_column("#variant", [labels[rng.permutation(n) % 2]])
-        report = analyze(split, plan, variant="#variant")
-        for column, name in enumerate(names):
-            found = report[name]
-            fixed[run, column], p[run, column] = found.fixed.p, found.absolute.p
-            low, high = found.absolute.interval
-            held[run, column] = low <= 0 <= high
-    return NullReport(
-        n_runs,
-        dict(zip(names, (p < plan.alpha).mean(axis=0).tolist(), strict=True)),
-        {name: _uniformity(fixed[:, column]) for column, name in enumerate(names)},
-        dict(zip(names, held.mean(axis=0).tolist(), strict=True)),
-    )
-
-
-def _uniformity(p: np.ndarray) -> float:
-    ordered = np.sort(p)
-    n = ordered.size
-    above = np.arange(1, n + 1) / n - ordered
-    below = ordered - np.arange(n) / n
-    return float(special.kolmogorov(np.sqrt(n) * max(above.max(), below.max())))
