@@ -17,7 +17,15 @@ from siamrec.errors import (
     MissingInputError,
     UnknownNameError,
 )
-from siamrec.experiments import Allocation, Condition, Experiment, HashAssigner, MemorySticky
+from siamrec.experiments import (
+    Allocation,
+    Condition,
+    Experiment,
+    GrowthBookV2,
+    HashAssigner,
+    Hasher,
+    MemorySticky,
+)
 from siamrec.experiments._units import Units
 from siamrec.protocols import ExperimentAssigner
 
@@ -173,7 +181,8 @@ def test_layers_exclude_and_reasons_tell() -> None:
 
 def test_every_reason() -> None:
     def reason(unit: str = "u", **settings_: Any) -> str:
-        return HashAssigner([experiment(**settings_)], overrides={"qa": "new"}).assign(unit).reason
+        assigner = HashAssigner([experiment(**settings_)], overrides={"qa": "new"})
+        return assigner.assign(unit, context={}).reason
 
     assert reason("qa", status="stopped") == "override"
     assert reason(status="draft") == "not_running"
@@ -242,8 +251,51 @@ def test_names_that_are_not_known_are_refused() -> None:
         assigner.assign("u")
     with pytest.raises(UnknownNameError, match="variant"):
         HashAssigner([experiment()], overrides={"qa": "newest"})
-    with pytest.raises(MissingInputError, match="contexts"):
-        HashAssigner([experiment(targeting=Condition({}))]).assign_many(["u"])
+
+
+@pytest.mark.parametrize("hasher", [None, GrowthBookV2()])
+def test_a_targeting_needs_contexts_and_as_many_as_units(hasher: Hasher | None) -> None:
+    free = Condition({"not": {"plan": "free"}})
+    assigner = HashAssigner([experiment(targeting=free)], hasher=hasher, overrides={"qa": "new"})
+    bound = assigner.of("x")
+    contexts = [{"plan": "free"}, {"plan": "paid"}, {}]
+    for many in (
+        assigner.assign_many(["u", "v", "w"], contexts=contexts),
+        bound.assign_many(["u", "v", "w"], contexts=contexts),
+    ):
+        assert many.in_experiment.tolist() == [False, True, True]
+    for unit in ("u", "qa"):
+        with pytest.raises(MissingInputError, match="context is needed here"):
+            assigner.assign(unit)
+        with pytest.raises(MissingInputError, match="context is needed here"):
+            bound.assign(unit)
+        with pytest.raises(MissingInputError, match="contexts is needed here"):
+            assigner.assign_many([unit])
+        with pytest.raises(MissingInputError, match="contexts is needed here"):
+            bound.assign_many([unit])
+    with pytest.raises(InvalidDataError, match="one entry per unit, got 1 for 2"):
+        assigner.assign_many(["u", "v"], contexts=[{}])
+    without = HashAssigner([experiment()], hasher=hasher)
+    with pytest.raises(InvalidDataError, match="one entry per unit, got 1 for 2"):
+        without.assign_many(["u", "v"], contexts=[{}])
+
+
+def test_the_key_may_be_left_out_where_one_experiment_runs() -> None:
+    stopped = experiment("old", status="stopped")
+    assigner = HashAssigner([stopped, experiment("now")])
+    assert assigner.assign("u").experiment == "now"
+    assert assigner.assign("u", "old").reason == "not_running"
+    assert HashAssigner([stopped]).assign("u").reason == "not_running"
+    with pytest.raises(MissingInputError, match="experiment is needed"):
+        HashAssigner([experiment("a"), experiment("b")]).assign_many(["u"])
+
+
+def test_an_empty_key_is_no_key() -> None:
+    assigner = HashAssigner([experiment()])
+    with pytest.raises(UnknownNameError, match="No experiment is named ''"):
+        assigner.assign("u", "")
+    with pytest.raises(UnknownNameError, match="No experiment is named ''"):
+        assigner.assign_many(["u"], "")
 
 
 @pytest.mark.parametrize(

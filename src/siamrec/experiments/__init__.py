@@ -18,9 +18,11 @@ from siamrec.experiments.exposure import ExposureLog, ExposureSink, MemoryExposu
 from siamrec.experiments.group_sequential import Futility, GroupSequential
 from siamrec.experiments.hashers import (
     EppoMd5,
+    ExposureRule,
     GrowthBookV1,
     GrowthBookV2,
     Hasher,
+    LayerRule,
     PlanOutSha1,
     UnleashMurmur3,
     Xxh3,
@@ -63,7 +65,7 @@ from siamrec.experiments.segments import (
     null_check,
 )
 from siamrec.experiments.sequential import AsymptoticCS, NormalMixture, Sequence
-from siamrec.experiments.sticky import MemorySticky, StickyStore
+from siamrec.experiments.sticky import MemorySticky, StickyStore, StickyVariant
 from siamrec.experiments.streaming_bootstrap import BootstrapTotals, poisson_bootstrap
 from siamrec.experiments.targeting import Condition
 
@@ -89,6 +91,7 @@ __all__ = [
     "ExperimentRecord",
     "ExperimentStore",
     "ExposureLog",
+    "ExposureRule",
     "ExposureSink",
     "Futility",
     "GroupSequential",
@@ -97,6 +100,7 @@ __all__ = [
     "HashAssigner",
     "Hasher",
     "Interleaved",
+    "LayerRule",
     "Margin",
     "Mean",
     "MemoryExperiments",
@@ -119,6 +123,7 @@ __all__ = [
     "Sequence",
     "SharedList",
     "StickyStore",
+    "StickyVariant",
     "TeamDraft",
     "Term",
     "UnleashMurmur3",
