@@ -114,8 +114,8 @@ class UnleashMurmur3:
 
     Examples:
         >>> hasher = UnleashMurmur3()
-        >>> hasher("320", "Feature.Variants.C"), hasher.exposed("122", "feature", 0.5)
-        (0.0, False)
+        >>> hasher("user-42", "checkout"), hasher.exposed("user-42", "checkout", 0.3)
+        (0.8375, False)
     """
 
     normalizer: int = 1000
