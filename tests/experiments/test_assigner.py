@@ -218,6 +218,9 @@ def test_units_are_text_or_whole_numbers() -> None:
             assigner.assign(bad)  # type: ignore[arg-type]
         with pytest.raises(InvalidDataError, match="A unit must be text"):
             assigner.assign_many(["fine", bad])
+    for many in (False, True):
+        with pytest.raises(InvalidDataError, match="fewer digits"):
+            _ = assigner.assign_many([10**5000]) if many else assigner.assign(10**5000)
     for alone in ("user-42", b"user-42", 5, None):
         with pytest.raises(InvalidDataError, match="units must be many, .* alone"):
             assigner.assign_many(alone)  # type: ignore[arg-type]

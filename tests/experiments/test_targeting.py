@@ -55,6 +55,8 @@ def test_bad_conditions_are_refused() -> None:
             Condition({"country": {"in": bound}})
         with pytest.raises(InvalidParameterError, match="not_in must be a list of values"):
             Condition({"all": [{"country": {"not_in": bound}}]})
+    with pytest.raises(InvalidParameterError, match="age must be a value, or at least one oper"):
+        Condition({"age": {}})
     with pytest.raises(InvalidParameterError, match="exists must be true or false, got 'false'"):
         Condition({"a": {"exists": "false"}})
     for name in ("$and", "$or", "$not", "$nor"):

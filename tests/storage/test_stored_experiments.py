@@ -6,7 +6,7 @@ import pytest
 from typing_extensions import override
 
 from siamrec.errors import InvalidDataError, StaleWriteError
-from siamrec.experiments import Experiment
+from siamrec.experiments import Experiment, StickyVariant
 from siamrec.experiments.targeting import Condition
 from siamrec.storage import Store, StoredSticky
 from siamrec.testing.experiments import StickyStoreContract
@@ -79,6 +79,14 @@ def test_the_probability_and_the_version_of_a_sticky_variant_are_kept(store: Sto
     assert many.versions.tolist() == [1] * 10 + [2] * 10
     one = store.assigner([late]).assign(ids[0])
     assert (one.reason, one.version, one.propensity) == ("sticky", 1, first.propensity[0])
+
+
+def test_the_variant_that_was_first_is_what_a_write_returns(store: Store) -> None:
+    kept = StoredSticky(store._engine)
+    first, second = StickyVariant("a", 0.75, 1), StickyVariant("b", 0.5, 2)
+    assert kept.put("x", "ann", first) == first
+    assert kept.put("x", "ann", second) == first
+    assert kept.get("x", "ann") == first
 
 
 def test_rows_from_before_probabilities_were_kept_are_read(store: Store) -> None:

@@ -28,8 +28,15 @@ def unit_text(unit: object) -> str:
         if unit:
             return unit
     elif isinstance(unit, int | np.integer) and not isinstance(unit, bool):
-        return str(int(unit))
+        return _digits(int(unit))
     raise unit_error(unit)
+
+
+def _digits(unit: int) -> str:
+    try:
+        return str(unit)
+    except ValueError as error:  # Python writes out 4,300 digits and no more
+        raise InvalidDataError(f"A unit must have fewer digits: {error}.") from error
 
 
 def unit_error(unit: object) -> InvalidDataError:
@@ -58,7 +65,7 @@ def unit_texts(units: Iterable[Any]) -> list[str]:
     if kinds == {str} and all(listed):
         return listed
     if kinds == {int}:
-        return list(map(str, listed))
+        return list(map(_digits, listed))
     return [unit_text(unit) for unit in listed]
 
 

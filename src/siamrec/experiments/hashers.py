@@ -42,7 +42,11 @@ class LayerRule(Protocol):
 @final
 @dataclass(frozen=True, slots=True)
 class Xxh3:
-    """The hash of this package: 53 bits of `xxh3_64(unit, seed=xxh3_64(salt))`."""
+    """The hash of this package: 53 bits of `xxh3_64(unit, seed=xxh3_64(salt))`.
+
+    An assigner uses it where no `hasher` is given, with salts of its own for each purpose. Given
+    as a `hasher` it is treated as another system's, with one salt, and splits differently.
+    """
 
     def __call__(self, unit: str, salt: str) -> float:
         """Return a number in [0, 1)."""

@@ -73,8 +73,14 @@ def _check(rule: object) -> None:
                 "rule", name, 'made of attributes, "all", "any" and "not" (not of "$and" or "$or")'
             )
         elif isinstance(wanted, Mapping):
-            for operator, bound in wanted.items():
-                _check_bound(check.one_of("operator", operator, _OPERATORS), bound)
+            _check_operators(str(name), wanted)
+
+
+def _check_operators(name: str, wanted: Mapping[Any, Any]) -> None:
+    if not wanted:  # it would hold for everybody
+        raise InvalidParameterError(name, wanted, "a value, or at least one operator")
+    for operator, bound in wanted.items():
+        _check_bound(check.one_of("operator", operator, _OPERATORS), bound)
 
 
 def _check_bound(operator: str, bound: object) -> None:
