@@ -28,13 +28,13 @@ def unit_text(unit: object) -> str:
         if unit:
             return unit
     elif isinstance(unit, int | np.integer) and not isinstance(unit, bool):
-        return _digits(int(unit))
+        return _digits([int(unit)])[0]
     raise unit_error(unit)
 
 
-def _digits(unit: int) -> str:
+def _digits(units: list[int]) -> list[str]:
     try:
-        return str(unit)
+        return list(map(str, units))
     except ValueError as error:  # Python writes out 4,300 digits and no more
         raise InvalidDataError(f"A unit must have fewer digits: {error}.") from error
 
@@ -65,7 +65,7 @@ def unit_texts(units: Iterable[Any]) -> list[str]:
     if kinds == {str} and all(listed):
         return listed
     if kinds == {int}:
-        return list(map(_digits, listed))
+        return _digits(listed)
     return [unit_text(unit) for unit in listed]
 
 
