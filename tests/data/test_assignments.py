@@ -38,6 +38,27 @@ def test_frames_bring_them_back() -> None:
     assert bare.propensity.tolist() == [1.0, 0.0]
 
 
+def test_versions_are_those_of_each_unit() -> None:
+    many = make([1, -1, 0], [0.5, 0.0, 0.5])
+    assert many.versions.tolist() == [1, 1, 1]
+    table = many.to_arrow()
+    assert table.column("version").to_pylist() == [1, 1, 1]
+    mixed = table.set_column(3, "version", [[1, 3, 0]])
+    again = Assignments.from_frame(mixed, experiment="x", version="version")
+    assert (again.version, again.versions.tolist()) == (3, [1, 3, 0])
+    assert again.to_arrow().column("version").to_pylist() == [1, 3, 0]
+    assert not again.versions.flags.writeable
+    with pytest.raises(InvalidDataError, match="version must be finite"):
+        Assignments.from_frame(
+            table.set_column(3, "version", [[1, None, 0]]), experiment="x", version="version"
+        )
+    with pytest.raises(InvalidDataError, match="one length"):
+        Assignments(
+            units=("a",), experiment="x", variants=("v",), codes=np.array([0], dtype=np.int8),
+            propensity=np.ones(1), versions=np.ones(2, dtype=np.int32),
+        )  # fmt: skip
+
+
 def test_bad_columns_are_refused() -> None:
     with pytest.raises(InvalidDataError, match="codes must be -1 to 1"):
         make([2, 0, 0], [1, 1, 1])

@@ -17,7 +17,15 @@ from siamrec.errors import (
     MissingInputError,
     UnknownNameError,
 )
-from siamrec.experiments import Allocation, Condition, Experiment, HashAssigner, MemorySticky
+from siamrec.experiments import (
+    Allocation,
+    Condition,
+    Experiment,
+    GrowthBookV2,
+    HashAssigner,
+    Hasher,
+    MemorySticky,
+)
 from siamrec.experiments._units import Units
 from siamrec.protocols import ExperimentAssigner
 
@@ -173,7 +181,8 @@ def test_layers_exclude_and_reasons_tell() -> None:
 
 def test_every_reason() -> None:
     def reason(unit: str = "u", **settings_: Any) -> str:
-        return HashAssigner([experiment(**settings_)], overrides={"qa": "new"}).assign(unit).reason
+        assigner = HashAssigner([experiment(**settings_)], overrides={"qa": "new"})
+        return assigner.assign(unit, context={}).reason
 
     assert reason("qa", status="stopped") == "override"
     assert reason(status="draft") == "not_running"
@@ -209,6 +218,12 @@ def test_units_are_text_or_whole_numbers() -> None:
             assigner.assign(bad)  # type: ignore[arg-type]
         with pytest.raises(InvalidDataError, match="A unit must be text"):
             assigner.assign_many(["fine", bad])
+    for many in (False, True):
+        with pytest.raises(InvalidDataError, match="fewer digits"):
+            _ = assigner.assign_many([10**5000]) if many else assigner.assign(10**5000)
+    for alone in ("user-42", b"user-42", 5, None):
+        with pytest.raises(InvalidDataError, match="units must be many, .* alone"):
+            assigner.assign_many(alone)  # type: ignore[arg-type]
 
 
 def test_a_bound_assigner_fulfils_the_protocol() -> None:
@@ -222,6 +237,25 @@ def test_a_bound_assigner_fulfils_the_protocol() -> None:
     [
         ({"variants": {"a": 0.5, "b": 0.4}}, "shares of at least 0 that sum to 1"),
         ({"variants": {}}, "shares of at least 0 that sum to 1"),
+        ({"variants": {"a": "0.5", "b": "0.5"}}, "shares of at least 0 that sum to 1"),
+        ({"variants": {"a": True, "b": False}}, "shares of at least 0 that sum to 1"),
+        ({"variants": {"a": None, "b": 1.0}}, "shares of at least 0 that sum to 1"),
+        ({"variants": ["a", "b"]}, "variants must be a mapping of names to shares"),
+        ({"variants": {None: 0.5, "b": 0.5}}, "name of a variant must be text that is not empty"),
+        ({"variants": {"": 0.5, "b": 0.5}}, "name of a variant must be text that is not empty"),
+        ({"exposure": "0.5"}, r"exposure must be in \[0, 1\]"),
+        ({"exposure": float("nan")}, r"exposure must be in \[0, 1\]"),
+        ({"holdout": None}, r"holdout must be in \[0, 1\]"),
+        ({"layer_range": (0.2,)}, "layer_range must be 0 <= low < high <= 1"),
+        ({"layer_range": ("a", "b")}, "layer_range must be 0 <= low < high <= 1"),
+        ({"layer_range": 0.5}, "layer_range must be 0 <= low < high <= 1"),
+        ({"salt": "\ud800"}, "salt must be text that has a UTF-8 form"),
+        ({"salt": None}, "salt must be text that has a UTF-8 form"),
+        ({"key": "\ud800"}, "key must be a name that has a UTF-8 form"),
+        ({"layer": ""}, "layer must be a name that has a UTF-8 form"),
+        ({"holdout_salt": "\ud800"}, "holdout_salt must be text that has a UTF-8 form"),
+        ({"version": 0}, "version must be a whole number of at least 1"),
+        ({"targeting": {"country": "TH"}}, "targeting must be a predicate, or a Condition"),
         ({"variants": {"a": 1.5, "b": -0.5}}, "shares of at least 0 that sum to 1"),
         ({"exposure": 1.5}, r"exposure must be in \[0, 1\]"),
         ({"layer_range": (0.5, 0.5)}, "layer_range must be"),
@@ -242,38 +276,51 @@ def test_names_that_are_not_known_are_refused() -> None:
         assigner.assign("u")
     with pytest.raises(UnknownNameError, match="variant"):
         HashAssigner([experiment()], overrides={"qa": "newest"})
-    with pytest.raises(MissingInputError, match="contexts"):
-        HashAssigner([experiment(targeting=Condition({}))]).assign_many(["u"])
 
 
-@pytest.mark.parametrize(
-    ("rule", "attributes", "expected"),
-    [
-        ({}, {}, True),
-        ({"country": "TH"}, {"country": "TH"}, True),
-        ({"country": "TH"}, {}, False),
-        ({"country": {"in": ["TH", "LA"], "ne": "LA"}}, {"country": "LA"}, False),
-        ({"age": {"ge": 18, "lt": 65}}, {"age": 18}, True),
-        ({"age": {"ge": 18}}, {"age": "old"}, False),
-        ({"age": {"not_in": [3]}}, {}, True),
-        ({"any": [{"a": 1}, {"b": 2}]}, {"b": 2}, True),
-        ({"all": [{"a": 1}, {"b": 2}]}, {"b": 2}, False),
-        ({"not": {"a": 1}}, {"a": 2}, True),
-        ({"a": {"exists": False}}, {}, True),
-        ({"a": {"exists": True, "gt": 1, "le": 2}}, {"a": 2}, True),
-    ],
-)
-def test_conditions(rule: dict[str, Any], attributes: dict[str, object], expected: object) -> None:
-    assert Condition(rule)(attributes) is expected
+@pytest.mark.parametrize("hasher", [None, GrowthBookV2()])
+def test_a_targeting_needs_contexts_and_as_many_as_units(hasher: Hasher | None) -> None:
+    free = Condition({"not": {"plan": "free"}})
+    assigner = HashAssigner([experiment(targeting=free)], hasher=hasher, overrides={"qa": "new"})
+    bound = assigner.of("x")
+    contexts = [{"plan": "free"}, {"plan": "paid"}, {}]
+    for many in (
+        assigner.assign_many(["u", "v", "w"], contexts=contexts),
+        bound.assign_many(["u", "v", "w"], contexts=contexts),
+    ):
+        assert many.in_experiment.tolist() == [False, True, True]
+    for unit in ("u", "qa"):
+        with pytest.raises(MissingInputError, match="context is needed here"):
+            assigner.assign(unit)
+        with pytest.raises(MissingInputError, match="context is needed here"):
+            bound.assign(unit)
+        with pytest.raises(MissingInputError, match="contexts is needed here"):
+            assigner.assign_many([unit])
+        with pytest.raises(MissingInputError, match="contexts is needed here"):
+            bound.assign_many([unit])
+    with pytest.raises(InvalidDataError, match="one entry per unit, got 1 for 2"):
+        assigner.assign_many(["u", "v"], contexts=[{}])
+    without = HashAssigner([experiment()], hasher=hasher)
+    with pytest.raises(InvalidDataError, match="one entry per unit, got 1 for 2"):
+        without.assign_many(["u", "v"], contexts=[{}])
 
 
-def test_bad_conditions_are_refused() -> None:
-    with pytest.raises(UnknownNameError, match="operator"):
-        Condition({"a": {"geq": 1}})
-    with pytest.raises(InvalidParameterError, match="list of conditions"):
-        Condition({"any": "a"})
-    with pytest.raises(InvalidParameterError, match="rule must be a mapping"):
-        Condition({"not": 3})
+def test_the_key_may_be_left_out_where_one_experiment_runs() -> None:
+    stopped = experiment("old", status="stopped")
+    assigner = HashAssigner([stopped, experiment("now")])
+    assert assigner.assign("u").experiment == "now"
+    assert assigner.assign("u", "old").reason == "not_running"
+    assert HashAssigner([stopped]).assign("u").reason == "not_running"
+    with pytest.raises(MissingInputError, match="experiment is needed"):
+        HashAssigner([experiment("a"), experiment("b")]).assign_many(["u"])
+
+
+def test_an_empty_key_is_no_key() -> None:
+    assigner = HashAssigner([experiment()])
+    with pytest.raises(UnknownNameError, match="No experiment is named ''"):
+        assigner.assign("u", "")
+    with pytest.raises(UnknownNameError, match="No experiment is named ''"):
+        assigner.assign_many(["u"], "")
 
 
 @pytest.mark.parametrize("length", [1, 30])
@@ -287,3 +334,10 @@ def test_text_without_a_utf8_form_is_refused(length: int, count: int) -> None:
         assigner.assign_many([odd] * count)
     with pytest.raises(InvalidDataError, match="UTF-8 form"):
         assigner.assign_many(np.array(["user-1"] * count + [odd]))
+
+
+def test_an_allocation_needs_ranges() -> None:
+    with pytest.raises(InvalidParameterError, match="edges must be rising numbers that end in 1"):
+        Allocation(("a",), (), ())
+    with pytest.raises(InvalidParameterError, match="name of a variant"):
+        Allocation(("",), (1.0,), (0,))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from siamrec._core.hashing import uniform
+from siamrec.errors import InvalidParameterError
 from siamrec.experiments import (
     EppoMd5,
     Experiment,
@@ -18,6 +21,13 @@ from siamrec.experiments import (
     Xxh3,
 )
 from siamrec.experiments.hashers import murmur3_32
+
+NAMESPACED: dict[str, Any] = {
+    "variants": {"v0": 1 / 3, "v1": 1 / 3, "v2": 1 / 3},
+    "exposure": 0.55,
+    "layer": "ranking",
+    "layer_range": (0.2, 0.7),
+}
 
 
 @pytest.mark.parametrize(
@@ -45,10 +55,14 @@ def test_murmur3_vectors() -> None:
     assert murmur3_32(b"The quick brown fox jumps over the lazy dog", 0x9747B28C) == 0x2FA826CD
 
 
-def test_unleash() -> None:
+def test_unleash_s_specification() -> None:
     # Unleash's specification: normalizedValue("123", "gr1") = 73, ("999", "groupX") = 25.
-    assert UnleashMurmur3()("123", "gr1") == pytest.approx(0.72)
-    assert UnleashMurmur3()("999", "groupX") == pytest.approx(0.24)
+    rollout = UnleashMurmur3(normalizer=100, seed=0)
+    assert rollout("123", "gr1") == pytest.approx(0.725)
+    assert rollout("999", "groupX") == pytest.approx(0.245)
+    for unit, group, slot in (("123", "gr1", 73), ("999", "groupX", 25)):
+        assert rollout.exposed(unit, group, slot / 100)
+        assert not rollout.exposed(unit, group, (slot - 1) / 100)
 
 
 # What the SDKs themselves give: PlanOut 0.6.0 (RandomFloat of a parameter "variant"; it takes no
@@ -71,16 +85,130 @@ def test_vectors_of_the_sdks(
 ) -> None:
     if planout is not None:
         assert PlanOutSha1()(unit, f"{salt}.variant") == planout
-    assert EppoMd5()(unit, salt) * 10_000 == pytest.approx(eppo, abs=1e-9)
-    assert UnleashMurmur3()(unit, salt) * 100 + 1 == pytest.approx(unleash, abs=1e-9)
+    assert EppoMd5()(unit, salt) * 10_000 == pytest.approx(eppo + 0.5, abs=1e-9)
+    rollout = UnleashMurmur3(normalizer=100, seed=0)
+    assert rollout(unit, salt) * 100 == pytest.approx(unleash - 0.5, abs=1e-9)
+
+
+def codes_of(experiment: Experiment, hasher: Hasher) -> str:
+    ids = [f"user-{number}" for number in range(72)]
+    codes = HashAssigner([experiment], hasher=hasher).assign_many(ids).codes
+    return "".join("-" if code < 0 else str(code) for code in codes)
+
+
+def shared(*weights: float) -> dict[str, float]:
+    return {f"v{place}": weight for place, weight in enumerate(weights)}
+
+
+# What yggdrasil-engine 2.0, the engine of Unleash's clients, gives user-0 to user-71 under a
+# gradual rollout: the place of the variant, "-" where the rollout does not reach. All of the
+# first 20,000 agreed as well.
+@pytest.mark.parametrize(
+    ("key", "weights", "rollout", "theirs"),
+    [
+        (
+            "checkout",
+            (500, 500),
+            100,
+            "110110000110111011000000110101011100000100111100001100101010001011111000",
+        ),
+        (
+            "checkout",
+            (100, 200, 700),
+            30,
+            "2-0---1--221---0-2-1-----2-----2---22---2------1-------0--------22---0-1",
+        ),
+        (
+            "用户",
+            (333, 333, 334),
+            55,
+            "220-0-20-10222-10-1--2--2212-1---0----0012--020-2-2-2-12--02--2--0011---",
+        ),
+        (
+            "w99",
+            (33, 33, 33),
+            29,
+            "----2---1----2--2-----1---------0----1--2-2120-2--12---1-2-1--0---1--12-",
+        ),
+    ],
+)
+def test_unleash_experiments_go_on(
+    key: str, weights: tuple[int, ...], rollout: int, theirs: str
+) -> None:
+    total = sum(weights)
+    experiment = Experiment(
+        key=key,
+        variants=shared(*(weight / total for weight in weights)),
+        exposure=rollout / 100,
+    )
+    assert codes_of(experiment, UnleashMurmur3(normalizer=total)) == theirs
+
+
+# What growthbook 4.0.0 gives them: 1 and 2 are versions of the hash, the last ones in the
+# namespace ("ranking", 0.2, 0.7). All of the first 20,000 agreed as well.
+@pytest.mark.parametrize(
+    ("hasher", "settings", "theirs"),
+    [
+        (
+            GrowthBookV1(),
+            {"variants": shared(0.5, 0.5)},
+            "110100111010010101010010101101011010001110111111000101010110000100001110",
+        ),
+        (
+            GrowthBookV2(),
+            {"variants": shared(0.5, 0.5)},
+            "011010011101011000011101010101110011111100010101010010001110110110001010",
+        ),
+        (
+            GrowthBookV1(),
+            {"salt": "s", "variants": shared(0.1, 0.2, 0.7), "exposure": 0.3},
+            "---122------0--222----1-22-20--2-02-22------221-------222----2-----1221-",
+        ),
+        (
+            GrowthBookV2(),
+            {"salt": "s", "variants": shared(0.1, 0.2, 0.7), "exposure": 0.3},
+            "--22-----------22--2---22-0-2-2--2-2-2---22--2-22------0----12-222--0---",
+        ),
+        (
+            GrowthBookV1(),
+            NAMESPACED,
+            "--1-00---02-------------20--1----0---0----------------0-0-21-----1-12---",
+        ),
+        (
+            GrowthBookV2(),
+            NAMESPACED,
+            "1---2----21----01-------12--1--2-0----------------------2-21-------1----",
+        ),
+    ],
+)
+def test_growthbook_experiments_go_on(
+    hasher: Hasher, settings: dict[str, Any], theirs: str
+) -> None:
+    assert codes_of(Experiment(key="checkout", **settings), hasher) == theirs
+
+
+def test_planout_experiments_go_on() -> None:
+    # WeightedChoice of PlanOut 0.6.0, in an experiment "ranker" with a parameter "variant".
+    experiment = Experiment(key="x", salt="ranker.variant", variants=shared(0.1, 0.2, 0.7))
+    theirs = "122221222222122221221220220102222212200222222212122120221122"
+    assert codes_of(experiment, PlanOutSha1())[:60] == theirs
+
+
+def test_bad_hashers_are_refused() -> None:
+    with pytest.raises(InvalidParameterError, match="shards must be a whole number of at least 1"):
+        EppoMd5(shards=0)
+    with pytest.raises(InvalidParameterError, match="normalizer must be a whole number"):
+        UnleashMurmur3(normalizer=0)
+    with pytest.raises(InvalidParameterError, match="seed must be a whole number"):
+        UnleashMurmur3(seed=-1)
 
 
 @pytest.mark.parametrize(
     "hasher",
-    [GrowthBookV1(), GrowthBookV2(), UnleashMurmur3(), PlanOutSha1(), EppoMd5(), Xxh3()],
+    [GrowthBookV1(), GrowthBookV2(), PlanOutSha1(), EppoMd5(), Xxh3()],
     ids=lambda hasher: type(hasher).__name__,
 )
-def test_running_experiments_go_on(hasher: Hasher) -> None:
+def test_exposure_takes_the_first_part_of_each_range(hasher: Hasher) -> None:
     ids = [f"user-{number}" for number in range(3000)]
     experiment = Experiment(key="x", variants={"control": 0.5, "new": 0.5}, exposure=0.6)
     assigner = HashAssigner([experiment], hasher=hasher)

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from siamrec._core.clock import ManualClock
-from siamrec.errors import InvalidParameterError, StaleWriteError, UnknownNameError
+from siamrec.errors import (
+    InvalidParameterError,
+    MissingInputError,
+    StaleWriteError,
+    UnknownNameError,
+)
 from siamrec.experiments import (
     AsymptoticCS,
     Experiment,
@@ -81,6 +86,65 @@ def test_overlapping_layers_cannot_both_run() -> None:
         manager.start("y")
     manager.stop("x", reason="done")
     assert manager.start("y").status == "running"
+
+
+def test_a_changed_salt_is_refused_by_name() -> None:
+    manager, _ = make()
+    manager.define(Experiment(key="x", variants=HALF, salt="a"))
+    again = Experiment(key="x", variants=HALF, salt="b")
+    with pytest.raises(InvalidParameterError, match="salt must be 'a', the salt of the draft exp"):
+        manager.define(again)
+    manager.start("x")
+    with pytest.raises(InvalidParameterError, match="salt must be 'a', .* running .*, got 'b'"):
+        manager.define(again)
+
+
+def test_what_was_started_is_concluded_once() -> None:
+    manager, _ = make()
+    manager.define(Experiment(key="x", variants=HALF))
+    with pytest.raises(InvalidParameterError, match="'running' or 'stopped' to conclude"):
+        manager.conclude("x", report(1.0))
+    assert manager.start("x").status == "running"
+    manager.stop("x")
+    manager.conclude("x", report(1.0))
+    with pytest.raises(InvalidParameterError, match="decision must be None, not concluded before"):
+        manager.conclude("x", report(1.0))
+    assert len(manager.record("x").trail) == 4
+
+
+def test_a_winner_is_one_of_the_variants() -> None:
+    manager, _ = make()
+    manager.define(Experiment(key="x", variants={"control": 0.5, "newer": 0.5}))
+    manager.start("x")
+    with pytest.raises(UnknownNameError, match="No variant is named 'new'. Did you mean 'newer'"):
+        manager.conclude("x", report(1.0))
+    assert manager.record("x").experiment.status == "running"
+
+
+def test_the_control_stays() -> None:
+    manager, _ = make()
+    manager.define(Experiment(key="x", variants=HALF))
+    manager.start("x")
+    with pytest.raises(InvalidParameterError, match="shares that name the control, 'control'"):
+        manager.reweight("x", {"new": 0.9, "newer": 0.1})
+    changed = manager.reweight("x", {"new": 0.9, "control": 0.1})
+    assert (changed.control, dict(changed.variants)) == ("control", {"control": 0.1, "new": 0.9})
+
+
+def test_an_assigner_knows_every_experiment() -> None:
+    manager, _ = make()
+    with pytest.raises(MissingInputError, match="experiment is needed here; pass it as define"):
+        manager.assigner()
+    for key in ("x", "y", "z"):
+        manager.define(Experiment(key=key, variants=HALF))
+    assert manager.assigner().assign("u", "x").reason == "not_running"
+    manager.start("x")
+    manager.start("y")
+    manager.stop("x")
+    assigner = manager.assigner()
+    assert assigner.assign("u").experiment == "y"
+    assert assigner.assign("u", "x").reason == "not_running"
+    assert not assigner.assign_many(["u", "v"], "z").in_experiment.any()
 
 
 def test_a_stale_write_is_refused() -> None:

@@ -211,7 +211,7 @@ def test_what_may_be_run_again_is(
     ran = []
 
     def work(connection: Connection) -> int:
-        connection.exec_driver_sql("INSERT INTO sticky VALUES ('e', 'u', 'v')")
+        connection.exec_driver_sql("INSERT INTO sticky VALUES ('e', 'u', 'v', 0.5, 1)")
         ran.append(1)
         if len(ran) < (3 if sqlstate == "40001" else 99):
             raise OperationalError("", {}, _ServerError(sqlstate))

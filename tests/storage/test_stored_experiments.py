@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
+from typing_extensions import override
 
 from siamrec.errors import InvalidDataError, StaleWriteError
-from siamrec.experiments import Experiment
+from siamrec.experiments import Experiment, StickyVariant
 from siamrec.experiments.targeting import Condition
-
-if TYPE_CHECKING:
-    from siamrec.storage import Store
+from siamrec.storage import Store, StoredSticky
+from siamrec.testing.experiments import StickyStoreContract
 
 
 def test_a_manager_on_a_store_keeps_every_change(store: Store) -> None:
@@ -68,3 +66,41 @@ def test_the_first_variant_of_a_unit_stays(store: Store) -> None:
     assert store.assigner([after], sticky=False).assign("ann").variant == "b"
     assert store.assigner([after]).assign("bob").variant == "b"
     assert store.counts()["sticky"] == 2
+
+
+def test_the_probability_and_the_version_of_a_sticky_variant_are_kept(store: Store) -> None:
+    early = Experiment(key="x", variants={"a": 0.75, "b": 0.25})
+    late = early.reweighted({"a": 0.5, "b": 0.5})
+    ids = [f"u{number}" for number in range(20)]
+    first = store.assigner([early]).assign_many(ids[:10])
+    many = store.assigner([late]).assign_many(ids)
+    assert many.names()[:10] == first.names()
+    assert many.propensity[:10].tolist() == first.propensity.tolist()
+    assert many.versions.tolist() == [1] * 10 + [2] * 10
+    one = store.assigner([late]).assign(ids[0])
+    assert (one.reason, one.version, one.propensity) == ("sticky", 1, first.propensity[0])
+
+
+def test_the_variant_that_was_first_is_what_a_write_returns(store: Store) -> None:
+    kept = StoredSticky(store._engine)
+    first, second = StickyVariant("a", 0.75, 1), StickyVariant("b", 0.5, 2)
+    assert kept.put("x", "ann", first) == first
+    assert kept.put("x", "ann", second) == first
+    assert kept.get("x", "ann") == first
+
+
+def test_rows_from_before_probabilities_were_kept_are_read(store: Store) -> None:
+    with store._engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO sticky (experiment, unit, variant) VALUES ('x', 'ann', 'b')"
+        )
+    early = Experiment(key="x", variants={"a": 0.75, "b": 0.25})
+    late = early.reweighted({"a": 0.5, "b": 0.5})
+    found = [store.assigner([each]).assign("ann") for each in (early, late)]
+    assert [(a.variant, a.propensity, a.version) for a in found] == [("b", 0.25, 1), ("b", 1.0, 0)]
+
+
+class TestStoredSticky(StickyStoreContract):
+    @override
+    def make(self) -> StoredSticky:
+        return StoredSticky(Store("sqlite://")._engine)

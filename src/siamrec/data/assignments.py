@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
@@ -32,11 +32,15 @@ class Assignment(NamedTuple):
         variant: Name of the variant; None for a unit outside the experiment.
         in_experiment: Whether the unit takes part.
         reason: Why: `split`, `sticky`, `override`, or for units outside `not_exposed`,
-            `not_targeted`, `holdout`, `other_experiment`, `not_running`.
-        bucket: The uniform number in [0, 1) that chose the variant.
-        propensity: Probability of this variant for a unit that takes part; 1 for an override.
+            `not_targeted`, `holdout`, `other_experiment`, `not_running`, and `arm_removed` for
+            a unit whose stored variant the experiment no longer has.
+        bucket: The uniform number in [0, 1) that chooses the variant.
+        propensity: Probability of this variant for a unit that takes part, at the version that
+            gave it; 1 for what was not drawn (an override) or cannot be known any more (version
+            0), 0 outside.
         layer: Name of the layer, if any.
-        version: Version of the experiment's allocation.
+        version: Version of the experiment's allocation that gave the variant, for a sticky unit
+            an earlier one; 0 where a stored variant does not say.
     """
 
     unit: str
@@ -60,8 +64,11 @@ class Assignments:
         experiment: Key of the experiment.
         variants: Names of the variants.
         codes: Code of each unit's variant in `variants`, int8; -1 outside the experiment.
-        propensity: Probability of the variant for a unit that takes part, float64; 0 outside.
-        version: Version of the experiment's allocation.
+        propensity: Probability of the variant for a unit that takes part, at the version that
+            gave it, float64; 1 for what was not drawn or is not known, 0 outside.
+        version: Present version of the experiment's allocation.
+        versions: Version that gave each unit its variant, int32; all are `version` when absent.
+            Sticky units have earlier ones, and 0 where a stored variant does not say.
 
     Raises:
         InvalidDataError: If lengths differ or a code is out of range.
@@ -81,13 +88,21 @@ class Assignments:
     codes: npt.NDArray[np.int8]
     propensity: FloatArray
     version: int = 1
+    versions: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "codes", check.frozen(self.codes, np.int8))
         object.__setattr__(
             self, "propensity", check.frozen(check.finite("propensity", self.propensity), float)
         )
-        if check.same_length(codes=self.codes, propensity=self.propensity) != len(self.units):
+        versions = (  # one number seen n times costs nothing
+            check.frozen(self.versions, np.int32)
+            if self.versions.size
+            else np.broadcast_to(np.int32(self.version), self.codes.shape)
+        )
+        object.__setattr__(self, "versions", versions)
+        n = check.same_length(codes=self.codes, propensity=self.propensity, versions=versions)
+        if n != len(self.units):
             raise InvalidDataError(
                 f"codes must have one entry per unit, got {self.codes.size} for {len(self.units)}."
             )
@@ -124,6 +139,7 @@ class Assignments:
         unit: str = "unit",
         variant: str = "variant",
         propensity: str | None = None,
+        version: str | None = None,
     ) -> Self:
         """Return the assignments of a data frame; a null variant is a unit outside.
 
@@ -134,6 +150,7 @@ class Assignments:
             variant: Column of the variants' names.
             propensity: Column of the propensities; without it every one is 1 inside and 0
                 outside.
+            version: Column of the versions; without it every one is 1.
 
         Raises:
             InvalidDataError: If a column breaks the contract of the class.
@@ -148,21 +165,28 @@ class Assignments:
             if propensity is None
             else floats_of(pick(table, propensity, "the propensity"), propensity)
         )
+        versions = np.ones(codes.size, dtype=np.int32)
+        if version is not None:
+            given = floats_of(pick(table, version, "the version"), version)
+            versions = check.finite(version, given).astype(np.int32)
         return cls(
             units=units,
             experiment=experiment,
             variants=names,
             codes=codes.astype(np.int8),
             propensity=chance,
+            version=int(versions.max(initial=1)),
+            versions=versions,
         )
 
     def to_arrow(self) -> Any:
-        """Return a pyarrow table with the columns unit, variant and propensity."""
+        """Return a pyarrow table with the columns unit, variant, propensity and version."""
         return arrow_table(
             {
                 "unit": list(self.units),
                 "variant": self.names(),
                 "propensity": self.propensity,
+                "version": np.ascontiguousarray(self.versions),
             }
         )
 

@@ -22,9 +22,11 @@ from siamrec.experiments.exposure import ExposureLog, ExposureSink, MemoryExposu
 from siamrec.experiments.group_sequential import Futility, GroupSequential
 from siamrec.experiments.hashers import (
     EppoMd5,
+    ExposureRule,
     GrowthBookV1,
     GrowthBookV2,
     Hasher,
+    LayerRule,
     PlanOutSha1,
     UnleashMurmur3,
     Xxh3,
@@ -64,7 +66,7 @@ from siamrec.experiments.report import Check, Comparison, Effect, Report, Sample
 from siamrec.experiments.rowwise import bootstrap, mann_whitney, permutation, two_proportions
 from siamrec.experiments.segments import SegmentReport, analyze_segments
 from siamrec.experiments.sequential import AsymptoticCS, NormalMixture, Sequence
-from siamrec.experiments.sticky import MemorySticky, StickyStore
+from siamrec.experiments.sticky import MemorySticky, StickyStore, StickyVariant
 from siamrec.experiments.streaming_bootstrap import BootstrapTotals, poisson_bootstrap
 from siamrec.experiments.targeting import Condition
 
@@ -91,6 +93,7 @@ __all__ = [
     "ExperimentRecord",
     "ExperimentStore",
     "ExposureLog",
+    "ExposureRule",
     "ExposureSink",
     "Futility",
     "GroupSequential",
@@ -99,6 +102,7 @@ __all__ = [
     "HashAssigner",
     "Hasher",
     "Interleaved",
+    "LayerRule",
     "Margin",
     "Mean",
     "MemoryExperiments",
@@ -123,6 +127,7 @@ __all__ = [
     "Sequence",
     "SharedList",
     "StickyStore",
+    "StickyVariant",
     "TeamDraft",
     "Term",
     "UnleashMurmur3",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, final
@@ -13,8 +14,6 @@ from siamrec.errors import InvalidDataError
 from siamrec.experiments._short_hashes import ShortTexts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from siamrec.typing import FloatArray
 
 
@@ -29,8 +28,15 @@ def unit_text(unit: object) -> str:
         if unit:
             return unit
     elif isinstance(unit, int | np.integer) and not isinstance(unit, bool):
-        return str(int(unit))
+        return _digits([int(unit)])[0]
     raise unit_error(unit)
+
+
+def _digits(units: list[int]) -> list[str]:
+    try:
+        return list(map(str, units))
+    except ValueError as error:  # Python writes out 4,300 digits and no more
+        raise InvalidDataError(f"A unit must have fewer digits: {error}.") from error
 
 
 def unit_error(unit: object) -> InvalidDataError:
@@ -45,20 +51,28 @@ def unit_texts(units: Iterable[Any]) -> list[str]:
     """Return many units as text; arrays and Arrow columns come in as well.
 
     Raises:
-        InvalidDataError: As `unit_text` does.
+        InvalidDataError: As `unit_text` does, and if it is one text or not many of anything.
     """
+    if isinstance(units, str | bytes | bytearray | memoryview):
+        raise InvalidDataError(f"units must be many, in a list or a column, got {units!r} alone.")
     if hasattr(units, "to_pylist"):
         listed: list[Any] = units.to_pylist()
     elif isinstance(units, np.ndarray) or hasattr(units, "to_list"):
         listed = units.tolist() if isinstance(units, np.ndarray) else units.to_list()
     else:
-        listed = units if isinstance(units, list) else list(units)
+        listed = units if isinstance(units, list) else _listed(units)
     kinds = set(map(type, listed))
     if kinds == {str} and all(listed):
         return listed
     if kinds == {int}:
-        return list(map(str, listed))
+        return _digits(listed)
     return [unit_text(unit) for unit in listed]
+
+
+def _listed(units: object) -> list[Any]:
+    if isinstance(units, Iterable):
+        return list(units)
+    raise InvalidDataError(f"units must be many, in a list or a column, got {units!r} alone.")
 
 
 @final

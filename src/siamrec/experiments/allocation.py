@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Real
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -12,7 +14,7 @@ from siamrec._core import check
 from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     import numpy.typing as npt
 
@@ -33,7 +35,8 @@ class Allocation:
         owners: Code of the variant that owns the range below each edge.
 
     Raises:
-        InvalidParameterError: If the edges do not rise to 1 or an owner is out of range.
+        InvalidParameterError: If a variant has no name, the edges do not rise to 1 or an owner
+            is out of range.
 
     Examples:
         >>> half = Allocation.of({"control": 0.5, "new": 0.5})
@@ -50,11 +53,17 @@ class Allocation:
 
     def __post_init__(self) -> None:
         check.distinct("variants", self.variants)
+        _check_names(self.variants)
         if len(self.variants) > _MOST:
             raise InvalidParameterError("variants", len(self.variants), f"at most {_MOST}")
         ends = (0.0, *self.edges)
         rising = all(low < high for low, high in pairwise(ends))
-        if not rising or self.edges[-1] != 1.0 or len(self.edges) != len(self.owners):
+        if (
+            not self.edges
+            or not rising
+            or self.edges[-1] != 1.0
+            or len(self.edges) != len(self.owners)
+        ):
             raise InvalidParameterError("edges", self.edges, "rising numbers that end in 1")
         if not all(0 <= owner < len(self.variants) for owner in self.owners):
             raise InvalidParameterError("owners", self.owners, "codes of the variants")
@@ -64,7 +73,8 @@ class Allocation:
         """Return adjoining ranges in the order of `shares`.
 
         Raises:
-            InvalidParameterError: If shares are negative or do not sum to 1.
+            InvalidParameterError: If shares are not a mapping of names to numbers of at least 0
+                that sum to 1.
         """
         _check_shares(shares)
         ends = np.cumsum(list(shares.values()))
@@ -104,7 +114,8 @@ class Allocation:
         `shares` gives up everything.
 
         Raises:
-            InvalidParameterError: If shares are negative or do not sum to 1.
+            InvalidParameterError: If shares are not a mapping of names to numbers of at least 0
+                that sum to 1.
         """
         _check_shares(shares)
         names = (*self.variants, *(name for name in shares if name not in self.variants))
@@ -170,8 +181,18 @@ def _joined(names: tuple[str, ...], pieces: list[tuple[float, float, int]]) -> A
     return Allocation(names, tuple(edges), tuple(owners))
 
 
-def _check_shares(shares: Mapping[str, float]) -> None:
+def _check_shares(shares: object) -> None:
+    if not isinstance(shares, Mapping):
+        raise InvalidParameterError("variants", shares, "a mapping of names to shares")
+    _check_names(shares)
     values = list(shares.values())
-    finite = bool(values) and bool(np.isfinite(values).all()) and min(values) >= 0
+    numbers = all(isinstance(each, Real) and not isinstance(each, bool) for each in values)
+    finite = bool(values) and numbers and bool(np.isfinite(values).all()) and min(values) >= 0
     if not finite or abs(sum(values) - 1.0) > _EXACT:
         raise InvalidParameterError("variants", dict(shares), "shares of at least 0 that sum to 1")
+
+
+def _check_names(names: Iterable[object]) -> None:
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise InvalidParameterError("name of a variant", name, "text that is not empty")

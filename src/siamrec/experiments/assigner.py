@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -13,17 +13,19 @@ from xxhash import xxh3_64_intdigest
 from siamrec._core import check
 from siamrec._core.hashing import uniform
 from siamrec.data.assignments import Assignment, Assignments
-from siamrec.errors import InvalidParameterError, MissingInputError, UnknownNameError
+from siamrec.errors import MissingInputError, UnknownNameError
+from siamrec.experiments._entry import Entry, check_layers
+from siamrec.experiments._overrides import overrides_by_experiment
 from siamrec.experiments._units import Units, unit_error, unit_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
     from siamrec.experiments.experiment import Experiment
     from siamrec.experiments.hashers import Hasher
-    from siamrec.experiments.sticky import StickyStore
+    from siamrec.experiments.sticky import StickyStore, StickyVariant
     from siamrec.experiments.targeting import Attributes
     from siamrec.typing import BoolArray, FloatArray
 
@@ -39,18 +41,29 @@ class HashAssigner:
     the same bits. In this order: override, status, holdout, layer, targeting, sticky, exposure,
     split.
 
+    A unit that a sticky store knows keeps its variant whatever the shares are now, and is logged
+    with the version and the propensity that it was given with, so that the units of one version
+    are split as that version says: analyse them with `strata="version"`. If the experiment no
+    longer has that variant the unit leaves the experiment, for the reason `arm_removed`: to
+    draw anew for those who have met a removed variant, and for nobody else, would compare unlike
+    units. A variant whose share is 0 is not removed; it keeps its units and gets no new ones.
+
     Args:
         experiments: The experiments, with distinct keys.
-        overrides: Variant of some units, for testing; by unit, or by experiment and then unit.
+        overrides: Variant of some units, for testing; by unit, which then holds in every
+            experiment that has the variant, or by experiment and then unit.
         sticky: Where to keep the first variant of a unit, if changes must not move it.
         hasher: Another system's bucket hash, to go on with experiments that began there. The
-            salt is then the experiment's salt or, without one, its key, and exposure takes the
-            first part of each variant's range, as those systems do.
+            salt is then the experiment's salt or, without one, its key. A hasher that is an
+            `ExposureRule` says who is exposed, otherwise exposure takes the first part of each
+            variant's range, which is GrowthBook's rule; one that is a `LayerRule` places units
+            in layers. Holdouts are always drawn by our own hash.
 
     Raises:
-        InvalidParameterError: If keys repeat, or two experiments own overlapping parts of a
-            layer.
-        UnknownNameError: If an override names an unknown variant.
+        InvalidDataError: If an override is for something that cannot be a unit.
+        InvalidParameterError: If keys repeat, two experiments own overlapping parts of a
+            layer, or overrides are not of one of the two forms.
+        UnknownNameError: If an override names an unknown experiment or variant.
 
     Examples:
         >>> from siamrec.experiments import Experiment
@@ -64,23 +77,31 @@ class HashAssigner:
         self,
         experiments: Sequence[Experiment],
         *,
-        overrides: Mapping[str, str] | Mapping[str, Mapping[str, str]] | None = None,
+        overrides: Mapping[str, str]
+        | Mapping[int, str]
+        | Mapping[str, Mapping[str, str]]
+        | Mapping[str, Mapping[int, str]]
+        | None = None,
         sticky: StickyStore | None = None,
         hasher: Hasher | None = None,
     ) -> None:
         check.distinct("keys of experiments", [experiment.key for experiment in experiments])
-        _check_layers(experiments)
-        self._plans = {
-            experiment.key: _Plan.of(experiment, overrides or {}) for experiment in experiments
+        check_layers(experiments)
+        forced = overrides_by_experiment(overrides or {}, experiments)
+        self._entries = {
+            experiment.key: Entry.of(experiment, forced.get(experiment.key, {}), hasher)
+            for experiment in experiments
         }
-        self._only = experiments[0].key if len(experiments) == 1 else None
+        running = [each.key for each in experiments if each.status == "running"]
+        alone = [experiments[0].key] if len(experiments) == 1 else running
+        self._only = alone[0] if len(alone) == 1 else ""
         self._sticky = sticky
         self._hasher = hasher
 
     @property
     def experiments(self) -> dict[str, Experiment]:
         """The experiments by key."""
-        return {key: plan.experiment for key, plan in self._plans.items()}
+        return {key: entry.experiment for key, entry in self._entries.items()}
 
     def assign(
         self,
@@ -93,49 +114,65 @@ class HashAssigner:
 
         Args:
             unit: Text or a whole number; 42 and "42" are one unit.
-            experiment: Key; not needed where there is one experiment.
-            context: Attributes for the targeting.
+            experiment: Key; not needed where there is one experiment, or one that runs.
+            context: Attributes for the targeting, `{}` where nothing is known. An experiment
+                with a targeting needs them: without any, a condition such as "not on the free
+                plan" would hold for everybody.
 
         Raises:
             InvalidDataError: If the unit is empty or of another kind.
-            MissingInputError: If the key is needed.
+            MissingInputError: If the key is needed, or the context is.
             UnknownNameError: If there is no such experiment.
         """
-        plan = self._plans.get(experiment or self._only or "") or self._plan(experiment)
+        entry = self._entries.get(self._only if experiment is None else experiment)
+        if entry is None:
+            entry = self._entry(experiment)
         text = unit if type(unit) is str and unit else unit_text(unit)
-        key, layer, version = plan.key, plan.layer, plan.version
+        key, layer, version = entry.key, entry.layer, entry.version
         foreign = self._hasher
-        # `uniform(text, plan.variant_salt)`, with the hash of the salt made once.
+        # `uniform(text, entry.variant_salt)`, with the hash of the salt made once.
         try:
             bucket = (
-                (xxh3_64_intdigest(text.encode(), plan.variant_seed) >> 11) * _STEP
+                (xxh3_64_intdigest(text.encode(), entry.variant_seed) >> 11) * _STEP
                 if foreign is None
-                else foreign(text, plan.own_salt)
+                else foreign(text, entry.own_salt)
             )
         except UnicodeEncodeError as error:
             raise unit_error(text) from error
-        forced = plan.overrides.get(text)
-        if forced is not None:
-            return Assignment(text, key, forced, True, "override", bucket, 1.0, layer, version)
-        reason = plan.outside(text, context) if plan.guarded else None
-        if reason is not None:
-            return Assignment(text, key, None, False, reason, bucket, 0.0, layer, version)
-        if self._sticky is not None:
-            stored = self._sticky.get(key, text)
-            if stored is not None and stored in plan.shares:
-                share = plan.shares[stored]
-                return Assignment(text, key, stored, True, "sticky", bucket, share, layer, version)
-        if plan.exposure < 1 and not (
-            uniform(text, plan.exposure_salt) < plan.exposure
+        if entry.guarded or self._sticky is not None or entry.overrides:
+            found = self._before_split(entry, text, bucket, context)
+            if found is not None:
+                return found
+        if entry.exposure < 1 and not (
+            uniform(text, entry.exposure_salt) < entry.exposure
             if foreign is None
-            else plan.exposes(bucket)
+            else entry.exposes(text, bucket)
         ):
             return Assignment(text, key, None, False, "not_exposed", bucket, 0.0, layer, version)
-        variant = plan.owner_names[min(bisect_right(plan.edges, bucket), plan.last)]
+        variant = entry.owner_names[min(bisect_right(entry.edges, bucket), entry.last)]
         if self._sticky is not None:
-            self._sticky.put(key, text, variant)
-        share = plan.shares[variant]
+            given = entry.given(variant)
+            stands = self._sticky.put(key, text, given)
+            if stands != given:  # another worker was first
+                return _as_sticky(entry, text, bucket, stands)
+        share = entry.shares[variant]
         return Assignment(text, key, variant, True, "split", bucket, share, layer, version)
+
+    def _before_split(
+        self, entry: Entry, text: str, bucket: float, context: Attributes | None
+    ) -> Assignment | None:
+        """Return what is settled before exposure and variant are drawn, if anything."""
+        if entry.targeted and context is None:
+            raise MissingInputError("context", "context={...}, {} where nothing is known")
+        key, layer, version = entry.key, entry.layer, entry.version
+        forced = entry.overrides.get(text)
+        if forced is not None:
+            return Assignment(text, key, forced, True, "override", bucket, 1.0, layer, version)
+        reason = entry.outside(text, context) if entry.guarded else None
+        if reason is not None:
+            return Assignment(text, key, None, False, reason, bucket, 0.0, layer, version)
+        stored = None if self._sticky is None else self._sticky.get(key, text)
+        return None if stored is None else _as_sticky(entry, text, bucket, stored)
 
     def assign_many(
         self,
@@ -149,66 +186,72 @@ class HashAssigner:
         Args:
             units: Text or whole numbers: any iterable, a NumPy array or an Arrow, polars or
                 pandas column.
-            experiment: Key; not needed where there is one experiment.
-            contexts: Attributes of each unit, where the experiment has a targeting.
+            experiment: Key; not needed where there is one experiment, or one that runs.
+            contexts: Attributes of each unit, which an experiment with a targeting needs.
 
         Raises:
-            InvalidDataError: If a unit is empty or of another kind.
+            InvalidDataError: If a unit is empty or of another kind, `units` is one text, or
+                there is not one context for each unit.
             MissingInputError: If the key is needed, or contexts are.
             UnknownNameError: If there is no such experiment.
         """
-        plan = self._plan(experiment)
+        entry = self._entry(experiment)
         many = Units(units)
         texts = many.texts
+        entry.check_contexts(contexts, len(texts))
         if self._hasher is not None:
-            return self._one_by_one(plan, texts, contexts)
-        inside = plan.inside_many(many, contexts)
+            return self._one_by_one(entry, texts, contexts)
+        inside = entry.inside_many(many, contexts)
         exposed = inside
-        if plan.exposure < 1:
-            exposed = inside & (many.uniforms(plan.exposure_salt) < plan.exposure)
-        codes = plan.codes_many(many, exposed)
-        # Code -1 finds the last entry: 0 for units outside.
-        shares = np.array([*(plan.shares[name] for name in plan.names), 0.0])
+        if entry.exposure < 1:
+            exposed = inside & (many.uniforms(entry.exposure_salt) < entry.exposure)
+        codes = entry.codes_many(many, exposed)
+        # Code -1 finds the last one: 0 for units outside.
+        shares = np.array([*(entry.shares[name] for name in entry.names), 0.0])
         propensity = np.take(shares, codes, mode="wrap")
-        if self._sticky is not None:
-            self._stick(plan, texts, inside, codes, propensity)
-        if plan.overrides:
-            for row, text in enumerate(texts):  # a handful of testers among them
-                if text in plan.overrides:
-                    codes[row] = plan.names.index(plan.overrides[text])
-                    propensity[row] = 1.0
+        if entry.overrides:
+            forced = np.fromiter(map(entry.overrides.__contains__, texts), np.bool_, len(texts))
+            for row in np.flatnonzero(forced).tolist():  # a handful of testers among them
+                codes[row] = entry.names.index(entry.overrides[texts[row]])
+            propensity[forced] = 1.0
+            inside &= ~forced
+        versions = self._stick(entry, texts, inside, codes, propensity)
         return Assignments(
             units=tuple(texts),
-            experiment=plan.key,
-            variants=plan.names,
+            experiment=entry.key,
+            variants=entry.names,
             codes=codes,
             propensity=propensity,
-            version=plan.version,
+            version=entry.version,
+            versions=versions,
         )
 
     def _one_by_one(
-        self, plan: _Plan, texts: list[str], contexts: Sequence[Attributes] | None
+        self, entry: Entry, texts: list[str], contexts: Sequence[Attributes] | None
     ) -> Assignments:
         """Foreign hashes have no bulk form."""
-        given = contexts if contexts is not None else [{}] * len(texts)
+        given = contexts if contexts is not None else repeat(None, len(texts))
         found = [
-            self.assign(text, plan.key, context=context)
+            self.assign(text, entry.key, context=context)
             for text, context in zip(texts, given, strict=True)
         ]
-        codes = [-1 if each.variant is None else plan.names.index(each.variant) for each in found]
+        codes = [-1 if each.variant is None else entry.names.index(each.variant) for each in found]
         return Assignments(
             units=tuple(texts),
-            experiment=plan.key,
-            variants=plan.names,
+            experiment=entry.key,
+            variants=entry.names,
             codes=np.array(codes, dtype=np.int8),
-            propensity=np.array([each.propensity for each in found]),
-            version=plan.version,
+            propensity=np.array([each.propensity for each in found], dtype=np.float64),
+            version=entry.version,
+            versions=np.array([each.version for each in found], dtype=np.int32),
         )
 
     def peek(self, unit: str | int, experiment: str | None = None) -> str | None:
         """Return the stored variant of a unit without assigning it; raises as `assign` does."""
-        plan = self._plan(experiment)
-        return None if self._sticky is None else self._sticky.get(plan.key, unit_text(unit))
+        entry = self._entry(experiment)
+        text = unit_text(unit)
+        stored = None if self._sticky is None else self._sticky.get(entry.key, text)
+        return None if stored is None else stored.variant
 
     def of(self, experiment: str) -> BoundAssigner:
         """Return an assigner for one experiment, as hosts wire it in.
@@ -216,40 +259,59 @@ class HashAssigner:
         Raises:
             UnknownNameError: If there is no such experiment.
         """
-        return BoundAssigner(self, self._plan(experiment).key)
+        return BoundAssigner(self, self._entry(experiment).key)
 
-    def _plan(self, experiment: str | None) -> _Plan:
-        key = self._only if experiment is None else experiment
-        if key is None:
+    def _entry(self, experiment: str | None) -> Entry:
+        if experiment is None and not self._only:
             raise MissingInputError("experiment", "assign(unit, 'key of the experiment')")
-        plan = self._plans.get(key)
-        if plan is None:
-            raise UnknownNameError("experiment", key, self._plans)
-        return plan
+        key = self._only if experiment is None else experiment
+        entry = self._entries.get(key)
+        if entry is None:
+            raise UnknownNameError("experiment", key, self._entries)
+        return entry
 
     def _stick(
         self,
-        plan: _Plan,
+        entry: Entry,
         texts: list[str],
         inside: BoolArray,
         codes: npt.NDArray[np.int8],
         propensity: FloatArray,
-    ) -> None:
+    ) -> npt.NDArray[np.int32]:
+        """Put what is stored in place of what was drawn, and store what is new."""
         store = self._sticky
-        assert store is not None
+        versions = np.full(0 if store is None else len(texts), entry.version, dtype=np.int32)
+        if store is None:
+            return versions  # empty: all are the present one
         for row in np.flatnonzero(inside).tolist():  # the port answers one unit at a time
-            stored = store.get(plan.key, texts[row])
-            if stored is not None and stored in plan.shares:
-                codes[row] = plan.names.index(stored)
-                propensity[row] = plan.shares[stored]
-            elif codes[row] >= 0:
-                store.put(plan.key, texts[row], plan.names[codes[row]])
+            stored = store.get(entry.key, texts[row])
+            if stored is None:
+                if codes[row] < 0:
+                    continue
+                given = entry.given(entry.names[codes[row]])
+                stored = store.put(entry.key, texts[row], given)
+                if stored == given:
+                    continue
+            variant, propensity[row], versions[row] = entry.recalled(stored)
+            codes[row] = -1 if variant is None else entry.names.index(variant)
+        return versions
+
+
+def _as_sticky(entry: Entry, text: str, bucket: float, stored: StickyVariant) -> Assignment:
+    variant, propensity, version = entry.recalled(stored)
+    inside = variant is not None
+    reason = "sticky" if inside else "arm_removed"
+    layer = entry.layer
+    return Assignment(text, entry.key, variant, inside, reason, bucket, propensity, layer, version)
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class BoundAssigner:
-    """An assigner for one experiment: what the protocol `ExperimentAssigner` asks for."""
+    """An assigner for one experiment: what the protocol `ExperimentAssigner` asks for.
+
+    Both methods do what those of `HashAssigner` do, and raise what they raise.
+    """
 
     assigner: HashAssigner
     experiment: str
@@ -258,129 +320,8 @@ class BoundAssigner:
         """Return the variant of one unit."""
         return self.assigner.assign(unit, self.experiment, context=context)
 
-    def assign_many(self, units: Iterable[str]) -> Assignments:
-        """Return the variants of many units."""
-        return self.assigner.assign_many(units, self.experiment)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """One experiment, worked out for assignment."""
-
-    experiment: Experiment
-    key: str
-    layer: str | None
-    version: int
-    exposure: float
-    names: tuple[str, ...]
-    shares: dict[str, float]
-    edges: tuple[float, ...]
-    owner_names: tuple[str, ...]
-    variant_salt: str
-    variant_seed: int
-    exposure_salt: str
-    layer_salt: str
-    holdout_salt: str
-    own_salt: str
-    overrides: dict[str, str]
-    guarded: bool
-
-    @property
-    def last(self) -> int:
-        """Place of the last range; some foreign hashes can reach 1."""
-        return len(self.edges) - 1
-
-    def exposes(self, bucket: float) -> bool:
-        """Return whether a bucket lies in the exposed first part of its range."""
-        place = min(bisect_right(self.edges, bucket), self.last)
-        low = self.edges[place - 1] if place else 0.0
-        return bucket < low + self.exposure * (self.edges[place] - low)
-
-    @classmethod
-    def of(
-        cls, experiment: Experiment, overrides: Mapping[str, str] | Mapping[str, Mapping[str, str]]
-    ) -> _Plan:
-        ranges = experiment.ranges
-        own = overrides.get(experiment.key)
-        forced = own if isinstance(own, Mapping) else overrides
-        flat = {unit: variant for unit, variant in forced.items() if isinstance(variant, str)}
-        for variant in flat.values():
-            check.one_of("variant", variant, ranges.variants)
-        return cls(
-            experiment=experiment,
-            key=experiment.key,
-            layer=experiment.layer,
-            version=experiment.version,
-            exposure=experiment.exposure,
-            names=ranges.variants,
-            shares={**ranges.shares()},
-            edges=ranges.edges,
-            owner_names=tuple(ranges.variants[owner] for owner in ranges.owners),
-            variant_salt=experiment.salt_for("variant"),
-            variant_seed=xxh3_64_intdigest(experiment.salt_for("variant").encode()),
-            exposure_salt=experiment.salt_for("exposure"),
-            layer_salt=f"layer|{experiment.layer}",
-            holdout_salt=f"holdout|{experiment.holdout_salt}",
-            own_salt=experiment.salt or experiment.key,
-            overrides=flat,
-            guarded=experiment.status != "running"
-            or experiment.holdout > 0
-            or experiment.layer is not None
-            or experiment.targeting is not None,
-        )
-
-    def outside(self, text: str, context: Attributes | None) -> str | None:
-        """Return why a unit stays outside before its exposure is drawn, None if it does not."""
-        experiment = self.experiment
-        if experiment.status != "running":
-            return "not_running"
-        if experiment.holdout > 0 and uniform(text, self.holdout_salt) < experiment.holdout:
-            return "holdout"
-        if experiment.layer is not None:
-            low, high = experiment.layer_range
-            if not low <= uniform(text, self.layer_salt) < high:
-                return "other_experiment"
-        if experiment.targeting is not None and not experiment.targeting(context or {}):
-            return "not_targeted"
-        return None
-
-    def codes_many(self, units: Units, exposed: BoolArray) -> npt.NDArray[np.int8]:
-        """Return the variant of each exposed unit, -1 for the others."""
-        codes = self.experiment.ranges.codes(units.uniforms(self.variant_salt))
-        if not exposed.all():
-            codes[~exposed] = -1
-        return codes
-
-    def inside_many(self, units: Units, contexts: Sequence[Attributes] | None) -> BoolArray:
-        """Return for which units `outside` finds no reason."""
-        experiment = self.experiment
-        inside = np.full(len(units), experiment.status == "running")
-        if not self.guarded:
-            return inside
-        if experiment.holdout > 0:
-            inside &= units.uniforms(self.holdout_salt) >= experiment.holdout
-        if experiment.layer is not None:
-            low, high = experiment.layer_range
-            place = units.uniforms(self.layer_salt)
-            inside &= (place >= low) & (place < high)
-        if experiment.targeting is not None:
-            if contexts is None or len(contexts) != len(units):
-                raise MissingInputError("contexts", "contexts=[{...}, ...], one for each unit")
-            inside &= np.fromiter(map(experiment.targeting, contexts), np.bool_, len(units))
-        return inside
-
-
-def _check_layers(experiments: Sequence[Experiment]) -> None:
-    for place, first in enumerate(experiments):
-        for second in experiments[place + 1 :]:
-            same = first.layer is not None and first.layer == second.layer
-            running = first.status == second.status == "running"
-            low = max(first.layer_range[0], second.layer_range[0])
-            high = min(first.layer_range[1], second.layer_range[1])
-            if same and running and low < high:
-                raise InvalidParameterError(
-                    "layer_range",
-                    second.layer_range,
-                    f"apart from {first.layer_range} of {first.key!r} in layer {first.layer!r}",
-                )
+    def assign_many(
+        self, units: Iterable[str], *, contexts: Sequence[Attributes] | None = None
+    ) -> Assignments:
+        """Return the variants of many units; an experiment with a targeting needs contexts."""
+        return self.assigner.assign_many(units, self.experiment, contexts=contexts)

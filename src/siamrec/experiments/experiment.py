@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Literal, final
 
 from siamrec._core import check
@@ -37,10 +39,11 @@ class Experiment:
         status: `"running"`, or anything else to leave every unit outside.
         allocation: Ranges of the variants; adjoining ones in the order of `variants` when
             absent. `reweighted` makes one that moves few units.
-        version: Version of the allocation, logged with every assignment.
+        version: Version of the allocation, at least 1, logged with the assignments it gives.
 
     Raises:
-        InvalidParameterError: If shares do not sum to 1, or a setting is out of range.
+        InvalidParameterError: If shares do not sum to 1, or a setting is of another kind or out
+            of range.
 
     Examples:
         >>> experiment = Experiment(key="ranker-v7", variants={"control": 0.5, "siamese": 0.5})
@@ -64,14 +67,18 @@ class Experiment:
     """The ranges in use."""
 
     def __post_init__(self) -> None:
-        if not self.key:
-            raise InvalidParameterError("key", self.key, "a name")
-        check.share("exposure", self.exposure)
-        check.share("holdout", self.holdout)
+        for name, least in (("key", 1), ("salt", 0), ("holdout_salt", 0)):
+            _check_text(name, getattr(self, name), least)
+        if self.layer is not None:
+            _check_text("layer", self.layer, 1)
+        for name in ("exposure", "holdout"):
+            check.share(name, _number(name, getattr(self, name)))
         check.one_of("status", self.status, ("draft", "running", "stopped"))
-        low, high = self.layer_range
-        if not 0 <= low < high <= 1:
-            raise InvalidParameterError("layer_range", self.layer_range, "0 <= low < high <= 1")
+        check.count("version", self.version)
+        _check_range(self.layer_range)
+        targeting: object = self.targeting
+        if targeting is not None and not callable(targeting):
+            raise InvalidParameterError("targeting", targeting, "a predicate, or a Condition")
         plain = Allocation.of(self.variants)
         ranges = plain if self.allocation is None else self.allocation
         for name, share in ranges.shares().items():
@@ -105,10 +112,42 @@ class Experiment:
 
         Data before and after must be compared within each version (the report of `analyze`
         does so when told the version column), because pooling them mixes up time and variant.
+        A variant that is not named is removed. The control cannot be: everything is compared
+        with it. It stays the first variant, whatever the order of `variants`.
+
+        Raises:
+            InvalidParameterError: If shares do not sum to 1, or the control is not among them.
         """
+        allocation = self.ranges.reweighted(variants)
+        if self.control not in variants:
+            raise InvalidParameterError(
+                "variants", dict(variants), f"shares that name the control, {self.control!r}"
+            )
         return replace(
             self,
-            variants=dict(variants),
-            allocation=self.ranges.reweighted(variants),
+            variants={self.control: variants[self.control], **variants},
+            allocation=allocation,
             version=self.version + 1,
         )
+
+
+def _check_text(name: str, value: object, least: int) -> None:
+    good = isinstance(value, str) and len(value) >= least
+    if good and isinstance(value, str):
+        good = all(not "\ud800" <= letter <= "\udfff" for letter in value)
+    if not good:
+        expected = "a name" if least else "text"
+        raise InvalidParameterError(name, value, f"{expected} that has a UTF-8 form")
+
+
+def _number(name: str, value: object) -> float:
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise InvalidParameterError(name, value, "in [0, 1]")
+    return float(value)
+
+
+def _check_range(given: object) -> None:
+    ends = tuple(given) if isinstance(given, Sequence) else ()
+    two = len(ends) == 2 and all(isinstance(end, Real) for end in ends)  # noqa: PLR2004
+    if not (two and 0 <= ends[0] < ends[1] <= 1):
+        raise InvalidParameterError("layer_range", given, "0 <= low < high <= 1")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import Protocol, final, runtime_checkable
 
+from siamrec._core import check
 from siamrec._core.hashing import uniform
 
 _FNV_START, _FNV_PRIME = 0x811C9DC5, 0x01000193
@@ -20,10 +21,32 @@ class Hasher(Protocol):
         ...
 
 
+@runtime_checkable
+class ExposureRule(Protocol):
+    """A hasher whose system draws who takes part by a hash of its own."""
+
+    def exposed(self, unit: str, salt: str, exposure: float) -> bool:
+        """Return whether a unit is in the share of units that takes part."""
+        ...
+
+
+@runtime_checkable
+class LayerRule(Protocol):
+    """A hasher whose system has its own hash for experiments that exclude each other."""
+
+    def place(self, unit: str, layer: str) -> float:
+        """Return a unit's place in a layer, in [0, 1)."""
+        ...
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Xxh3:
-    """The hash of this package: 53 bits of `xxh3_64(unit, seed=xxh3_64(salt))`."""
+    """The hash of this package: 53 bits of `xxh3_64(unit, seed=xxh3_64(salt))`.
+
+    An assigner uses it where no `hasher` is given, with salts of its own for each purpose. Given
+    as a `hasher` it is treated as another system's, with one salt, and splits differently.
+    """
 
     def __call__(self, unit: str, salt: str) -> float:
         """Return a number in [0, 1)."""
@@ -47,6 +70,10 @@ class GrowthBookV1:
         """Return a number in [0, 1), a multiple of 0.001; the salt is the seed."""
         return _fnv1a(unit + salt) % 1000 / 1000
 
+    def place(self, unit: str, layer: str) -> float:
+        """Return a unit's place in a namespace, as `GrowthBookV2` does too."""
+        return _namespace(unit, layer)
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -62,24 +89,55 @@ class GrowthBookV2:
         """Return a number in [0, 1), a multiple of 0.0001; the salt is the seed."""
         return _fnv1a(str(_fnv1a(salt + unit))) % 10_000 / 10_000
 
+    def place(self, unit: str, layer: str) -> float:
+        """Return a unit's place in a namespace, which GrowthBook always draws by version 1."""
+        return _namespace(unit, layer)
+
 
 @final
 @dataclass(frozen=True, slots=True)
 class UnleashMurmur3:
-    """Unleash's normalised hash: `murmur3_32(salt + ":" + unit) % 100 / 100`.
+    """Unleash's hash: `murmur3_32(salt + ":" + unit, seed) % normalizer`.
 
-    Unleash counts buckets from 1 to 100; here they start at 0. Its variants use the seed
-    86028157, rollouts the seed 0.
+    Unleash draws a variant among as many slots as the weights of all variants sum to, under a
+    seed for variants, and a gradual rollout among 100 slots under the seed 0; the slots count
+    from 1 there and from 0 here. A variant's share is its weight over the normalizer, the
+    exposure the percentage of the rollout; the group id is the salt for both, so a rollout whose
+    group id differs from that of the variants cannot go on here.
 
     Args:
-        seed: Seed of the hash.
+        normalizer: Sum of the weights of the variants; 1000 in what Unleash's own API makes.
+        seed: Seed for variants; 0 in the clients of before November 2023, which used one hash
+            for variants and rollout.
+
+    Raises:
+        InvalidParameterError: If the normalizer is below 1 or the seed below 0.
+
+    References:
+        Unleash's client specification, `08-variants` and `10-flexible-rollout-strategy`.
+
+    Examples:
+        >>> hasher = UnleashMurmur3()
+        >>> hasher("user-42", "checkout"), hasher.exposed("user-42", "checkout", 0.3)
+        (0.8375, False)
     """
 
-    seed: int = 0
+    normalizer: int = 1000
+    seed: int = 86_028_157
+
+    def __post_init__(self) -> None:
+        check.count("normalizer", self.normalizer)
+        check.count("seed", self.seed, least=0)
 
     def __call__(self, unit: str, salt: str) -> float:
-        """Return a number in [0, 1), a multiple of 0.01; the salt is the group id."""
-        return murmur3_32(f"{salt}:{unit}".encode(), self.seed) % 100 / 100
+        """Return the middle of the unit's slot in [0, 1), so that no rounding can move it."""
+        slot = murmur3_32(f"{salt}:{unit}".encode(), self.seed) % self.normalizer
+        return (slot + 0.5) / self.normalizer
+
+    def exposed(self, unit: str, salt: str, exposure: float) -> bool:
+        """Return whether a rollout to a share of units reaches the unit."""
+        slot = murmur3_32(f"{salt}:{unit}".encode()) % 100
+        return slot + 0.5 < 100 * exposure
 
 
 @final
@@ -87,7 +145,9 @@ class UnleashMurmur3:
 class PlanOutSha1:
     """PlanOut's hash: the first 15 hexadecimal digits of `sha1(salt.unit)` over 16**15 - 1.
 
-    PlanOut's own salt is `experiment.parameter`; give that as the salt.
+    PlanOut's own salt is `experiment.parameter`; give that as the salt. It is the number behind
+    its `RandomFloat`, `BernoulliTrial` and `WeightedChoice`. Its `UniformChoice` takes the
+    remainder of the digits instead, and its namespaces draw segments: neither can go on here.
     """
 
     def __call__(self, unit: str, salt: str) -> float:
@@ -101,16 +161,29 @@ class PlanOutSha1:
 class EppoMd5:
     """Eppo's shards: the first four bytes of `md5(salt-unit)`, modulo the number of shards.
 
+    This is the shard of one split. Eppo draws who takes part by another split with a salt of
+    its own, which is not here: experiments on all of the traffic can go on, others cannot.
+
     Args:
         shards: Number of shards.
+
+    Raises:
+        InvalidParameterError: If it is below 1.
     """
 
     shards: int = 10_000
 
+    def __post_init__(self) -> None:
+        check.count("shards", self.shards)
+
     def __call__(self, unit: str, salt: str) -> float:
-        """Return a number in [0, 1), a multiple of `1 / shards`."""
+        """Return the middle of the unit's shard in [0, 1), so that no rounding can move it."""
         digest = hashlib.md5(f"{salt}-{unit}".encode(), usedforsecurity=False).digest()
-        return int.from_bytes(digest[:4], "big") % self.shards / self.shards
+        return (int.from_bytes(digest[:4], "big") % self.shards + 0.5) / self.shards
+
+
+def _namespace(unit: str, layer: str) -> float:
+    return _fnv1a(f"{unit}__{layer}") % 1000 / 1000
 
 
 def _fnv1a(text: str) -> int:

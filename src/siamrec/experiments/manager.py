@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, final
 
-from siamrec.errors import InvalidParameterError, StaleWriteError, UnknownNameError
+from siamrec._core import check
+from siamrec.errors import (
+    InvalidParameterError,
+    MissingInputError,
+    StaleWriteError,
+    UnknownNameError,
+)
 from siamrec.experiments.assigner import HashAssigner
 
 if TYPE_CHECKING:
@@ -131,9 +137,16 @@ class ExperimentManager:
         """Add a draft.
 
         Raises:
-            InvalidParameterError: If the key is taken.
+            InvalidParameterError: If the key is taken; the error names the salt where that
+                differs, for a changed salt would move every unit.
         """
-        if self._store.get(experiment.key) is not None:
+        present = self._store.get(experiment.key)
+        if present is not None:
+            salt, kept = experiment.salt, present.experiment.salt
+            if salt != kept:
+                status = present.experiment.status
+                expected = f"{kept!r}, the salt of the {status} experiment {experiment.key!r}"
+                raise InvalidParameterError("salt", salt, expected)
             raise InvalidParameterError("key", experiment.key, "new")
         draft = replace(experiment, status="draft")
         entry = self._entry(experiment.key, "define", f"variants {dict(draft.variants)}", who)
@@ -172,7 +185,8 @@ class ExperimentManager:
         """Change the shares, moving the least mass of units, in a new version.
 
         Raises:
-            InvalidParameterError: If it is not running or shares do not sum to 1.
+            InvalidParameterError: If it is not running, shares do not sum to 1, or the control
+                is not among them.
             UnknownNameError: If there is no such experiment.
         """
         record = self._running(key)
@@ -192,15 +206,26 @@ class ExperimentManager:
         return self._change(record, stopped, "stop", reason, who)
 
     def conclude(self, key: str, report: Report, *, who: str = "") -> ExperimentRecord:
-        """Keep the decision of a report, and stop the experiment if it decides.
+        """Keep the decision of a report, and stop the experiment if it runs.
+
+        An experiment is concluded once, after it was started.
 
         Raises:
-            InvalidParameterError: If the report says to continue.
-            UnknownNameError: If there is no such experiment.
+            InvalidParameterError: If the report says to continue, or the experiment is a draft
+                or has been concluded.
+            UnknownNameError: If there is no such experiment, or the report's winner is none of
+                its variants.
         """
         record = self.record(key)
+        experiment = record.experiment
+        if experiment.status == "draft":
+            raise InvalidParameterError("status", "draft", "'running' or 'stopped' to conclude")
+        if record.decision is not None:
+            raise InvalidParameterError("decision", record.decision, "None, not concluded before")
         if report.decision == "continue":
             raise InvalidParameterError("report.decision", report.decision, "a final one")
+        if report.winner is not None:
+            check.one_of("variant", report.winner, tuple(experiment.variants))
         if record.experiment.status == "running":
             self.stop(key, reason=f"concluded: {report.decision}", who=who)
             record = self.record(key)
@@ -233,12 +258,19 @@ class ExperimentManager:
         return {key: each for key, each in found.items() if each.status == "running"}
 
     def assigner(self) -> HashAssigner:
-        """Return an assigner for the running experiments.
+        """Return an assigner for every experiment that has been defined.
+
+        Drafts and stopped ones leave every unit outside, for the reason `not_running`, so that
+        a host can ask for them before they start and after they end. Where one runs, its key
+        may be left out.
 
         Raises:
-            InvalidParameterError: If none is running.
+            MissingInputError: If no experiment has been defined.
         """
-        return HashAssigner(list(self.running().values()))
+        keys = self._store.keys()
+        if not keys:
+            raise MissingInputError("experiment", "define(Experiment(...)), then start(key)")
+        return HashAssigner([self.record(key).experiment for key in keys])
 
     def _running(self, key: str) -> ExperimentRecord:
         record = self.record(key)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, TypeAlias, final
+
+import numpy as np
 
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError
@@ -25,15 +28,17 @@ class Condition:
 
     A mapping of attributes to what they must be: a value (equality), or operators
     `{"eq", "ne", "in", "not_in", "gt", "ge", "lt", "le", "exists"}`. All must hold. The keys
-    `"all"`, `"any"` (lists of conditions) and `"not"` (one condition) combine. An attribute that
-    is missing, or of a kind that cannot be compared, fulfils `ne`, `not_in` and
-    `{"exists": false}` only.
+    `"all"`, `"any"` (lists of conditions) and `"not"` (one condition) combine. `in` and `not_in`
+    take a list, `exists` true or false. An attribute that is missing, or of a kind that cannot
+    be compared (an array with a number, say), fulfils `ne`, `not_in` and `{"exists": false}`
+    only.
 
     Args:
         rule: The condition.
 
     Raises:
-        InvalidParameterError: If the rule is not of this form.
+        InvalidParameterError: If the rule is not of this form, or a key begins with `$`, as in
+            the dialects of others.
         UnknownNameError: If an operator is not known.
 
     Examples:
@@ -63,9 +68,28 @@ def _check(rule: object) -> None:
                 _check(each)
         elif name == "not":
             _check(wanted)
+        elif str(name).startswith("$"):
+            raise InvalidParameterError(
+                "rule", name, 'made of attributes, "all", "any" and "not" (not of "$and" or "$or")'
+            )
         elif isinstance(wanted, Mapping):
-            for operator in wanted:
-                check.one_of("operator", operator, _OPERATORS)
+            _check_operators(str(name), wanted)
+
+
+def _check_operators(name: str, wanted: Mapping[Any, Any]) -> None:
+    if not wanted:  # it would hold for everybody
+        raise InvalidParameterError(name, wanted, "a value, or at least one operator")
+    for operator, bound in wanted.items():
+        _check_bound(check.one_of("operator", operator, _OPERATORS), bound)
+
+
+def _check_bound(operator: str, bound: object) -> None:
+    if operator in {"in", "not_in"} and (
+        isinstance(bound, str | bytes) or not isinstance(bound, Sequence | AbstractSet)
+    ):
+        raise InvalidParameterError(operator, bound, "a list of values")
+    if operator == "exists" and not isinstance(bound, bool):
+        raise InvalidParameterError(operator, bound, "true or false")
 
 
 def _holds(rule: Mapping[str, Any], attributes: Attributes) -> bool:
@@ -90,9 +114,12 @@ def _test(operator: str, value: object, bound: Any) -> bool:
     if value is _MISSING:
         return operator in {"ne", "not_in"}
     try:
-        return bool(_OPERATORS[operator](value, bound))
-    except TypeError:
-        return operator in {"ne", "not_in"}
+        found: object = _OPERATORS[operator](value, bound)
+    except (TypeError, ValueError):  # an array in a list asks for its truth, which it has not
+        found = None
+    if isinstance(found, bool | np.bool_):
+        return bool(found)
+    return operator in {"ne", "not_in"}  # a column's answer is a column, a missing value's none
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from siamrec._core.hashing import canonical_json
 from siamrec.errors import InvalidDataError, StaleWriteError
-from siamrec.experiments import AuditEntry, Experiment, ExperimentRecord
+from siamrec.experiments import AuditEntry, Experiment, ExperimentRecord, StickyVariant
 from siamrec.experiments.allocation import Allocation
 from siamrec.experiments.targeting import Condition
 from siamrec.storage import _engine
@@ -80,19 +80,37 @@ class StoredSticky:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def get(self, experiment: str, unit: str) -> str | None:
-        """Return the stored variant, None where there is none."""
-        c = sticky_table.c
-        query = select(c.variant).where(c.experiment == experiment, c.unit == unit)
+    def get(self, experiment: str, unit: str) -> StickyVariant | None:
+        """Return what is stored, None where there is nothing."""
         with _engine.reading(self._engine) as connection:
-            return connection.execute(query).scalar()
+            return _stored(connection, experiment, unit)
 
-    def put(self, experiment: str, unit: str, variant: str) -> None:
-        """Store a variant; a variant that is there already stays."""
+    def put(self, experiment: str, unit: str, given: StickyVariant) -> StickyVariant:
+        """Store a variant, and return what stands: a variant that is there already stays."""
         make = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
-        row = {"experiment": experiment, "unit": unit, "variant": variant}
+        row = {
+            "experiment": experiment,
+            "unit": unit,
+            "variant": given.variant,
+            "propensity": given.propensity,
+            "version": given.version,
+        }
         new = make(sticky_table).values(row).on_conflict_do_nothing()
-        _engine.transact(self._engine, lambda connection: connection.execute(new))
+
+        def work(connection: Connection) -> bool:
+            return connection.execute(new.returning(sticky_table.c.unit)).first() is not None
+
+        if _engine.transact(self._engine, work):
+            return given
+        # Read after the transaction: another worker's row need not be visible within it.
+        return self.get(experiment, unit) or given  # erased in between: as if it were there
+
+
+def _stored(connection: Connection, experiment: str, unit: str) -> StickyVariant | None:
+    c = sticky_table.c
+    query = select(c.variant, c.propensity, c.version)
+    row = connection.execute(query.where(c.experiment == experiment, c.unit == unit)).first()
+    return None if row is None else StickyVariant(*row)
 
 
 def _fields(record: ExperimentRecord) -> dict[str, Any]:

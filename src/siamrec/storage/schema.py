@@ -110,6 +110,9 @@ sticky = Table(
     Column("experiment", Text, primary_key=True),
     Column("unit", Text, primary_key=True),
     Column("variant", Text, nullable=False),
+    # Of the allocation that gave it; rows from before these were kept have neither.
+    Column("propensity", Float),
+    Column("version", Integer),
 )
 
 cursor = Table(

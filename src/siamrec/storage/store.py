@@ -174,14 +174,19 @@ class Store:
         self,
         experiments: Sequence[Experiment],
         *,
-        overrides: Mapping[str, str] | Mapping[str, Mapping[str, str]] | None = None,
+        overrides: Mapping[str, str]
+        | Mapping[int, str]
+        | Mapping[str, Mapping[str, str]]
+        | Mapping[str, Mapping[int, str]]
+        | None = None,
         sticky: bool = True,
     ) -> HashAssigner:
         """Return an assigner of units to the variants of experiments.
 
         Args:
             experiments: The experiments, with distinct keys.
-            overrides: Variant of some units, for testing; by unit, or by experiment and unit.
+            overrides: Variant of some units, for testing; by unit, which then holds in every
+                experiment that has the variant, or by experiment and unit.
             sticky: Whether the first variant of a unit is kept in this store, so that changed
                 shares move nobody. It costs a read for each assignment, and a write for each new
                 unit; the hash alone is stable as long as shares do not change.
@@ -189,7 +194,8 @@ class Store:
         Raises:
             siamrec.errors.InvalidParameterError: If keys repeat, or two experiments own
                 overlapping parts of a layer.
-            siamrec.errors.UnknownNameError: If an override names an unknown variant.
+            siamrec.errors.UnknownNameError: If an override names an unknown experiment or
+                variant.
         """
         kept = StoredSticky(self._engine) if sticky else None
         return HashAssigner(experiments, overrides=overrides, sticky=kept)

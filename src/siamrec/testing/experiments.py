@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from siamrec.errors import StaleWriteError
-from siamrec.experiments import Experiment, ExperimentRecord
+from siamrec.experiments import Experiment, ExperimentRecord, StickyVariant
 
 if TYPE_CHECKING:
     from siamrec.experiments import ExperimentStore, Hasher, Sequence, StickyStore
@@ -85,12 +85,19 @@ class StickyStoreContract(ABC):
 
     def test_the_first_variant_stays(self) -> None:
         store = self.make()
+        first, second = StickyVariant("control", 0.9, 1), StickyVariant("new", 0.5, 2)
         assert store.get("x", "u") is None
-        store.put("x", "u", "control")
-        store.put("x", "u", "new")
-        assert store.get("x", "u") == "control"
+        assert store.put("x", "u", first) == first
+        assert store.put("x", "u", second) == first
+        assert store.get("x", "u") == first
         assert store.get("y", "u") is None
         assert store.get("x", "v") is None
+
+    def test_what_is_not_known_stays_unknown(self) -> None:
+        store = self.make()
+        bare = StickyVariant("control")
+        assert store.put("x", "u", bare) == bare
+        assert store.get("x", "u") == bare
 
 
 class ExperimentStoreContract(ABC):
