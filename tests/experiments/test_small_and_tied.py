@@ -216,7 +216,7 @@ def test_winsorizing_bounds_all_variants_alike() -> None:
 @pytest.mark.parametrize(
     ("metric", "message"),
     [
-        (Mean("y", cap=10.0), "need the rows, got moments"),
+        (Mean("y", cap=10.0), "A bound of 'y' needs the rows, got moments"),
         (Mean("y", missing="zero"), "missing='zero' of 'y' needs the rows"),
         (Proportion("y"), "must be 0 or 1 for the proportion 'y'"),
     ],

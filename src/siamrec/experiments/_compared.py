@@ -54,6 +54,8 @@ def compared(
 def balance(parts: Mapping[str, Sample], metric: Metric, names: tuple[str, str]) -> list[Check]:
     """Check that what was known before does not differ between the variants."""
     checks: list[Check] = []
+    if not metric.covariates:
+        return checks
     there, _ = _judged(parts, metric, names)
     for place, term in enumerate(metric.covariates, 1):
         known = {name: (part.terms(metric)[place],) for name, part in there.items()}
@@ -79,9 +81,15 @@ def _judged(
     parts: Mapping[str, Sample], metric: Metric, names: tuple[str, str]
 ) -> tuple[dict[str, Sample], list[Check]]:
     """Return the strata with both variants and units enough, and a check of those left out."""
-    both = {name: part for name, part in parts.items() if set(names) <= set(part.variants)}
+    both = {
+        name: part
+        for name, part in parts.items()
+        if names[0] in part.variants and names[1] in part.variants
+    }
     if not both:
         raise InvalidDataError(f"No stratum must lack one of {names}, but all of them do.")
+    if len(parts) == 1:
+        return both, []
     least = 2 + len(metric.covariates)
     enough = {
         name: part
@@ -103,9 +111,10 @@ def _judged(
 
 def _moments(part: Sample, metric: Metric, names: tuple[str, str]) -> tuple[Moments, Moments]:
     found = part.moments[metric.name]
-    treatment, control = (found[part.variants.index(name)] for name in names)
-    for name, moments in zip(names, (treatment, control), strict=True):
-        if not moments.n:
+    treatment = found[part.variants.index(names[0])]
+    control = found[part.variants.index(names[1])]
+    for name, n in zip(names, (treatment.n, control.n), strict=True):
+        if not n:
             raise InvalidDataError(
                 f"{name!r} must have at least one unit with {', '.join(metric.columns)}, which "
                 f"{metric.name!r} needs, got none."
@@ -120,8 +129,8 @@ def _difference(
     if isinstance(metric, Quantile):
         orders = [part.orders[metric.name][part.variants.index(name)] for name in names]
         return quantiles(*(each for each in orders if each is not None))
-    if isinstance(metric, Proportion) and not metric.covariates and not part.clustered:
-        return proportions(treatment, control)
+    if isinstance(metric, Proportion) and not part.clustered and not metric.covariates:
+        return proportions(treatment, control, metric.outcome.numerator)
     plain = _effects.compare(treatment, control, part.terms(metric), plan.adjustment)
     pair = plain.with_spread()
     if pair is not plain:

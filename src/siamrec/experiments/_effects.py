@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, final
 
 import numpy as np
@@ -43,6 +43,7 @@ class Pair(Difference):
         n: Units of the treatment and of the control.
         reduction: Share of variance that covariates took away.
         known: Whether the errors can be estimated at all (two units or more in each).
+        gap: The difference and its standard error.
     """
 
     values: tuple[float, float]
@@ -51,9 +52,17 @@ class Pair(Difference):
     n: tuple[int, int]
     reduction: float
     known: bool
+    gap: tuple[float, float] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gap", self._contrast(1.0, -1.0))
 
     @override
     def contrast(self, treatment: float, control: float) -> tuple[float, float]:
+        whole = treatment == 1.0 and control == -1.0
+        return self.gap if whole else self._contrast(treatment, control)
+
+    def _contrast(self, treatment: float, control: float) -> tuple[float, float]:
         (own, shared), (_, other) = self.covariance.tolist()
         variance = (
             treatment * treatment * own

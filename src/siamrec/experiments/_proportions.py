@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _DUST = 1e-12
 
 
-def proportions(treatment: Moments, control: Moments) -> Hybrid:
+def proportions(treatment: Moments, control: Moments, column: str) -> Hybrid:
     """Return two proportions with Wilson's limits.
 
     A variant in which nothing varies has the error of half a success (or failure) among n + 1:
@@ -26,7 +26,8 @@ def proportions(treatment: Moments, control: Moments) -> Hybrid:
     both = (treatment, control)
     if min(moments.n for moments in both) == 0:
         raise InvalidDataError("A variant must have at least one unit with the metric.")
-    values = float(treatment.mean[0]), float(control.mean[0])
+    place = treatment.names.index(column), control.names.index(column)
+    values = float(treatment.mean[place[0]]), float(control.mean[place[1]])
     n = treatment.n, control.n
 
     def limits(reach: float) -> tuple[tuple[float, float], tuple[float, float]]:

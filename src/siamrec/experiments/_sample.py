@@ -124,31 +124,27 @@ def predicted(sample: Sample, plan: Plan) -> Sample:
 def _of_moments(data: Mapping[Any, Moments], plan: Plan) -> Sample:
     _refuse_quantiles(plan, "moments")
     for metric in plan.metrics:
+        what = None
         if metric.model is not None:
+            what = "The model"
+        elif isinstance(metric, Mean) and metric.is_bounded:
+            what = "A bound"
+        elif metric.missing == "zero" and not isinstance(metric, Count):
+            what = "missing='zero'"
+        if what is not None:
             raise InvalidDataError(
-                f"The model of {metric.name!r} needs the rows, got moments; pass one frame."
-            )
-        if isinstance(metric, Mean) and metric.is_bounded:
-            raise InvalidDataError(
-                f"The bounds of {metric.name!r} need the rows, got moments; pass one frame."
-            )
-        if metric.missing == "zero" and not isinstance(metric, Count):
-            raise InvalidDataError(
-                f"missing='zero' of {metric.name!r} needs the rows, got moments."
+                f"{what} of {metric.name!r} needs the rows, got moments; pass one frame."
             )
     names = tuple(sorted(map(str, data)))
     by_name = {str(name): moments for name, moments in data.items()}
-    for moments in by_name.values():
+    for name, moments in by_name.items():
         for column in plan.columns:
             check.one_of("column for a metric", column, moments.names)
-    for metric in plan.metrics:
-        if isinstance(metric, Proportion):
-            for name, moments in by_name.items():
+        for metric in plan.metrics:
+            if isinstance(metric, Proportion):
                 _check_binary_moments(metric, name, moments)
-    chosen = {
-        metric.name: tuple(by_name[name].select(metric.columns) for name in names)
-        for metric in plan.metrics
-    }
+    whole = tuple(by_name[name] for name in names)
+    chosen = dict.fromkeys(plan.by_name, whole)
     return Sample(names, tuple(by_name[name].n for name in names), chosen, False, ())
 
 

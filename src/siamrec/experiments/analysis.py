@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -131,13 +130,13 @@ def _units_of_pairs(
     counts: Mapping[str, Mapping[str, int]], control: str
 ) -> dict[str, tuple[int, int]]:
     """Return the units of each treatment with the control, and of all variants."""
-    total: Counter[str] = Counter()
+    total: dict[str, int] = {}
     for each in counts.values():
-        total.update(each)
+        for name, n in each.items():
+            total[name] = total.get(name, 0) + n
     every = sum(total.values())
-    return {
-        name: (n + total[control], every) for name, n in sorted(total.items()) if name != control
-    }
+    shared = total[control]
+    return {name: (n + shared, every) for name, n in total.items() if name != control}
 
 
 def _comparison(
@@ -162,7 +161,7 @@ def _comparison(
         freedom=absolute.freedom,
         anytime=absolute.anytime,
     )
-    harmful, safe = _against_margin(metric, pair, reach)
+    harmful, safe = _against_margin(metric, pair, absolute, reach)
     rule = plan.sequential
     futile = (
         isinstance(rule, GroupSequential)
@@ -260,17 +259,22 @@ def _relative_error(pair: Difference) -> float:
     return pair.contrast(1.0, -t / c)[1] / abs(c)
 
 
-def _against_margin(metric: Metric, pair: Difference, reach: float) -> tuple[bool, bool]:
+def _against_margin(
+    metric: Metric, pair: Difference, absolute: Effect, reach: float
+) -> tuple[bool, bool]:
     """Return whether it is certain that the metric is worse by the margin, and that it is not.
 
     A relative margin q is tested as the linear contrast `s t - s c + q |c|`, without a ratio.
     """
     if not pair.known:
         return False, False
+    if metric.margin is None:
+        below, above = absolute.interval[1] < 0, absolute.interval[0] > 0
+        return (below, above) if metric.sign > 0 else (above, below)
     sign, shift, baseline = float(metric.sign), 0.0, 0.0
-    if metric.margin is not None and metric.margin.relative is not None:
+    if metric.margin.relative is not None:
         baseline = metric.margin.relative * float(np.sign(pair.values[1]))
-    elif metric.margin is not None:
+    else:
         shift = metric.margin.absolute or 0.0
     low, high = pair.span(sign, baseline - sign, reach)
     return high + shift < 0, low + shift > 0
@@ -313,6 +317,8 @@ def _corrected(
     plan: Plan, found: Mapping[tuple[str, str], Comparison]
 ) -> dict[tuple[str, str], Comparison]:
     primary = [key for key, each in found.items() if each.metric.role == "primary"]
+    if len(primary) < 2:  # noqa: PLR2004 - a lone p-value stays as it is
+        return dict(found)
     p = adjust(np.array([found[key].absolute.p for key in primary]), plan.correction)
     adjusted = dict(zip(primary, p.tolist(), strict=True))
     return {

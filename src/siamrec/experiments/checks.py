@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,7 +49,7 @@ def sample_ratio(
         if name not in wanted:
             raise UnknownNameError("variant in the planned shares", name, wanted)
     check_counts("observed", observed)
-    if any(not (np.isfinite(share) and share >= 0) for share in wanted.values()):
+    if any(not (math.isfinite(share) and share >= 0) for share in wanted.values()):
         raise InvalidParameterError("shares", wanted, "finite shares of 0 or more")
     total = sum(observed.values())
     scale = sum(wanted.values())
@@ -117,7 +118,7 @@ def check_counts(name: str, counts: Mapping[str, float]) -> None:
         InvalidDataError: If one is negative or not finite.
     """
     for key, value in counts.items():
-        if not (np.isfinite(value) and value >= 0):
+        if not (math.isfinite(value) and value >= 0):
             raise InvalidDataError(
                 f"{name} must hold finite counts of 0 or more, got {value!r} for {key!r}."
             )
