@@ -267,6 +267,8 @@ def test_power_against_simulation() -> None:
 def test_bad_designs_are_refused() -> None:
     with pytest.raises(InvalidDataError, match="must vary"):
         design(baseline={"y": np.ones(10)})
+    with pytest.raises(InvalidDataError, match="must vary beyond what its covariates say"):
+        design(metric=Mean("y", covariate="y2"), baseline={**NORMAL, "y2": NORMAL["y"]})
     with pytest.raises(InvalidDataError, match="2 units or more with the metric, got 0"):
         design(baseline={"y": np.full(10, np.nan)})
     with pytest.raises(InvalidParameterError, match=r"mde must be a Margin, .*, got 0.1"):

@@ -130,6 +130,18 @@ def test_power_equals_that_of_the_design(name: str) -> None:
     assert found.decisions["ship"] == pytest.approx(share, abs=0.05)
 
 
+def test_guardrails_are_rehearsed_too() -> None:
+    """`safe` is the one-sided test at half of alpha; 5 sigma of 300 runs at 0.7 is 0.13."""
+    rng = np.random.default_rng(14)
+    history = {"y": rng.normal(9, 2, 3000), "slow": rng.normal(100, 10, 3000)}
+    slow = Mean("slow", role="guardrail", better="lower", margin=Margin(absolute=1.1))
+    plan = Plan(metrics=[Mean("y"), slow])
+    found = simulate_power(history, plan, lift=Margin(absolute=0.2), n=2000, n_runs=300, rng=rng)
+    design = Design(metric=slow, baseline=history, hypothesis="non-inferiority", alpha=0.025)
+    assert 0.4 < design.power(2000) < 0.95
+    assert found.safe["slow"] == pytest.approx(design.power(2000), abs=0.13)
+
+
 def test_more_units_than_history_and_relative_effects() -> None:
     rng = np.random.default_rng(12)
     history = {"y": rng.gamma(2.0, -1.0 * -3.0, 500) * -1, "t": rng.lognormal(0, 1, 500)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -22,9 +22,10 @@ from siamrec.experiments import (
     permutation,
     two_proportions,
 )
+from siamrec.experiments.rowwise import _bca_levels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from siamrec.data.assignments import Exposure
     from siamrec.typing import FloatArray
@@ -97,6 +98,25 @@ def test_bootstrap_of_means_agrees_with_theory(method: str) -> None:
     theirs = stats.ttest_ind(a, b, equal_var=False).confidence_interval()
     assert found.interval == pytest.approx(tuple(theirs), abs=0.02)
     assert found.p < 0.01
+
+
+@pytest.mark.parametrize("n", [1500, 2001, 20_000])
+@pytest.mark.parametrize("arrange", [np.sort, lambda x: x], ids=["sorted", "mixed"])
+def test_acceleration_of_large_samples_is_that_of_all_units(
+    n: int, arrange: Callable[[Any], Any]
+) -> None:
+    """For a mean the acceleration has a closed form, sum x^3 / (6 (sum x^2)^1.5)."""
+    rng = np.random.default_rng(4)
+    skewed, flat = arrange(rng.lognormal(0, 1, n)), rng.uniform(-1e-6, 1e-6, n)
+    away = skewed - skewed.mean()
+    acceleration = (away**3).sum() / (6 * (away**2).sum() ** 1.5)
+    gaps = np.sort(rng.normal(size=2000))
+    levels = np.array([0.025, 0.975])
+    found = _bca_levels(
+        [skewed, flat], lambda rows: rows.mean(axis=1), gaps, float(np.median(gaps)), levels
+    )
+    z = stats.norm.ppf(levels)
+    np.testing.assert_allclose(found, stats.norm.cdf(z / (1 - acceleration * z)), atol=2e-5)
 
 
 def test_bca_equals_scipy_on_skewed_data() -> None:

@@ -59,11 +59,13 @@ from siamrec.experiments.metrics import (
     Term,
 )
 from siamrec.experiments.multiplicity import adjust, e_benjamini_hochberg
+from siamrec.experiments.outliers import OutlierReport, outlier_sensitivity
 from siamrec.experiments.plan import Plan
 from siamrec.experiments.probabilistic import ProbabilisticInterleaving, SharedList
 from siamrec.experiments.quantiles import quantile_with_error
 from siamrec.experiments.report import Check, Comparison, Effect, Report, SampleRatio
 from siamrec.experiments.rowwise import bootstrap, mann_whitney, permutation, two_proportions
+from siamrec.experiments.sample_ratios import SampleRatios, sample_ratio_by
 from siamrec.experiments.segments import SegmentReport, analyze_segments
 from siamrec.experiments.sequential import AsymptoticCS, NormalMixture, Sequence
 from siamrec.experiments.sticky import MemorySticky, StickyStore, StickyVariant
@@ -113,6 +115,7 @@ __all__ = [
     "NormalMixture",
     "NormalPosterior",
     "NullReport",
+    "OutlierReport",
     "Plan",
     "PlanOutSha1",
     "PosteriorRates",
@@ -123,6 +126,7 @@ __all__ = [
     "Ratio",
     "Report",
     "SampleRatio",
+    "SampleRatios",
     "SegmentReport",
     "Sequence",
     "SharedList",
@@ -147,11 +151,13 @@ __all__ = [
     "mann_whitney",
     "null_check",
     "one_sided",
+    "outlier_sensitivity",
     "permutation",
     "poisson_bootstrap",
     "preference",
     "quantile_with_error",
     "sample_ratio",
+    "sample_ratio_by",
     "sample_ratio_within",
     "sequential_sample_ratio",
     "sign_test",

@@ -53,7 +53,8 @@ class Design:
         power: Probability of finding it, in (0, 1) and above alpha.
         alpha: Error rate, in (0, 1).
         share: Share of the treatment among the units of both variants, in (0, 1).
-        n_comparisons: Comparisons among which alpha is shared (Bonferroni).
+        n_comparisons: Comparisons among which alpha is shared (Bonferroni): k for k treatments
+            against one control, where sizes are those of the control and one of them.
         sequential: Looking rule; `GroupSequential` is counted exactly, with its futility where it
             has one, any other by its bound at the last look, which is on the safe side.
         unit: Column of the unit in `baseline`, where units repeat.
@@ -291,7 +292,8 @@ def _history_of(metric: Metric, baseline: object, unit: str | None) -> _History:
         inner = np.linalg.pinv(covariance[1:, 1:], rcond=1e-10)
         variance -= float(covariance[0, 1:] @ inner @ covariance[1:, 0])
     if variance <= 0:
-        raise InvalidDataError(f"The baseline of {metric.name} must vary.")
+        what = " beyond what its covariates say" if plain > 0 else ""
+        raise InvalidDataError(f"The baseline of {metric.name} must vary{what}.")
     value, proportion = float(values[0]), isinstance(metric, Proportion)
     return _History(
         value=value,

@@ -55,6 +55,8 @@ class PowerReport:
         found: For each metric with an effect, the share of experiments that found it: the
             difference had the better direction and its corrected p-value was at most alpha.
         interval: Wilson's 95 % interval of that share.
+        safe: For each guardrail, the share of experiments in which it was certain not to be worse
+            by more than its margin (non-inferiority).
         decisions: The share of experiments that ended with each decision.
     """
 
@@ -62,6 +64,7 @@ class PowerReport:
     n: int
     found: Mapping[str, float]
     interval: Mapping[str, tuple[float, float]]
+    safe: Mapping[str, float]
     decisions: Mapping[str, float]
 
 
@@ -182,7 +185,8 @@ def simulate_power(
     treated = min(set(names.tolist()) - {control})
     lifts = _lifts(plan, lift)
     planned = replace(plan, stratum_shares=None)
-    wins, decisions = dict.fromkeys(lifts, 0), Counter[str]()
+    guardrails = [metric.name for metric in plan.metrics if metric.role == "guardrail"]
+    wins, safe, decisions = dict.fromkeys(lifts, 0), Counter[str](), Counter[str]()
     for _ in range(n_runs):  # experiments, not rows
         more = size > past.n_units
         units = (
@@ -197,12 +201,14 @@ def simulate_power(
         for name in lifts:
             found = report[name, treated]
             wins[name] += found.improvement > 0 and found.adjusted_p <= plan.alpha
+        safe.update(name for name in guardrails if report[name, treated].safe)
     reach = float(special.ndtri(0.975))
     return PowerReport(
         n_runs,
         size,
         {name: count / n_runs for name, count in wins.items()},
         {name: wilson(count, n_runs, reach) for name, count in wins.items()},
+        {name: safe[name] / n_runs for name in guardrails},
         {name: count / n_runs for name, count in sorted(decisions.items())},
     )
 
