@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from scipy import special
 
+from siamrec.data.moments import Moments
 from siamrec.errors import (
     InvalidDataError,
     InvalidParameterError,
@@ -17,11 +19,18 @@ from siamrec.errors import (
 from siamrec.experiments import (
     AsymptoticCS,
     GroupSequential,
+    Mean,
     NormalMixture,
+    Plan,
+    Proportion,
     Sequence,
     adaptive_effect,
+    analyze,
     sequential_sample_ratio,
 )
+
+if TYPE_CHECKING:
+    from siamrec.experiments.group_sequential import Spending
 
 EVEN = {"a": 0.5, "b": 0.5}
 
@@ -158,10 +167,20 @@ def looks_crossed(rule: Sequence, data: np.ndarray, n_looks: int = 100) -> float
     return float(crossed.mean())
 
 
+SPENDING: tuple[Spending, ...] = ("obrien-fleming", "pocock", "power", "hwang-shih-decani")
 RULES: list[Sequence] = [
     AsymptoticCS(planned=8000),
     NormalMixture(effect=0.05),
-    GroupSequential(planned=8000, looks=tuple(np.arange(1, 101) / 100)),
+    AsymptoticCS(planned=800),
+    *(
+        GroupSequential(
+            planned=8000,
+            looks=tuple(np.arange(1, 101) / 100),
+            spending=spending,
+            shape=-4.0 if spending == "hwang-shih-decani" else 2.0,
+        )
+        for spending in SPENDING
+    ),
 ]
 
 
@@ -179,6 +198,50 @@ def test_a_hundred_looks_keep_the_level(rule: Sequence, kind: str) -> None:
     else:
         data = rng.lognormal(0, 1, shape)
     assert looks_crossed(rule, data) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 800)
+
+
+def drawn(rng: np.random.Generator, kind: str) -> np.ndarray:
+    """Return outcomes of two variants, 2,000 units each."""
+    if kind == "normal":
+        return rng.normal(size=(2, 2000))
+    if kind == "bernoulli":
+        return (rng.random((2, 2000)) < 0.02).astype(float)
+    return rng.lognormal(size=(2, 2000))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "rule",
+    [
+        AsymptoticCS(planned=400),
+        AsymptoticCS(planned=200_000),
+        NormalMixture(effect=0.1),
+        GroupSequential(planned=4000, looks=(0.2, 0.4, 0.6, 0.8, 1.0), spending="pocock"),
+    ],
+    ids=["soon", "late", "mixture", "pocock"],
+)
+@pytest.mark.parametrize("kind", ["normal", "bernoulli", "lognormal"])
+def test_analyses_may_be_read_at_every_look(rule: Sequence, kind: str) -> None:
+    """The same by `analyze` itself, from the 20th unit on for most: 21 of 200 has probability 1e-3."""
+    rng = np.random.default_rng(14)
+    plan = Plan(metrics=[Proportion("y") if kind == "bernoulli" else Mean("y")], sequential=rule)
+    sizes = np.arange(1, 6) * 400
+    if not isinstance(rule, GroupSequential):
+        sizes = np.unique(np.geomspace(10, 2000, 100).astype(int))
+    crossed = 0
+    for _ in range(200):
+        draws = drawn(rng, kind)
+        parts = [Moments.empty(["y"]), Moments.empty(["y"])]
+        for start, stop in itertools.pairwise([0, *sizes.tolist()]):
+            parts = [
+                part + Moments.of({"y": row[start:stop]})
+                for part, row in zip(parts, draws, strict=True)
+            ]
+            report = analyze(dict(zip(["control", "new"], parts, strict=True)), plan)
+            if report["y"].absolute.significant:
+                crossed += 1
+                break
+    assert crossed <= 20
 
 
 @pytest.mark.slow

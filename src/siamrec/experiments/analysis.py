@@ -58,10 +58,13 @@ def analyze(
         control: Name of the variant to compare with.
         strata: Column whose values are compared within, and then averaged by their units: the
             version of the allocation when shares were changed on the way (without it, time and
-            variant are mixed up: Simpson's paradox), or anything known before assignment.
+            variant are mixed up: Simpson's paradox), or anything known before assignment. Units
+            that come back in other strata (named by `unit`) are one unit each; those that met
+            several variants are left out.
         propensity: Column of the probability with which a row was given its variant, where it
             was logged. It must be one number within a variant (and stratum): where it is not, a
-            bandit has assigned the units, and `adaptive_effect` is the test for that.
+            bandit has assigned the units, and `adaptive_effect` is the test for that: it takes
+            the same column as `given=`.
 
     Raises:
         InvalidDataError: If a variant has no unit with a metric, an outcome is infinite, a

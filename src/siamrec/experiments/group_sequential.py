@@ -250,7 +250,7 @@ class GroupSequential(LookingRule):
         return lambda rate: bounds_above(times, low, self._steps(times, rate))
 
     def _times(self, n: float) -> tuple[float, ...]:
-        share = n / self.planned
+        share = check.positive("n", n) / self.planned
         before = tuple(units / self.planned for units in self.made) or self.looks[:-1]
         return (*(look for look in before if look < share * (1 - 1e-9)), share)
 
