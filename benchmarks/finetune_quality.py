@@ -230,8 +230,12 @@ def unmasked(model: torch.nn.Module, *, pairs: Pairs) -> torch.nn.Module:
 
 def whole_encoder(
     films: Films, hidden: Trial, sides: tuple[Pairs, Pairs], seed: int, options: argparse.Namespace
-) -> None:
-    """Rows that train the encoder itself, all with the same number of steps of 32 pairs."""
+) -> dict[float, SentenceEncoder]:
+    """Rows that train the encoder itself, all with the same number of steps of 32 pairs.
+
+    Returns:
+        The one of FeedbackInfoNCE and, half of the way to it, another, if there was that row.
+    """
     short = SentenceEncoder(max_tokens=options.tokens)
     texts, steps = films.catalog.text, options.full
     start = short.encode(texts)  # type: ignore[arg-type]
@@ -283,14 +287,43 @@ def whole_encoder(
         ),
     }
     chosen = options.variants or list(variants)
+    kept: dict[float, SentenceEncoder] = {}
     for name, (config, train) in variants.items():
         if name not in chosen:
             continue
         tuner = FineTuner(config, losses={"unmasked": LossSpec(unmasked)})
         tuned = measured(name, lambda t=tuner, p=train: t.fit(short, p, sides[1]).encoder)
         if name == "FeedbackInfoNCE":
+            kept[1.0] = tuned
             for share in (0.25, 0.5, 0.75):
-                measured(f"… WiSE-FT {share:g}", lambda a=share, t=tuned: mixed(short, t, a))
+                kept[share] = measured(
+                    f"… WiSE-FT {share:g}", lambda a=share, t=tuned: mixed(short, t, a)
+                )
+    return {share: kept[share] for share in (0.5, 1.0) if share in kept}
+
+
+def adapters_on_top(
+    films: Films,
+    hidden: Trial,
+    sides: tuple[Pairs, Pairs],
+    seed: int,
+    *,
+    reference: tuple,
+    encoders: dict[float, SentenceEncoder],
+) -> None:
+    """Rows with the encoder trained first and an adapter on its texts of 256 tokens second."""
+    texts = films.catalog.text
+    for share, encoder in encoders.items():
+        encoder.model.max_seq_length = 256
+        start = time.process_time()
+        with tempfile.TemporaryDirectory() as folder:
+            below = CachedEncoder(encoder, folder=folder)
+            below.encode(texts)  # type: ignore[arg-type]
+            tuned = FineTuner(FineTuneConfig(seed=seed)).fit(below, *sides).encoder
+            found = slices(hidden, tuned.encode(texts))  # type: ignore[arg-type]
+            text = own_texts(films, tuned.encode)
+        cpu = time.process_time() - start
+        line(f"adapter on {share:g} of the tuned", seed, found, reference, text=text, cpu=cpu)
 
 
 def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Namespace) -> None:
@@ -353,7 +386,10 @@ def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Nam
             cpu=0,
         )
     if options.full:
-        whole_encoder(films, hidden, (train, valid), seed, options)
+        encoders = whole_encoder(films, hidden, (train, valid), seed, options)
+        adapters_on_top(
+            films, hidden, (train, valid), seed, reference=reference, encoders=encoders
+        )
 
 
 def main() -> None:

@@ -222,7 +222,7 @@ def drawn(rng: np.random.Generator, kind: str) -> np.ndarray:
 )
 @pytest.mark.parametrize("kind", ["normal", "bernoulli", "lognormal"])
 def test_analyses_may_be_read_at_every_look(rule: Sequence, kind: str) -> None:
-    """The same by `analyze` itself, from the 20th unit on for most: 21 of 200 has probability 1e-3."""
+    """The same by `analyze` itself, most from 20 units on: 21 of 200 have probability 1e-3."""
     rng = np.random.default_rng(14)
     plan = Plan(metrics=[Proportion("y") if kind == "bernoulli" else Mean("y")], sequential=rule)
     sizes = np.arange(1, 6) * 400
