@@ -9,6 +9,7 @@ from scipy import special
 
 from siamrec._core import check
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
+from siamrec.experiments._difference import deviate_of_t, t_of_deviate
 from siamrec.experiments._effects import positive_p
 from siamrec.experiments.checks import check_counts
 from siamrec.experiments.report import Effect, SampleRatio
@@ -157,12 +158,13 @@ def adaptive_effect(
     kind = "augmented inverse propensity" if method == "aipw" else "inverse propensity"
     estimate, error = float(score.mean()), float(score.std(ddof=1) / np.sqrt(n))
     name = f"{kind}, {rule.name}"
-    if error == 0:
-        p, log_p = (1.0, 0.0) if estimate == 0 else positive_p(-np.inf)
-        point = (estimate, estimate)
-        return Effect(estimate=estimate, interval=point, p=p, log_p=log_p, error=0.0, rule=name)
-    reach = rule.multiplier(n, alpha) * error
-    p, log_p = positive_p(rule.log_p(estimate / error, n, alpha))
+    if error == 0:  # constant scores: of one mean of 0, they would vary by so much
+        error = abs(estimate) / float(np.sqrt(n - 1))
+    p, log_p, reach = 1.0, 0.0, 0.0
+    if error > 0:
+        deviate = deviate_of_t(estimate / error, n - 1)
+        p, log_p = positive_p(rule.log_p(deviate, n, alpha))
+        reach = t_of_deviate(rule.multiplier(n, alpha), n - 1) * error
     return Effect(
         estimate=estimate,
         interval=(estimate - reach, estimate + reach),
@@ -170,6 +172,8 @@ def adaptive_effect(
         log_p=log_p,
         error=error,
         rule=name,
+        freedom=float(n - 1),
+        anytime=True,
     )
 
 

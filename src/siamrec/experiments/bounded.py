@@ -171,6 +171,7 @@ def bounded_difference(
         log_p=log_p,
         error=scale * float(score.std(ddof=1) / np.sqrt(n)) if n > 1 else np.inf,
         rule=f"bounded outcomes, {method.replace('-b', ' B')}",
+        anytime=True,
     )
 
 

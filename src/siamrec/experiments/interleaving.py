@@ -12,6 +12,7 @@ from scipy import special
 from siamrec._core import check
 from siamrec._core.hashing import uniform
 from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.experiments._difference import deviate_of_t, t_of_deviate
 from siamrec.experiments._effects import positive_p, reach_of_t, two_sided_t
 from siamrec.experiments.report import Effect
 
@@ -251,17 +252,28 @@ def preference(
             error=np.inf, rule=rule,
         )  # fmt: skip
     estimate, error = float(wins.mean()), float(wins.std(ddof=1) / np.sqrt(n))
-    if np.ptp(wins) == 0:
+    agreed = np.ptp(wins) == 0
+    if sequential is None and agreed:
         return _of_one_mind(float(wins[0]), n, alpha)
     if sequential is None:
         reach = reach_of_t(n - 1, alpha)
         p, log_p = two_sided_t(estimate / error, n - 1)
     else:
-        reach = sequential.multiplier(n, alpha)
-        p, log_p = positive_p(sequential.log_p(estimate / error, n, alpha))
+        # Users who all say the same would, without a preference, vary by what they say.
+        error = abs(estimate) / float(np.sqrt(n - 1)) if agreed else error
+        deviate = deviate_of_t(estimate / error, n - 1) if error > 0 else 0.0
+        reach = t_of_deviate(sequential.multiplier(n, alpha), n - 1) if error > 0 else 0.0
+        p, log_p = positive_p(sequential.log_p(deviate, n, alpha))
     low, high = max(-1.0, estimate - reach * error), min(1.0, estimate + reach * error)
     return Effect(
-        estimate=estimate, interval=(low, high), p=p, log_p=log_p, error=error, rule=rule
+        estimate=estimate,
+        interval=(low, high),
+        p=p,
+        log_p=log_p,
+        error=error,
+        rule=rule,
+        freedom=float(n - 1),
+        anytime=sequential is not None,
     )
 
 
