@@ -43,10 +43,12 @@ def tune_full(run: Run) -> Trained:
 
     Raises:
         InvalidParameterError: If the encoder is not one of sentence-transformers.
+        InvalidDataError: If retention is asked for and the texts are too short for it.
         TrainingDivergedError: If the loss is not finite before the first evaluation.
         StorageError: If the folder holds checkpoints of another run.
     """
     base = trainable(run.encoder)
+    probe = Probe.of(run)
     slices = run.slices()
     judged = np.flatnonzero(run.judged_texts())
 
@@ -60,7 +62,7 @@ def tune_full(run: Run) -> Trained:
     best, steps = _train(run, _started(run, base), measured)
     model = copy.deepcopy(base.model)
     ends = weights_of(base.model), best
-    share, skills = _mix(run, model, ends, measured, base)
+    share, skills = _mix(run, model, ends, measured, base, probe=probe)
     load(model, between(*ends, share))
     tuned = SentenceEncoder.of(model, name=f"{base.name}, tuned")
     return Trained(
@@ -70,7 +72,7 @@ def tune_full(run: Run) -> Trained:
         steps=steps,
         share=share,
         retention=skills,
-        drift=Probe.of(run).moved(run.encoder.encode, tuned.encode),
+        drift=probe.moved(run.encoder.encode, tuned.encode),
         previous=None if run.previous is None else measured(run.previous),
     )
 
@@ -227,21 +229,23 @@ def _mix(
     ends: tuple[Weights, Weights],
     measured: Measure,
     base: SentenceEncoder,
+    *,
+    probe: Probe,
 ) -> tuple[float, dict[str, float]]:
     """Choose the share of the tuned weights."""
     fixed = run.config.wise_ft
     shares = WISE_FT_SHARES[run.config.strategy] if fixed == "auto" else (fixed,)
-    probe = Probe.of(run)
     merits: dict[float, float] = {}
     skills: dict[float, float] = {}
+    floored = run.config.retention is not None
     for share in shares:
         load(model, between(*ends, share))
         mixed = SentenceEncoder.of(model)
         merits[share] = merit(measured(mixed)) if len(shares) > 1 else 0.0
-        skills[share] = probe.skill(mixed.encode)
+        skills[share] = probe.skill(mixed.encode) if floored else float("nan")
     before = probe.skill(base.encode)
     share = chosen_share(run, merits, skills, before)
-    if run.config.retention is None:
-        return share, {}
-    floor = run.config.retention.floor(before)
-    return share, {"base": before, "tuned": skills[share], "floor": floor}
+    if not floored:
+        load(model, between(*ends, share))
+        skills[share] = probe.skill(SentenceEncoder.of(model).encode)
+    return share, probe.figures(run, before, skills[share])

@@ -74,7 +74,8 @@ class FineTuneConfig:
         warm_start: Whether training starts from the previous version given to `FineTuner.fit`
             rather than from the base, with the width that its head has; add old pairs by
             `siamrec.pairs.Replay`.
-        retention: Largest loss of general skill; not measured when None.
+        retention: Largest loss of general skill, which the returned encoder has to keep; when
+            None it is measured where the texts allow it, and nothing is asked of it.
         validation_texts: Texts that validation ranks, drawn by a hash; all for the adapter and
             1,500 for the others by default, whose evaluations read every text again.
         precision: Number format of the full strategy.

@@ -127,7 +127,9 @@ def _result(run: Run, trained: Trained) -> FineTuneResult:
     beside = {POPULARITY: Comparison.of(WARM, popular, trained.found[WARM])}
     before = trained.previous or {}
     beside |= {PREVIOUS + n: Comparison.of(n, before[n], trained.found[n]) for n in before}
-    verdict = judged(comparisons, beside=beside, concerns=_concerns(run, trained))
+    verdict = judged(
+        comparisons, beside=beside, concerns=_concerns(run, trained), notes=_notes(trained)
+    )
     metrics = {
         **means(trained.found),
         **{f"base_{name}": value for name, value in means(trained.base).items()},
@@ -154,7 +156,7 @@ def _result(run: Run, trained: Trained) -> FineTuneResult:
 def _concerns(run: Run, trained: Trained) -> tuple[str, ...]:
     concerns = []
     kept = trained.retention
-    if kept and kept["tuned"] < kept["floor"]:
+    if "floor" in kept and kept["tuned"] < kept["floor"]:
         concerns.append(
             f"own-text retrieval falls from {kept['base']:.4f} to {kept['tuned']:.4f}, below the "
             f"floor of {kept['floor']:.4f}"
@@ -162,6 +164,23 @@ def _concerns(run: Run, trained: Trained) -> tuple[str, ...]:
     if "diverged" in run.stopped:
         concerns.append(run.stopped)
     return tuple(concerns)
+
+
+def _notes(trained: Trained) -> tuple[str, ...]:
+    """What a reader of the figures has to know."""
+    notes = [
+        f"{name} is that of the head before its refit, which has seen the hidden texts"
+        for name in trained.before_refit
+    ]
+    kept = trained.retention
+    if not kept:
+        notes.append("general skill was not measured: too few texts have a beginning and a rest")
+    elif "floor" not in kept:
+        notes.append(
+            f"own-text retrieval: {kept['base']:.4f} -> {kept['tuned']:.4f}, without a floor; "
+            "retention=Retention() sets one"
+        )
+    return tuple(notes)
 
 
 def _card(run: Run, trained: Trained, metrics: dict[str, float], verdict: str) -> dict[str, Any]:
@@ -181,6 +200,7 @@ def _card(run: Run, trained: Trained, metrics: dict[str, float], verdict: str) -
             "texts": len(material.texts),
         },
         "metrics": metrics,
+        "measured_before_refit": list(trained.before_refit),
         "verdict": verdict,
         "history": run.history,
         "steps": trained.steps,
