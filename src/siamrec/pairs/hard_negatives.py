@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
 from siamrec.data.vocabulary import UNKNOWN
-from siamrec.errors import InvalidParameterError
+from siamrec.errors import InvalidParameterError, StorageError
 from siamrec.pairs._search import SEARCHES, word_vectors
 
 if TYPE_CHECKING:
@@ -121,6 +121,9 @@ class HardNegatives:
             encoder: Says what is near, before the recipe's own; mine again when its weights have
                 moved.
             vectors: Vectors of `pairs.texts` from that encoder, where they are at hand.
+
+        Raises:
+            StorageError: If the cache cannot be written.
         """
         reader = encoder or self.encoder
         kept = None if self.cache is None else self._kept(Path(self.cache), pairs, reader, vectors)
@@ -143,7 +146,11 @@ class HardNegatives:
         reader: SiameseEncoder | None,
         vectors: Float32Array | None,
     ) -> Path:
-        """Return where negatives of these pairs lie: other weights, another file."""
+        """Return where negatives of these pairs lie: other weights or texts, another file.
+
+        A file holds codes, and the fingerprint of pairs does not depend on these, nor on texts
+        that only serve as negatives; so the table of texts counts too, in its order.
+        """
         said = {
             field.name: getattr(self, field.name)
             for field in fields(self)
@@ -153,7 +160,8 @@ class HardNegatives:
             weights: object = reader.fingerprint
         else:
             weights = "words" if vectors is None else vectors
-        return folder / f"{content_hash(pairs.fingerprint(), said, weights)[:32]}.npy"
+        key = content_hash(pairs.fingerprint(), list(pairs.texts), said, weights)
+        return folder / f"{key[:32]}.npy"
 
     def _found(self, pairs: Pairs, vectors: Float32Array, rows: IntArray) -> CodeArray:
         anchors, place = np.unique(pairs.left[rows], return_inverse=True)
@@ -285,8 +293,16 @@ def _read(path: Path, n: int, per_positive: int) -> CodeArray | None:
 
 
 def _write(path: Path, negatives: CodeArray) -> None:
-    """Write negatives; the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, suffix=".draft", delete=False) as draft:
-        np.save(draft, negatives, allow_pickle=False)
-    Path(draft.name).replace(path)
+    """Write negatives; the file appears whole or not at all.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=path.parent, prefix=".draft-") as folder:
+            draft = Path(folder) / path.name
+            np.save(draft, negatives, allow_pickle=False)
+            draft.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path.parent} cannot be written: {error}.") from error
