@@ -11,6 +11,7 @@ from siamrec.losses.labelled import (
     WeightedCosine,
 )
 from siamrec.losses.preference import BradleyTerry, ReferencePreference, WeightedTriplet
+from siamrec.losses.rates import TextRates
 from siamrec.losses.registry import LossSpec, build_loss, loss_columns, losses
 from siamrec.losses.wrappers import Anchored, Distilled, GradCached, MultiTask, QueuedInfoNCE
 
@@ -28,6 +29,7 @@ __all__ = [
     "QueuedInfoNCE",
     "ReferencePreference",
     "Side",
+    "TextRates",
     "WeightedCoSENT",
     "WeightedContrastive",
     "WeightedCosine",

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from siamrec.losses.known import KnownPositives
+    from siamrec.losses.rates import TextRates
+    from siamrec.typing import CodeArray
 
 
 @final
@@ -33,13 +35,17 @@ class FeedbackInfoNCE(EmbeddingLoss):
         debias: Prior chance in [0, 1) that a rival is in truth a positive.
         likes: What each user likes, by user code and text code.
         related: Which texts belong together, by text code twice.
-        log_q: Logarithm of the rate at which each text comes into a batch, by text code.
+        log_q: Logarithm of the rate at which each text comes into a batch as a candidate,
+            positive or mined, by text code. As in Yi et al. it is taken from the logit of every
+            candidate, the positive's too; that the positive be left out has been argued since.
+        rates: Where `log_q` comes from; `recount` asks it when negatives are mined anew.
 
     Raises:
         InvalidParameterError: If a number is out of its range.
 
     References:
-        See `feedback_infonce`.
+        See `feedback_infonce`; without the positive: Khrylchenko et al. (2025), Correcting the
+        LogQ correction: revisiting sampled softmax for large-scale retrieval, arXiv 2507.09331.
 
     Examples:
         >>> loss = FeedbackInfoNCE(scale=1.0)
@@ -57,6 +63,7 @@ class FeedbackInfoNCE(EmbeddingLoss):
         likes: KnownPositives | None = None,
         related: KnownPositives | None = None,
         log_q: Tensor | None = None,
+        rates: TextRates | None = None,
     ) -> None:
         super().__init__(model)
         self.scale = check.positive("scale", scale)
@@ -65,9 +72,21 @@ class FeedbackInfoNCE(EmbeddingLoss):
         )
         self.likes = likes
         self.related = related
+        self.rates = rates
+        if rates is not None and log_q is None:
+            log_q = rates.log_q()
         self.register_buffer("log_q", log_q, persistent=False)
 
     log_q: Tensor | None
+
+    def recount(self, negatives: CodeArray) -> None:
+        """Take negatives that were mined anew into the rates, in the place of those before.
+
+        Args:
+            negatives: Codes of mined texts in any shape, -1 for none.
+        """
+        if self.rates is not None and self.log_q is not None:
+            self.log_q = self.rates.log_q(negatives).to(self.log_q.device)
 
     @override
     def compute_loss_from_embeddings(

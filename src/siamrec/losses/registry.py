@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
-import numpy as np
 import torch
 
 from siamrec._core import check
@@ -20,6 +19,7 @@ from siamrec.losses.labelled import (
     WeightedCosine,
 )
 from siamrec.losses.preference import BradleyTerry, ReferencePreference, WeightedTriplet
+from siamrec.losses.rates import TextRates, mined_negatives
 from siamrec.losses.theirs import LABELLED, POSITIVES, THEIRS, TRIPLETS
 from siamrec.losses.wrappers import QueuedInfoNCE
 
@@ -106,22 +106,21 @@ def feedback_infonce_of(
         pairs: What it will be trained on; without them nothing is known.
         scale: One over the temperature.
         debias: Prior chance that a rival is a positive.
-        popularity: Strength in [0, 1] of the logQ correction.
+        popularity: Strength in [0, 1] of the logQ correction, by `TextRates`.
         co_likes: Texts that this many users like together are no rivals; 0 leaves this out.
         batch_size: Rows in a batch, for the rates.
     """
     if pairs is None:
         return FeedbackInfoNCE(model, scale=scale, debias=debias)
-    count = np.bincount(pairs.right[pairs.label >= 0.5], minlength=len(pairs.texts))  # noqa: PLR2004
-    rate = np.clip(batch_size * count / max(int(count.sum()), 1), 1e-12, None)
-    log_q = torch.from_numpy((popularity * np.log(rate)).astype(np.float32))
+    rates = TextRates.of(pairs, batch_size=batch_size, strength=popularity)
     return FeedbackInfoNCE(
         model,
         scale=scale,
         debias=debias,
         likes=KnownPositives.likes(pairs),
         related=KnownPositives.related(pairs, least_users=co_likes),
-        log_q=log_q if popularity else None,
+        log_q=rates.log_q(mined_negatives(pairs)) if popularity else None,
+        rates=rates if popularity else None,
     )
 
 

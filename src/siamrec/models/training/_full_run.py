@@ -16,7 +16,7 @@ from transformers import PrinterCallback
 from siamrec._core import check
 from siamrec._core.processor import multiplies
 from siamrec.errors import InvalidParameterError, StorageError
-from siamrec.losses import losses
+from siamrec.losses import FeedbackInfoNCE, losses
 from siamrec.models.encoders import CachedEncoder, SentenceEncoder
 from siamrec.models.training import _lora
 from siamrec.models.training._choose import merit
@@ -144,6 +144,8 @@ def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Wei
         )
         loss = spec.factory(model, pairs=pairs, **_loss_settings(run))
         loss.register_forward_hook(watcher.saw)
+        if live is not None and isinstance(loss, FeedbackInfoNCE):
+            live.counted = loss.recount
         trainer = FeedbackTrainer(
             model=model,
             args=_arguments(run, home, total, watcher.every, keep=checkpoints is not None),

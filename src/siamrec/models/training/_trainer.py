@@ -15,7 +15,7 @@ from siamrec.data.vocabulary import UNKNOWN
 from siamrec.models.training import _lora
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from siamrec.data import Pairs
     from siamrec.pairs import HardNegatives
@@ -34,6 +34,7 @@ class LiveNegatives:
     """
 
     def __init__(self, recipe: HardNegatives, pairs: Pairs, hidden: BoolArray) -> None:
+        self.counted: Callable[[CodeArray], object] | None = None
         self.recipe = recipe
         self.pairs = pairs
         self.hidden = np.append(hidden, False)  # the place that -1 picks
@@ -43,12 +44,14 @@ class LiveNegatives:
         """Mine anew; return how many negatives a row has in the mean.
 
         Where a row has fewer than wanted, a copy of its positive fills the place: the loss knows
-        that it is no rival.
+        that it is no rival. `counted`, where it is set, gets the codes without such copies.
         """
         found = self.recipe.mine(self.pairs, encoder).negatives
         assert found is not None
         usable = (found != UNKNOWN) & ~self.hidden[found]
         self.codes = np.where(usable, found, self.pairs.right[:, None]).astype(np.int32)
+        if self.counted is not None:
+            self.counted(np.where(usable, found, np.int32(UNKNOWN)))
         return float(usable.sum(axis=1).mean())
 
     def of(self, rows: IntArray) -> tuple[CodeArray, list[list[str]]]:
