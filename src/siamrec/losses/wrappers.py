@@ -110,8 +110,19 @@ class QueuedInfoNCE(EmbeddingLoss):
         super().__init__(model)
         self.size = check.count("size", size)
         self.scale = check.positive("scale", scale)
-        self._past: Tensor | None = None
-        self._codes: Tensor | None = None
+        self.register_buffer("_past", None)
+        self.register_buffer("_codes", None)
+
+    _past: Tensor | None
+    _codes: Tensor | None
+
+    @override
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *more: Any) -> None:
+        """The memory grows while training, so what is loaded may have another length."""
+        for name in ("_past", "_codes"):
+            if prefix + name in state_dict:
+                setattr(self, name, state_dict[prefix + name].clone())
+        super()._load_from_state_dict(state_dict, prefix, *more)
 
     @override
     def compute_loss_from_embeddings(

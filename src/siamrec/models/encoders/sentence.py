@@ -16,6 +16,7 @@ from siamrec._core import check
 from siamrec._core.hashing import content_hash
 from siamrec._core.processor import multiplies
 from siamrec.errors import ModelLoadError
+from siamrec.models._writing import writing
 from siamrec.models.encoders._texts import distinct, unit_rows
 
 if TYPE_CHECKING:
@@ -128,8 +129,12 @@ class SentenceEncoder:
         return unit_rows(vectors.float().cpu().numpy())[place]
 
     def save(self, path: str | Path) -> None:
-        """Write the model as a sentence-transformers folder; `SentenceEncoder(path)` reads it."""
-        with quietly():
+        """Write the model as a sentence-transformers folder; `SentenceEncoder(path)` reads it.
+
+        Raises:
+            StorageError: If the folder cannot be written.
+        """
+        with writing(Path(path)), quietly():
             self.model.save_pretrained(str(path))
 
 

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 from siamrec._core import check
-from siamrec.errors import InvalidParameterError, StorageError
+from siamrec.errors import InvalidParameterError
+from siamrec.models._writing import writing
 from siamrec.models.encoders import SentenceEncoder
 from siamrec.models.export import _gguf
 from siamrec.models.export._directory import is_static, write_directory
@@ -103,7 +104,7 @@ def export(
     target = Path(path)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InvalidParameterError("path", str(path), "a folder that is empty or does not exist")
-    try:
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as temporary:
             fresh = Path(temporary) / "fresh"
@@ -121,8 +122,6 @@ def export(
             report.require()
             report.save(fresh / REPORT_FILE)
             fresh.replace(target)
-    except OSError as error:
-        raise StorageError(f"{target} cannot be written: {error}.") from error
     return report
 
 

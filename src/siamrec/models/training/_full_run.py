@@ -15,8 +15,9 @@ from transformers import PrinterCallback
 
 from siamrec._core import check
 from siamrec._core.processor import multiplies
-from siamrec.errors import InvalidParameterError, StorageError
+from siamrec.errors import InvalidParameterError
 from siamrec.losses import FeedbackInfoNCE, losses
+from siamrec.models._writing import writing
 from siamrec.models.encoders import CachedEncoder, SentenceEncoder
 from siamrec.models.training import _lora
 from siamrec.models.training._choose import merit
@@ -137,6 +138,7 @@ def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Wei
     )
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices=[]))
+        torch.manual_seed(config.seed)  # some losses draw weights of their own
         home = (
             checkpoints.home
             if checkpoints is not None
@@ -158,10 +160,8 @@ def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Wei
         )
         trainer.remove_callback(PrinterCallback)
         last = None if checkpoints is None else checkpoints.last()
-        try:
+        with writing(home):  # half a checkpoint has no state, and is passed over later
             trainer.train(resume_from_checkpoint=None if last is None else str(last))
-        except OSError as error:  # half a checkpoint has no state, and is passed over later
-            raise StorageError(f"{home} cannot be written: {error}.") from error
     return watcher.outcome()
 
 

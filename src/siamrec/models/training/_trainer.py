@@ -12,7 +12,9 @@ from sentence_transformers.base.sampler import DefaultBatchSampler
 from typing_extensions import override
 
 from siamrec.data.vocabulary import UNKNOWN
-from siamrec.models.training import _lora
+from siamrec.models._writing import writing
+from siamrec.models.encoders.sentence import quietly
+from siamrec.models.training import _lora, _loss_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,19 +125,29 @@ class FeedbackTrainer(SentenceTransformerTrainer):
 
     @override
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        if not self.small:
-            super()._save(output_dir, state_dict)
-            return
         assert output_dir is not None
-        Path(output_dir).mkdir(parents=True, exist_ok=True)
-        _lora.save(self.model, Path(output_dir))
+        if self.small:
+            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            _lora.save(self.model, Path(output_dir))
+        else:
+            super()._save(output_dir, state_dict)
+        assert isinstance(self.loss, torch.nn.Module)
+        _loss_state.save(self.loss, self.model, Path(output_dir))
+
+    @override
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        with writing(Path(str(self.args.output_dir)), archives=True), quietly():
+            super()._save_checkpoint(model, trial)
 
     @override
     def _load_from_checkpoint(self, checkpoint_path: str) -> None:  # type: ignore[override]
         if self.small:
             _lora.load(self.model, Path(checkpoint_path))
         else:
-            super()._load_from_checkpoint(checkpoint_path)
+            with quietly():
+                super()._load_from_checkpoint(checkpoint_path)
+        assert isinstance(self.loss, torch.nn.Module)
+        _loss_state.load(self.loss, Path(checkpoint_path))
 
 
 def _moved(value: Any, device: torch.device) -> Any:

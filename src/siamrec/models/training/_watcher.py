@@ -71,12 +71,13 @@ class Watcher(TrainerCallback):
         if self.checkpoints is None:
             return
         self.run.history.extend(self.checkpoints.progress())
-        weights = self.checkpoints.best()
         for entry in self.run.history:
             value = sum(v for name, v in entry.items() if name.endswith("ndcg@10"))
             self.since += 1
             if value > self.best[0]:
-                self.best, self.since = (value, int(entry["step"]), weights), 0
+                self.best, self.since = (value, int(entry["step"]), None), 0
+        value, step, _ = self.best
+        self.best = (value, step, self.checkpoints.best(step))
 
     def saw(self, module: torch.nn.Module, inputs: Any, loss: Any) -> None:
         """Take the loss of a step, as a forward hook of the loss."""
@@ -130,7 +131,7 @@ class Watcher(TrainerCallback):
             fresh = self.weights(self.model)
             self.best, self.since = (value, step, fresh), 0
         if self.checkpoints is not None:
-            self.checkpoints.keep(self.run.history, fresh)
+            self.checkpoints.keep(self.run.history, fresh, step=step)
 
     def _mine(self, step: int) -> None:
         if self.negatives is None:

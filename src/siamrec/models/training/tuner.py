@@ -12,7 +12,7 @@ from siamrec.models.training._adapter_run import tune_adapter
 from siamrec.models.training._choose import COLD, POPULARITY, PREVIOUS, WARM, judged, means
 from siamrec.models.training._material import Material, require_rivals
 from siamrec.models.training._run import Run, Trained
-from siamrec.models.training._store import write_result
+from siamrec.models.training._store import Checkpoints, write_result
 from siamrec.models.training.config import FineTuneConfig
 from siamrec.models.training.result import Comparison, FineTuneResult, TrainingEvent
 
@@ -81,7 +81,7 @@ class FineTuner:
                 returns True.
             out: Folder for the tuned encoder and its card. The strategies that train the encoder
                 itself also keep checkpoints there, and go on from the last one when called again
-                with the same settings and data.
+                with the same settings and data; a run that comes to its end removes them.
 
         Raises:
             InvalidDataError: If there is nothing to learn or to judge by.
@@ -140,6 +140,8 @@ def _result(run: Run, trained: Trained) -> FineTuneResult:
     }
     card = _card(run, trained, metrics, str(verdict))
     path = None if run.folder is None else write_result(trained.encoder, card, run.folder)
+    if run.folder is not None and run.config.strategy != "adapter" and not run.stopped:
+        Checkpoints.clear(run.folder)
     run.tell("end", trained.steps, trained.steps, metrics=metrics, message=str(verdict))
     return FineTuneResult(
         encoder=trained.encoder,
