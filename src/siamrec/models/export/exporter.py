@@ -94,6 +94,10 @@ def export(
     """
     exporter = _EXPORTERS[check.one_of("format", format, _EXPORTERS)]
     chosen = next(iter(exporter.thresholds)) if quantization is None else quantization
+    if quantization is not None and "" in exporter.thresholds:
+        raise InvalidParameterError(
+            "quantization", quantization, f"None: {format} keeps the numbers as they are"
+        )
     check.one_of("quantization", chosen, exporter.thresholds)
     distinct = dict.fromkeys(texts)
     sample = [text for text in distinct if exporter.reads(text)]
