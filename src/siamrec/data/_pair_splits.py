@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 
     from siamrec.data.pairs import Pairs
     from siamrec.typing import BoolArray
+
+
+class Mines(Protocol):
+    """Finds negatives of pairs, such as `siamrec.pairs.HardNegatives`."""
+
+    def mine(self, pairs: Pairs) -> Pairs:
+        """Return the same pairs with `negatives`."""
+        ...
+
 
 UNITS = ("user", "query", "time", "cluster")
 
@@ -69,6 +79,13 @@ def split_masks(
         )
     _refuse_leaks(pairs, train, valid, by)
     return (train, ~likes_valid), (valid, likes_valid)
+
+
+def mined_anew(pairs: Pairs) -> Pairs:
+    """Return a side of a split with negatives that only its own likes have a say in."""
+    if pairs.miner is None or pairs.negatives is None:
+        return pairs
+    return replace(pairs, negatives=pairs.miner.mine(pairs).negatives)
 
 
 def leaks(train: Pairs, valid: Pairs) -> dict[str, int]:

@@ -11,7 +11,8 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
-from siamrec.data.vocabulary import UNKNOWN
+from siamrec.data._pair_splits import normalise
+from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidParameterError, StorageError
 from siamrec.pairs._search import SEARCHES, word_vectors
 
@@ -32,9 +33,10 @@ class HardNegatives:
 
     The nearest `pool` texts of each anchor are found exactly. Of these are left out: the anchor
     and its partners in other positive pairs, everything that the pair's user is known to like,
-    texts that enough users like together with the anchor, near-duplicates of the positive, and
-    texts so near that they are probably positives nobody has labelled: those above `percent` of
-    the positive's own similarity. Of the rest, `per_positive` are drawn. A pair that finds too
+    texts that enough users like together with the anchor, whatever differs from one of these in
+    case, spaces and punctuation only, near-duplicates of the positive, and texts so near that they
+    are probably positives nobody has labelled: those above `percent` of the positive's own
+    similarity. Of the rest, `per_positive` are drawn. A pair that finds too
     few keeps what there is; no pair is dropped.
 
     Args:
@@ -229,37 +231,41 @@ class HardNegatives:
 class Known:
     """What is known to belong together, so that it serves as no negative.
 
-    Sorted keys of (user, text) likes and of (text, text) that belong together.
+    Sorted keys of (user, text) likes and of (text, text) that belong together. Texts that differ
+    in case, spaces and punctuation only are one text; `same` is the first of each.
     """
 
     likes: IntArray
     related: IntArray
     n_texts: int
+    same: IntArray
 
     @classmethod
     def of(cls, pairs: Pairs, co_likes: int) -> Known:
         """Return what `pairs` know; `co_likes` users who like two texts join them, 0 leaves it."""
         n = len(pairs.texts)
+        codes = Vocabulary.factorize([normalise(text) for text in pairs.texts])[1]
+        same = np.append(codes, UNKNOWN).astype(np.int64)  # the last place is that of no text
         positive = pairs.label >= 0.5  # noqa: PLR2004
-        left, right = pairs.left[positive].astype(np.int64), pairs.right[positive].astype(np.int64)
-        own = np.arange(n, dtype=np.int64)
-        related = [own * n + own, left * n + right, right * n + left]
+        left, right = same[pairs.left[positive]], same[pairs.right[positive]]
+        related = [same[:-1] * n + same[:-1], left * n + right, right * n + left]
         users = [pairs.liked_user, pairs.user[positive], pairs.user[positive]]
-        texts = [pairs.liked_text, pairs.left[positive], pairs.right[positive]]
-        user, text = (np.concatenate(parts).astype(np.int64) for parts in (users, texts))
+        user = np.concatenate(users).astype(np.int64)
+        text = np.concatenate([same[pairs.liked_text], left, right])
         has = user != UNKNOWN
         likes = np.unique(user[has] * n + text[has])
         if co_likes:
             related.append(_liked_together(likes, n, co_likes))
-        return cls(likes, np.unique(np.concatenate(related)), n)
+        return cls(likes, np.unique(np.concatenate(related)), n, same)
 
     def __call__(
         self, user: CodeArray, anchor: CodeArray, codes: IntArray | CodeArray
     ) -> BoolArray:
         """Return whether each text of `codes`, `(n, m)`, suits the row's user or anchor."""
-        liked = _contains(self.likes, user.astype(np.int64)[:, None] * self.n_texts + codes)
+        texts, near = self.same[codes], self.same[anchor]
+        liked = _contains(self.likes, user.astype(np.int64)[:, None] * self.n_texts + texts)
         liked &= (user != UNKNOWN)[:, None]
-        together = _contains(self.related, anchor.astype(np.int64)[:, None] * self.n_texts + codes)
+        together = _contains(self.related, near[:, None] * self.n_texts + texts)
         return np.asarray(liked | together, dtype=np.bool_)
 
 
