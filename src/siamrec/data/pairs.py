@@ -99,6 +99,8 @@ class Pairs:
         liked_text: Code of the liked text.
         miner: What found `negatives`; a split asks it again for each side, so that likes of
             validation users decide no negative of training. It is not saved.
+        split_by: What the other side of the split, where these pairs are one, does not share; it
+            is not saved.
 
     Raises:
         InvalidDataError: If columns differ in length, codes are out of range, texts repeat or
@@ -131,6 +133,7 @@ class Pairs:
     liked_user: CodeArray = field(default_factory=lambda: np.empty(0, np.int32))
     liked_text: CodeArray = field(default_factory=lambda: np.empty(0, np.int32))
     miner: Mines | None = field(default=None, repr=False, compare=False)
+    split_by: SplitUnit | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, dtype in _DTYPES.items():
@@ -252,9 +255,10 @@ class Pairs:
         negatives were mined and the miner is known, each side is mined anew.
 
         Args:
-            by: `"user"`; `"query"` (the anchor's text, case and spaces aside); `"cluster"`
-                (texts linked by being equal, case, spaces and punctuation aside); or `"time"`
-                (the last rows are validation).
+            by: `"user"`; `"query"` (the anchor's text, case and spaces aside); `"cluster"` (the
+                anchor's text, punctuation aside too); or `"time"` (the last rows are validation).
+                By query and cluster, rows of other anchors with a held-out text are on neither
+                side, and so are likes of such texts.
             fraction: Share of the units (by time: of the rows) for validation, in (0, 1).
             seed: Chooses among splits; without effect by time.
 
@@ -265,7 +269,9 @@ class Pairs:
         from siamrec.data._pair_splits import mined_anew, split_masks  # noqa: PLC0415
 
         train, valid = split_masks(self, by=by, fraction=fraction, seed=seed)
-        return mined_anew(self._part(*train)), mined_anew(self._part(*valid))
+        sides = (replace(self._part(*side), split_by=by) for side in (train, valid))
+        first, second = map(mined_anew, sides)
+        return first, second
 
     def where(self, mask: BoolArray) -> Self:
         """Return the rows in `mask`; the text table, ids and liked texts stay."""

@@ -41,7 +41,7 @@ def tune_adapter(run: Run) -> Trained:
     _require_possible(run)
     start = _started(run)
     probe = Probe.of(run)
-    vectors = run.encoder.encode(run.material.texts)
+    vectors = run.vectors(run.encoder)
     check.finite("vectors of the encoder", vectors)
     slices = run.slices()
     best, steps, total = _search(run, slices, vectors, start)
@@ -66,7 +66,7 @@ def tune_adapter(run: Run) -> Trained:
         share=share,
         retention=probe.figures(run, skill.base(), skill.of(tuned)),
         drift=probe.moved(run.encoder.encode, tuned.encode),
-        previous=None if previous is None else slices.measure(previous.encode(run.material.texts)),
+        previous=None if previous is None else slices.measure(run.vectors(previous)),
         before_refit=(COLD,) if whole is not None and COLD in found else (),
     )
 

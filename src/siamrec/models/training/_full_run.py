@@ -51,13 +51,11 @@ def tune_full(run: Run) -> Trained:
     base = trainable(run.encoder)
     probe = Probe.of(run)
     slices = run.slices()
-    judged = np.flatnonzero(run.judged_texts())
+    judged = run.judged_texts()
 
     def measured(encoder: SiameseEncoder) -> dict[str, FloatArray]:
         """Measure on the judged texts; the others' rows are never looked at."""
-        vectors = np.zeros((len(run.material.texts), encoder.dim), dtype=np.float32)
-        vectors[judged] = encoder.encode([run.material.texts[code] for code in judged])
-        return slices.measure(vectors)
+        return slices.measure(run.vectors(encoder, judged))
 
     before = measured(base)
     best, steps = _train(run, _started(run, base), measured)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from siamrec.losses import LossSpec
+    from siamrec.models.encoders._texts import TextKind
     from siamrec.models.training._material import Material
     from siamrec.models.training.config import FineTuneConfig
     from siamrec.models.training.result import EventKind
@@ -100,14 +101,39 @@ class Run:
         return merit(found)
 
     def judged_texts(self) -> BoolArray:
-        """Return the texts that validation ranks: all, or a sample drawn by hash."""
+        """Return the texts that validation reads: all, or a sample drawn by hash.
+
+        Its own queries are always among them.
+        """
         texts, limit = self.material.texts, self.config.validation_texts
         if limit is None and self.config.strategy != "adapter":
             limit = 1_500  # reading all texts again at each evaluation would take most of the time
         if limit is None or limit >= len(texts):
             return np.ones(len(texts), dtype=np.bool_)
         drawn = uniforms(texts, f"validation-{self.config.seed}")
-        return np.asarray(drawn <= np.partition(drawn, limit - 1)[limit - 1], dtype=np.bool_)
+        mask = np.asarray(drawn <= np.partition(drawn, limit - 1)[limit - 1], dtype=np.bool_)
+        own = self.material.valid.left
+        mask[own[self.material.asked()[own]]] = True
+        return mask
+
+    def vectors(self, encoder: SiameseEncoder, among: BoolArray | None = None) -> Float32Array:
+        """Return an encoder's vector of each text, queries as queries, `(n_texts, dim)`.
+
+        Args:
+            encoder: The encoder.
+            among: Texts to read, `(n_texts,)`; the others' rows are zero. All by default.
+        """
+        texts, asked = self.material.texts, self.material.asked()
+        wanted = np.ones(len(texts), dtype=np.bool_) if among is None else among
+        if wanted.all() and not asked.any():
+            return encoder.encode(texts)
+        vectors = np.zeros((len(texts), encoder.dim), dtype=np.float32)
+        kinds: tuple[tuple[TextKind, BoolArray], ...] = (("document", ~asked), ("query", asked))
+        for kind, of in kinds:
+            codes = np.flatnonzero(of & wanted)
+            if codes.size:
+                vectors[codes] = encoder.encode([texts[code] for code in codes], kind=kind)
+        return vectors
 
     def slices(self) -> Slices:
         """Return the ranking tasks of validation."""

@@ -67,13 +67,14 @@ class FineTuner:
         """Return the tuned encoder with metrics, history, verdict and card.
 
         Half of what each validation user likes is the profile, and the other half is to be ranked
-        high. Number of steps and WiSE-FT share are chosen on these users, once among texts that
-        training saw and once among hidden ones.
+        high; where pairs are of queries, or come of a split by query or cluster, each anchor is to
+        find its texts. Number of steps and WiSE-FT share are chosen on these users, once among
+        texts that training saw and once among hidden ones.
 
         Args:
             encoder: The base; it is never changed.
             train: Pairs to learn from.
-            valid: Pairs of other users to choose and judge by.
+            valid: Pairs of other users to choose and judge by, or the other side of any one split.
             previous: The version in use now. It is judged beside the tuned encoder, which must
                 also be better than it to ship; with `warm_start` training goes on from it.
             on_event: Called with each `TrainingEvent`; `print` will do.
@@ -87,7 +88,8 @@ class FineTuner:
             InvalidDataError: If there is nothing to learn or to judge by.
             InvalidParameterError: If the strategy cannot train this encoder, or a warm start has
                 no previous version to start from.
-            LeakageError: If training and validation have users in common.
+            LeakageError: If training and validation have users in common, and are not sides of one
+                split by another unit.
             TrainingDivergedError: If the loss is not finite before the first evaluation.
             StorageError: If the folder cannot be written, or holds checkpoints of another run.
         """
