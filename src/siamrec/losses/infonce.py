@@ -10,13 +10,13 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec.losses._infonce import feedback_infonce
 from siamrec.losses.base import EmbeddingLoss, Labels, Side, columns_of
+from siamrec.losses.known import KnownPositives, known_candidates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor, nn
 
-    from siamrec.losses.known import KnownPositives
     from siamrec.losses.rates import TextRates
     from siamrec.typing import CodeArray
 
@@ -99,7 +99,7 @@ class FeedbackInfoNCE(EmbeddingLoss):
         if side.texts is not None:
             # Column by column: all positives, then all first negatives, and so on.
             codes = side.texts[:, 1:].T.reshape(-1)
-            known = self._known(side, codes, rows)
+            known = known_candidates(side, codes, likes=self.likes, related=self.related)
             log_q = None if self.log_q is None else self.log_q[codes]
         return feedback_infonce(
             anchors,
@@ -111,21 +111,6 @@ class FeedbackInfoNCE(EmbeddingLoss):
             log_q=log_q,
             debias=self.debias,
         )
-
-    def _known(self, side: Side, codes: Tensor, rows: Tensor) -> Tensor:
-        """Equal texts are always known; so the same text twice in a batch is no rival."""
-        assert side.texts is not None
-        same = side.texts[:, 1][:, None] == codes[None, :]
-        known = same
-        if self.likes is not None and side.user is not None:
-            known = known | self.likes(side.user, codes)
-        if self.related is not None:
-            known = known | self.related(side.texts[:, 0], codes)
-        given = codes.shape[0] // rows.shape[0]
-        for column in range(1, given):  # a row's own negatives are negatives whatever is known,
-            own = column * rows.shape[0] + rows  # but a copy of the positive only fills the place
-            known[rows, own] = same[rows, own]
-        return known
 
     @override
     def get_config_dict(self) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def test_the_state_of_a_loss_goes_to_a_file_and_back(tmp_path: Path) -> None:
     _loss_state.save(built[0], model, tmp_path)
     _loss_state.load(built[1], tmp_path)
     states = [_loss_state.state_of(loss, model) for loss in built]
-    assert states[0].keys() == {"log_scale", "losses.queue._past", "losses.queue._codes"}
+    assert states[0].keys() == {"log_scale", "losses.queue.past_3", "losses.queue.codes_3"}
     for name, tensor in states[0].items():
         assert torch.equal(tensor, states[1][name])
     with pytest.raises(StorageError, match="which the loss does not know"):

@@ -71,7 +71,7 @@ class CachedEncoder:
                 not hold vectors of this encoder.
             StorageError: If the folder cannot be written.
         """
-        unique, place = distinct(texts)
+        unique, place = distinct(texts, kind)
         if not unique:
             return np.empty((0, self.dim), dtype=np.float32)
         known = self._known(kind)

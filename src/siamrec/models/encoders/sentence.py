@@ -114,7 +114,7 @@ class SentenceEncoder:
             ModelLoadError: If the model cannot be found.
             InvalidDataError: If `texts` is not a sequence of texts.
         """
-        unique, place = distinct(texts)
+        unique, place = distinct(texts, kind)
         if not unique:
             return np.empty((0, self.dim), dtype=np.float32)
         read = self.model.encode_query if kind == "query" else self.model.encode_document

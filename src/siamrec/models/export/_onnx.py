@@ -172,8 +172,7 @@ class OnnxEncoder:
         Raises:
             InvalidDataError: If `texts` is not a sequence of texts.
         """
-        del kind
-        unique, place = distinct(texts)
+        unique, place = distinct(texts, kind)
         vectors = np.empty((len(unique), self.dim), dtype=np.float32)
         order = np.argsort([len(text) for text in unique], kind="stable")
         for begin in range(0, order.size, self._batch_size):

@@ -16,7 +16,8 @@ from transformers import PrinterCallback
 from siamrec._core import check
 from siamrec._core.processor import multiplies
 from siamrec.errors import InvalidParameterError
-from siamrec.losses import FeedbackInfoNCE, losses
+from siamrec.losses import FeedbackInfoNCE, QueuedInfoNCE, losses
+from siamrec.losses.registry import built
 from siamrec.models._writing import writing
 from siamrec.models.encoders import CachedEncoder, SentenceEncoder
 from siamrec.models.training import _lora
@@ -142,9 +143,9 @@ def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Wei
             if checkpoints is not None
             else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         )
-        loss = spec.factory(model, pairs=pairs, **_loss_settings(run))
+        loss = built(spec, config.loss, model, pairs=pairs, **_loss_settings(run))
         loss.register_forward_hook(watcher.saw)
-        if live is not None and isinstance(loss, FeedbackInfoNCE):
+        if live is not None and isinstance(loss, FeedbackInfoNCE | QueuedInfoNCE):
             live.counted = loss.recount
         trainer = FeedbackTrainer(
             model=model,
@@ -168,7 +169,7 @@ def _live(run: Run, pairs: Pairs, spec: LossSpec) -> LiveNegatives | None:
         return None
     if not spec.takes_negatives:
         raise InvalidParameterError(
-            "mine", run.config.loss, "used with a loss that takes negatives: 'feedback-infonce'"
+            "mine", run.config.loss, "used with a loss that takes negatives, as 'feedback-infonce'"
         )
     rows = pairs.where(learned_rows(pairs, spec.columns))
     return LiveNegatives(run.config.mine, rows, run.material.hidden)
@@ -177,6 +178,12 @@ def _live(run: Run, pairs: Pairs, spec: LossSpec) -> LiveNegatives | None:
 def _grouped(run: Run, pairs: Pairs, spec: LossSpec) -> tuple[CodeArray, int] | None:
     if run.config.rows_per_user == 1:
         return None
+    if "text" in spec.columns:
+        raise InvalidParameterError(
+            "rows_per_user",
+            run.config.rows_per_user,
+            f"1 with {run.config.loss!r}, which learns from texts and not from pairs",
+        )
     rows = learned_rows(pairs, spec.columns)
     return np.stack([pairs.user[rows], pairs.left[rows]], axis=1), run.config.rows_per_user
 
@@ -212,7 +219,7 @@ def _arguments(run: Run, home: Path, total: int, every: int, *, keep: bool) -> A
 
 def _loss_settings(run: Run) -> dict[str, Any]:
     given = dict(run.config.loss_settings)
-    if run.config.loss != "feedback-infonce":
+    if run.config.loss not in {"feedback-infonce", "queued-infonce"}:
         return given
     return {
         "scale": run.config.of_strategy("scale"),
