@@ -73,9 +73,16 @@ class SentenceEncoder:
         self.device = device
 
     @classmethod
-    def of(cls, model: SentenceTransformer, *, name: str = "in memory") -> Self:
+    def of(
+        cls,
+        model: SentenceTransformer,
+        *,
+        name: str = "in memory",
+        batch_size: int = 16,
+        precision: Precision = "auto",
+    ) -> Self:
         """Return an encoder around a model in memory, which is used as it is."""
-        encoder = cls(name, device=str(model.device))
+        encoder = cls(name, device=str(model.device), batch_size=batch_size, precision=precision)
         encoder.__dict__["model"] = model.eval()  # fills the cached property
         return encoder
 

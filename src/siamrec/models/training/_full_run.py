@@ -19,12 +19,12 @@ from siamrec.errors import InvalidParameterError
 from siamrec.losses import FeedbackInfoNCE, QueuedInfoNCE, losses
 from siamrec.losses.registry import built
 from siamrec.models._writing import writing
-from siamrec.models.encoders import CachedEncoder, SentenceEncoder
 from siamrec.models.training import _lora
 from siamrec.models.training._choose import merit
 from siamrec.models.training._dataset import learned_rows, training_set
 from siamrec.models.training._run import Probe, Run, Trained, chosen_share
 from siamrec.models.training._store import Checkpoints
+from siamrec.models.training._trainable import alike, trainable
 from siamrec.models.training._trainer import FeedbackTrainer, LiveNegatives
 from siamrec.models.training._watcher import Watcher
 from siamrec.models.training._weights import Weights, between, freeze, load, weights_of
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from siamrec.data import Pairs
     from siamrec.losses import LossSpec
+    from siamrec.models.encoders import SentenceEncoder
     from siamrec.models.training._watcher import Measure
     from siamrec.protocols import SiameseEncoder
     from siamrec.typing import CodeArray, FloatArray
@@ -64,7 +65,7 @@ def tune_full(run: Run) -> Trained:
     ends = weights_of(base.model), best
     share, skills = _mix(run, model, ends, measured, base, probe=probe)
     load(model, between(*ends, share))
-    tuned = SentenceEncoder.of(model, name=f"{base.name}, tuned")
+    tuned = alike(base, model, name=f"{base.name}, tuned")
     return Trained(
         encoder=tuned,
         base=before,
@@ -86,20 +87,6 @@ def _started(run: Run, base: SentenceEncoder) -> SentenceTransformer:
     if shapes[0] != shapes[1]:
         raise InvalidParameterError("previous", start.name, "of the base's architecture")
     return copy.deepcopy(start.model)
-
-
-def trainable(encoder: SiameseEncoder) -> SentenceEncoder:
-    """Return the sentence-transformers encoder behind `encoder`.
-
-    Raises:
-        InvalidParameterError: If there is none.
-    """
-    inner = encoder.base if isinstance(encoder, CachedEncoder) else encoder
-    if not isinstance(inner, SentenceEncoder):
-        raise InvalidParameterError(
-            "encoder", type(inner).__name__, "a SentenceEncoder, or strategy 'adapter'"
-        )
-    return inner
 
 
 def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Weights, int]:
@@ -247,12 +234,12 @@ def _mix(
     floored = run.config.retention is not None
     for share in shares:
         load(model, between(*ends, share))
-        mixed = SentenceEncoder.of(model)
+        mixed = alike(base, model)
         merits[share] = merit(measured(mixed)) if len(shares) > 1 else 0.0
         skills[share] = probe.skill(mixed.encode) if floored else float("nan")
     before = probe.skill(base.encode)
     share = chosen_share(run, merits, skills, before)
     if not floored:
         load(model, between(*ends, share))
-        skills[share] = probe.skill(SentenceEncoder.of(model).encode)
+        skills[share] = probe.skill(alike(base, model).encode)
     return share, probe.figures(run, before, skills[share])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 from siamrec.errors import InvalidParameterError, StorageError
 from siamrec.models._writing import writing
 from siamrec.models.encoders import AdapterEncoder, SentenceEncoder
+from siamrec.models.training._readme import readme
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from siamrec.protocols import SiameseEncoder
 
 CARD = "card.json"
+README = "README.md"
 MODEL = "model"
 CHECKPOINTS = "checkpoints"
 _IDENTITY = "identity.json"
@@ -42,9 +44,13 @@ def write_result(encoder: SiameseEncoder, card: Mapping[str, Any], folder: Path)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
             fresh = Path(temporary) / MODEL
             encoder.save(fresh)
+            plain = _plain(card)
             (fresh / CARD).write_text(
-                json.dumps(_plain(card), indent=2, allow_nan=False), encoding="utf-8"
+                json.dumps(plain, indent=2, allow_nan=False), encoding="utf-8"
             )
+            if "verdict" in plain:
+                head = isinstance(encoder, AdapterEncoder)
+                (fresh / README).write_text(readme(plain, head=head), encoding="utf-8")
             old = Path(temporary) / "old"
             if (folder / MODEL).exists():
                 (folder / MODEL).replace(old)

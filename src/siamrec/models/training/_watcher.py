@@ -11,7 +11,7 @@ from transformers import TrainerCallback
 from typing_extensions import override
 
 from siamrec.errors import TrainingDivergedError
-from siamrec.models.encoders import SentenceEncoder
+from siamrec.models.training._trainable import alike, trainable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +120,7 @@ class Watcher(TrainerCallback):
     def _evaluate(self, step: int) -> None:
         training = self.model.training
         with torch.random.fork_rng(devices=[]):
-            found = self.measured(SentenceEncoder.of(self.model))
+            found = self.measured(alike(trainable(self.run.encoder), self.model))
         self.model.train(training)
         loss = float(np.mean(self.losses))
         value = self.run.record(step, self.total, loss, found)
@@ -138,7 +138,7 @@ class Watcher(TrainerCallback):
             return
         training = self.model.training
         with torch.random.fork_rng(devices=[]):
-            found = self.negatives.refresh(SentenceEncoder.of(self.model))
+            found = self.negatives.refresh(alike(trainable(self.run.encoder), self.model))
         self.model.train(training)
         self.run.tell("mining", step, self.total, metrics={"negatives_per_row": found})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from siamrec.protocols import SiameseEncoder
 
 
+_PACKAGES = ("siamrec", "numpy", "scipy", "torch", "sentence-transformers", "transformers")
 _AMONG_RIVALS = ("feedback-infonce", "queued-infonce")
 
 
@@ -94,6 +95,7 @@ class FineTuner:
             StorageError: If the folder cannot be written, or holds checkpoints of another run.
         """
         config = self.config
+        config.fingerprint()  # what the card cannot hold is told before the training
         if config.warm_start and previous is None:
             raise InvalidParameterError("warm_start", True, "used with previous=")
         material = Material.of(train, valid, cold_share=config.cold_share, seed=config.seed)
@@ -210,5 +212,13 @@ def _card(run: Run, trained: Trained, metrics: dict[str, float], verdict: str) -
         "steps": trained.steps,
         "wise_ft": trained.share,
         "stopped": run.stopped,
-        "versions": {name: version(name) for name in ("numpy", "scipy", "torch")},
+        "versions": {name: _version(name) for name in _PACKAGES},
     }
+
+
+def _version(name: str) -> str | None:
+    """The version of a package; None where it is not installed as one."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
