@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamrec.data import PairOrigin, Pairs, Vocabulary
-from siamrec.data._pair_splits import leaks
-from siamrec.errors import InvalidDataError, LeakageError, StorageError, UnknownNameError
+from siamrec.data._pair_splits import leaks, normalise
+from siamrec.errors import InvalidDataError, StorageError, UnknownNameError
+from siamrec.pairs import MinimumCounts, RatingPairs
+from siamrec.testing.pairs import catalog_of, ratings_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,17 +147,71 @@ def test_a_split_by_query_parts_texts_that_differ_in_case_only_together() -> Non
     assert len(train) + len(valid) == n
 
 
-def test_a_pair_on_both_sides_is_a_leak() -> None:
+@pytest.mark.parametrize("by", ["query", "cluster"])
+def test_both_directions_of_a_couple_are_never_parted(by: Literal["query", "cluster"]) -> None:
     n = 40
     pairs = Pairs.of(
         [f"a{k}" for k in range(n)] + [f"b{k}" for k in range(n)],
         [f"b{k}" for k in range(n)] + [f"a{k}" for k in range(n)],
     )
-    with pytest.raises(LeakageError, match=r"share \d+ pairs after a split by query") as caught:
-        pairs.split(by="query", fraction=0.5, seed=0)
-    assert caught.value.overlap["pairs"] > 0
-    train, valid = pairs.split(by="cluster", fraction=0.5, seed=0)
-    assert leaks(train, valid)["pairs"] == 0
+    train, valid = pairs.split(by=by, fraction=0.5, seed=0)
+    assert leaks(train, valid)["pairs"] == leaks(train, valid)["queries"] == 0
+    held = {valid.texts[code] for code in valid.left}
+    used = {train.texts[c] for c in np.concatenate([train.left, train.right])}
+    assert not held & used, "no row of training holds a text that is held out"
+    assert train.split_by == valid.split_by == by
+
+
+def test_a_split_by_cluster_parts_texts_that_differ_in_punctuation_together() -> None:
+    n = 40
+    left = [f"Query, {k // 2}!" if k % 2 else f"query  {k // 2}" for k in range(n)]
+    pairs = Pairs.of(left, [f"document {k}" for k in range(n)])
+    train, valid = pairs.split(by="cluster", fraction=0.3, seed=1)
+    assert len(train) + len(valid) == n
+    assert not {normalise(train.texts[c]) for c in train.left} & {
+        normalise(valid.texts[c]) for c in valid.left
+    }
+
+
+def test_likes_go_with_their_time() -> None:
+    """One user likes a to f in this order; rows join neighbours at the time of the later."""
+    texts = tuple("abcdef")
+    none = np.zeros(5, np.int32)
+    pairs = replace(
+        Pairs.of(list("abcde"), list("bcdef")),
+        texts=texts,
+        left=np.arange(5, dtype=np.int32),
+        right=np.arange(1, 6, dtype=np.int32),
+        users=Vocabulary(("u",)),
+        user=none,
+        time=np.array([1, 2, 3, 4, 5]),
+        liked_user=np.zeros(6, np.int32),
+        liked_text=np.arange(6, dtype=np.int32),
+    )
+    train, valid = pairs.split(by="time", fraction=0.4)
+    assert train.time.tolist() == [1, 2, 3]
+    assert [texts[code] for code in train.liked_text] == ["a", "b", "c", "d"]
+    assert [texts[code] for code in valid.liked_text] == ["e", "f"]
+
+
+def test_no_like_of_training_is_later_than_the_cut() -> None:
+    feedback, catalog = ratings_of(), catalog_of()
+    recipe = RatingPairs(minimum=MinimumCounts(positive=1, negative=0, total=1))
+    pairs = recipe.generate(feedback, catalog, rng=np.random.default_rng(0))
+    train, valid = pairs.split(by="time", fraction=0.3)
+    cut = int(valid.time.min())
+    text = dict(zip(catalog.items.ids, catalog.text, strict=True))
+    when = {
+        (feedback.users[int(u)], text[feedback.items[int(i)]]): int(t)
+        for u, i, t in zip(feedback.user, feedback.item, feedback.time, strict=True)
+    }
+    late = [
+        when[pairs.users[int(u)], pairs.texts[int(t)]] >= cut
+        for u, t in zip(train.liked_user, train.liked_text, strict=True)
+    ]
+    assert late
+    assert not any(late)
+    assert train.liked_user.size + valid.liked_user.size == pairs.liked_user.size
 
 
 def test_synthetic_pairs_stay_in_training() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,14 +13,14 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from siamrec.data import Pairs, Vocabulary
-from siamrec.errors import InvalidParameterError, UnknownNameError
-from siamrec.pairs import HardNegatives, _search
+from siamrec.errors import InvalidParameterError, StorageError, UnknownNameError
+from siamrec.pairs import HardNegatives, RatingPairs, _search
 from siamrec.pairs._screening import Bfloat16Screen, Int8Screen
 from siamrec.pairs._search import nearest
+from siamrec.testing.pairs import catalog_of, ratings_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from siamrec.typing import Float32Array
 
@@ -236,3 +237,74 @@ def test_what_was_mined_is_kept_by_pairs_settings_and_weights(tmp_path: Path) ->
     np.testing.assert_array_equal(recipe.mine(pairs, encoder).left, pairs.left)
     assert encoder.calls == 5
     assert {file.suffix for file in (tmp_path / "mined").iterdir()} == {".npy"}
+
+
+def test_what_was_kept_holds_for_one_order_of_the_texts(tmp_path: Path) -> None:
+    """A file round trip gives equal pairs over another table: codes mean other texts."""
+    pairs = pairs_of()
+    turned = np.roll(np.arange(len(pairs.texts)), 7)
+    place = np.argsort(turned).astype(np.int32)
+    loaded = replace(
+        pairs,
+        texts=tuple(pairs.texts[k] for k in turned),
+        left=place[pairs.left],
+        right=place[pairs.right],
+    )
+    assert loaded.fingerprint() == pairs.fingerprint()
+    recipe = HardNegatives(per_positive=2, pool=8, draw="nearest", cache=tmp_path)
+    encoder = Fixed(tuple(f"t{k}" for k in range(20)))
+    said = []
+    for each in (pairs, loaded):
+        mined = recipe.mine(each, encoder)
+        assert mined.negatives is not None
+        said.append([[mined.texts[c] for c in row if c >= 0] for row in mined.negatives.tolist()])
+    assert said[0] == said[1]
+
+
+def test_a_cache_that_cannot_be_written_is_told_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: object, negatives: object, *, allow_pickle: bool) -> None:
+        del negatives, allow_pickle
+        Path(str(file)).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    recipe = HardNegatives(per_positive=2, pool=8, cache=tmp_path)
+    with pytest.raises(StorageError, match="No space left"):
+        recipe.mine(pairs_of(), Fixed(tuple(f"t{k}" for k in range(20))))
+    assert not list(tmp_path.iterdir())
+
+
+def test_near_copies_of_what_is_liked_are_known_too() -> None:
+    """Case, spaces and punctuation make no other text."""
+    texts = ("heist one", "heist two", "heist three", "HEIST  three.", "heist moon", "Heist, one")
+    pairs = replace(
+        Pairs.of(["heist one"], ["heist two"]),
+        texts=texts,
+        users=Vocabulary(("u",)),
+        user=np.zeros(1, np.int32),
+        liked_user=np.zeros(3, np.int32),
+        liked_text=np.array([0, 1, 2], np.int32),
+    )
+    mined = HardNegatives(per_positive=4, percent=2.0, duplicate=1.0).mine(pairs)
+    assert mined.negatives is not None
+    assert [texts[code] for code in mined.negatives[0] if code >= 0] == ["heist moon"]
+
+
+def test_likes_of_held_out_users_decide_no_negative_of_training() -> None:
+    """What is mined on the training side alone is what the split gives."""
+    recipe = HardNegatives(per_positive=4, co_likes=2)
+    pairs = RatingPairs(hard_negatives=recipe).generate(
+        ratings_of(), catalog_of(), rng=np.random.default_rng(0)
+    )
+    train, valid = pairs.split(by="user", fraction=0.3, seed=2)
+    for side in (train, valid):
+        alone = recipe.mine(replace(side, negatives=None, miner=None)).negatives
+        assert side.negatives is not None
+        assert alone is not None
+        np.testing.assert_array_equal(side.negatives, alone)
+    before = pairs.where(np.isin(pairs.user, train.user)).negatives
+    assert before is not None
+    assert train.negatives is not None
+    assert (before != train.negatives).any(), "here held-out users have a say"

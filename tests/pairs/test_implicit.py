@@ -123,6 +123,96 @@ def test_deep_clicks_weigh_more_up_to_the_clip() -> None:
     assert weights[2.0] == pytest.approx(2**0.5, rel=1e-5)
 
 
+def events(rows: list[tuple[str, FeedbackKind, float, int]], **columns: object) -> Feedback:
+    """Events of one user, as (item, kind, value, time)."""
+    item, kind, value, time = zip(*rows, strict=True)
+    base = Feedback.of(
+        user=["u"] * len(rows), item=item, kind=np.array(kind), value=value, time=time
+    )
+    return replace(base, **columns)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [3, 4, 0, 1, 2]])
+def test_the_view_of_a_clicked_item_is_no_skip_in_whatever_order_rows_come(
+    order: list[int],
+) -> None:
+    view, click = FeedbackKind.VIEW, FeedbackKind.CLICK
+    rows = [("a", view, 1.0, 0), ("b", view, 1.0, 0), ("c", view, 1.0, 0)]
+    rows += [("b", click, 1.0, 0), ("c", click, 1.0, 0)]
+    position = np.array([1, 2, 3, 2, 3], np.int32)[order]
+    feedback = events([rows[k] for k in order], decision=np.array(["d"] * 5), position=position)
+    pairs = ClickPairs(minimum=ANY).generate(feedback, CATALOG, rng=np.random.default_rng(0))
+    said = {
+        (pairs.texts[a][-1], pairs.texts[b][-1], float(y))
+        for a, b, y in zip(pairs.left, pairs.right, pairs.label, strict=True)
+    }
+    assert {row for row in said if row[2]} == {("b", "c", 1.0), ("c", "b", 1.0)}
+    assert {row[1] for row in said if not row[2]} == {"a"}
+    assert {pairs.texts[code][-1] for code in pairs.liked_text} == {"b", "c"}
+
+
+@pytest.mark.parametrize("again", ["a", "d"])
+def test_an_item_that_was_clicked_once_is_never_passed_over(again: str) -> None:
+    """a and b are clicked, later c below a's second showing; as a text, d is a again."""
+    view, click = FeedbackKind.VIEW, FeedbackKind.CLICK
+    rows = [("a", click, 1.0, 1), ("b", click, 1.0, 1)]
+    rows += [(again, view, 1.0, 5), ("c", view, 1.0, 5), ("c", click, 1.0, 5)]
+    feedback = events(
+        rows,
+        decision=np.array(["d1"] * 2 + ["d2"] * 3),
+        position=np.array([1, 2, 1, 2, 2], np.int32),
+    )
+    text = ("text a", "text b", "text c", "text a", "e", "f")
+    catalog = Catalog(items=Vocabulary(NAMES), text=text if again == "d" else CATALOG.text)
+    pairs = ClickPairs(minimum=ANY).generate(feedback, catalog, rng=np.random.default_rng(0))
+    assert (pairs.label == 1).all()
+    assert {pairs.texts[code][-1] for code in pairs.liked_text} == {"a", "b", "c"}
+
+
+def test_the_weights_of_clicks_count() -> None:
+    click = FeedbackKind.CLICK
+    rows = [(name, click, 1.0, 0) for name in "abc"]
+    feedback = events(rows, weight=np.array([1.0, 4.0, 0.0], np.float32))
+    pairs = ClickPairs(minimum=ANY).generate(feedback, CATALOG, rng=np.random.default_rng(0))
+    assert {pairs.texts[code][-1] for code in pairs.right} == {"a", "b"}, "weight 0 says nothing"
+    rows.append(("d", click, 1.0, 0))
+    weight = np.array([1.0, 4.0, 1.0, 1.0], np.float32)
+    pairs = ClickPairs(minimum=ANY).generate(
+        events(rows, weight=weight), CATALOG, rng=np.random.default_rng(0)
+    )
+    with_b = (pairs.left == pairs.texts.index("text b")) | (
+        pairs.right == pairs.texts.index("text b")
+    )
+    ratio = pairs.weight[with_b].mean() / pairs.weight[~with_b].mean()
+    assert ratio == pytest.approx(2.0)  # sqrt(4 * 1) / sqrt(1 * 1)
+
+
+def test_what_an_event_says_of_a_query_hangs_on_its_kind() -> None:
+    kind = FeedbackKind
+    rows = [
+        ("a", kind.RATING, 1.0, 0),
+        ("b", kind.RATING, 3.0, 0),
+        ("c", kind.RATING, 4.0, 0),
+        ("d", kind.VIEW, 1.0, 0),
+        ("e", kind.CLICK, 1.0, 0),
+        ("f", kind.THUMB, -1.0, 0),
+    ]
+    asked = {"queries": Vocabulary(("what",)), "query": np.zeros(6, np.int32)}
+    feedback = events(rows, **asked)
+    pairs = QueryPairs(minimum=ANY).generate(feedback, CATALOG, rng=np.random.default_rng(0))
+    said = {pairs.texts[b][-1]: float(y) for b, y in zip(pairs.right, pairs.label, strict=True)}
+    assert said == {"a": 0.0, "c": 1.0, "e": 1.0, "f": 0.0}
+    rows = [(name, kind.RATING, 1.0, 0) for name in NAMES]
+    with pytest.raises(InvalidDataError, match="largest rating is 1.0; lower positive"):
+        QueryPairs(minimum=ANY).generate(
+            events(rows, **asked), CATALOG, rng=np.random.default_rng(0)
+        )
+    relevance = QueryPairs(positive=1, negative=0, minimum=ANY)
+    assert (
+        len(relevance.generate(events(rows, **asked), CATALOG, rng=np.random.default_rng(0))) == 6
+    )
+
+
 def test_views_alone_give_no_pairs() -> None:
     with pytest.raises(InvalidDataError, match="must hold clicks, conversions or thumbs up"):
         ClickPairs().generate(shown([]), CATALOG, rng=np.random.default_rng(0))

@@ -122,7 +122,7 @@ class Shelf:
 
 
 def test_documents_come_from_a_store_by_id() -> None:
-    recipe = QueryPairs(documents=Shelf(), minimum=FEW)
+    recipe = QueryPairs(positive=1, negative=0, documents=Shelf(), minimum=FEW)
     pairs = recipe.generate(ASKED, FILMS, rng=rng())
     couples = {
         (pairs.texts[a], pairs.texts[b]) for a, b in zip(pairs.left, pairs.right, strict=True)

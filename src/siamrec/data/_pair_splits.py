@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from siamrec._core import check
 from siamrec._core.hashing import uniforms
@@ -24,6 +23,15 @@ if TYPE_CHECKING:
     from siamrec.data.pairs import Pairs
     from siamrec.typing import BoolArray
 
+
+class Mines(Protocol):
+    """Finds negatives of pairs, such as `siamrec.pairs.HardNegatives`."""
+
+    def mine(self, pairs: Pairs) -> Pairs:
+        """Return the same pairs with `negatives`."""
+        ...
+
+
 UNITS = ("user", "query", "time", "cluster")
 
 _FORBIDDEN: dict[str, tuple[str, ...]] = {
@@ -39,6 +47,9 @@ def split_masks(
 ) -> tuple[tuple[BoolArray, BoolArray], tuple[BoolArray, BoolArray]]:
     """Return the rows and the likes of each side.
 
+    By query and cluster, no row and no like of training holds a text that is held out: as an item
+    it would bring back what is to be found. By time, likes go with the side of their time.
+
     Raises:
         LeakageError: If the two sides overlap in what `by` forbids.
         InvalidDataError: If a side is empty or units are not known.
@@ -46,20 +57,28 @@ def split_masks(
     check.one_of("by", by, UNITS)
     check.share("fraction", fraction, open_ends=True)
     synthetic = pairs.origin == PairOrigin.SYNTHETIC
-    likes_valid = np.zeros(pairs.liked_user.size, dtype=np.bool_)
+    apart = np.zeros(len(pairs), dtype=np.bool_)
+    likes = np.zeros(pairs.liked_user.size, dtype=np.bool_)
     if by == "user":
         drawn = _drawn((f"{id_}" for id_ in pairs.users.ids), fraction, seed)
         _require(pairs, known=(pairs.user != UNKNOWN) | synthetic, what="user", by=by)
         valid = np.append(drawn, False)[pairs.user]
-        likes_valid = drawn[pairs.liked_user]
+        likes = drawn[pairs.liked_user]
+        sides = (~likes, likes)
     elif by == "time":
         _require(pairs, known=(pairs.time != NO_TIME) | synthetic, what="time", by=by)
         valid = _latest(pairs, synthetic, fraction)
+        likes = _liked_later(pairs, ~valid & ~synthetic)
+        sides = (~likes, likes)
     else:
-        units = normalised(pairs.texts) if by == "query" else clusters(pairs)
+        units = normalised(pairs.texts) if by == "query" else duplicates(pairs.texts)
         drawn = _drawn(map(str, np.unique(units)), fraction, seed)
-        valid = drawn[np.unique(units, return_inverse=True)[1]][pairs.left]
-    train = ~valid  # what was made from a held-out unit is on neither side
+        held = drawn[np.unique(units, return_inverse=True)[1]]
+        held &= np.isin(units, units[pairs.left[~synthetic]])  # a text that is asked with
+        valid = held[pairs.left]
+        apart = held[pairs.right] & ~valid
+        sides = (~held[pairs.liked_text], likes)
+    train = ~valid & ~apart  # what was made from a held-out unit is on neither side
     valid = valid & ~synthetic
     if not (train.any() and valid.any()):
         raise InvalidDataError(
@@ -68,7 +87,14 @@ def split_masks(
             "or bring more units."
         )
     _refuse_leaks(pairs, train, valid, by)
-    return (train, ~likes_valid), (valid, likes_valid)
+    return (train, sides[0]), (valid, sides[1])
+
+
+def mined_anew(pairs: Pairs) -> Pairs:
+    """Return a side of a split with negatives that only its own likes have a say in."""
+    if pairs.miner is None or pairs.negatives is None:
+        return pairs
+    return replace(pairs, negatives=pairs.miner.mine(pairs).negatives)
 
 
 def leaks(train: Pairs, valid: Pairs) -> dict[str, int]:
@@ -108,18 +134,26 @@ def normalised(texts: Iterable[str]) -> npt.NDArray[np.int32]:
     return Vocabulary.factorize([" ".join(text.casefold().split()) for text in texts])[1]
 
 
-def clusters(pairs: Pairs) -> npt.NDArray[np.int32]:
-    """Return the connected component of each text, linked by pairs with label >= 0.5.
+def duplicates(texts: Iterable[str]) -> npt.NDArray[np.int32]:
+    """Return a code for each text; case, spaces and punctuation make no other text."""
+    return Vocabulary.factorize([normalise(text) for text in texts])[1]
 
-    Texts that are equal, case, spaces and punctuation aside, are one.
+
+def _liked_later(pairs: Pairs, earlier: BoolArray) -> BoolArray:
+    """Likes of each user after the last one that a row of `earlier` proves to be before the cut.
+
+    Likes carry no instant, but stand in order of time.
     """
-    same = Vocabulary.factorize([normalise(text) for text in pairs.texts])[1]
-    linked = pairs.label >= 0.5  # noqa: PLR2004
-    ends = (same[pairs.left[linked]], same[pairs.right[linked]])
     n = len(pairs.texts)
-    graph = coo_array((np.ones(ends[0].size, np.int8), ends), shape=(n, n))
-    component: npt.NDArray[np.int32] = connected_components(graph, directed=False)[1]
-    return component[same]
+    rows = np.flatnonzero(earlier & (pairs.user != UNKNOWN) & (pairs.label >= 0.5))  # noqa: PLR2004
+    user = pairs.user[rows].astype(np.int64)
+    proven = np.concatenate([user * n + pairs.left[rows], user * n + pairs.right[rows]])
+    known = np.flatnonzero(
+        np.isin(pairs.liked_user.astype(np.int64) * n + pairs.liked_text, proven)
+    )
+    last = np.full(len(pairs.users), -1, dtype=np.int64)
+    np.maximum.at(last, pairs.liked_user[known], known)
+    return np.asarray(np.arange(pairs.liked_user.size) > last[pairs.liked_user], dtype=np.bool_)
 
 
 def _drawn(ids: Iterable[str], fraction: float, seed: int) -> BoolArray:
@@ -145,7 +179,7 @@ def _refuse_leaks(pairs: Pairs, train: BoolArray, valid: BoolArray, by: str) -> 
     first, second = pairs.where(train), pairs.where(valid)
     found = leaks(first, second)
     if by == "cluster":
-        label = clusters(pairs)
+        label = duplicates(pairs.texts)
         found["clusters"] = np.intersect1d(label[first.left], label[second.left]).size
     if by == "time":  # rows of the very first validation instant are in validation by design
         found["rows from the future"] = int((first.time >= second.time.min()).sum())

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from siamrec.data._pair_splits import Mines
     from siamrec.typing import BoolArray, CodeArray, Float32Array, IntArray
 
     OriginArray: TypeAlias = npt.NDArray[np.int8]
@@ -96,6 +97,10 @@ class Pairs:
         liked_user: With `liked_text`: everything that a user is known to like, also what was
             not drawn as a pair, in order of time; keeps it from serving as a negative.
         liked_text: Code of the liked text.
+        miner: What found `negatives`; a split asks it again for each side, so that likes of
+            validation users decide no negative of training. It is not saved.
+        split_by: What the other side of the split, where these pairs are one, does not share; it
+            is not saved.
 
     Raises:
         InvalidDataError: If columns differ in length, codes are out of range, texts repeat or
@@ -127,6 +132,8 @@ class Pairs:
     items: Vocabulary = field(default_factory=Vocabulary)
     liked_user: CodeArray = field(default_factory=lambda: np.empty(0, np.int32))
     liked_text: CodeArray = field(default_factory=lambda: np.empty(0, np.int32))
+    miner: Mines | None = field(default=None, repr=False, compare=False)
+    split_by: SplitUnit | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, dtype in _DTYPES.items():
@@ -244,12 +251,14 @@ class Pairs:
         """Return training and validation pairs that share no unit.
 
         Units are drawn by a hash of their id and `seed`, so that a unit keeps its side when
-        pairs are added. Synthetic pairs stay in training. Liked texts go with their user.
+        pairs are added. Synthetic pairs stay in training. Liked texts go with their user. Where
+        negatives were mined and the miner is known, each side is mined anew.
 
         Args:
-            by: `"user"`; `"query"` (the anchor's text, case and spaces aside); `"cluster"`
-                (texts linked by being equal, case, spaces and punctuation aside); or `"time"`
-                (the last rows are validation).
+            by: `"user"`; `"query"` (the anchor's text, case and spaces aside); `"cluster"` (the
+                anchor's text, punctuation aside too); or `"time"` (the last rows are validation).
+                By query and cluster, rows of other anchors with a held-out text are on neither
+                side, and so are likes of such texts.
             fraction: Share of the units (by time: of the rows) for validation, in (0, 1).
             seed: Chooses among splits; without effect by time.
 
@@ -257,10 +266,12 @@ class Pairs:
             LeakageError: If the two sides still overlap; `overlap` says in what.
             InvalidDataError: If one side would be empty, or the unit is not known.
         """
-        from siamrec.data._pair_splits import split_masks  # noqa: PLC0415
+        from siamrec.data._pair_splits import mined_anew, split_masks  # noqa: PLC0415
 
         train, valid = split_masks(self, by=by, fraction=fraction, seed=seed)
-        return self._part(*train), self._part(*valid)
+        sides = (replace(self._part(*side), split_by=by) for side in (train, valid))
+        first, second = map(mined_anew, sides)
+        return first, second
 
     def where(self, mask: BoolArray) -> Self:
         """Return the rows in `mask`; the text table, ids and liked texts stay."""
@@ -274,25 +285,9 @@ class Pairs:
 
     def statistics(self) -> PairStatistics:
         """Return counts by origin, texts, users and the effective sample size."""
-        fed = (self.origin == PairOrigin.POSITIVE) | (self.origin == PairOrigin.NEGATIVE)
-        likes = self.label >= 0.5  # noqa: PLR2004
-        mined = 0 if self.negatives is None else int((self.negatives != UNKNOWN).sum())
-        known = self.user[self.user != UNKNOWN]
-        n_users = int(np.unique(known).size)
-        weight = self.weight.astype(np.float64)
-        squares = float(weight @ weight)
-        return PairStatistics(
-            total=len(self),
-            positive=int((fed & likes).sum()),
-            negative=int((fed & ~likes).sum()),
-            hard=int((self.origin == PairOrigin.HARD).sum()) + mined,
-            synthetic=int((self.origin == PairOrigin.SYNTHETIC).sum()),
-            replayed=int((self.origin == PairOrigin.REPLAY).sum()),
-            texts=int(np.unique(np.concatenate([self.left, self.right])).size),
-            users=n_users,
-            per_user=known.size / n_users if n_users else float("nan"),
-            effective=float(weight.sum()) ** 2 / squares if squares else 0.0,
-        )
+        from siamrec.data._pair_counts import counts_of  # noqa: PLC0415
+
+        return PairStatistics(**counts_of(self))
 
     def fingerprint(self) -> str:
         """Return a hash of the rows and liked texts, independent of how codes were given."""

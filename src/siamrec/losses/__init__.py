@@ -11,8 +11,10 @@ from siamrec.losses.labelled import (
     WeightedCosine,
 )
 from siamrec.losses.preference import BradleyTerry, ReferencePreference, WeightedTriplet
+from siamrec.losses.queued import QueuedInfoNCE
+from siamrec.losses.rates import TextRates
 from siamrec.losses.registry import LossSpec, build_loss, loss_columns, losses
-from siamrec.losses.wrappers import Anchored, Distilled, GradCached, MultiTask, QueuedInfoNCE
+from siamrec.losses.wrappers import Anchored, Distilled, GradCached, MultiTask
 
 __all__ = [
     "Anchored",
@@ -28,6 +30,7 @@ __all__ = [
     "QueuedInfoNCE",
     "ReferencePreference",
     "Side",
+    "TextRates",
     "WeightedCoSENT",
     "WeightedContrastive",
     "WeightedCosine",

@@ -21,7 +21,8 @@ def embedded(
 
     Rows with equal tokens are read once, and rows are read in order of length, so that no row is
     padded to the longest of the batch. Apart from what dropout draws, the result is that of one
-    pass per column. Where features are not plain padded tokens, columns are read one by one.
+    pass per column. Where features are not plain padded tokens, or somebody stands between the
+    modules of the model, as `AdaptiveLayerLoss` does, columns are read one by one.
 
     Args:
         model: A model of sentence-transformers.
@@ -29,7 +30,9 @@ def embedded(
         piece: Texts in one forward pass.
     """
     columns = list(sentence_features)
-    if not all(map(_plain, columns)) or len({_layout(column) for column in columns}) != 1:
+    watched = any("forward" in vars(child) for child in model.children())
+    plain = not watched and all(map(_plain, columns))
+    if not plain or len({_layout(column) for column in columns}) != 1:
         return [model(column)["sentence_embedding"] for column in columns]
     rows = [column["input_ids"].shape[0] for column in columns]
     width = max(column["input_ids"].shape[1] for column in columns)

@@ -42,7 +42,8 @@ def feedback_infonce(
         known: Mask `(B, M)` of candidates that are known to suit the anchor and so are no
             negatives.
         log_q: Logarithm of the rate at which each candidate comes into a batch, `(M,)`; popular
-            texts meet more anchors as negatives, and subtracting this undoes it.
+            texts meet more anchors as negatives, and subtracting this undoes it. It is subtracted
+            from the positive's logit as well.
         debias: Prior chance :math:`\tau^+` in [0, 1) that an unlabelled candidate is in truth a
             positive; 0 leaves the negatives as they are.
 

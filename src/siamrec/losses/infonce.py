@@ -10,13 +10,15 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec.losses._infonce import feedback_infonce
 from siamrec.losses.base import EmbeddingLoss, Labels, Side, columns_of
+from siamrec.losses.known import KnownPositives, known_candidates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor, nn
 
-    from siamrec.losses.known import KnownPositives
+    from siamrec.losses.rates import TextRates
+    from siamrec.typing import CodeArray
 
 
 @final
@@ -33,13 +35,17 @@ class FeedbackInfoNCE(EmbeddingLoss):
         debias: Prior chance in [0, 1) that a rival is in truth a positive.
         likes: What each user likes, by user code and text code.
         related: Which texts belong together, by text code twice.
-        log_q: Logarithm of the rate at which each text comes into a batch, by text code.
+        log_q: Logarithm of the rate at which each text comes into a batch as a candidate,
+            positive or mined, by text code. As in Yi et al. it is taken from the logit of every
+            candidate, the positive's too; that the positive be left out has been argued since.
+        rates: Where `log_q` comes from; `recount` asks it when negatives are mined anew.
 
     Raises:
         InvalidParameterError: If a number is out of its range.
 
     References:
-        See `feedback_infonce`.
+        See `feedback_infonce`; without the positive: Khrylchenko et al. (2025), Correcting the
+        LogQ correction: revisiting sampled softmax for large-scale retrieval, arXiv 2507.09331.
 
     Examples:
         >>> loss = FeedbackInfoNCE(scale=1.0)
@@ -57,6 +63,7 @@ class FeedbackInfoNCE(EmbeddingLoss):
         likes: KnownPositives | None = None,
         related: KnownPositives | None = None,
         log_q: Tensor | None = None,
+        rates: TextRates | None = None,
     ) -> None:
         super().__init__(model)
         self.scale = check.positive("scale", scale)
@@ -65,9 +72,21 @@ class FeedbackInfoNCE(EmbeddingLoss):
         )
         self.likes = likes
         self.related = related
+        self.rates = rates
+        if rates is not None and log_q is None:
+            log_q = rates.log_q()
         self.register_buffer("log_q", log_q, persistent=False)
 
     log_q: Tensor | None
+
+    def recount(self, negatives: CodeArray) -> None:
+        """Take negatives that were mined anew into the rates, in the place of those before.
+
+        Args:
+            negatives: Codes of mined texts in any shape, -1 for none.
+        """
+        if self.rates is not None and self.log_q is not None:
+            self.log_q = self.rates.log_q(negatives).to(self.log_q.device)
 
     @override
     def compute_loss_from_embeddings(
@@ -80,7 +99,7 @@ class FeedbackInfoNCE(EmbeddingLoss):
         if side.texts is not None:
             # Column by column: all positives, then all first negatives, and so on.
             codes = side.texts[:, 1:].T.reshape(-1)
-            known = self._known(side, codes, rows)
+            known = known_candidates(side, codes, likes=self.likes, related=self.related)
             log_q = None if self.log_q is None else self.log_q[codes]
         return feedback_infonce(
             anchors,
@@ -92,21 +111,6 @@ class FeedbackInfoNCE(EmbeddingLoss):
             log_q=log_q,
             debias=self.debias,
         )
-
-    def _known(self, side: Side, codes: Tensor, rows: Tensor) -> Tensor:
-        """Equal texts are always known; so the same text twice in a batch is no rival."""
-        assert side.texts is not None
-        same = side.texts[:, 1][:, None] == codes[None, :]
-        known = same
-        if self.likes is not None and side.user is not None:
-            known = known | self.likes(side.user, codes)
-        if self.related is not None:
-            known = known | self.related(side.texts[:, 0], codes)
-        given = codes.shape[0] // rows.shape[0]
-        for column in range(1, given):  # a row's own negatives are negatives whatever is known,
-            own = column * rows.shape[0] + rows  # but a copy of the positive only fills the place
-            known[rows, own] = same[rows, own]
-        return known
 
     @override
     def get_config_dict(self) -> dict[str, Any]:

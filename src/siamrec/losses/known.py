@@ -14,6 +14,7 @@ from siamrec.data.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
     from siamrec.data import Pairs
+    from siamrec.losses.base import Side
     from siamrec.typing import IntArray
 
 
@@ -86,3 +87,36 @@ class KnownPositives(nn.Module):
         wanted = rows.long()[:, None] * self.n_texts + texts.long()[None, :]
         place = torch.searchsorted(self.keys, wanted).clamp(max=self.keys.numel() - 1)
         return (self.keys[place] == wanted) & (rows >= 0)[:, None]
+
+
+def known_candidates(
+    side: Side,
+    codes: Tensor,
+    *,
+    likes: KnownPositives | None,
+    related: KnownPositives | None,
+) -> Tensor:
+    """Return which candidates of a batch are known to suit each row, `(rows, candidates)`.
+
+    Equal texts always are, so that the same text twice in a batch is no rival. A row's own
+    negatives are negatives whatever is known, but a copy of the positive only fills a place.
+
+    Args:
+        side: What stands beside the texts, with their codes.
+        codes: Text code of each candidate: all positives, then all first negatives, and so on.
+        likes: What each user likes.
+        related: Which texts belong together.
+    """
+    assert side.texts is not None
+    n_rows, columns = side.texts.shape
+    rows = torch.arange(n_rows, device=codes.device)
+    same = side.texts[:, 1][:, None] == codes[None, :]
+    known = same
+    if likes is not None and side.user is not None:
+        known = known | likes(side.user, codes)
+    if related is not None:
+        known = known | related(side.texts[:, 0], codes)
+    for column in range(1, columns - 1):
+        own = column * n_rows + rows
+        known[rows, own] = same[rows, own]
+    return known

@@ -162,8 +162,12 @@ class ListwiseRating(EmbeddingLoss):
         rating = _values(side, "ListwiseRating") / self.temperature
         user = torch.zeros_like(score, dtype=torch.long) if side.user is None else side.user
         if side.weight is not None:
-            log_weight = side.weight.float().log()
-            score, rating = score + log_weight, rating + log_weight
+            counts = side.weight > 0  # a row without weight is in no list
+            if not counts.any():
+                return 0.0 * score.sum()
+            log_weight = side.weight[counts].float().log()
+            score, rating = score[counts] + log_weight, rating[counts] + log_weight
+            user = user[counts]
         _, lists = torch.unique(user, return_inverse=True)
         member = lists[None, :] == torch.arange(int(lists.max()) + 1, device=user.device)[:, None]
         log_p = _within(score, member)

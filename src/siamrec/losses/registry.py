@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
-import numpy as np
 import torch
 
 from siamrec._core import check
+from siamrec.errors import InvalidParameterError
 from siamrec.losses.infonce import FeedbackInfoNCE
 from siamrec.losses.known import KnownPositives
 from siamrec.losses.labelled import (
@@ -20,8 +20,9 @@ from siamrec.losses.labelled import (
     WeightedCosine,
 )
 from siamrec.losses.preference import BradleyTerry, ReferencePreference, WeightedTriplet
+from siamrec.losses.queued import QueuedInfoNCE
+from siamrec.losses.rates import TextRates, mined_negatives
 from siamrec.losses.theirs import LABELLED, POSITIVES, THEIRS, TRIPLETS
-from siamrec.losses.wrappers import QueuedInfoNCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,9 +85,34 @@ def build_loss(
 
     Raises:
         UnknownNameError: If no loss has this name; the message offers the nearest ones.
+        InvalidParameterError: If the loss knows no such setting.
     """
     spec = _LOSSES[check.one_of("loss", name, _LOSSES)]
-    return spec.factory(model, pairs=pairs, **settings)
+    return built(spec, name, model, pairs=pairs, **settings)
+
+
+def built(
+    spec: LossSpec,
+    name: str,
+    model: torch.nn.Module,
+    *,
+    pairs: Pairs | None = None,
+    **settings: Any,
+) -> torch.nn.Module:
+    """Return a loss of a spec, whichever it comes from.
+
+    Raises:
+        InvalidParameterError: If the loss knows no such setting, or needs another one.
+    """
+    try:
+        return spec.factory(model, pairs=pairs, **settings)
+    except TypeError as error:  # theirs take what their classes take
+        said = str(error)
+        if "argument" not in said:
+            raise
+        raise InvalidParameterError(
+            "loss_settings", sorted(settings), f"settings of {name!r} ({said})"
+        ) from error
 
 
 def feedback_infonce_of(
@@ -106,23 +132,51 @@ def feedback_infonce_of(
         pairs: What it will be trained on; without them nothing is known.
         scale: One over the temperature.
         debias: Prior chance that a rival is a positive.
-        popularity: Strength in [0, 1] of the logQ correction.
+        popularity: Strength in [0, 1] of the logQ correction, by `TextRates`.
         co_likes: Texts that this many users like together are no rivals; 0 leaves this out.
         batch_size: Rows in a batch, for the rates.
     """
     if pairs is None:
         return FeedbackInfoNCE(model, scale=scale, debias=debias)
-    count = np.bincount(pairs.right[pairs.label >= 0.5], minlength=len(pairs.texts))  # noqa: PLR2004
-    rate = np.clip(batch_size * count / max(int(count.sum()), 1), 1e-12, None)
-    log_q = torch.from_numpy((popularity * np.log(rate)).astype(np.float32))
-    return FeedbackInfoNCE(
-        model,
-        scale=scale,
-        debias=debias,
-        likes=KnownPositives.likes(pairs),
-        related=KnownPositives.related(pairs, least_users=co_likes),
-        log_q=log_q if popularity else None,
-    )
+    knowledge = _knowledge(pairs, popularity, co_likes, batch_size)
+    return FeedbackInfoNCE(model, scale=scale, debias=debias, **knowledge)
+
+
+def queued_infonce_of(
+    model: torch.nn.Module,
+    *,
+    pairs: Pairs | None = None,
+    size: int = 1024,
+    scale: float = 20.0,
+    popularity: float = 1.0,
+    co_likes: int = 5,
+    batch_size: int = 16,
+) -> QueuedInfoNCE:
+    """Return `QueuedInfoNCE` with what `pairs` know; arguments as for `feedback_infonce_of`.
+
+    Args:
+        model: The model whose embeddings it judges.
+        pairs: What it will be trained on; without them nothing is known.
+        size: Embeddings to remember.
+        scale: One over the temperature.
+        popularity: Strength in [0, 1] of the logQ correction, by `TextRates`.
+        co_likes: Texts that this many users like together are no rivals; 0 leaves this out.
+        batch_size: Rows in a batch, for the rates.
+    """
+    if pairs is None:
+        return QueuedInfoNCE(model, size=size, scale=scale)
+    knowledge = _knowledge(pairs, popularity, co_likes, batch_size)
+    return QueuedInfoNCE(model, size=size, scale=scale, **knowledge)
+
+
+def _knowledge(pairs: Pairs, popularity: float, co_likes: int, batch_size: int) -> dict[str, Any]:
+    rates = TextRates.of(pairs, batch_size=batch_size, strength=popularity)
+    return {
+        "likes": KnownPositives.likes(pairs),
+        "related": KnownPositives.related(pairs, least_users=co_likes),
+        "log_q": rates.log_q(mined_negatives(pairs)) if popularity else None,
+        "rates": rates if popularity else None,
+    }
 
 
 def _ours(kind: type[torch.nn.Module]) -> LossFactory:
@@ -137,7 +191,7 @@ def _ours(kind: type[torch.nn.Module]) -> LossFactory:
 
 _LOSSES: dict[str, LossSpec] = {
     "feedback-infonce": LossSpec(feedback_infonce_of, POSITIVES, takes_negatives=True),
-    "queued-infonce": LossSpec(_ours(QueuedInfoNCE), POSITIVES),
+    "queued-infonce": LossSpec(queued_infonce_of, POSITIVES, takes_negatives=True),
     "weighted-cosine": LossSpec(_ours(WeightedCosine), LABELLED),
     "weighted-cosent": LossSpec(_ours(WeightedCoSENT), LABELLED),
     "weighted-contrastive": LossSpec(_ours(WeightedContrastive), LABELLED),

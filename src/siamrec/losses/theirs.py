@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 from siamrec.losses.base import Labels, Side
 
 if TYPE_CHECKING:
@@ -69,9 +69,13 @@ class TheirLoss(nn.Module):
         model: nn.Module = self.loss.model  # type: ignore[assignment]
         return model
 
-    @model.setter
-    def model(self, model: nn.Module) -> None:
-        self.loss.model = model
+    @override
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Hand a model on to the loss: a module would keep it beside the property."""
+        if name == "model":
+            self.loss.model = value
+        else:
+            super().__setattr__(name, value)
 
     @override
     def forward(
@@ -86,8 +90,10 @@ class TheirLoss(nn.Module):
         return self.loss(features, self._read(labels))
 
     def _read(self, labels: Labels) -> Any:
-        if self.reading == "nothing" or labels is None:
+        if self.reading == "nothing":
             return None
+        if labels is None:
+            raise MissingInputError(f"A label of each row for {self.name}", "the label column")
         if self.reading in {"vectors", "scores"}:
             return self._taught(labels)
         value = Side.of(labels).value

@@ -11,8 +11,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.errors import InvalidDataError, InvalidParameterError
-from siamrec.losses._infonce import feedback_infonce
-from siamrec.losses.base import EmbeddingLoss, Labels, Loss, Side, columns_of
+from siamrec.losses.base import EmbeddingLoss, Labels, Loss, Side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,11 +23,16 @@ class GradCached(nn.Module):
 
     Texts go through the model in pieces whose inner values are forgotten and computed again on
     the way back, so that memory grows with the piece and not with the batch; loss and gradients
-    are the same.
+    are the same. `MatryoshkaLoss` and `AdaptiveLayerLoss` keep what a model gives from pass to
+    pass, which leaves nothing to compute again; they take the loss itself.
 
     Args:
         loss: The loss; its model embeds.
         mini_batch_size: Texts in a piece.
+
+    Raises:
+        InvalidParameterError: If the loss is no `EmbeddingLoss` or has no model, or, when it is
+            called, if it stands inside `MatryoshkaLoss` or `AdaptiveLayerLoss`.
 
     References:
         Gao et al. (2021), Scaling deep contrastive learning batch size under memory limited
@@ -37,6 +41,12 @@ class GradCached(nn.Module):
 
     def __init__(self, loss: EmbeddingLoss, *, mini_batch_size: int = 32) -> None:
         super().__init__()
+        if not isinstance(loss, EmbeddingLoss):
+            raise InvalidParameterError(
+                "loss",
+                type(loss).__name__,
+                "an EmbeddingLoss; of sentence-transformers take 'cached-mnrl' or 'cached-gist'",
+            )
         if loss.model is None:
             raise InvalidParameterError("loss", "one without a model", "a loss with a model")
         self.loss = loss
@@ -48,14 +58,22 @@ class GradCached(nn.Module):
         assert self.loss.model is not None
         return self.loss.model
 
-    @model.setter
-    def model(self, model: nn.Module) -> None:
-        self.loss.model = model
+    @override
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Hand a model on to the loss: a module would keep it beside the property."""
+        if name == "model":
+            self.loss.model = value
+        else:
+            super().__setattr__(name, value)
 
     @override
     def forward(
         self, sentence_features: Iterable[dict[str, Tensor]], labels: Labels = None
     ) -> Loss:
+        if type(self.model.forward).__name__ == "ForwardDecorator":
+            raise InvalidParameterError(
+                "loss", "GradCached", "the loss itself inside MatryoshkaLoss or AdaptiveLayerLoss"
+            )
         embeddings = [self._embedded(features) for features in sentence_features]
         return self.loss.compute_loss_from_embeddings(embeddings, labels)
 
@@ -89,72 +107,6 @@ def _cut(value: Any, begin: int, end: int, *, rows: torch.Size, width: int) -> A
         return value
     piece = value[begin:end]
     return piece[:, :width] if piece.ndim > 1 and piece.shape[1] == rows[1] else piece
-
-
-@final
-class QueuedInfoNCE(EmbeddingLoss):
-    """`FeedbackInfoNCE` with the candidates of past batches as further rivals.
-
-    Args:
-        model: The model whose embeddings are judged.
-        size: Embeddings to remember, the newest ones.
-        scale: One over the temperature, above 0.
-
-    References:
-        Wang et al. (2020), Cross-batch memory for embedding learning, CVPR.
-    """
-
-    def __init__(
-        self, model: nn.Module | None = None, *, size: int = 1024, scale: float = 20.0
-    ) -> None:
-        super().__init__(model)
-        self.size = check.count("size", size)
-        self.scale = check.positive("scale", scale)
-        self._past: Tensor | None = None
-        self._codes: Tensor | None = None
-
-    @override
-    def compute_loss_from_embeddings(
-        self, embeddings: Sequence[Tensor], labels: Labels = None
-    ) -> Tensor:
-        anchors, *candidates = columns_of(embeddings, 2, "QueuedInfoNCE")
-        side = Side.of(labels, plain="weight")
-        now = torch.cat(candidates)
-        codes = None if side.texts is None else side.texts[:, 1:].T.reshape(-1)
-        rows = torch.arange(anchors.shape[0], device=anchors.device)
-        together = now if self._past is None else torch.cat([now, self._past.to(now.dtype)])
-        known = self._known(codes, anchors.shape[0], together.shape[0])
-        self._remember(now, codes)
-        return feedback_infonce(
-            anchors, together, rows, scale=self.scale, weights=side.weight, known=known
-        )
-
-    def _known(self, codes: Tensor | None, n_rows: int, n_candidates: int) -> Tensor | None:
-        """A remembered copy of a row's positive is no rival."""
-        if codes is None:
-            return None
-        past = codes.new_empty(0) if self._codes is None else self._codes
-        every = torch.cat([codes, past])
-        if every.shape[0] != n_candidates:  # some batches came without text codes
-            return None
-        return codes[:n_rows, None] == every[None, :]
-
-    @torch.no_grad()
-    def _remember(self, now: Tensor, codes: Tensor | None) -> None:
-        kept = now.detach().float()
-        past = kept[:0] if self._past is None else self._past
-        self._past = torch.cat([kept, past])[: self.size]
-        if codes is not None:
-            old = codes[:0] if self._codes is None else self._codes
-            self._codes = torch.cat([codes, old])[: self.size]
-
-    def forget(self) -> None:
-        """Empty the memory."""
-        self._past = self._codes = None
-
-    @override
-    def get_config_dict(self) -> dict[str, Any]:
-        return {"size": self.size, "scale": self.scale}
 
 
 @final

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
-from siamrec.data.vocabulary import UNKNOWN
-from siamrec.errors import InvalidParameterError
+from siamrec.data._pair_splits import normalise
+from siamrec.data.vocabulary import UNKNOWN, Vocabulary
+from siamrec.errors import InvalidParameterError, StorageError
 from siamrec.pairs._search import SEARCHES, word_vectors
 
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ class HardNegatives:
 
     The nearest `pool` texts of each anchor are found exactly. Of these are left out: the anchor
     and its partners in other positive pairs, everything that the pair's user is known to like,
-    texts that enough users like together with the anchor, near-duplicates of the positive, and
-    texts so near that they are probably positives nobody has labelled: those above `percent` of
-    the positive's own similarity. Of the rest, `per_positive` are drawn. A pair that finds too
+    texts that enough users like together with the anchor, whatever differs from one of these in
+    case, spaces and punctuation only, near-duplicates of the positive, and texts so near that they
+    are probably positives nobody has labelled: those above `percent` of the positive's own
+    similarity. Of the rest, `per_positive` are drawn. A pair that finds too
     few keeps what there is; no pair is dropped.
 
     Args:
@@ -121,6 +123,9 @@ class HardNegatives:
             encoder: Says what is near, before the recipe's own; mine again when its weights have
                 moved.
             vectors: Vectors of `pairs.texts` from that encoder, where they are at hand.
+
+        Raises:
+            StorageError: If the cache cannot be written.
         """
         reader = encoder or self.encoder
         kept = None if self.cache is None else self._kept(Path(self.cache), pairs, reader, vectors)
@@ -143,7 +148,11 @@ class HardNegatives:
         reader: SiameseEncoder | None,
         vectors: Float32Array | None,
     ) -> Path:
-        """Return where negatives of these pairs lie: other weights, another file."""
+        """Return where negatives of these pairs lie: other weights or texts, another file.
+
+        A file holds codes, and the fingerprint of pairs does not depend on these, nor on texts
+        that only serve as negatives; so the table of texts counts too, in its order.
+        """
         said = {
             field.name: getattr(self, field.name)
             for field in fields(self)
@@ -153,7 +162,8 @@ class HardNegatives:
             weights: object = reader.fingerprint
         else:
             weights = "words" if vectors is None else vectors
-        return folder / f"{content_hash(pairs.fingerprint(), said, weights)[:32]}.npy"
+        key = content_hash(pairs.fingerprint(), list(pairs.texts), said, weights)
+        return folder / f"{key[:32]}.npy"
 
     def _found(self, pairs: Pairs, vectors: Float32Array, rows: IntArray) -> CodeArray:
         anchors, place = np.unique(pairs.left[rows], return_inverse=True)
@@ -221,37 +231,41 @@ class HardNegatives:
 class Known:
     """What is known to belong together, so that it serves as no negative.
 
-    Sorted keys of (user, text) likes and of (text, text) that belong together.
+    Sorted keys of (user, text) likes and of (text, text) that belong together. Texts that differ
+    in case, spaces and punctuation only are one text; `same` is the first of each.
     """
 
     likes: IntArray
     related: IntArray
     n_texts: int
+    same: IntArray
 
     @classmethod
     def of(cls, pairs: Pairs, co_likes: int) -> Known:
         """Return what `pairs` know; `co_likes` users who like two texts join them, 0 leaves it."""
         n = len(pairs.texts)
+        codes = Vocabulary.factorize([normalise(text) for text in pairs.texts])[1]
+        same = np.append(codes, UNKNOWN).astype(np.int64)  # the last place is that of no text
         positive = pairs.label >= 0.5  # noqa: PLR2004
-        left, right = pairs.left[positive].astype(np.int64), pairs.right[positive].astype(np.int64)
-        own = np.arange(n, dtype=np.int64)
-        related = [own * n + own, left * n + right, right * n + left]
+        left, right = same[pairs.left[positive]], same[pairs.right[positive]]
+        related = [same[:-1] * n + same[:-1], left * n + right, right * n + left]
         users = [pairs.liked_user, pairs.user[positive], pairs.user[positive]]
-        texts = [pairs.liked_text, pairs.left[positive], pairs.right[positive]]
-        user, text = (np.concatenate(parts).astype(np.int64) for parts in (users, texts))
+        user = np.concatenate(users).astype(np.int64)
+        text = np.concatenate([same[pairs.liked_text], left, right])
         has = user != UNKNOWN
         likes = np.unique(user[has] * n + text[has])
         if co_likes:
             related.append(_liked_together(likes, n, co_likes))
-        return cls(likes, np.unique(np.concatenate(related)), n)
+        return cls(likes, np.unique(np.concatenate(related)), n, same)
 
     def __call__(
         self, user: CodeArray, anchor: CodeArray, codes: IntArray | CodeArray
     ) -> BoolArray:
         """Return whether each text of `codes`, `(n, m)`, suits the row's user or anchor."""
-        liked = _contains(self.likes, user.astype(np.int64)[:, None] * self.n_texts + codes)
+        texts, near = self.same[codes], self.same[anchor]
+        liked = _contains(self.likes, user.astype(np.int64)[:, None] * self.n_texts + texts)
         liked &= (user != UNKNOWN)[:, None]
-        together = _contains(self.related, anchor.astype(np.int64)[:, None] * self.n_texts + codes)
+        together = _contains(self.related, near[:, None] * self.n_texts + texts)
         return np.asarray(liked | together, dtype=np.bool_)
 
 
@@ -285,8 +299,16 @@ def _read(path: Path, n: int, per_positive: int) -> CodeArray | None:
 
 
 def _write(path: Path, negatives: CodeArray) -> None:
-    """Write negatives; the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, suffix=".draft", delete=False) as draft:
-        np.save(draft, negatives, allow_pickle=False)
-    Path(draft.name).replace(path)
+    """Write negatives; the file appears whole or not at all.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=path.parent, prefix=".draft-") as folder:
+            draft = Path(folder) / path.name
+            np.save(draft, negatives, allow_pickle=False)
+            draft.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path.parent} cannot be written: {error}.") from error

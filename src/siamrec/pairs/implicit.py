@@ -37,13 +37,14 @@ class ClickPairs(Generator):
     A click at a place that few people look at says more, so it weighs
     :math:`\min(1 / p, \text{clip})` with p the logged propensity, or else
     :math:`\text{position}^{-\eta}`, the examination curve. An item shown above a click in the same
-    decision was seen and passed over: it may serve as a weak negative.
+    decision was seen and passed over: it may serve as a weak negative, unless the same user
+    clicked it, or an item with the same text, at any time.
 
     Args:
         eta: Steepness of the examination curve, not below 0; 0 trusts all places alike.
         clip: Largest weight of a click, at least 1.
         skipped: Weight of a passed-over item as a negative, in [0, 1]; 0 makes no negatives.
-        weights: Quality of events.
+        weights: Quality of events. Without it the events' own weights count.
         per_root: Positive pairs of a user by the square root of the number of clicked items.
         per_user: Most positive pairs of a user.
         per_item: Most positive pairs in which an item is the second text.
@@ -97,8 +98,9 @@ class ClickPairs(Generator):
                 f"{len(feedback)} events."
             )
         passed = _passed_over(feedback, clicked) if self.skipped else np.zeros_like(clicked)
+        passed &= ~_ever_clicked(feedback, clicked, table)
         kept = feedback.where(clicked | passed)
-        trust = np.ones(len(kept)) if self.weights is None else self.weights(kept).astype(float)
+        trust = (kept.weight if self.weights is None else self.weights(kept)).astype(np.float64)
         is_click = clicked[clicked | passed]
         trust = trust * np.where(is_click, self._looked(kept), self.skipped)
         rows = latest(kept)
@@ -110,7 +112,7 @@ class ClickPairs(Generator):
             text=table.of_item[item],
             time=kept.time[rows],
             weight=trust[rows],
-            liked=is_click[rows],
+            liked=is_click[rows] & (kept.weight[rows] > 0),
             disliked=~is_click[rows],
             n_users=len(feedback.users),
         )
@@ -139,15 +141,29 @@ def _passed_over(feedback: Feedback, clicked: BoolArray) -> BoolArray:
     return passed
 
 
+def _ever_clicked(feedback: Feedback, clicked: BoolArray, table: TextTable) -> BoolArray:
+    """Events of a user with an item, or a text, that the user clicked at any time."""
+    ever = np.zeros(len(feedback), dtype=np.bool_)
+    for of in (feedback.item, table.of_item[feedback.item]):
+        key = feedback.user.astype(np.int64) * (len(feedback.items) + 1) + of
+        ever |= np.isin(key, key[clicked]) & (of != UNKNOWN)
+    return ever
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryPairs(Generator):
     """Joins a query's text with the items that its users found good.
 
+    What an event says hangs on its kind: a rating speaks for or against the item by its value, a
+    click or conversion for it, a thumb either way by its sign. A view, a dwell or a comment alone
+    says neither.
+
     Args:
-        positive: Least value of an event that speaks for the item (clicks and such count as 1).
-        negative: Largest value of one that speaks against it.
-        weights: Quality of events.
+        positive: Least rating that speaks for the item.
+        negative: Largest rating that speaks against it, below `positive`; with relevance of 0 and
+            1 as ratings, give `positive=1, negative=0`.
+        weights: Quality of events. Without it the events' own weights count.
         per_query: Most pairs of a query.
         documents: Where texts are found by id, in the place of the catalogue.
         hard_negatives: Mines negatives beside each positive pair: `HardNegatives`, or any miner.
@@ -155,8 +171,8 @@ class QueryPairs(Generator):
         minimum: Fewest pairs from feedback to return; negatives are optional here.
     """
 
-    positive: float = 1.0
-    negative: float = 0.0
+    positive: float = 4.0
+    negative: float = 2.0
     weights: QualityWeights | None = None
     per_query: int = 50
     documents: DocumentStore | None = None
@@ -178,7 +194,7 @@ class QueryPairs(Generator):
             else TextTable.of_store(self.documents, feedback.items)
         )
         trust = feedback.weight if self.weights is None else self.weights(feedback)
-        good, bad = feedback.value >= self.positive, feedback.value <= self.negative
+        good, bad = self._said(feedback)
         spoken = (feedback.query != UNKNOWN) & (table.of_item[feedback.item] != UNKNOWN)
         rows = np.flatnonzero(spoken & (good | bad))
         rows = rows[capped(feedback.query[rows], self.per_query, rng)]
@@ -207,6 +223,26 @@ class QueryPairs(Generator):
             items=feedback.items,
         )
         return finished(pairs, self.hard_negatives, self.synthetic, catalog, rng=rng)
+
+    def _said(self, feedback: Feedback) -> tuple[BoolArray, BoolArray]:
+        """Which events speak for their item, and which against it.
+
+        Raises:
+            InvalidDataError: If none speaks for its item.
+        """
+        rated = feedback.kind == FeedbackKind.RATING
+        strong = np.isin(feedback.kind, _STRONG) & (feedback.value > 0)
+        good = strong | (rated & (feedback.value >= self.positive))
+        bad = rated & (feedback.value <= self.negative)
+        bad |= (feedback.kind == FeedbackKind.THUMB) & (feedback.value <= 0)
+        if not good.any():
+            largest = feedback.value[rated].max() if rated.any() else "missing"
+            raise InvalidDataError(
+                f"feedback must hold ratings of at least {self.positive:g}, clicks, conversions "
+                f"or thumbs up, got none in {len(feedback)} events (the largest rating is "
+                f"{largest}; lower positive and negative if it is a good one)."
+            )
+        return good, bad
 
 
 @final

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import Formatter
 from typing import TYPE_CHECKING, ClassVar, Protocol, final, runtime_checkable
 
@@ -202,7 +202,9 @@ def finished(
         n = int(len(pairs) * synthetic.share / (1 - synthetic.share))
         table = TextTable.of(catalog, pairs.items)
         pairs = Pairs.concat([pairs, synthetic.make(catalog, table, n=n, rng=rng)])
-    return pairs if hard_negatives is None else hard_negatives.mine(pairs)
+    if hard_negatives is None:
+        return pairs
+    return replace(hard_negatives.mine(pairs), miner=hard_negatives)
 
 
 def _cut(maker: object, text: str, rng: np.random.Generator) -> tuple[str, str] | None:

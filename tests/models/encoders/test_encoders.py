@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,13 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from siamrec.errors import InvalidDataError, InvalidParameterError, ModelLoadError
+from siamrec.errors import InvalidDataError, InvalidParameterError, ModelLoadError, StorageError
 from siamrec.models import AdapterEncoder, CachedEncoder, HashingEncoder, SentenceEncoder
 from siamrec.testing.encoders import TEXTS, EncoderContract
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from siamrec.protocols import SiameseEncoder
     from siamrec.typing import Float32Array
 
@@ -170,3 +169,17 @@ def test_unknown_model_names_the_ways_out(monkeypatch: pytest.MonkeyPatch) -> No
 def test_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelLoadError, match="must hold a sentence-transformers model"):
         _ = SentenceEncoder(tmp_path).dim
+
+
+def test_a_full_disk_leaves_no_half_written_vectors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: object, **columns: object) -> None:
+        del columns
+        Path(str(file)).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(StorageError, match="No space left"):
+        CachedEncoder(HashingEncoder(dim=8), folder=tmp_path).encode(["a text"])
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -36,6 +36,7 @@ from siamrec.models.export._directory import as_sentence_transformer
 from siamrec.testing.tiny import tiny_model
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from siamrec.protocols import SiameseEncoder
@@ -90,6 +91,25 @@ def test_legacy_names_are_those_that_old_readers_know(
     assert pooling["word_embedding_dimension"] == 32
 
 
+def test_legacy_settings_hold_no_key_that_old_readers_do_not_know(
+    tmp_path: Path, encoder: SentenceEncoder
+) -> None:
+    """Before version 6 each key went to the constructor of its module."""
+    head = AdapterEncoder(encoder, normal(32, 32), normal(32))
+    export(head, tmp_path / "out", format="sentence-transformers-legacy", texts=TEXTS)
+    read = {
+        str(path.relative_to(tmp_path / "out")): json.loads(path.read_text())
+        for path in (tmp_path / "out").rglob("*.json")
+    }
+    assert read["sentence_bert_config.json"] == {"max_seq_length": 32, "do_lower_case": False}
+    assert read["3_Dense/config.json"] == {
+        "in_features": 32,
+        "out_features": 32,
+        "bias": True,
+        "activation_function": "torch.nn.modules.linear.Identity",
+    }
+
+
 def test_the_encoder_itself_is_not_shared(encoder: SentenceEncoder) -> None:
     before = encoder.fingerprint
     copy = as_sentence_transformer(encoder)
@@ -108,6 +128,17 @@ def test_an_export_that_differs_is_refused_and_leaves_nothing(
     with pytest.raises(RegressionFound, match="nothing was written"):
         export(encoder, tmp_path / "out", format="sentence-transformers", texts=TEXTS)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_has_no_quantization(tmp_path: Path, encoder: SentenceEncoder) -> None:
+    with pytest.raises(InvalidParameterError, match="quantization must be None: sentence-tr"):
+        export(
+            encoder,
+            tmp_path / "a",
+            format="sentence-transformers",
+            quantization="f16",
+            texts=TEXTS,
+        )
 
 
 def test_likeness_by_hand() -> None:
@@ -202,6 +233,66 @@ def test_gguf_refuses_what_llama_cannot_say(
 ) -> None:
     with pytest.raises(InvalidParameterError, match="GGUF knows no head behind the pooling"):
         export(tuned, tmp_path / "a", format="gguf", texts=TEXTS)
+
+
+def prompted() -> SentenceEncoder:
+    model = tiny_model(TEXTS)
+    model.prompts = {"query": "heist: ", "document": ""}
+    return SentenceEncoder.of(model)
+
+
+def activated() -> SentenceEncoder:
+    model = tiny_model(TEXTS)
+    model[0].auto_model.config.hidden_act = "relu"  # type: ignore[union-attr]
+    return SentenceEncoder.of(model)
+
+
+def placed() -> SentenceEncoder:
+    model = tiny_model(TEXTS)
+    model[0].auto_model.config.position_embedding_type = "relative_key"  # type: ignore[union-attr]
+    return SentenceEncoder.of(model)
+
+
+def accented() -> SentenceEncoder:
+    from tokenizers.normalizers import BertNormalizer
+
+    model = tiny_model(TEXTS)
+    keeps = BertNormalizer(lowercase=True, strip_accents=False)
+    model.tokenizer.backend_tokenizer.normalizer = keeps
+    return SentenceEncoder.of(model)
+
+
+def unparted() -> SentenceEncoder:
+    from tokenizers.normalizers import BertNormalizer
+
+    model = tiny_model(TEXTS)
+    whole = BertNormalizer(lowercase=True, handle_chinese_chars=False)
+    model.tokenizer.backend_tokenizer.normalizer = whole
+    return SentenceEncoder.of(model)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (prompted, "prompts"),
+        (activated, "hidden_act"),
+        (placed, "position_embedding_type"),
+        (accented, "strip_accents"),
+        (unparted, "handle_chinese_chars"),
+    ],
+)
+def test_gguf_refuses_by_name_what_its_readers_take_for_granted(
+    tmp_path: Path, make: Callable[[], SentenceEncoder], name: str
+) -> None:
+    """What is read back goes into a copy of the model, so only a refusal can tell."""
+    with pytest.raises(InvalidParameterError, match=f"^{name} must be"):
+        export(make(), tmp_path / "out", format="gguf", texts=TEXTS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_onnx_refuses_prompts_by_name(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError, match=r"^prompts must be none for ONNX.*'query'"):
+        export(prompted(), tmp_path / "out", format="onnx", texts=TEXTS)
 
 
 def test_gguf_refuses_cased_tokenizers_and_other_architectures(tmp_path: Path) -> None:

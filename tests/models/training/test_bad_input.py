@@ -48,6 +48,42 @@ def test_a_loss_that_needs_triplets_says_where_to_get_them() -> None:
         FineTuner(config).fit(encoder, train, valid)
 
 
+def test_one_class_is_refused_by_losses_that_learn_from_labels() -> None:
+    train, valid = pairs_of("abc"), pairs_of("xyz")
+    encoder = SentenceEncoder.of(tiny_model(train.texts))
+    config = FineTuneConfig(strategy="full", loss="weighted-cosent", max_steps=2)
+    with pytest.raises(InvalidDataError, match="all 12 pairs have the label 1; one class only"):
+        FineTuner(replace(config, cold_share=0.0)).fit(encoder, train, valid)
+
+
+def test_rows_by_user_need_a_loss_of_pairs() -> None:
+    train, valid = pairs_of("abc"), pairs_of("xyz")
+    encoder = SentenceEncoder.of(tiny_model(train.texts))
+    config = FineTuneConfig(
+        strategy="full", loss="batch-hard-triplet", rows_per_user=4, max_steps=2
+    )
+    with pytest.raises(InvalidParameterError, match="rows_per_user must be 1 with 'batch-hard"):
+        FineTuner(config).fit(encoder, train, valid)
+
+
+def test_settings_that_a_loss_does_not_know_are_named() -> None:
+    train, valid = pairs_of("abc"), pairs_of("xyz")
+    encoder = SentenceEncoder.of(tiny_model(train.texts))
+    config = FineTuneConfig(strategy="full", loss_settings={"tau": 3}, max_steps=2)
+    with pytest.raises(InvalidParameterError, match="loss_settings must be settings of"):
+        FineTuner(config).fit(encoder, train, valid)
+
+
+def test_texts_are_queries_or_documents() -> None:
+    encoders: list[HashingEncoder | SentenceEncoder] = [
+        ENCODER,
+        SentenceEncoder.of(tiny_model(["a film"])),
+    ]
+    for encoder in encoders:
+        with pytest.raises(UnknownNameError, match="Did you mean 'query'"):
+            encoder.encode(["a film"], kind="qurey")  # type: ignore[arg-type]
+
+
 def test_unknown_losses_offer_the_nearest_names() -> None:
     train, valid = pairs_of("abc"), pairs_of("xyz")
     encoder = SentenceEncoder.of(tiny_model(train.texts))
@@ -64,6 +100,7 @@ def test_a_guest_loss_trains_by_its_name() -> None:
         return WeightedCosine(model)
 
     train, valid = pairs_of("abc"), pairs_of("xyz")
+    train = replace(train, label=np.where(np.arange(12) < 9, 1.0, 0.0).astype(np.float32))
     encoder = SentenceEncoder.of(tiny_model(train.texts))
     config = FineTuneConfig(
         strategy="full", loss="guest", max_steps=3, cold_share=0.0, wise_ft=1.0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from siamrec._core import check
 from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import InvalidDataError
 
@@ -20,12 +21,17 @@ TextKind: TypeAlias = Literal["query", "document"]
 """What a text is; asymmetric encoders treat the two differently."""
 
 
-def distinct(texts: Sequence[str]) -> tuple[list[str], CodeArray]:
+KINDS: tuple[TextKind, ...] = ("query", "document")
+
+
+def distinct(texts: Sequence[str], kind: TextKind = "document") -> tuple[list[str], CodeArray]:
     """Return the different texts in order of first appearance, and the place of each text there.
 
     Raises:
+        UnknownNameError: If `kind` is neither of the two.
         InvalidDataError: If `texts` is one text or holds something that is not text.
     """
+    check.one_of("kind", kind, KINDS)
     if isinstance(texts, str):
         raise InvalidDataError(
             "texts must be a sequence of texts, got one text; put it in a list."

@@ -12,6 +12,7 @@ import numpy as np
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
 from siamrec.errors import InvalidDataError, ModelLoadError
+from siamrec.models._writing import writing
 from siamrec.models.encoders._texts import unit_rows
 
 if TYPE_CHECKING:
@@ -160,22 +161,29 @@ class AdapterEncoder:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write the head to a folder: safetensors for the numbers, JSON for what it belongs to."""
+        """Write the head to a folder: safetensors for the numbers, JSON for what it belongs to.
+
+        The base is not written: `AdapterEncoder.load(path, base)` reads the head back onto it.
+
+        Raises:
+            StorageError: If the folder cannot be written.
+        """
         from safetensors.numpy import save_file  # noqa: PLC0415
 
         folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = {"weight": np.array(self.weight)}
         for name in _OPTIONAL:
             if getattr(self, name) is not None:
                 tensors[name] = np.array(getattr(self, name))
-        save_file(tensors, folder / _WEIGHTS)
         card = {
             "kind": "adapter",
             "base_fingerprint": self.base.fingerprint,
             "fingerprint": self.fingerprint,
         }
-        (folder / _CARD).write_text(json.dumps(card, indent=2), encoding="utf-8")
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file(tensors, folder / _WEIGHTS)
+            (folder / _CARD).write_text(json.dumps(card, indent=2), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path, base: SiameseEncoder) -> Self:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from siamrec._core.hashing import content_hash, hash64
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, StorageError
 from siamrec.models.encoders._texts import distinct
 
 if TYPE_CHECKING:
@@ -70,8 +69,9 @@ class CachedEncoder:
         Raises:
             InvalidDataError: If `texts` is not a sequence of texts, or a file of the folder does
                 not hold vectors of this encoder.
+            StorageError: If the folder cannot be written.
         """
-        unique, place = distinct(texts)
+        unique, place = distinct(texts, kind)
         if not unique:
             return np.empty((0, self.dim), dtype=np.float32)
         known = self._known(kind)
@@ -125,14 +125,20 @@ class CachedEncoder:
         self._add(kind, [texts[row] for row in fresh], vectors[fresh], store=False)
 
     def _write(self, kind: TextKind, texts: list[str], vectors: Float32Array) -> None:
-        """A file appears whole: it is written beside its place and moved there."""
+        """A file appears whole: it is written beside its place and moved there.
+
+        Raises:
+            StorageError: If it cannot be written.
+        """
         assert self._folder is not None
         home = self._folder / self.fingerprint[:16] / kind
-        home.mkdir(parents=True, exist_ok=True)
         name = f"{hash64(content_hash(texts)):016x}.npz"
-        handle, temporary = tempfile.mkstemp(dir=home, suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            np.savez(
-                file, texts=np.frombuffer(json.dumps(texts).encode(), np.uint8), vectors=vectors
-            )
-        Path(temporary).replace(home / name)
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=home, prefix=".part-") as folder:
+                draft = Path(folder) / name
+                read = np.frombuffer(json.dumps(texts).encode(), np.uint8)
+                np.savez(draft, texts=read, vectors=vectors)
+                draft.replace(home / name)
+        except OSError as error:
+            raise StorageError(f"{home} cannot be written: {error}.") from error

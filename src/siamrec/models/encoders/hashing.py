@@ -70,8 +70,7 @@ class HashingEncoder:
         Raises:
             InvalidDataError: If `texts` is not a sequence of texts.
         """
-        del kind
-        unique, place = distinct(texts)
+        unique, place = distinct(texts, kind)
         directions: dict[str, Float32Array] = {}
         rows = np.zeros((len(unique), self.dim), dtype=np.float32)
         for row, text in enumerate(unique):  # texts are ragged

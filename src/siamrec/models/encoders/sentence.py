@@ -16,6 +16,7 @@ from siamrec._core import check
 from siamrec._core.hashing import content_hash
 from siamrec._core.processor import multiplies
 from siamrec.errors import ModelLoadError
+from siamrec.models._writing import writing
 from siamrec.models.encoders._texts import distinct, unit_rows
 
 if TYPE_CHECKING:
@@ -72,9 +73,16 @@ class SentenceEncoder:
         self.device = device
 
     @classmethod
-    def of(cls, model: SentenceTransformer, *, name: str = "in memory") -> Self:
+    def of(
+        cls,
+        model: SentenceTransformer,
+        *,
+        name: str = "in memory",
+        batch_size: int = 16,
+        precision: Precision = "auto",
+    ) -> Self:
         """Return an encoder around a model in memory, which is used as it is."""
-        encoder = cls(name, device=str(model.device))
+        encoder = cls(name, device=str(model.device), batch_size=batch_size, precision=precision)
         encoder.__dict__["model"] = model.eval()  # fills the cached property
         return encoder
 
@@ -113,7 +121,7 @@ class SentenceEncoder:
             ModelLoadError: If the model cannot be found.
             InvalidDataError: If `texts` is not a sequence of texts.
         """
-        unique, place = distinct(texts)
+        unique, place = distinct(texts, kind)
         if not unique:
             return np.empty((0, self.dim), dtype=np.float32)
         read = self.model.encode_query if kind == "query" else self.model.encode_document
@@ -128,8 +136,12 @@ class SentenceEncoder:
         return unit_rows(vectors.float().cpu().numpy())[place]
 
     def save(self, path: str | Path) -> None:
-        """Write the model as a sentence-transformers folder; `SentenceEncoder(path)` reads it."""
-        with quietly():
+        """Write the model as a sentence-transformers folder; `SentenceEncoder(path)` reads it.
+
+        Raises:
+            StorageError: If the folder cannot be written.
+        """
+        with writing(Path(path)), quietly():
             self.model.save_pretrained(str(path))
 
 

@@ -132,8 +132,7 @@ class StaticEncoder:
         Raises:
             InvalidDataError: If `texts` is not a sequence of texts.
         """
-        del kind
-        unique, place = distinct(texts)
+        unique, place = distinct(texts, kind)
         shares = self._shares([_WORD.findall(text.casefold()) for text in unique])
         return unit_rows(shares @ self.vectors.astype(np.float64))[place]
 

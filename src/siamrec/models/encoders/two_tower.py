@@ -107,7 +107,7 @@ class TwoTowerEncoder:
         Raises:
             InvalidDataError: If `texts` is not a sequence of texts.
         """
-        unique, place = distinct(texts)
+        unique, place = distinct(texts, kind)
         tower = self.users if kind == "query" else self.items
         if not unique:
             return np.empty((0, self.dim), dtype=np.float32)

@@ -65,7 +65,16 @@ def write_directory(encoder: SiameseEncoder, folder: Path, *, legacy: bool) -> N
     with quietly():
         model.save_pretrained(str(folder), create_model_card=False)
     if legacy:
-        _rename_modules(folder)
+        _rename_modules(folder, model.max_seq_length)
+
+
+def prompts_of(encoder: SiameseEncoder) -> list[str]:
+    """Return the names of the prompts that a model puts before texts; [] without any."""
+    if isinstance(encoder, CachedEncoder | AdapterEncoder):
+        return prompts_of(encoder.base)
+    if not isinstance(encoder, SentenceEncoder):
+        return []
+    return sorted(name for name, prompt in encoder.model.prompts.items() if prompt)
 
 
 def is_static(encoder: SiameseEncoder) -> bool:
@@ -134,14 +143,27 @@ def _with_head(model: SentenceTransformer, head: AdapterEncoder) -> SentenceTran
     return SentenceTransformer(modules=modules, device=str(model.device))
 
 
-def _rename_modules(folder: Path) -> None:
+def _rename_modules(folder: Path, length: int | None) -> None:
     listed = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
     for module in listed:
         kind = module["type"].rpartition(".")[2]
         module["type"] = f"sentence_transformers.models.{kind}"
+        home = folder / module["path"]
         if kind == "Pooling":
-            _rename_pooling(folder / module["path"] / "config.json")
+            _rename_pooling(home / "config.json")
+        elif kind == "Transformer":
+            settings = {"max_seq_length": length, "do_lower_case": False}
+            (home / "sentence_bert_config.json").write_text(json.dumps(settings), "utf-8")
+        elif kind == "Dense":
+            _keep(home / "config.json")
     (folder / "modules.json").write_text(json.dumps(listed, indent=2), encoding="utf-8")
+
+
+def _keep(path: Path) -> None:
+    """Keep only what old readers know: they pass every key on, and fail at one that is new."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    kept = {name: config[name] for name in _OF_DENSE}
+    path.write_text(json.dumps(kept, indent=2), encoding="utf-8")
 
 
 def _rename_pooling(path: Path) -> None:
@@ -158,6 +180,7 @@ def _rename_pooling(path: Path) -> None:
     path.write_text(json.dumps(kept, indent=2), encoding="utf-8")
 
 
+_OF_DENSE = ("in_features", "out_features", "bias", "activation_function")
 _TOKENS = {
     "cls": "_token",
     "max": "_tokens",

@@ -13,6 +13,7 @@ from siamrec._core import check
 from siamrec._core.lazy import extra
 from siamrec.errors import InvalidParameterError
 from siamrec.models.encoders import CachedEncoder, SentenceEncoder
+from siamrec.models.export._directory import prompts_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 QUANTIZATIONS = ("f32", "f16", "bf16", "q8_0")
 _POOLING = {"mean": 1, "cls": 2, "lasttoken": 3}
+_ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast")
 _SKIPPED = ("pooler.", "embeddings.position_ids")
 _SPACE = "\u2581"
 _LONGEST_WORD = 100
@@ -61,18 +63,47 @@ def exportable(encoder: SiameseEncoder) -> SentenceEncoder:
     kind = getattr(hf.config, "model_type", "unknown")
     if kind != "bert":
         raise InvalidParameterError("architecture", kind, "'bert' for GGUF")
-    if not _lower_cases(inner):
+    _require_known_parts(hf.config)
+    _require_known_tokenizer(inner)
+    prompts = prompts_of(inner)
+    if prompts:
         raise InvalidParameterError(
-            "tokenizer", "cased", "one that lower-cases: Ollama's reader always does"
+            "prompts",
+            prompts,
+            "none for GGUF, which holds none: its reader would embed bare texts; export as "
+            "'sentence-transformers', or clear them and put them before the texts yourself",
         )
     _pooling_type(inner)
     return inner
 
 
-def _lower_cases(encoder: SentenceEncoder) -> bool:
+def _require_known_parts(config: Any) -> None:
+    """What the architecture of llama.cpp takes for granted; no file can say otherwise."""
+    activation = getattr(config, "hidden_act", "gelu")
+    if activation not in _ACTIVATIONS:
+        raise InvalidParameterError("hidden_act", activation, f"one of {_ACTIVATIONS} for GGUF")
+    positions = getattr(config, "position_embedding_type", None) or "absolute"
+    if positions != "absolute":
+        raise InvalidParameterError("position_embedding_type", positions, "'absolute' for GGUF")
+
+
+def _require_known_tokenizer(encoder: SentenceEncoder) -> None:
     backend = getattr(encoder.model.tokenizer, "backend_tokenizer", None)
     normalizer = getattr(backend, "normalizer", None)
-    return normalizer is not None and normalizer.normalize_str("Heat") == "heat"
+    if normalizer is None or normalizer.normalize_str("Heat") != "heat":
+        raise InvalidParameterError(
+            "tokenizer", "cased", "one that lower-cases: Ollama's reader always does"
+        )
+    if normalizer.normalize_str("caf\u00e9") != "cafe":
+        raise InvalidParameterError(
+            "strip_accents", False, "on in the tokenizer: Ollama's reader always drops accents"
+        )
+    if normalizer.normalize_str("\u6620\u753b").split() != ["\u6620", "\u753b"]:
+        raise InvalidParameterError(
+            "handle_chinese_chars",
+            False,
+            "on in the tokenizer: Ollama's reader always parts these characters",
+        )
 
 
 def _pooling_type(encoder: SentenceEncoder) -> int:

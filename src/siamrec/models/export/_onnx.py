@@ -15,7 +15,7 @@ from siamrec._core.hashing import content_hash
 from siamrec._core.lazy import extra
 from siamrec.errors import InvalidParameterError, ModelLoadError
 from siamrec.models.encoders._texts import distinct, unit_rows
-from siamrec.models.export._directory import as_sentence_transformer, is_static
+from siamrec.models.export._directory import as_sentence_transformer, is_static, prompts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,10 +40,18 @@ def write_onnx(encoder: SiameseEncoder, folder: Path, *, quantization: str = "f3
 
     Raises:
         MissingExtraError: If onnx or onnxscript is not installed, or onnxruntime for int8.
-        InvalidParameterError: If the encoder is not one of sentence-transformers.
+        InvalidParameterError: If the encoder is not one of sentence-transformers, or has prompts.
     """
     if is_static(encoder):
         raise InvalidParameterError("encoder", "StaticEncoder", "one that reads tokens, for ONNX")
+    prompts = prompts_of(encoder)
+    if prompts:
+        raise InvalidParameterError(
+            "prompts",
+            prompts,
+            "none for ONNX, whose file begins with tokens; export as 'sentence-transformers', or "
+            "clear them and put them before the texts yourself",
+        )
     extra("onnxscript", extra="onnx", purpose="Exporting to ONNX")
     extra("onnx", extra="onnx", purpose="Exporting to ONNX")
     import torch  # noqa: PLC0415
@@ -164,8 +172,7 @@ class OnnxEncoder:
         Raises:
             InvalidDataError: If `texts` is not a sequence of texts.
         """
-        del kind
-        unique, place = distinct(texts)
+        unique, place = distinct(texts, kind)
         vectors = np.empty((len(unique), self.dim), dtype=np.float32)
         order = np.argsort([len(text) for text in unique], kind="stable")
         for begin in range(0, order.size, self._batch_size):

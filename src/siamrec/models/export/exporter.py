@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 from siamrec._core import check
-from siamrec.errors import InvalidParameterError, StorageError
+from siamrec.errors import InvalidParameterError
+from siamrec.models._writing import writing
 from siamrec.models.encoders import SentenceEncoder
 from siamrec.models.export import _gguf
 from siamrec.models.export._directory import is_static, write_directory
@@ -93,6 +94,10 @@ def export(
     """
     exporter = _EXPORTERS[check.one_of("format", format, _EXPORTERS)]
     chosen = next(iter(exporter.thresholds)) if quantization is None else quantization
+    if quantization is not None and "" in exporter.thresholds:
+        raise InvalidParameterError(
+            "quantization", quantization, f"None: {format} keeps the numbers as they are"
+        )
     check.one_of("quantization", chosen, exporter.thresholds)
     distinct = dict.fromkeys(texts)
     sample = [text for text in distinct if exporter.reads(text)]
@@ -103,7 +108,7 @@ def export(
     target = Path(path)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InvalidParameterError("path", str(path), "a folder that is empty or does not exist")
-    try:
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as temporary:
             fresh = Path(temporary) / "fresh"
@@ -121,8 +126,6 @@ def export(
             report.require()
             report.save(fresh / REPORT_FILE)
             fresh.replace(target)
-    except OSError as error:
-        raise StorageError(f"{target} cannot be written: {error}.") from error
     return report
 
 

@@ -3,50 +3,60 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError, TrainingDivergedError
+from siamrec.losses import losses
 from siamrec.models.encoders import AdapterEncoder
 from siamrec.models.training._adapter import Batches, Head, train_head
-from siamrec.models.training._choose import merit
+from siamrec.models.training._choose import COLD, WARM, merit
 from siamrec.models.training._joined import joined
 from siamrec.models.training._run import NEAR_ENOUGH, Probe, Run, Trained, chosen_share
 from siamrec.models.training.config import WISE_FT_SHARES
+from siamrec.models.training.retention import reciprocal_rank
 
 if TYPE_CHECKING:
     from siamrec.models.training._choose import Slices
+    from siamrec.protocols import SiameseEncoder
     from siamrec.typing import Float32Array
 
 
 def tune_adapter(run: Run) -> Trained:
     """Return the tuned head: chosen without the hidden texts, then trained again with them.
 
+    What is measured is the head that is returned. Only figures on hidden texts are those of the
+    searched head, for the refit has seen these texts; validation users take part in neither.
+
     Raises:
         InvalidParameterError: If another loss is asked for, mined negatives, or a warm start from
             what is no head on this encoder.
-        InvalidDataError: If the encoder's vectors are not finite.
+        UnknownNameError: If no loss has the name.
+        InvalidDataError: If the encoder's vectors are not finite, or retention is asked for and
+            the texts are too short for it.
         TrainingDivergedError: If the loss is not finite before the first evaluation.
     """
-    if run.config.loss != "feedback-infonce":
-        raise InvalidParameterError(
-            "loss", run.config.loss, "'feedback-infonce' with the strategy 'adapter'"
-        )
-    if run.config.mine is not None:
-        raise InvalidParameterError("mine", run.config.mine, "None with the strategy 'adapter'")
+    _require_possible(run)
     start = _started(run)
-    vectors = run.encoder.encode(run.material.texts)
+    probe = Probe.of(run)
+    vectors = run.vectors(run.encoder)
     check.finite("vectors of the encoder", vectors)
     slices = run.slices()
     best, steps, total = _search(run, slices, vectors, start)
-    probe = Probe.of(run)
-    tuned, share, skills = _mixed(run, slices, vectors, best, probe)
+    skill = Skill(run.encoder, probe)
+    share = _shared_out(run, slices, vectors, best, skill)
+    tuned = best.towards(share)
     found = slices.measure(tuned.project(vectors))
     again = run.material.hidden.any() or (run.config.heads > 1 and start is None)
+    whole = None
     if run.config.refit and again and not run.stopped:
-        tuned = _refitted(run, vectors, start, steps=steps, total=total, share=share)
+        whole = _refitted(run, vectors, start, steps=steps, total=total)
+    if whole is not None:
+        share = _under_floor(run, whole, share, skill)
+        tuned = whole.towards(share)
+        found = {**found, WARM: slices.measure(tuned.project(vectors))[WARM]}
     previous = run.previous
     return Trained(
         encoder=tuned,
@@ -54,10 +64,21 @@ def tune_adapter(run: Run) -> Trained:
         found=found,
         steps=steps,
         share=share,
-        retention=skills,
+        retention=probe.figures(run, skill.base(), skill.of(tuned)),
         drift=probe.moved(run.encoder.encode, tuned.encode),
-        previous=None if previous is None else slices.measure(previous.encode(run.material.texts)),
+        previous=None if previous is None else slices.measure(run.vectors(previous)),
+        before_refit=(COLD,) if whole is not None and COLD in found else (),
     )
+
+
+def _require_possible(run: Run) -> None:
+    known = {**losses(), **run.losses}
+    if check.one_of("loss", run.config.loss, known) != "feedback-infonce":
+        raise InvalidParameterError(
+            "loss", run.config.loss, "'feedback-infonce' with the strategy 'adapter'"
+        )
+    if run.config.mine is not None:
+        raise InvalidParameterError("mine", run.config.mine, "None with the strategy 'adapter'")
 
 
 def _started(run: Run) -> AdapterEncoder | None:
@@ -120,32 +141,60 @@ def _enough(kept: list[tuple[float, int, AdapterEncoder]]) -> float:
     return NEAR_ENOUGH * max(value for value, _, _ in kept)
 
 
-def _mixed(
-    run: Run, slices: Slices, vectors: Float32Array, best: AdapterEncoder, probe: Probe
-) -> tuple[AdapterEncoder, float, dict[str, float]]:
-    """Return the best mix of base and tuned head, its share, and its general skill."""
+@final
+class Skill:
+    """General skill of heads on vectors of the probe that the base reads once."""
+
+    def __init__(self, encoder: SiameseEncoder, probe: Probe) -> None:
+        self._sides = [
+            encoder.encode(texts) for texts in (probe.queries, probe.documents) if texts
+        ]
+
+    def base(self) -> float:
+        """Return the skill of the base; NaN where there is nothing to measure it on."""
+        return reciprocal_rank(*self._sides) if self._sides else float("nan")
+
+    def of(self, head: AdapterEncoder) -> float:
+        """Return the skill of a head; NaN where there is nothing to measure it on."""
+        if not self._sides:
+            return float("nan")
+        return reciprocal_rank(*(head.project(side) for side in self._sides))
+
+
+def _shares(run: Run) -> tuple[float, ...]:
     fixed = run.config.wise_ft
-    shares = WISE_FT_SHARES[run.config.strategy] if fixed == "auto" else (fixed,)
-    mixes = {share: best.towards(share) for share in shares}
+    return WISE_FT_SHARES[run.config.strategy] if fixed == "auto" else (fixed,)
+
+
+def _shared_out(
+    run: Run, slices: Slices, vectors: Float32Array, best: AdapterEncoder, skill: Skill
+) -> float:
+    """Return the share of the tuned head in the best mix with the base."""
+    mixes = {share: best.towards(share) for share in _shares(run)}
     merits = {s: merit(slices.measure(mix.project(vectors))) for s, mix in mixes.items()}
-    if run.config.retention is None:
-        share = chosen_share(run, merits, {}, float("nan"))
-        return mixes[share], share, {}
-    queries, documents = run.encoder.encode(probe.queries), run.encoder.encode(probe.documents)
-    read = dict(zip([*probe.queries, *probe.documents], [*queries, *documents], strict=True))
+    skills = {s: skill.of(mix) for s, mix in mixes.items()}
+    return chosen_share(run, merits, skills, skill.base())
 
-    def skill(mix: AdapterEncoder | None) -> float:
-        def vectors_of(texts: object) -> Float32Array:
-            rows = np.stack([read[text] for text in texts])  # type: ignore[attr-defined]
-            return rows if mix is None else mix.project(rows)
 
-        return probe.skill(vectors_of)
+def _under_floor(run: Run, whole: AdapterEncoder, share: float, skill: Skill) -> float:
+    """Return the largest share up to the chosen one at which the refitted head keeps the floor.
 
-    base = skill(None)
-    skills = {s: skill(mix) for s, mix in mixes.items()}
-    share = chosen_share(run, merits, skills, base)
-    floor = run.config.retention.floor(base)
-    return mixes[share], share, {"base": base, "tuned": skills[share], "floor": floor}
+    Where none does, the one that keeps most; the verdict then says why not to ship.
+    """
+    retention = run.config.retention
+    if retention is None:
+        return share
+    floor = retention.floor(skill.base())
+    kept = {s: skill.of(whole.towards(s)) for s in _shares(run) if s <= share}
+    allowed = [s for s in kept if kept[s] >= floor]
+    found = max(allowed) if allowed else max(kept, key=lambda s: (kept[s], -s))
+    if found < share:
+        run.tell(
+            "choice",
+            metrics={f"skill_at_wise_ft={s:g}": value for s, value in kept.items()},
+            message=f"share {found:g} after the refit, for general skill",
+        )
+    return found
 
 
 def _refitted(
@@ -155,28 +204,30 @@ def _refitted(
     *,
     steps: int,
     total: int,
-    share: float,
-) -> AdapterEncoder:
+) -> AdapterEncoder | None:
     """Train the chosen number of steps again, with the hidden texts, once for each head.
 
-    A warm start goes on with one head, whose width is already that of all before it.
+    A warm start goes on with one head, whose width is already that of all before it. A head that
+    a request or the time budget cuts short is left out; None when that is the first.
     """
 
     def after_step(done: int, loss: float, head: Head) -> bool:
         del loss, head
-        return done >= steps
+        return done >= steps or run.halted()
 
     pairs, config = run.material.train, run.config
     heads: list[AdapterEncoder] = []
     wanted = 1 if start is not None else config.heads
     for draw in range(wanted):
-        if heads and run.halted():
+        if run.halted():
             break
         drawn = replace(config, seed=config.seed if draw == 0 else _another(config.seed, draw))
         head = train_head(pairs, vectors, drawn, steps=total, after_step=after_step, start=start)
+        if run.stopped:
+            break
         heads.append(head.encoder(run.encoder))
         run.tell("step", steps, steps, message=f"head {len(heads)} of {wanted} with all texts")
-    return joined(heads, vectors).towards(share)
+    return joined(heads, vectors) if heads else None
 
 
 def _another(seed: int, draw: int) -> int:

@@ -72,6 +72,7 @@ def judged(
     *,
     beside: Mapping[str, Comparison],
     concerns: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
 ) -> Verdict:
     """Return the verdict: ship on a gain whose interval lies above 0, with no loss elsewhere.
 
@@ -81,12 +82,13 @@ def judged(
         comparisons: Differences to the base, by metric; the first decides.
         beside: Differences to `"popularity"`, for the reasons, and to the previous version.
         concerns: What forbids shipping whatever the gain.
+        notes: What has to be known beside; it changes nothing.
     """
     previous = {n: c for n, c in beside.items() if n.startswith(PREVIOUS)}
     ships, reasons = zip(*(_weighed(c) for c in (comparisons, previous) if c), strict=True)
     told = [reason for part in reasons for reason in part]
     told.append(f"beside popularity: {beside[POPULARITY]}")
-    return Verdict(all(ships) and not concerns, (*concerns, *told))
+    return Verdict(all(ships) and not concerns, (*concerns, *told, *notes))
 
 
 def _weighed(comparisons: Mapping[str, Comparison]) -> tuple[bool, list[str]]:

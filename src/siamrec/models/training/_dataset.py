@@ -47,7 +47,8 @@ def training_set(
         seed: Of what is drawn for losses that learn from texts.
 
     Raises:
-        InvalidDataError: If the loss needs negatives and the pairs have none.
+        InvalidDataError: If the loss needs negatives and the pairs have none, or learns from
+            labels and all are equal.
     """
     if "text" in columns:
         return text_set(pairs, columns, seed=seed)
@@ -59,6 +60,12 @@ def training_set(
                 "This loss needs triplets, but no positive pair has a negative; mine some with "
                 "hard_negatives=HardNegatives(…), or bring ratings of disliked items."
             )
+    if columns[0] == "left" and np.ptp(pairs.label[rows]) == 0:
+        raise InvalidDataError(
+            f"This loss learns from labels, but all {int(rows.sum())} pairs have the label "
+            f"{pairs.label[rows][0]:g}; one class only cannot be learned. Bring ratings of "
+            "disliked items, or take a loss of positives such as 'feedback-infonce'."
+        )
     if mined and pairs.negatives is not None:
         filled = np.where(pairs.negatives == UNKNOWN, pairs.right[:, None], pairs.negatives)
         texts = [*texts, *filled.T]

@@ -15,14 +15,16 @@ from transformers import PrinterCallback
 
 from siamrec._core import check
 from siamrec._core.processor import multiplies
-from siamrec.errors import InvalidParameterError, StorageError
-from siamrec.losses import losses
-from siamrec.models.encoders import CachedEncoder, SentenceEncoder
+from siamrec.errors import InvalidParameterError
+from siamrec.losses import FeedbackInfoNCE, QueuedInfoNCE, losses
+from siamrec.losses.registry import built
+from siamrec.models._writing import writing
 from siamrec.models.training import _lora
 from siamrec.models.training._choose import merit
 from siamrec.models.training._dataset import learned_rows, training_set
 from siamrec.models.training._run import Probe, Run, Trained, chosen_share
 from siamrec.models.training._store import Checkpoints
+from siamrec.models.training._trainable import alike, trainable
 from siamrec.models.training._trainer import FeedbackTrainer, LiveNegatives
 from siamrec.models.training._watcher import Watcher
 from siamrec.models.training._weights import Weights, between, freeze, load, weights_of
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from siamrec.data import Pairs
     from siamrec.losses import LossSpec
+    from siamrec.models.encoders import SentenceEncoder
     from siamrec.models.training._watcher import Measure
     from siamrec.protocols import SiameseEncoder
     from siamrec.typing import CodeArray, FloatArray
@@ -43,26 +46,26 @@ def tune_full(run: Run) -> Trained:
 
     Raises:
         InvalidParameterError: If the encoder is not one of sentence-transformers.
+        InvalidDataError: If retention is asked for and the texts are too short for it.
         TrainingDivergedError: If the loss is not finite before the first evaluation.
         StorageError: If the folder holds checkpoints of another run.
     """
     base = trainable(run.encoder)
+    probe = Probe.of(run)
     slices = run.slices()
-    judged = np.flatnonzero(run.judged_texts())
+    judged = run.judged_texts()
 
     def measured(encoder: SiameseEncoder) -> dict[str, FloatArray]:
         """Measure on the judged texts; the others' rows are never looked at."""
-        vectors = np.zeros((len(run.material.texts), encoder.dim), dtype=np.float32)
-        vectors[judged] = encoder.encode([run.material.texts[code] for code in judged])
-        return slices.measure(vectors)
+        return slices.measure(run.vectors(encoder, judged))
 
     before = measured(base)
     best, steps = _train(run, _started(run, base), measured)
     model = copy.deepcopy(base.model)
     ends = weights_of(base.model), best
-    share, skills = _mix(run, model, ends, measured, base)
+    share, skills = _mix(run, model, ends, measured, base, probe=probe)
     load(model, between(*ends, share))
-    tuned = SentenceEncoder.of(model, name=f"{base.name}, tuned")
+    tuned = alike(base, model, name=f"{base.name}, tuned")
     return Trained(
         encoder=tuned,
         base=before,
@@ -70,7 +73,7 @@ def tune_full(run: Run) -> Trained:
         steps=steps,
         share=share,
         retention=skills,
-        drift=Probe.of(run).moved(run.encoder.encode, tuned.encode),
+        drift=probe.moved(run.encoder.encode, tuned.encode),
         previous=None if run.previous is None else measured(run.previous),
     )
 
@@ -84,20 +87,6 @@ def _started(run: Run, base: SentenceEncoder) -> SentenceTransformer:
     if shapes[0] != shapes[1]:
         raise InvalidParameterError("previous", start.name, "of the base's architecture")
     return copy.deepcopy(start.model)
-
-
-def trainable(encoder: SiameseEncoder) -> SentenceEncoder:
-    """Return the sentence-transformers encoder behind `encoder`.
-
-    Raises:
-        InvalidParameterError: If there is none.
-    """
-    inner = encoder.base if isinstance(encoder, CachedEncoder) else encoder
-    if not isinstance(inner, SentenceEncoder):
-        raise InvalidParameterError(
-            "encoder", type(inner).__name__, "a SentenceEncoder, or strategy 'adapter'"
-        )
-    return inner
 
 
 def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Weights, int]:
@@ -135,13 +124,16 @@ def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Wei
     )
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices=[]))
+        torch.manual_seed(config.seed)  # some losses draw weights of their own
         home = (
             checkpoints.home
             if checkpoints is not None
             else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         )
-        loss = spec.factory(model, pairs=pairs, **_loss_settings(run))
+        loss = built(spec, config.loss, model, pairs=pairs, **_loss_settings(run))
         loss.register_forward_hook(watcher.saw)
+        if live is not None and isinstance(loss, FeedbackInfoNCE | QueuedInfoNCE):
+            live.counted = loss.recount
         trainer = FeedbackTrainer(
             model=model,
             args=_arguments(run, home, total, watcher.every, keep=checkpoints is not None),
@@ -154,10 +146,8 @@ def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Wei
         )
         trainer.remove_callback(PrinterCallback)
         last = None if checkpoints is None else checkpoints.last()
-        try:
+        with writing(home):  # half a checkpoint has no state, and is passed over later
             trainer.train(resume_from_checkpoint=None if last is None else str(last))
-        except OSError as error:  # half a checkpoint has no state, and is passed over later
-            raise StorageError(f"{home} cannot be written: {error}.") from error
     return watcher.outcome()
 
 
@@ -166,7 +156,7 @@ def _live(run: Run, pairs: Pairs, spec: LossSpec) -> LiveNegatives | None:
         return None
     if not spec.takes_negatives:
         raise InvalidParameterError(
-            "mine", run.config.loss, "used with a loss that takes negatives: 'feedback-infonce'"
+            "mine", run.config.loss, "used with a loss that takes negatives, as 'feedback-infonce'"
         )
     rows = pairs.where(learned_rows(pairs, spec.columns))
     return LiveNegatives(run.config.mine, rows, run.material.hidden)
@@ -175,6 +165,12 @@ def _live(run: Run, pairs: Pairs, spec: LossSpec) -> LiveNegatives | None:
 def _grouped(run: Run, pairs: Pairs, spec: LossSpec) -> tuple[CodeArray, int] | None:
     if run.config.rows_per_user == 1:
         return None
+    if "text" in spec.columns:
+        raise InvalidParameterError(
+            "rows_per_user",
+            run.config.rows_per_user,
+            f"1 with {run.config.loss!r}, which learns from texts and not from pairs",
+        )
     rows = learned_rows(pairs, spec.columns)
     return np.stack([pairs.user[rows], pairs.left[rows]], axis=1), run.config.rows_per_user
 
@@ -210,7 +206,7 @@ def _arguments(run: Run, home: Path, total: int, every: int, *, keep: bool) -> A
 
 def _loss_settings(run: Run) -> dict[str, Any]:
     given = dict(run.config.loss_settings)
-    if run.config.loss != "feedback-infonce":
+    if run.config.loss not in {"feedback-infonce", "queued-infonce"}:
         return given
     return {
         "scale": run.config.of_strategy("scale"),
@@ -227,21 +223,23 @@ def _mix(
     ends: tuple[Weights, Weights],
     measured: Measure,
     base: SentenceEncoder,
+    *,
+    probe: Probe,
 ) -> tuple[float, dict[str, float]]:
     """Choose the share of the tuned weights."""
     fixed = run.config.wise_ft
     shares = WISE_FT_SHARES[run.config.strategy] if fixed == "auto" else (fixed,)
-    probe = Probe.of(run)
     merits: dict[float, float] = {}
     skills: dict[float, float] = {}
+    floored = run.config.retention is not None
     for share in shares:
         load(model, between(*ends, share))
-        mixed = SentenceEncoder.of(model)
+        mixed = alike(base, model)
         merits[share] = merit(measured(mixed)) if len(shares) > 1 else 0.0
-        skills[share] = probe.skill(mixed.encode)
+        skills[share] = probe.skill(mixed.encode) if floored else float("nan")
     before = probe.skill(base.encode)
     share = chosen_share(run, merits, skills, before)
-    if run.config.retention is None:
-        return share, {}
-    floor = run.config.retention.floor(before)
-    return share, {"base": before, "tuned": skills[share], "floor": floor}
+    if not floored:
+        load(model, between(*ends, share))
+        skills[share] = probe.skill(alike(base, model).encode)
+    return share, probe.figures(run, before, skills[share])

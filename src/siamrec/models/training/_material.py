@@ -39,7 +39,8 @@ class Material:
 
         Raises:
             InvalidDataError: If a side has nothing to learn or to judge by.
-            LeakageError: If both have users in common.
+            LeakageError: If both have users in common, and are not sides of one split by another
+                unit.
         """
         _require(train, valid)
         table = Vocabulary(train.texts).extend(valid.texts)
@@ -48,12 +49,24 @@ class Material:
         hidden = np.zeros(len(texts), dtype=np.bool_)
         if cold_share:
             hidden = np.asarray(uniforms(texts, f"cold-{seed}") < cold_share, dtype=np.bool_)
-        return cls(both[0], both[1], hidden)
+        material = cls(both[0], both[1], hidden)
+        return replace(material, hidden=hidden & ~material.asked())  # a query is no item
 
     @property
     def texts(self) -> tuple[str, ...]:
         """The table."""
         return self.train.texts
+
+    def asked(self) -> BoolArray:
+        """Return the texts that are queries: anchors that are no item, and never an answer."""
+        anchor = np.zeros(len(self.texts), dtype=np.bool_)
+        answer = np.zeros(len(self.texts), dtype=np.bool_)
+        for side in (self.train, self.valid):
+            anchor[side.left[queries(side)]] = True
+            answer[side.left[~queries(side)]] = True
+            answer[side.right] = True
+            answer[side.liked_text] = True
+        return anchor & ~answer
 
     def without_hidden(self) -> Pairs:
         """Return the training pairs and likes in which no hidden text appears.
@@ -110,6 +123,12 @@ def learnable(pairs: Pairs) -> BoolArray:
     return rows
 
 
+def queries(pairs: Pairs) -> BoolArray:
+    """Return the rows in which something that is no item asks for one that is."""
+    rows: BoolArray = (pairs.left_item == UNKNOWN) & (pairs.right_item != UNKNOWN)
+    return rows
+
+
 def _over(pairs: Pairs, table: Vocabulary, texts: tuple[str, ...]) -> Pairs:
     move = np.append(Vocabulary(pairs.texts).translate(table), np.int32(UNKNOWN))
     return replace(
@@ -135,10 +154,13 @@ def _require(train: Pairs, valid: Pairs) -> None:
         raise InvalidDataError(
             "valid must hold pairs to judge by, got none; split with a larger fraction."
         )
+    if train.split_by == valid.split_by and valid.split_by not in {None, "user"}:
+        return  # the split has proven what it promises, which is another unit
     shared = _known_users(train) & _known_users(valid)
     if shared:
         raise LeakageError(
-            f"Training and validation share {len(shared)} users; split by 'user'.",
+            f"Training and validation share {len(shared)} users; split by 'user', or give both "
+            "sides of one split by another unit as they are.",
             {"users": len(shared)},
         )
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidDataError
+from siamrec.models.training._material import queries
 
 if TYPE_CHECKING:
     from siamrec.data import Pairs
@@ -43,14 +44,18 @@ class RankingTask:
         """Return the task that validation pairs set.
 
         The first half of what a user likes is the profile and the second half is to be found.
-        Pairs without a user set one task for each anchor: find the texts that go with it.
+        Rows of a query, rows without a user, and all rows of a split by query or cluster set one
+        task for each anchor: find the texts that go with it.
 
         Raises:
             InvalidDataError: If there is nothing to be found.
         """
-        units, texts, first = _halves(valid)
+        alone = queries(valid) | (valid.user == UNKNOWN)
+        if valid.split_by in {"query", "cluster"}:
+            alone[:] = True
+        units, texts, first = _halves(valid, ~alone)
         n_users = int(units.max()) + 1 if units.size else 0
-        asked = (valid.user == UNKNOWN) & (valid.label >= 0.5)  # noqa: PLR2004
+        asked = alone & (valid.label >= 0.5)  # noqa: PLR2004
         anchors, unit = np.unique(valid.left[asked], return_inverse=True)
         couples = np.unique(np.stack([unit, valid.right[asked]], axis=1), axis=0)
         task = cls(
@@ -128,11 +133,14 @@ class RankingTask:
         return 1 + max((int(part.max()) for part in parts if part.size), default=0)
 
 
-def _halves(valid: Pairs) -> tuple[IntArray, IntArray, BoolArray]:
-    """Liked texts by unit, and whether each is in the first half of its unit."""
+def _halves(valid: Pairs, of_user: BoolArray) -> tuple[IntArray, IntArray, BoolArray]:
+    """Liked texts by unit, and whether each is in the first half of its unit.
+
+    Where no likes are given, they are read from the positive rows in `of_user`.
+    """
     users, texts = valid.liked_user.astype(np.int64), valid.liked_text.astype(np.int64)
     if not users.size:  # pairs read from elsewhere: what stands in positive pairs is liked
-        rows = (valid.user != UNKNOWN) & (valid.label >= 0.5)  # noqa: PLR2004
+        rows = of_user & (valid.label >= 0.5)  # noqa: PLR2004
         users = np.concatenate([valid.user[rows], valid.user[rows]]).astype(np.int64)
         texts = np.concatenate([valid.left[rows], valid.right[rows]]).astype(np.int64)
     if not users.size:

@@ -9,15 +9,17 @@ import numpy as np
 
 from siamrec._core.clock import Stopwatch
 from siamrec._core.hashing import uniforms
+from siamrec.errors import InvalidDataError
 from siamrec.models.training._choose import Slices, means, merit
 from siamrec.models.training.result import TrainingEvent
-from siamrec.models.training.retention import drift, reciprocal_rank
+from siamrec.models.training.retention import Retention, drift, reciprocal_rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from siamrec.losses import LossSpec
+    from siamrec.models.encoders._texts import TextKind
     from siamrec.models.training._material import Material
     from siamrec.models.training.config import FineTuneConfig
     from siamrec.models.training.result import EventKind
@@ -99,14 +101,39 @@ class Run:
         return merit(found)
 
     def judged_texts(self) -> BoolArray:
-        """Return the texts that validation ranks: all, or a sample drawn by hash."""
+        """Return the texts that validation reads: all, or a sample drawn by hash.
+
+        Its own queries are always among them.
+        """
         texts, limit = self.material.texts, self.config.validation_texts
         if limit is None and self.config.strategy != "adapter":
             limit = 1_500  # reading all texts again at each evaluation would take most of the time
         if limit is None or limit >= len(texts):
             return np.ones(len(texts), dtype=np.bool_)
         drawn = uniforms(texts, f"validation-{self.config.seed}")
-        return np.asarray(drawn <= np.partition(drawn, limit - 1)[limit - 1], dtype=np.bool_)
+        mask = np.asarray(drawn <= np.partition(drawn, limit - 1)[limit - 1], dtype=np.bool_)
+        own = self.material.valid.left
+        mask[own[self.material.asked()[own]]] = True
+        return mask
+
+    def vectors(self, encoder: SiameseEncoder, among: BoolArray | None = None) -> Float32Array:
+        """Return an encoder's vector of each text, queries as queries, `(n_texts, dim)`.
+
+        Args:
+            encoder: The encoder.
+            among: Texts to read, `(n_texts,)`; the others' rows are zero. All by default.
+        """
+        texts, asked = self.material.texts, self.material.asked()
+        wanted = np.ones(len(texts), dtype=np.bool_) if among is None else among
+        if wanted.all() and not asked.any():
+            return encoder.encode(texts)
+        vectors = np.zeros((len(texts), encoder.dim), dtype=np.float32)
+        kinds: tuple[tuple[TextKind, BoolArray], ...] = (("document", ~asked), ("query", asked))
+        for kind, of in kinds:
+            codes = np.flatnonzero(of & wanted)
+            if codes.size:
+                vectors[codes] = encoder.encode([texts[code] for code in codes], kind=kind)
+        return vectors
 
     def slices(self) -> Slices:
         """Return the ranking tasks of validation."""
@@ -124,9 +151,12 @@ class Trained:
         found: Metric columns of the tuned encoder.
         steps: Steps behind the chosen weights.
         share: WiSE-FT share of the tuned weights.
-        retention: Figures of general skill: `base`, `tuned`, `floor`; empty when not asked for.
+        retention: Figures of general skill: `base`, `tuned`, and `floor` where one is asked for;
+            empty when texts are too short to measure it.
         drift: How far vectors moved.
         previous: Metric columns of the version in use, if there is one.
+        before_refit: Columns of `found` that are those of the encoder before a last training
+            with the hidden texts.
     """
 
     encoder: SiameseEncoder
@@ -137,6 +167,7 @@ class Trained:
     retention: Mapping[str, float]
     drift: Mapping[str, float]
     previous: Mapping[str, FloatArray] | None = None
+    before_refit: tuple[str, ...] = ()
 
 
 @final
@@ -156,13 +187,29 @@ class Probe:
 
     @classmethod
     def of(cls, run: Run) -> Probe:
-        """Return the probe of a run; without retention it holds the sample alone."""
+        """Return the probe of a run.
+
+        Raises:
+            InvalidDataError: If retention is asked for and too few texts can be cut in two;
+                where it is not asked for, there are no queries then.
+        """
         sample = sorted(run.material.texts, key=lambda text: (len(text), text))
         sample = sample[:: max(1, len(sample) // _DRIFT_TEXTS)][:_DRIFT_TEXTS]
-        if run.config.retention is None:
+        try:
+            queries, documents = (run.config.retention or Retention()).texts(run.material.texts)
+        except InvalidDataError:
+            if run.config.retention is not None:
+                raise
             return cls([], [], sample)
-        queries, documents = run.config.retention.texts(run.material.texts)
         return cls(queries, documents, sample)
+
+    def figures(self, run: Run, base: float, tuned: float) -> dict[str, float]:
+        """Return the figures of general skill, with the floor where one is asked for."""
+        if not self.queries:
+            return {}
+        retention = run.config.retention
+        floor = {} if retention is None else {"floor": retention.floor(base)}
+        return {"base": base, "tuned": tuned, **floor}
 
     def skill(self, read: Callable[[Sequence[str]], Float32Array]) -> float:
         """Return the mean reciprocal rank of own texts; NaN without queries."""

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from siamrec.errors import InvalidParameterError, StorageError
+from siamrec.models._writing import writing
 from siamrec.models.encoders import AdapterEncoder, SentenceEncoder
+from siamrec.models.training._readme import readme
 
 if TYPE_CHECKING:
     import torch
@@ -20,11 +22,13 @@ if TYPE_CHECKING:
     from siamrec.protocols import SiameseEncoder
 
 CARD = "card.json"
+README = "README.md"
 MODEL = "model"
 CHECKPOINTS = "checkpoints"
 _IDENTITY = "identity.json"
 _PROGRESS = "progress.json"
-_BEST = "best.safetensors"
+_BEST = "best"
+_SUFFIX = ".safetensors"
 
 
 def write_result(encoder: SiameseEncoder, card: Mapping[str, Any], folder: Path) -> Path:
@@ -35,20 +39,22 @@ def write_result(encoder: SiameseEncoder, card: Mapping[str, Any], folder: Path)
     """
     if not isinstance(encoder, AdapterEncoder | SentenceEncoder):
         raise InvalidParameterError("encoder", encoder, "one that can be saved")
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
             fresh = Path(temporary) / MODEL
             encoder.save(fresh)
+            plain = _plain(card)
             (fresh / CARD).write_text(
-                json.dumps(_plain(card), indent=2, allow_nan=False), encoding="utf-8"
+                json.dumps(plain, indent=2, allow_nan=False), encoding="utf-8"
             )
+            if "verdict" in plain:
+                head = isinstance(encoder, AdapterEncoder)
+                (fresh / README).write_text(readme(plain, head=head), encoding="utf-8")
             old = Path(temporary) / "old"
             if (folder / MODEL).exists():
                 (folder / MODEL).replace(old)
             fresh.replace(folder / MODEL)
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be written: {error}.") from error
     return folder / MODEL
 
 
@@ -77,14 +83,12 @@ class Checkpoints:
 
     def __init__(self, home: Path, identity: Mapping[str, str]) -> None:
         self.home = home
-        try:
+        with writing(home):
             home.mkdir(parents=True, exist_ok=True)
             marker = home / _IDENTITY
             if marker.exists():
                 self._compare(json.loads(marker.read_text(encoding="utf-8")), identity)
             marker.write_text(json.dumps(identity, indent=2), encoding="utf-8")
-        except OSError as error:
-            raise StorageError(f"{home} cannot be written: {error}.") from error
 
     @classmethod
     def of(cls, run: Run) -> Checkpoints | None:
@@ -116,37 +120,73 @@ class Checkpoints:
 
     def progress(self) -> list[dict[str, float]]:
         """Return the evaluations up to the newest checkpoint."""
-        last, path = self.last(), self.home / _PROGRESS
-        if last is None or not path.exists():
+        path = self.home / _PROGRESS
+        if not path.exists():
             return []
         history: list[dict[str, float]] = json.loads(path.read_text(encoding="utf-8"))
-        return [entry for entry in history if entry["step"] <= _step_of(last)]
+        reached = self._reached()
+        return [entry for entry in history if entry["step"] <= reached]
 
     def keep(
-        self, history: list[dict[str, float]], best: Mapping[str, torch.Tensor] | None
+        self,
+        history: list[dict[str, float]],
+        best: Mapping[str, torch.Tensor] | None,
+        *,
+        step: int,
     ) -> None:
-        """Store the evaluations so far, and the best weights when they are new."""
+        """Store the evaluations so far, and the best weights when they are new.
+
+        Weights that were best at the newest checkpoint stay until there is a newer one: a run
+        that is cut off here goes on from that checkpoint.
+
+        Args:
+            history: All evaluations.
+            best: Weights of `step` where they are the best so far.
+            step: The step just evaluated.
+        """
         from safetensors.torch import save_file  # noqa: PLC0415
 
-        if best is not None:
-            temporary = self.home / f".{_BEST}"
-            save_file(dict(best), temporary)
-            temporary.replace(self.home / _BEST)
-        temporary = self.home / f".{_PROGRESS}"
-        temporary.write_text(json.dumps(history), encoding="utf-8")
-        temporary.replace(self.home / _PROGRESS)
+        with writing(self.home):
+            if best is not None:
+                temporary = self.home / f".{_BEST}{_SUFFIX}"
+                save_file(dict(best), temporary)
+                temporary.replace(self._best(step))
+            temporary = self.home / f".{_PROGRESS}"
+            temporary.write_text(json.dumps(history), encoding="utf-8")
+            temporary.replace(self.home / _PROGRESS)
+            self._tidy(history)
 
-    def best(self) -> dict[str, torch.Tensor] | None:
-        """Return the best weights that were stored."""
+    def _tidy(self, history: list[dict[str, float]]) -> None:
+        """Remove weights that are no longer best, were a run to go on from the last checkpoint.
+
+        An evaluation out of turn, when a run was halted, is forgotten when it goes on.
+        """
+        reached = self._reached()
+        stored = {_step_of(path) for path in self.home.glob(f"{_BEST}-*{_SUFFIX}")}
+        past = {step for step in stored if step <= reached}
+        keep = max(past & {int(entry["step"]) for entry in history}, default=0)
+        for step in past - {keep}:
+            self._best(step).unlink()
+
+    def best(self, step: int) -> dict[str, torch.Tensor] | None:
+        """Return the weights that were stored as the best ones at `step`."""
         from safetensors.torch import load_file  # noqa: PLC0415
 
-        path = self.home / _BEST
+        path = self._best(step)
         return load_file(path) if path.exists() else None
 
-    def clear(self) -> None:
-        """Remove everything; the run is finished."""
-        shutil.rmtree(self.home, ignore_errors=True)
+    def _best(self, step: int) -> Path:
+        return self.home / f"{_BEST}-{step}{_SUFFIX}"
+
+    def _reached(self) -> int:
+        last = self.last()
+        return 0 if last is None else _step_of(last)
+
+    @staticmethod
+    def clear(folder: Path) -> None:
+        """Remove the checkpoints in a run's folder; the run is finished."""
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
 def _step_of(path: Path) -> int:
-    return int(path.name.rpartition("-")[2])
+    return int(path.stem.rpartition("-")[2])

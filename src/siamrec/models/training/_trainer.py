@@ -12,10 +12,12 @@ from sentence_transformers.base.sampler import DefaultBatchSampler
 from typing_extensions import override
 
 from siamrec.data.vocabulary import UNKNOWN
-from siamrec.models.training import _lora
+from siamrec.models._writing import writing
+from siamrec.models.encoders.sentence import quietly
+from siamrec.models.training import _lora, _loss_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from siamrec.data import Pairs
     from siamrec.pairs import HardNegatives
@@ -34,6 +36,7 @@ class LiveNegatives:
     """
 
     def __init__(self, recipe: HardNegatives, pairs: Pairs, hidden: BoolArray) -> None:
+        self.counted: Callable[[CodeArray], object] | None = None
         self.recipe = recipe
         self.pairs = pairs
         self.hidden = np.append(hidden, False)  # the place that -1 picks
@@ -43,12 +46,14 @@ class LiveNegatives:
         """Mine anew; return how many negatives a row has in the mean.
 
         Where a row has fewer than wanted, a copy of its positive fills the place: the loss knows
-        that it is no rival.
+        that it is no rival. `counted`, where it is set, gets the codes without such copies.
         """
         found = self.recipe.mine(self.pairs, encoder).negatives
         assert found is not None
         usable = (found != UNKNOWN) & ~self.hidden[found]
         self.codes = np.where(usable, found, self.pairs.right[:, None]).astype(np.int32)
+        if self.counted is not None:
+            self.counted(np.where(usable, found, np.int32(UNKNOWN)))
         return float(usable.sum(axis=1).mean())
 
     def of(self, rows: IntArray) -> tuple[CodeArray, list[list[str]]]:
@@ -120,19 +125,29 @@ class FeedbackTrainer(SentenceTransformerTrainer):
 
     @override
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        if not self.small:
-            super()._save(output_dir, state_dict)
-            return
         assert output_dir is not None
-        Path(output_dir).mkdir(parents=True, exist_ok=True)
-        _lora.save(self.model, Path(output_dir))
+        if self.small:
+            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            _lora.save(self.model, Path(output_dir))
+        else:
+            super()._save(output_dir, state_dict)
+        assert isinstance(self.loss, torch.nn.Module)
+        _loss_state.save(self.loss, self.model, Path(output_dir))
+
+    @override
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        with writing(Path(str(self.args.output_dir)), archives=True), quietly():
+            super()._save_checkpoint(model, trial)
 
     @override
     def _load_from_checkpoint(self, checkpoint_path: str) -> None:  # type: ignore[override]
         if self.small:
             _lora.load(self.model, Path(checkpoint_path))
         else:
-            super()._load_from_checkpoint(checkpoint_path)
+            with quietly():
+                super()._load_from_checkpoint(checkpoint_path)
+        assert isinstance(self.loss, torch.nn.Module)
+        _loss_state.load(self.loss, Path(checkpoint_path))
 
 
 def _moved(value: Any, device: torch.device) -> Any:

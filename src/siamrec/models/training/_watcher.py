@@ -11,7 +11,7 @@ from transformers import TrainerCallback
 from typing_extensions import override
 
 from siamrec.errors import TrainingDivergedError
-from siamrec.models.encoders import SentenceEncoder
+from siamrec.models.training._trainable import alike, trainable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,12 +71,13 @@ class Watcher(TrainerCallback):
         if self.checkpoints is None:
             return
         self.run.history.extend(self.checkpoints.progress())
-        weights = self.checkpoints.best()
         for entry in self.run.history:
             value = sum(v for name, v in entry.items() if name.endswith("ndcg@10"))
             self.since += 1
             if value > self.best[0]:
-                self.best, self.since = (value, int(entry["step"]), weights), 0
+                self.best, self.since = (value, int(entry["step"]), None), 0
+        value, step, _ = self.best
+        self.best = (value, step, self.checkpoints.best(step))
 
     def saw(self, module: torch.nn.Module, inputs: Any, loss: Any) -> None:
         """Take the loss of a step, as a forward hook of the loss."""
@@ -119,7 +120,7 @@ class Watcher(TrainerCallback):
     def _evaluate(self, step: int) -> None:
         training = self.model.training
         with torch.random.fork_rng(devices=[]):
-            found = self.measured(SentenceEncoder.of(self.model))
+            found = self.measured(alike(trainable(self.run.encoder), self.model))
         self.model.train(training)
         loss = float(np.mean(self.losses))
         value = self.run.record(step, self.total, loss, found)
@@ -130,14 +131,14 @@ class Watcher(TrainerCallback):
             fresh = self.weights(self.model)
             self.best, self.since = (value, step, fresh), 0
         if self.checkpoints is not None:
-            self.checkpoints.keep(self.run.history, fresh)
+            self.checkpoints.keep(self.run.history, fresh, step=step)
 
     def _mine(self, step: int) -> None:
         if self.negatives is None:
             return
         training = self.model.training
         with torch.random.fork_rng(devices=[]):
-            found = self.negatives.refresh(SentenceEncoder.of(self.model))
+            found = self.negatives.refresh(alike(trainable(self.run.encoder), self.model))
         self.model.train(training)
         self.run.tell("mining", step, self.total, metrics={"negatives_per_row": found})
 

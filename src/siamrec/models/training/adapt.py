@@ -13,6 +13,7 @@ from siamrec.models.encoders import CachedEncoder, SentenceEncoder
 from siamrec.models.encoders._texts import distinct
 from siamrec.models.training._dataset import damaged
 from siamrec.models.training._plain import train_plainly
+from siamrec.models.training._trainable import alike
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,4 +83,4 @@ def adapt(
         learning_rate=learning_rate,
         seed=seed,
     )
-    return SentenceEncoder.of(model, name=f"{base.name}, adapted")
+    return alike(base, model, name=f"{base.name}, adapted")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003  (read at run time)
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, TypeAlias, final
 
 from siamrec._core import check
 from siamrec._core.hashing import config_hash
 from siamrec.errors import InvalidParameterError
 from siamrec.models.encoders.sentence import PRECISIONS, Precision
+from siamrec.models.training._plainly import plainly
 from siamrec.models.training.retention import Retention  # noqa: TC001  (read at run time)
 from siamrec.pairs import HardNegatives  # noqa: TC001  (read at run time)
 
@@ -38,7 +39,7 @@ class FineTuneConfig:
             change of low rank in every layer, merged into the result; or `"full"`.
         loss: Name of the loss (see `siamrec.losses.losses`); the adapter knows only
             `"feedback-infonce"`.
-        loss_settings: Further settings of the loss.
+        loss_settings: Further settings of the loss: JSON values, arrays, a teacher.
         layers: Layers that `"top-layers"` trains, from the last.
         rank: Rank of the changes that `"lora"` learns.
         epochs: Passes over the training pairs (2, 4).
@@ -74,7 +75,8 @@ class FineTuneConfig:
         warm_start: Whether training starts from the previous version given to `FineTuner.fit`
             rather than from the base, with the width that its head has; add old pairs by
             `siamrec.pairs.Replay`.
-        retention: Largest loss of general skill; not measured when None.
+        retention: Largest loss of general skill, which the returned encoder has to keep; when
+            None it is measured where the texts allow it, and nothing is asked of it.
         validation_texts: Texts that validation ranks, drawn by a hash; all for the adapter and
             1,500 for the others by default, whose evaluations read every text again.
         precision: Number format of the full strategy.
@@ -166,11 +168,15 @@ class FineTuneConfig:
         return float(_DEFAULTS[self.strategy][name] if value is None else value)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON values."""
-        return asdict(self)
+        """Return the settings as JSON values: paths as text, encoders by their fingerprints.
+
+        Raises:
+            InvalidParameterError: If one of `loss_settings` cannot be told apart from others.
+        """
+        return {each.name: plainly(each.name, getattr(self, each.name)) for each in fields(self)}
 
     def fingerprint(self) -> str:
-        """Return a hash of the settings."""
+        """Return a hash of the settings; raises as `as_dict` does."""
         return config_hash(self.as_dict())
 
 

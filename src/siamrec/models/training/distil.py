@@ -6,12 +6,13 @@ import copy
 from typing import TYPE_CHECKING
 
 from siamrec.errors import InvalidDataError, InvalidParameterError
-from siamrec.models.encoders import SentenceEncoder
 from siamrec.models.training._plain import train_plainly
+from siamrec.models.training._trainable import alike
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from siamrec.models.encoders import SentenceEncoder
     from siamrec.protocols import SiameseEncoder
 
 
@@ -72,7 +73,7 @@ def distil(
         learning_rate=learning_rate,
         seed=seed,
     )
-    return SentenceEncoder.of(model, name=f"{student.name}, distilled")
+    return alike(student, model, name=f"{student.name}, distilled")
 
 
 def teach_translations(

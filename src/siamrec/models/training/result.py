@@ -120,8 +120,12 @@ class FineTuneResult:
     Args:
         encoder: The tuned encoder.
         verdict: Ship or do not ship, with reasons.
-        metrics: Means on validation by name: `ndcg@10`, `base_ndcg@10`, `popularity_ndcg@10`, and
-            with hidden texts `cold_ndcg@10`, `base_cold_ndcg@10`.
+        metrics: Means on validation by name, of the encoder that is returned: `ndcg@10`,
+            `base_ndcg@10`, `popularity_ndcg@10`; general skill as `retention_base`,
+            `retention_tuned` and, where one is asked for, `retention_floor`; and with hidden
+            texts `cold_ndcg@10`, `base_cold_ndcg@10`. Where an adapter was trained once more with
+            the hidden texts, `cold_ndcg@10` is that of the head before; the verdict and the card
+            (`measured_before_refit`) say so.
         comparisons: Paired differences to the base on validation, by metric.
         beside: Paired differences to other rankings: to `"popularity"` on texts with feedback, and
             to the version in use, by metric, as `"previous_ndcg@10"`.

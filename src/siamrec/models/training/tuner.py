@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -12,7 +12,7 @@ from siamrec.models.training._adapter_run import tune_adapter
 from siamrec.models.training._choose import COLD, POPULARITY, PREVIOUS, WARM, judged, means
 from siamrec.models.training._material import Material, require_rivals
 from siamrec.models.training._run import Run, Trained
-from siamrec.models.training._store import write_result
+from siamrec.models.training._store import Checkpoints, write_result
 from siamrec.models.training.config import FineTuneConfig
 from siamrec.models.training.result import Comparison, FineTuneResult, TrainingEvent
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from siamrec.protocols import SiameseEncoder
 
 
+_PACKAGES = ("siamrec", "numpy", "scipy", "torch", "sentence-transformers", "transformers")
 _AMONG_RIVALS = ("feedback-infonce", "queued-infonce")
 
 
@@ -67,13 +68,14 @@ class FineTuner:
         """Return the tuned encoder with metrics, history, verdict and card.
 
         Half of what each validation user likes is the profile, and the other half is to be ranked
-        high. Number of steps and WiSE-FT share are chosen on these users, once among texts that
-        training saw and once among hidden ones.
+        high; where pairs are of queries, or come of a split by query or cluster, each anchor is to
+        find its texts. Number of steps and WiSE-FT share are chosen on these users, once among
+        texts that training saw and once among hidden ones.
 
         Args:
             encoder: The base; it is never changed.
             train: Pairs to learn from.
-            valid: Pairs of other users to choose and judge by.
+            valid: Pairs of other users to choose and judge by, or the other side of any one split.
             previous: The version in use now. It is judged beside the tuned encoder, which must
                 also be better than it to ship; with `warm_start` training goes on from it.
             on_event: Called with each `TrainingEvent`; `print` will do.
@@ -81,17 +83,19 @@ class FineTuner:
                 returns True.
             out: Folder for the tuned encoder and its card. The strategies that train the encoder
                 itself also keep checkpoints there, and go on from the last one when called again
-                with the same settings and data.
+                with the same settings and data; a run that comes to its end removes them.
 
         Raises:
             InvalidDataError: If there is nothing to learn or to judge by.
             InvalidParameterError: If the strategy cannot train this encoder, or a warm start has
                 no previous version to start from.
-            LeakageError: If training and validation have users in common.
+            LeakageError: If training and validation have users in common, and are not sides of one
+                split by another unit.
             TrainingDivergedError: If the loss is not finite before the first evaluation.
             StorageError: If the folder cannot be written, or holds checkpoints of another run.
         """
         config = self.config
+        config.fingerprint()  # what the card cannot hold is told before the training
         if config.warm_start and previous is None:
             raise InvalidParameterError("warm_start", True, "used with previous=")
         material = Material.of(train, valid, cold_share=config.cold_share, seed=config.seed)
@@ -127,7 +131,9 @@ def _result(run: Run, trained: Trained) -> FineTuneResult:
     beside = {POPULARITY: Comparison.of(WARM, popular, trained.found[WARM])}
     before = trained.previous or {}
     beside |= {PREVIOUS + n: Comparison.of(n, before[n], trained.found[n]) for n in before}
-    verdict = judged(comparisons, beside=beside, concerns=_concerns(run, trained))
+    verdict = judged(
+        comparisons, beside=beside, concerns=_concerns(run, trained), notes=_notes(trained)
+    )
     metrics = {
         **means(trained.found),
         **{f"base_{name}": value for name, value in means(trained.base).items()},
@@ -138,6 +144,8 @@ def _result(run: Run, trained: Trained) -> FineTuneResult:
     }
     card = _card(run, trained, metrics, str(verdict))
     path = None if run.folder is None else write_result(trained.encoder, card, run.folder)
+    if run.folder is not None and run.config.strategy != "adapter" and not run.stopped:
+        Checkpoints.clear(run.folder)
     run.tell("end", trained.steps, trained.steps, metrics=metrics, message=str(verdict))
     return FineTuneResult(
         encoder=trained.encoder,
@@ -154,7 +162,7 @@ def _result(run: Run, trained: Trained) -> FineTuneResult:
 def _concerns(run: Run, trained: Trained) -> tuple[str, ...]:
     concerns = []
     kept = trained.retention
-    if kept and kept["tuned"] < kept["floor"]:
+    if "floor" in kept and kept["tuned"] < kept["floor"]:
         concerns.append(
             f"own-text retrieval falls from {kept['base']:.4f} to {kept['tuned']:.4f}, below the "
             f"floor of {kept['floor']:.4f}"
@@ -162,6 +170,23 @@ def _concerns(run: Run, trained: Trained) -> tuple[str, ...]:
     if "diverged" in run.stopped:
         concerns.append(run.stopped)
     return tuple(concerns)
+
+
+def _notes(trained: Trained) -> tuple[str, ...]:
+    """What a reader of the figures has to know."""
+    notes = [
+        f"{name} is that of the head before its refit, which has seen the hidden texts"
+        for name in trained.before_refit
+    ]
+    kept = trained.retention
+    if not kept:
+        notes.append("general skill was not measured: too few texts have a beginning and a rest")
+    elif "floor" not in kept:
+        notes.append(
+            f"own-text retrieval: {kept['base']:.4f} -> {kept['tuned']:.4f}, without a floor; "
+            "retention=Retention() sets one"
+        )
+    return tuple(notes)
 
 
 def _card(run: Run, trained: Trained, metrics: dict[str, float], verdict: str) -> dict[str, Any]:
@@ -181,10 +206,19 @@ def _card(run: Run, trained: Trained, metrics: dict[str, float], verdict: str) -
             "texts": len(material.texts),
         },
         "metrics": metrics,
+        "measured_before_refit": list(trained.before_refit),
         "verdict": verdict,
         "history": run.history,
         "steps": trained.steps,
         "wise_ft": trained.share,
         "stopped": run.stopped,
-        "versions": {name: version(name) for name in ("numpy", "scipy", "torch")},
+        "versions": {name: _version(name) for name in _PACKAGES},
     }
+
+
+def _version(name: str) -> str | None:
+    """The version of a package; None where it is not installed as one."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

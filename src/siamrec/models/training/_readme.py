@@ -1,0 +1,56 @@
+"""What a person reads of a tuned encoder: where it comes from, what it gained, how to open it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def readme(card: Mapping[str, Any], *, head: bool) -> str:
+    """Return the README of a result, in Markdown.
+
+    Args:
+        card: The card, as JSON values.
+        head: Whether the folder holds a head without its base.
+    """
+    if head:
+        library, use = "siamrec", 'AdapterEncoder.load("this folder", base)'
+        note = "The folder holds the head alone; `base` is the encoder of the fingerprint below."
+    else:
+        library, use = "sentence-transformers", 'SentenceTransformer("this folder")'
+        note = "`SentenceEncoder` of siamrec opens the folder too."
+    lineage = {
+        "parent": card["parent"],
+        "fingerprint": card["fingerprint"],
+        "previous version": card["previous"],
+        "training pairs": f"{card['data']['train_pairs']}, {card['data']['train']}",
+        "validation pairs": f"{card['data']['valid_pairs']}, {card['data']['valid']}",
+        "strategy": card["config"]["strategy"],
+        "loss": card["config"]["loss"],
+        "seed": card["config"]["seed"],
+        "steps": card["steps"],
+        "share of the tuned weights": card["wise_ft"],
+        "settings": card["config_hash"],
+    }
+    parts = [
+        f"---\nlibrary_name: {library}\ntags: [sentence-similarity, siamrec]\n---\n",
+        f"# A tuned encoder\n\nVerdict: {card['verdict']}.\n",
+        f"## Use\n\n```python\nencoder = {use}\n```\n\n{note}\n",
+        _table("Lineage", {name: value for name, value in lineage.items() if value is not None}),
+        _table("Measured on validation", card["metrics"]),
+        "`card.json` holds all settings, the history and the versions of packages.\n",
+    ]
+    return "\n".join(parts)
+
+
+def _table(title: str, rows: Mapping[str, Any]) -> str:
+    lines = [f"| {name} | {_said(value)} |" for name, value in rows.items()]
+    return "\n".join([f"## {title}\n", "| | |", "|---|---|", *lines, ""])
+
+
+def _said(value: object) -> str:
+    if value is None:
+        return "not known"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
