@@ -271,3 +271,61 @@ def test_frames_come_in_and_go_out() -> None:
         Pairs.from_frame(frame)
     with pytest.raises(InvalidDataError, match="text in every row"):
         Pairs.from_frame({"left": ["a", None], "right": ["b", "c"]})
+
+
+@pytest.mark.parametrize("text", [None, float("nan"), 7, "bad\ud800x"])
+def test_what_is_no_text_is_refused_and_not_spelt_out(text: Any) -> None:
+    with pytest.raises(InvalidDataError, match="texts must be"):
+        Pairs.of(["a", text], ["b", "c"])
+
+
+def test_a_missing_number_in_a_column_of_texts_is_no_text() -> None:
+    with pytest.raises(InvalidDataError, match="left must have a text in every row, got nan"):
+        Pairs.from_frame({"left": [1.5, float("nan")], "right": ["b", "c"]})
+
+
+def with_ids(ids: list[Any]) -> Pairs:
+    pairs = Pairs.of(["a"] * len(ids), [f"b{k}" for k in range(len(ids))])
+    return replace(pairs, users=Vocabulary.of(ids), user=np.arange(len(ids), dtype=np.int32))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_ids_of_numpy_are_those_of_python(tmp_path: Path, suffix: str) -> None:
+    pairs = with_ids([np.int64(3), np.int32(5)])
+    assert pairs.users.ids == (3, 5)
+    assert all(type(id_) is int for id_ in pairs.users.ids)
+    pairs.save(tmp_path / f"pairs{suffix}")
+    assert Pairs.load(tmp_path / f"pairs{suffix}").fingerprint() == pairs.fingerprint()
+    assert Vocabulary((np.str_("x"),)).encode(["x"]).tolist() == [0]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES[:-1])
+def test_ids_that_no_text_can_hold_are_named(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(InvalidDataError, match=r"must be text or numbers, got \('a', 1\)"):
+        with_ids([("a", 1)]).save(tmp_path / f"pairs{suffix}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_parquet_holds_ids_of_one_kind(tmp_path: Path) -> None:
+    with pytest.raises(InvalidDataError, match="user must hold ids of one kind"):
+        with_ids([1, "1"]).save(tmp_path / "pairs.parquet")
+    with pytest.raises(InvalidDataError, match="user must hold ids of one kind"):
+        with_ids([("a", 1)]).save(tmp_path / "pairs.parquet")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.json", "{}", "must hold a list of records"),
+        ("a.json", "[1]", "must hold a list of records"),
+        ("a.jsonl", '{"left": "a"}', "it has no column 'right'"),
+        ("a.csv", "a,b\n1,2\n", "it has no column 'left'"),
+    ],
+)
+def test_a_file_of_something_else_is_named(
+    tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InvalidDataError, match=message):
+        Pairs.load(tmp_path / name)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from typing_extensions import override
 
-from siamrec.data import Catalog, Feedback, Vocabulary
+from siamrec.data import Catalog, Feedback, PairOrigin, Vocabulary
 from siamrec.errors import InvalidDataError, InvalidParameterError
-from siamrec.pairs import MinimumCounts, PreferencePairs, QueryPairs, ScoredPairs
+from siamrec.pairs import MinimumCounts, PreferencePairs, QueryPairs, ScoredPairs, Synthetic
 from siamrec.testing.pairs import PairGeneratorContract, catalog_of, ratings_of
 
 if TYPE_CHECKING:
@@ -128,6 +128,29 @@ def test_documents_come_from_a_store_by_id() -> None:
         (pairs.texts[a], pairs.texts[b]) for a, b in zip(pairs.left, pairs.right, strict=True)
     }
     assert couples == {("heist", "A heist in Los Angeles."), ("sharks", "A heist in Los Angeles.")}
+
+
+class Archive:
+    """A store that knows every id."""
+
+    def texts(self, ids: Sequence[object]) -> list[str | None]:
+        return [f"a long text that tells all about {id_}" for id_ in ids]
+
+
+def test_synthetic_pairs_are_made_of_the_texts_of_a_store() -> None:
+    recipe = QueryPairs(
+        positive=1,
+        negative=0,
+        documents=Archive(),
+        minimum=FEW,
+        synthetic=Synthetic(share=0.5, methods=("noise", "attributes")),
+    )
+    empty = Catalog(items=Vocabulary(()), text=(), attributes={"genres": []})
+    pairs = recipe.generate(ASKED, empty, rng=rng())
+    made = pairs.origin == PairOrigin.SYNTHETIC
+    assert made.any()
+    told = {pairs.texts[code] for code in pairs.right[made]}
+    assert told <= set(Archive().texts(["heat", "babe", "jaws"]))
 
 
 def test_a_store_must_answer_for_each_id() -> None:

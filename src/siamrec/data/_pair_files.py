@@ -111,6 +111,8 @@ def save(pairs: Pairs, path: str | Path) -> None:
     """Write the file beside its place, then move it there: whole or not at all."""
     target = Path(path)
     check.one_of("suffix of a pairs file", target.suffix, _SUFFIXES)
+    if target.suffix != ".parquet":  # Arrow knows further kinds
+        _require_plain_ids(pairs)
     rows = rows_of(pairs)
     for user, text in zip(pairs.liked_user.tolist(), pairs.liked_text.tolist(), strict=True):
         liked = {"left": pairs.texts[text], "origin": LIKED, "user": pairs.users[user]}
@@ -132,6 +134,15 @@ def save(pairs: Pairs, path: str | Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def _require_plain_ids(pairs: Pairs) -> None:
+    """Pass when every id is one that text can hold, so that these formats refuse alike."""
+    for id_ in (*pairs.users.ids, *pairs.items.ids):
+        if not isinstance(id_, str | int | float):
+            raise InvalidDataError(
+                f"Ids in a file of pairs must be text or numbers, got {id_!r}; give str(id)."
+            )
+
+
 def load(path: str | Path) -> dict[str, Any]:
     """Return the constructor arguments of the pairs in a file."""
     source = Path(path)
@@ -140,11 +151,17 @@ def load(path: str | Path) -> dict[str, Any]:
         rows = _READERS[source.suffix](source)
     except OSError as error:
         raise StorageError(f"{source} cannot be read: {error}.") from error
-    except (ValueError, TypeError, KeyError, csv.Error) as error:
+    except KeyError as error:
+        raise InvalidDataError(
+            f"{source} is not a file of pairs: it has no column {error}."
+        ) from error
+    except (ValueError, TypeError, csv.Error) as error:
         raise InvalidDataError(f"{source} is not a file of pairs: {error}.") from error
     missing = sorted(set(COLUMNS) - set(rows))
     if missing:
-        raise InvalidDataError(f"{source} is not a file of pairs: it has no column {missing[0]}.")
+        raise InvalidDataError(
+            f"{source} is not a file of pairs: it has no column {missing[0]!r}."
+        )
     try:
         return _parsed(rows)
     except (ValueError, TypeError) as error:
@@ -209,7 +226,10 @@ def _texts(column: Any, name: str) -> list[str]:
         raise InvalidDataError(
             f"{name} must have a text in every row, got {column.null_count} nulls."
         )
-    return [str(text) for text in column.to_pylist()]
+    listed = column.to_pylist()
+    if any(isinstance(text, float) and text != text for text in listed):  # noqa: PLR0124  (NaN)
+        raise InvalidDataError(f"{name} must have a text in every row, got nan.")
+    return [str(text) for text in listed]
 
 
 # --- formats ----------------------------------------------------------------------------------
@@ -245,8 +265,6 @@ def _id_cell(id_: object) -> str:
     """Text as it is, unless it would read as another JSON value; numbers as JSON."""
     if id_ is None:
         return ""
-    if not isinstance(id_, str | int | float):
-        raise InvalidDataError(f"Ids in a CSV file must be text or numbers, got {id_!r}.")
     if isinstance(id_, str) and id_ and _id_of_cell(id_) == id_:
         return id_
     return json.dumps(id_, ensure_ascii=False)
@@ -286,6 +304,8 @@ def _read_json(path: Path) -> dict[str, list[Any]]:
 
 
 def _of_records(records: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
+        raise TypeError("it must hold a list of records")
     rows: dict[str, list[Any]] = {name: [r[name] for r in records] for name in COLUMNS}
     rows["negatives"] = [row or [] for row in rows["negatives"]]
     return rows
@@ -300,7 +320,15 @@ def _write_parquet(rows: Mapping[str, list[Any]], path: Path) -> None:
         "time": arrow.int64(),
         "negatives": arrow.list_(arrow.string()),
     }
-    columns = {name: arrow.array(rows[name], type=kinds.get(name)) for name in COLUMNS}
+    columns = {}
+    for name in COLUMNS:
+        try:
+            columns[name] = arrow.array(rows[name], type=kinds.get(name))
+        except (ValueError, TypeError) as error:  # Arrow's errors are of these kinds
+            raise InvalidDataError(
+                f"{name} must hold ids of one kind in a Parquet file: {error}; .jsonl holds "
+                "texts and numbers."
+            ) from error
     parquet.write_table(arrow.table(columns), path)
 
 

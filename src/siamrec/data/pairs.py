@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, final
 
 import numpy as np
 
@@ -156,7 +156,7 @@ class Pairs:
         labels = np.broadcast_to(np.asarray(label, np.float32), (n,))
         none = np.full(n, UNKNOWN, np.int32)
         return cls(
-            texts=tuple(map(str, table.ids)),
+            texts=cast("tuple[str, ...]", table.ids),  # checked as all texts are
             left=codes[:n],
             right=codes[n:],
             label=labels,
@@ -338,8 +338,7 @@ def _check_lengths(pairs: Pairs) -> None:
 
 def _check_values(pairs: Pairs) -> None:
     texts = pairs.texts
-    if not all(map(_is_spoken, texts)):
-        raise InvalidDataError("texts must be text that is not blank.")
+    _check_texts(texts)
     if len(set(texts)) != len(texts):
         raise InvalidDataError("texts must differ from one another.")
     n_texts, n_users, n_items = len(texts), len(pairs.users), len(pairs.items)
@@ -359,8 +358,16 @@ def _check_values(pairs: Pairs) -> None:
         raise InvalidDataError("weight must be finite and not below 0 in every row.")
 
 
-def _is_spoken(text: object) -> bool:
-    return isinstance(text, str) and bool(text.strip())
+def _check_texts(texts: tuple[object, ...]) -> None:
+    for text in texts:
+        if not isinstance(text, str) or not text.strip():
+            raise InvalidDataError(f"texts must be text that is not blank, got {text!r}.")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidDataError(
+                f"texts must be valid Unicode, got {text!r}: {error}."
+            ) from error
 
 
 def _in_range(name: str, codes: npt.NDArray[Any], low: int, high: int) -> None:

@@ -28,7 +28,8 @@ class Vocabulary:
     """An ordered set of ids; an id's code is its place.
 
     Args:
-        ids: Distinct hashable ids.
+        ids: Distinct hashable ids; numbers and texts of NumPy become those of Python, which are
+            equal and can be written.
 
     Raises:
         InvalidDataError: If an id repeats.
@@ -45,6 +46,8 @@ class Vocabulary:
     _index: dict[Hashable, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if any(isinstance(id_, np.generic) for id_ in self.ids):
+            object.__setattr__(self, "ids", tuple(map(_plain, self.ids)))
         index = {id_: code for code, id_ in enumerate(self.ids)}
         if len(index) != len(self.ids):
             raise InvalidDataError(
@@ -124,3 +127,11 @@ class Vocabulary:
 
     def __getitem__(self, code: int) -> Any:
         return self.ids[code]
+
+
+def _plain(id_: Hashable) -> Hashable:
+    """An instant stays what it is: its number alone would say less."""
+    if not isinstance(id_, np.generic) or id_.dtype.kind in "mM":
+        return id_
+    plain: Hashable = id_.item()
+    return plain

@@ -222,7 +222,7 @@ class QueryPairs(Generator):
             users=feedback.users,
             items=feedback.items,
         )
-        return finished(pairs, self.hard_negatives, self.synthetic, catalog, rng=rng)
+        return finished(pairs, self.hard_negatives, self.synthetic, catalog, rng=rng, table=table)
 
     def _said(self, feedback: Feedback) -> tuple[BoolArray, BoolArray]:
         """Which events speak for their item, and which against it.

@@ -196,11 +196,15 @@ def finished(
     catalog: Catalog,
     *,
     rng: np.random.Generator,
+    table: TextTable | None = None,
 ) -> Pairs:
-    """Return pairs with mined negatives and synthetic pairs, where they are asked for."""
+    """Return pairs with mined negatives and synthetic pairs, where they are asked for.
+
+    Texts are those of `table`, or of the catalogue.
+    """
     if synthetic is not None:
         n = int(len(pairs) * synthetic.share / (1 - synthetic.share))
-        table = TextTable.of(catalog, pairs.items)
+        table = TextTable.of(catalog, pairs.items) if table is None else table
         pairs = Pairs.concat([pairs, synthetic.make(catalog, table, n=n, rng=rng)])
     if hard_negatives is None:
         return pairs
@@ -244,6 +248,8 @@ def _noisy(words: list[str], rng: np.random.Generator) -> str:
 
 def _described(catalog: Catalog, item: object, text: str) -> tuple[str, str] | None:
     place = catalog.items.encode([item], unknown="code")[0]
+    if place == UNKNOWN:  # a text from elsewhere
+        return None
     said = [_words(column[place]) for column in catalog.attributes.values()]
     said = [words for words in said if words]
     return (", ".join(said), text) if said else None
@@ -260,6 +266,8 @@ def _filled(template: str, catalog: Catalog, item: object, text: str) -> tuple[s
         MissingInputError: If the catalogue has no such attribute.
     """
     place = catalog.items.encode([item], unknown="code")[0]
+    if place == UNKNOWN:  # a text from elsewhere
+        return None
     said = {}
     for name in _fields(template):
         if name not in catalog.attributes:
