@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamrec.data import PairOrigin, Pairs, Vocabulary
-from siamrec.data._pair_splits import leaks, normalise
-from siamrec.errors import InvalidDataError, StorageError, UnknownNameError
+from siamrec.data import NO_TIME, PairOrigin, Pairs, Vocabulary
+from siamrec.data._pair_splits import leaks, normalise, refuse_leaks
+from siamrec.errors import InvalidDataError, LeakageError, StorageError, UnknownNameError
 from siamrec.pairs import MinimumCounts, RatingPairs
 from siamrec.testing.pairs import catalog_of, ratings_of
 
@@ -212,6 +212,70 @@ def test_no_like_of_training_is_later_than_the_cut() -> None:
     assert late
     assert not any(late)
     assert train.liked_user.size + valid.liked_user.size == pairs.liked_user.size
+
+
+def test_two_sides_that_share_a_pair_are_a_leak() -> None:
+    first, second = Pairs.of(["a", "c"], ["b", "d"]), Pairs.of(["b"], ["a"])
+    with pytest.raises(LeakageError, match="share 1 pairs") as caught:
+        refuse_leaks(first, second, "query")
+    assert caught.value.overlap == {"pairs": 1}
+
+
+def test_a_query_keeps_its_side_when_others_come() -> None:
+    few = Pairs.of([f"query {k}" for k in range(20)], ["document"] * 20)
+    more = Pairs.of([f"query {k}" for k in reversed(range(40))], ["document"] * 40)
+    sides = [
+        {valid.texts[code] for code in valid.left}
+        for _, valid in (pairs.split(by="query", fraction=0.4, seed=3) for pairs in (few, more))
+    ]
+    assert sides[0] == {text for text in sides[1] if int(text.split()[1]) < 20}
+
+
+def test_likes_are_cut_where_the_rows_are() -> None:
+    pairs = replace(rich(), liked_time=rich().time)
+    train, valid = pairs.split(by="time", fraction=0.25)
+    assert train.liked_time is not None
+    assert valid.liked_time is not None
+    assert train.liked_time.max() < valid.time.min() <= valid.liked_time.min()
+    assert train.liked_user.size + valid.liked_user.size == pairs.liked_user.size
+    unknown = np.where(np.arange(len(pairs)) % 2, NO_TIME, pairs.time)
+    sides = replace(pairs, liked_time=unknown).split(by="time", fraction=0.25)
+    assert sum(side.liked_user.size for side in sides) == (unknown != NO_TIME).sum()
+
+
+def test_training_knows_no_like_that_only_a_held_out_query_tells() -> None:
+    pairs = rich()
+    train, valid = pairs.split(by="query", fraction=0.3, seed=1)
+    told = [
+        {(u, t) for u, t, y in zip(side.user, side.right, side.label, strict=True) if y >= 0.5}
+        | {(u, t) for u, t, y in zip(side.user, side.left, side.label, strict=True) if y >= 0.5}
+        for side in (train, valid)
+    ]
+    known = set(zip(train.liked_user, train.liked_text, strict=True))
+    assert known
+    assert not known & (told[1] - told[0])
+    assert not set(train.liked_text.tolist()) & set(valid.left.tolist())
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_files_keep_the_unit_of_the_split_and_instants_of_likes(
+    tmp_path: Path, suffix: str
+) -> None:
+    pairs = replace(rich(), liked_time=rich().time)
+    pairs = replace(pairs, users=Vocabulary(tuple(map(str, pairs.users.ids))))
+    for side in pairs.split(by="time", fraction=0.3):
+        side.save(tmp_path / f"pairs{suffix}")
+        loaded = Pairs.load(tmp_path / f"pairs{suffix}")
+        assert loaded.split_by == "time"
+        assert loaded.fingerprint() == side.fingerprint()
+        np.testing.assert_array_equal(loaded.liked_time, side.liked_time)
+
+
+def test_joined_sides_keep_a_unit_that_they_share() -> None:
+    train, valid = rich().split(by="query", fraction=0.3, seed=1)
+    assert Pairs.concat([train, train]).split_by == "query"
+    assert Pairs.concat([train, rich()]).split_by is None
+    assert valid.split_by == "query"
 
 
 def test_synthetic_pairs_stay_in_training() -> None:

@@ -14,19 +14,23 @@ import numpy as np
 from siamrec._core import check
 from siamrec._core.lazy import extra
 from siamrec.data import frames
+from siamrec.data._pair_splits import UNITS
 from siamrec.data.frames import NO_TIME
 from siamrec.data.pairs import PairOrigin
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError, StorageError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from siamrec.data.pairs import Pairs
-    from siamrec.typing import CodeArray
+    from siamrec.typing import CodeArray, IntArray
 
 LIKED = "liked"
 """Origin, in files, of a row that says what a user likes and is no pair."""
+
+SPLIT = "split"
+"""Origin, in files, of the row that says by which unit the pairs were split."""
 
 COLUMNS = (
     *("left", "right", "label", "weight", "origin", "user"),
@@ -114,10 +118,9 @@ def save(pairs: Pairs, path: str | Path) -> None:
     if target.suffix != ".parquet":  # Arrow knows further kinds
         _require_plain_ids(pairs)
     rows = rows_of(pairs)
-    for user, text in zip(pairs.liked_user.tolist(), pairs.liked_text.tolist(), strict=True):
-        liked = {"left": pairs.texts[text], "origin": LIKED, "user": pairs.users[user]}
+    for row in _beside(pairs):
         for name in COLUMNS:
-            rows[name].append(liked.get(name))
+            rows[name].append(row.get(name))
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
         os.close(handle)
@@ -141,6 +144,22 @@ def _require_plain_ids(pairs: Pairs) -> None:
             raise InvalidDataError(
                 f"Ids in a file of pairs must be text or numbers, got {id_!r}; give str(id)."
             )
+
+
+def _beside(pairs: Pairs) -> Iterator[dict[str, Any]]:
+    """Rows of a file that are no pairs: what is liked, and the unit of the split."""
+    likes = zip(pairs.liked_user.tolist(), pairs.liked_text.tolist(), strict=True)
+    times = None if pairs.liked_time is None else pairs.liked_time.tolist()
+    for place, (user, text) in enumerate(likes):
+        time = NO_TIME if times is None else times[place]
+        yield {
+            "left": pairs.texts[text],
+            "origin": LIKED,
+            "user": pairs.users[user],
+            "time": None if time == NO_TIME else time,
+        }
+    if pairs.split_by is not None:
+        yield {"left": pairs.split_by, "origin": SPLIT}
 
 
 def load(path: str | Path) -> dict[str, Any]:
@@ -170,11 +189,12 @@ def load(path: str | Path) -> dict[str, Any]:
 
 def _parsed(rows: Mapping[str, list[Any]]) -> dict[str, Any]:
     liked = [origin == LIKED for origin in rows["origin"]]
-    pair = [not is_liked for is_liked in liked]
+    split = _kept(rows["left"], [origin == SPLIT for origin in rows["origin"]])
+    pair = [origin not in {LIKED, SPLIT} for origin in rows["origin"]]
     column = {name: _kept(values, pair) for name, values in rows.items()}
     unknown = set(column["origin"]) - set(_ORIGINS)
     if unknown:
-        raise UnknownNameError("origin", min(unknown, key=str), (*_ORIGINS, LIKED))
+        raise UnknownNameError("origin", min(unknown, key=str), (*_ORIGINS, LIKED, SPLIT))
     liked_texts, liked_users = _kept(rows["left"], liked), _kept(rows["user"], liked)
     negatives = column["negatives"]
     spoken = [text for row in negatives for text in row if text is not None]
@@ -183,7 +203,6 @@ def _parsed(rows: Mapping[str, list[Any]]) -> dict[str, Any]:
     items = Vocabulary.of(
         i for i in [*column["left_item"], *column["right_item"]] if i is not None
     )
-    times = [NO_TIME if time is None else int(time) for time in column["time"]]
     return {
         "texts": texts.ids,
         "left": texts.encode(column["left"]),
@@ -194,12 +213,14 @@ def _parsed(rows: Mapping[str, list[Any]]) -> dict[str, Any]:
         "user": _optional(users, column["user"]),
         "left_item": _optional(items, column["left_item"]),
         "right_item": _optional(items, column["right_item"]),
-        "time": np.asarray(times, np.int64),
+        "time": _instants(column["time"]),
         "negatives": _negatives(texts, negatives),
         "users": users,
         "items": items,
         "liked_user": users.encode(liked_users),
         "liked_text": texts.encode(liked_texts),
+        "liked_time": _instants(_kept(rows["time"], liked)),
+        "split_by": check.one_of("unit of a split", split[0], UNITS) if split else None,
     }
 
 
@@ -211,6 +232,10 @@ def _negatives(texts: Vocabulary, rows: Sequence[Sequence[str | None]]) -> CodeA
     for place, row in enumerate(rows):  # rows of a file may differ in length
         codes[place, : len(row)] = _optional(texts, row)
     return codes
+
+
+def _instants(times: Sequence[Any]) -> IntArray:
+    return np.asarray([NO_TIME if time is None else int(time) for time in times], np.int64)
 
 
 def _optional(vocabulary: Vocabulary, ids: Sequence[Any]) -> CodeArray:

@@ -201,6 +201,8 @@ def finished(
     """Return pairs with mined negatives and synthetic pairs, where they are asked for.
 
     Texts are those of `table`, or of the catalogue.
+    The recipe of the negatives stays with the pairs, so that a split mines those of training again
+    without what validation knows.
     """
     if synthetic is not None:
         n = int(len(pairs) * synthetic.share / (1 - synthetic.share))
@@ -208,7 +210,8 @@ def finished(
         pairs = Pairs.concat([pairs, synthetic.make(catalog, table, n=n, rng=rng)])
     if hard_negatives is None:
         return pairs
-    return replace(hard_negatives.mine(pairs), miner=hard_negatives)
+    mined = hard_negatives.mine(pairs)
+    return mined if mined.miner is not None else replace(mined, miner=hard_negatives)
 
 
 def _cut(maker: object, text: str, rng: np.random.Generator) -> tuple[str, str] | None:
