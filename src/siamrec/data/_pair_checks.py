@@ -64,14 +64,30 @@ def _check_texts(texts: tuple[object, ...]) -> None:
     for text in texts:
         if not isinstance(text, str) or not text.strip():
             raise InvalidDataError(f"texts must be text that is not blank, got {text!r}.")
-        if text.isascii():
-            continue
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise InvalidDataError(
-                f"texts must be valid Unicode, got {text!r}: {error}."
-            ) from error
+        if not writable(text):
+            raise InvalidDataError(f"texts must be valid Unicode, got {text!r}.")
+
+
+def writable(text: str) -> bool:
+    """Return whether a text holds no half of a pair of UTF-16, which no file can hold."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def require_texts(name: str, texts: Sequence[object]) -> None:
+    """Pass when every one is a text.
+
+    Raises:
+        InvalidDataError: If one is missing or of another kind.
+    """
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InvalidDataError(f"{name} must be texts, got {text!r} at place {place}.")
 
 
 def _in_range(name: str, codes: npt.NDArray[Any], low: int, high: int) -> None:

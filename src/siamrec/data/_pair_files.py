@@ -14,14 +14,15 @@ import numpy as np
 from siamrec._core import check
 from siamrec._core.lazy import extra
 from siamrec.data import frames
+from siamrec.data._pair_checks import writable
 from siamrec.data._pair_splits import UNITS
 from siamrec.data.frames import NO_TIME
 from siamrec.data.pairs import PairOrigin
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
-from siamrec.errors import InvalidDataError, StorageError, UnknownNameError
+from siamrec.errors import InvalidDataError, SiamrecError, StorageError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from siamrec.data.pairs import Pairs
     from siamrec.typing import CodeArray, IntArray
@@ -42,7 +43,12 @@ _ORIGINS = {origin.name.lower(): int(origin) for origin in PairOrigin}
 
 def pairs_of_frame(frame: object, names: Mapping[str, str]) -> dict[str, Any]:
     """Return the constructor arguments of the pairs in a data frame."""
-    table = frames.table_of(frame)
+    try:
+        table = frames.table_of(frame)
+    except SiamrecError:
+        raise
+    except (TypeError, ValueError) as error:  # of pyarrow, for a column that mixes kinds
+        raise InvalidDataError(f"frame must have columns of one kind each: {error}.") from error
     column = {role: frames.pick(table, name, role) for role, name in names.items()}
     n = table.num_rows
     label = frames.floats_of(column["label"], names["label"]) if "label" in column else np.ones(n)
@@ -115,9 +121,9 @@ def save(pairs: Pairs, path: str | Path) -> None:
     """Write the file beside its place, then move it there: whole or not at all."""
     target = Path(path)
     check.one_of("suffix of a pairs file", target.suffix, _SUFFIXES)
-    if target.suffix != ".parquet":  # Arrow knows further kinds
-        _require_plain_ids(pairs)
     rows = rows_of(pairs)
+    for name, table in (("user", pairs.users), ("item", pairs.items)):
+        _require_ids(name, table.ids, target.suffix)
     for row in _beside(pairs):
         for name in COLUMNS:
             rows[name].append(row.get(name))
@@ -137,13 +143,19 @@ def save(pairs: Pairs, path: str | Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _require_plain_ids(pairs: Pairs) -> None:
-    """Pass when every id is one that text can hold, so that these formats refuse alike."""
-    for id_ in (*pairs.users.ids, *pairs.items.ids):
-        if not isinstance(id_, str | int | float):
-            raise InvalidDataError(
-                f"Ids in a file of pairs must be text or numbers, got {id_!r}; give str(id)."
-            )
+def _require_ids(name: str, ids: Sequence[object], suffix: str) -> None:
+    kinds = {type(id_) for id_ in ids}
+    parquet = suffix == ".parquet"  # Arrow knows further kinds, but gives back lists for tuples
+    for id_ in ids:
+        if isinstance(id_, tuple) or not (parquet or isinstance(id_, str | int | float)):
+            raise InvalidDataError(f"{name} ids must be text or numbers in a file, got {id_!r}.")
+        if isinstance(id_, str) and not writable(id_):
+            raise InvalidDataError(f"{name} ids must be valid Unicode in a file, got {id_!r}.")
+    if parquet and len(kinds) > 1:
+        named = " and ".join(sorted(kind.__name__ for kind in kinds))
+        raise InvalidDataError(
+            f"{name} ids must be of one kind in a .parquet file, got {named}; save as .jsonl."
+        )
 
 
 def _beside(pairs: Pairs) -> Iterator[dict[str, Any]]:
@@ -170,17 +182,9 @@ def load(path: str | Path) -> dict[str, Any]:
         rows = _READERS[source.suffix](source)
     except OSError as error:
         raise StorageError(f"{source} cannot be read: {error}.") from error
-    except KeyError as error:
-        raise InvalidDataError(
-            f"{source} is not a file of pairs: it has no column {error}."
-        ) from error
     except (ValueError, TypeError, csv.Error) as error:
-        raise InvalidDataError(f"{source} is not a file of pairs: {error}.") from error
-    missing = sorted(set(COLUMNS) - set(rows))
-    if missing:
-        raise InvalidDataError(
-            f"{source} is not a file of pairs: it has no column {missing[0]!r}."
-        )
+        said = str(error).rstrip(".")
+        raise InvalidDataError(f"{source} is not a file of pairs: {said}.") from error
     try:
         return _parsed(rows)
     except (ValueError, TypeError) as error:
@@ -252,8 +256,9 @@ def _texts(column: Any, name: str) -> list[str]:
             f"{name} must have a text in every row, got {column.null_count} nulls."
         )
     listed = column.to_pylist()
-    if any(isinstance(text, float) and text != text for text in listed):  # noqa: PLR0124  (NaN)
-        raise InvalidDataError(f"{name} must have a text in every row, got nan.")
+    missing = sum(text != text for text in listed)  # noqa: PLR0124  (NaN alone differs from itself)
+    if missing:
+        raise InvalidDataError(f"{name} must have a text in every row, got {missing} NaN.")
     return [str(text) for text in listed]
 
 
@@ -275,9 +280,9 @@ def _write_csv(rows: Mapping[str, list[Any]], path: Path) -> None:
 def _read_csv(path: Path) -> dict[str, list[Any]]:
     csv.field_size_limit(2**31 - 1)  # texts may be longer than the default of 128 KiB
     with path.open(newline="", encoding="utf-8") as file:
-        listed = list(csv.DictReader(file))
-    if not listed:
-        return {name: [] for name in COLUMNS}
+        reader = csv.DictReader(file)
+        _require_columns(reader.fieldnames or ())
+        listed = list(reader)
     rows: dict[str, list[Any]] = {name: [row[name] for row in listed] for name in COLUMNS}
     for name in ("user", "left_item", "right_item"):
         rows[name] = [_id_of_cell(cell) for cell in rows[name]]
@@ -325,12 +330,23 @@ def _write_json(rows: Mapping[str, list[Any]], path: Path) -> None:
 
 
 def _read_json(path: Path) -> dict[str, list[Any]]:
-    return _of_records(json.loads(path.read_text(encoding="utf-8")))
+    records = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(records, list):
+        raise InvalidDataError(f"it holds {type(records).__name__}, not a list of rows")
+    return _of_records(records)
+
+
+def _require_columns(names: Collection[str]) -> None:
+    missing = [name for name in COLUMNS if name not in names]
+    if missing:
+        raise InvalidDataError(f"it has no column {missing[0]!r}")
 
 
 def _of_records(records: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
-        raise TypeError("it must hold a list of records")
+    for record in records:
+        if not isinstance(record, dict):
+            raise InvalidDataError(f"it holds a row that is no object, {record!r}")
+        _require_columns(record)
     rows: dict[str, list[Any]] = {name: [r[name] for r in records] for name in COLUMNS}
     rows["negatives"] = [row or [] for row in rows["negatives"]]
     return rows
@@ -360,6 +376,7 @@ def _write_parquet(rows: Mapping[str, list[Any]], path: Path) -> None:
 def _read_parquet(path: Path) -> dict[str, list[Any]]:
     parquet = extra("pyarrow.parquet", extra="demo", purpose="Reading Parquet")
     rows: dict[str, list[Any]] = parquet.read_table(path).to_pydict()
+    _require_columns(rows)
     rows["negatives"] = [row or [] for row in rows["negatives"]]
     return rows
 

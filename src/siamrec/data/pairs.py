@@ -10,7 +10,7 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
-from siamrec.data._pair_checks import check_lengths, check_values
+from siamrec.data._pair_checks import check_lengths, check_values, require_texts
 from siamrec.data.frames import NO_TIME
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 
@@ -151,7 +151,13 @@ class Pairs:
         label: npt.ArrayLike = 1.0,
         weight: npt.ArrayLike = 1.0,
     ) -> Self:
-        """Return pairs of plain texts; label and weight may be one number for all."""
+        """Return pairs of plain texts; label and weight may be one number for all.
+
+        Raises:
+            InvalidDataError: If something is no text, or columns differ in length.
+        """
+        require_texts("left", left)
+        require_texts("right", right)
         n = len(left)
         table, codes = Vocabulary.factorize([*left, *right])
         labels = np.broadcast_to(np.asarray(label, np.float32), (n,))
@@ -194,7 +200,8 @@ class Pairs:
 
         Raises:
             UnknownNameError: If a named column does not exist.
-            InvalidDataError: If a text is missing or a number is out of range.
+            InvalidDataError: If a text is missing, a number is out of range, or a column mixes
+                kinds of values.
         """
         from siamrec.data._pair_files import pairs_of_frame  # noqa: PLC0415  (pyarrow on use)
 
@@ -229,6 +236,8 @@ class Pairs:
         Raises:
             UnknownNameError: If the suffix is another one.
             StorageError: If the file cannot be written.
+            InvalidDataError: If it cannot hold the ids: no file holds other than text and numbers,
+                and no column of Parquet both.
         """
         from siamrec.data._pair_files import save  # noqa: PLC0415
 
