@@ -350,6 +350,9 @@ def test_joined_sides_keep_a_unit_that_they_share() -> None:
     train, valid = rich().split(by="query", fraction=0.3, seed=1)
     assert Pairs.concat([train, train]).split_by == "query"
     assert Pairs.concat([train, rich()]).split_by is None
+    for origin in (PairOrigin.SYNTHETIC, PairOrigin.REPLAY):
+        added = replace(rich(), origin=np.full(len(rich()), origin, np.int8))
+        assert Pairs.concat([train, added]).split_by == "query"
     assert valid.split_by == "query"
 
 

@@ -77,8 +77,13 @@ def _liked_time(parts: Sequence[Pairs]) -> npt.NDArray[np.int64]:
 
 
 def _split_by(parts: Sequence[Pairs]) -> SplitUnit | None:
-    """The unit that all parts were split by; synthetic pairs take any side and have no say."""
-    units = {part.split_by for part in parts if (part.origin != PairOrigin.SYNTHETIC).any()}
+    """The unit that all parts were split by.
+
+    Synthetic and replayed pairs are added to one side of a split and have no say; whoever trains
+    proves anew that they share nothing with the other.
+    """
+    added = (PairOrigin.SYNTHETIC, PairOrigin.REPLAY)
+    units = {part.split_by for part in parts if not np.isin(part.origin, added).all()}
     return units.pop() if len(units) == 1 else None
 
 
