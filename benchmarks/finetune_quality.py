@@ -271,7 +271,8 @@ def whole_encoder(
         seed=seed,
     )
     flat = replace(sides[0], weight=np.ones_like(sides[0].weight))
-    unknown = replace(flat, liked_user=flat.liked_user[:0], liked_text=flat.liked_text[:0])
+    none = np.empty(0, np.int32)
+    unknown = replace(flat, liked_user=none, liked_text=none, liked_time=None)
     variants: dict[str, tuple[FineTuneConfig, Pairs]] = {
         "FeedbackInfoNCE": (ours, sides[0]),
         "… no logQ": (replace(ours, popularity=0.0), sides[0]),

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamrec.data import PairOrigin, Pairs, Vocabulary
-from siamrec.data._pair_splits import leaks, normalise
-from siamrec.errors import InvalidDataError, StorageError, UnknownNameError
+from siamrec.data import NO_TIME, PairOrigin, Pairs, Vocabulary
+from siamrec.data._pair_splits import leaks, normalise, refuse_leaks
+from siamrec.errors import InvalidDataError, LeakageError, StorageError, UnknownNameError
 from siamrec.pairs import MinimumCounts, RatingPairs
 from siamrec.testing.pairs import catalog_of, ratings_of
 
@@ -87,6 +87,81 @@ def test_file_errors_are_clear(tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InvalidDataError, match="is not a file of pairs"):
         Pairs.load(tmp_path / "other.csv")
+
+
+def with_ids(*ids: object) -> Pairs:
+    user = np.arange(len(ids), dtype=np.int32)
+    texts = [f"t{k}" for k in range(len(ids))]
+    return replace(Pairs.of(texts, ["b"] * len(ids)), users=Vocabulary(ids), user=user)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_ids_of_numpy_come_back_as_those_of_python(tmp_path: Path, suffix: str) -> None:
+    for ids in (tuple(np.arange(2)), tuple(np.array(["x", "y"]))):
+        pairs = with_ids(*ids)
+        pairs.save(tmp_path / f"pairs{suffix}")
+        loaded = Pairs.load(tmp_path / f"pairs{suffix}")
+        assert loaded.fingerprint() == pairs.fingerprint()
+        assert loaded.users.ids == ids
+        assert [type(id_) for id_ in loaded.users.ids] == [type(id_.item()) for id_ in ids]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_ids_that_no_file_holds_are_refused_before_it_is_written(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"pairs{suffix}"
+    with pytest.raises(InvalidDataError, match=r"user ids must be text or numbers.*\(1, 2\)"):
+        with_ids((1, 2), (3, 4)).save(path)
+    with pytest.raises(InvalidDataError, match="user ids must be valid Unicode"):
+        with_ids("a\ud800").save(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_parquet_says_why_it_cannot_hold_ids_of_two_kinds(tmp_path: Path) -> None:
+    for ids in ((3, "x"), (3, 2.5)):
+        with pytest.raises(InvalidDataError, match=r"of one kind in a .parquet file.*\.jsonl"):
+            with_ids(*ids).save(tmp_path / "pairs.parquet")
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), 3])
+def test_what_is_no_text_is_told_apart_from_one(value: Any) -> None:
+    with pytest.raises(InvalidDataError, match=r"left must be texts, got .* at place 1"):
+        Pairs.of(["a", value], ["b", "c"])
+    with pytest.raises(InvalidDataError, match=r"right must be texts, got .* at place 0"):
+        Pairs.of(["a", "b"], [value, "c"])
+
+
+def test_frames_without_a_text_in_some_row_are_refused() -> None:
+    with pytest.raises(InvalidDataError, match="columns of one kind"):
+        Pairs.from_frame({"left": ["a", float("nan")], "right": ["b", "c"]})
+    with pytest.raises(InvalidDataError, match="left must have a text in every row, got 1 NaN"):
+        Pairs.from_frame({"left": [1.5, float("nan")], "right": ["b", "c"]})
+    with pytest.raises(InvalidDataError, match="left must have a text in every row, got 1 nulls"):
+        Pairs.from_frame({"left": ["a", None], "right": ["b", "c"]})
+
+
+def test_half_a_character_is_refused_at_the_door() -> None:
+    with pytest.raises(InvalidDataError, match=r"texts must be valid Unicode, got 'a\\ud800'"):
+        Pairs.of(["a\ud800"], ["b"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.json", "{}", "it holds dict, not a list of rows"),
+        ("a.json", "[1]", "it holds a row that is no object, 1"),
+        ("a.json", '[{"left": "a"}]', "it has no column 'right'"),
+        ("a.jsonl", '{"left": "a"}', "it has no column 'right'"),
+        ("a.csv", "left,right\n", "it has no column 'label'"),
+    ],
+)
+def test_a_file_of_something_else_is_no_file_of_no_pairs(
+    tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InvalidDataError, match=rf"{name} is not a file of pairs: {message}\.$"):
+        Pairs.load(tmp_path / name)
 
 
 def test_fingerprint_ignores_codes_but_not_content() -> None:
@@ -214,6 +289,73 @@ def test_no_like_of_training_is_later_than_the_cut() -> None:
     assert train.liked_user.size + valid.liked_user.size == pairs.liked_user.size
 
 
+def test_two_sides_that_share_a_pair_are_a_leak() -> None:
+    first, second = Pairs.of(["a", "c"], ["b", "d"]), Pairs.of(["b"], ["a"])
+    with pytest.raises(LeakageError, match="share 1 pairs") as caught:
+        refuse_leaks(first, second, "query")
+    assert caught.value.overlap == {"pairs": 1}
+
+
+def test_a_query_keeps_its_side_when_others_come() -> None:
+    few = Pairs.of([f"query {k}" for k in range(20)], ["document"] * 20)
+    more = Pairs.of([f"query {k}" for k in reversed(range(40))], ["document"] * 40)
+    sides = [
+        {valid.texts[code] for code in valid.left}
+        for _, valid in (pairs.split(by="query", fraction=0.4, seed=3) for pairs in (few, more))
+    ]
+    assert sides[0] == {text for text in sides[1] if int(text.split()[1]) < 20}
+
+
+def test_likes_are_cut_where_the_rows_are() -> None:
+    pairs = replace(rich(), liked_time=rich().time)
+    train, valid = pairs.split(by="time", fraction=0.25)
+    assert train.liked_time is not None
+    assert valid.liked_time is not None
+    assert train.liked_time.max() < valid.time.min() <= valid.liked_time.min()
+    assert train.liked_user.size + valid.liked_user.size == pairs.liked_user.size
+    unknown = np.where(np.arange(len(pairs)) % 2, NO_TIME, pairs.time)
+    sides = replace(pairs, liked_time=unknown).split(by="time", fraction=0.25)
+    assert sum(side.liked_user.size for side in sides) == (unknown != NO_TIME).sum()
+
+
+def test_training_knows_no_like_that_only_a_held_out_query_tells() -> None:
+    pairs = rich()
+    train, valid = pairs.split(by="query", fraction=0.3, seed=1)
+    told = [
+        {(u, t) for u, t, y in zip(side.user, side.right, side.label, strict=True) if y >= 0.5}
+        | {(u, t) for u, t, y in zip(side.user, side.left, side.label, strict=True) if y >= 0.5}
+        for side in (train, valid)
+    ]
+    known = set(zip(train.liked_user, train.liked_text, strict=True))
+    assert known
+    assert not known & (told[1] - told[0])
+    assert not set(train.liked_text.tolist()) & set(valid.left.tolist())
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_files_keep_the_unit_of_the_split_and_instants_of_likes(
+    tmp_path: Path, suffix: str
+) -> None:
+    pairs = replace(rich(), liked_time=rich().time)
+    pairs = replace(pairs, users=Vocabulary(tuple(map(str, pairs.users.ids))))
+    for side in pairs.split(by="time", fraction=0.3):
+        side.save(tmp_path / f"pairs{suffix}")
+        loaded = Pairs.load(tmp_path / f"pairs{suffix}")
+        assert loaded.split_by == "time"
+        assert loaded.fingerprint() == side.fingerprint()
+        np.testing.assert_array_equal(loaded.liked_time, side.liked_time)
+
+
+def test_joined_sides_keep_a_unit_that_they_share() -> None:
+    train, valid = rich().split(by="query", fraction=0.3, seed=1)
+    assert Pairs.concat([train, train]).split_by == "query"
+    assert Pairs.concat([train, rich()]).split_by is None
+    for origin in (PairOrigin.SYNTHETIC, PairOrigin.REPLAY):
+        added = replace(rich(), origin=np.full(len(rich()), origin, np.int8))
+        assert Pairs.concat([train, added]).split_by == "query"
+    assert valid.split_by == "query"
+
+
 def test_synthetic_pairs_stay_in_training() -> None:
     pairs = rich()
     origin = pairs.origin.copy()
@@ -271,61 +413,3 @@ def test_frames_come_in_and_go_out() -> None:
         Pairs.from_frame(frame)
     with pytest.raises(InvalidDataError, match="text in every row"):
         Pairs.from_frame({"left": ["a", None], "right": ["b", "c"]})
-
-
-@pytest.mark.parametrize("text", [None, float("nan"), 7, "bad\ud800x"])
-def test_what_is_no_text_is_refused_and_not_spelt_out(text: Any) -> None:
-    with pytest.raises(InvalidDataError, match="texts must be"):
-        Pairs.of(["a", text], ["b", "c"])
-
-
-def test_a_missing_number_in_a_column_of_texts_is_no_text() -> None:
-    with pytest.raises(InvalidDataError, match="left must have a text in every row, got nan"):
-        Pairs.from_frame({"left": [1.5, float("nan")], "right": ["b", "c"]})
-
-
-def with_ids(ids: list[Any]) -> Pairs:
-    pairs = Pairs.of(["a"] * len(ids), [f"b{k}" for k in range(len(ids))])
-    return replace(pairs, users=Vocabulary.of(ids), user=np.arange(len(ids), dtype=np.int32))
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_ids_of_numpy_are_those_of_python(tmp_path: Path, suffix: str) -> None:
-    pairs = with_ids([np.int64(3), np.int32(5)])
-    assert pairs.users.ids == (3, 5)
-    assert all(type(id_) is int for id_ in pairs.users.ids)
-    pairs.save(tmp_path / f"pairs{suffix}")
-    assert Pairs.load(tmp_path / f"pairs{suffix}").fingerprint() == pairs.fingerprint()
-    assert Vocabulary((np.str_("x"),)).encode(["x"]).tolist() == [0]
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES[:-1])
-def test_ids_that_no_text_can_hold_are_named(tmp_path: Path, suffix: str) -> None:
-    with pytest.raises(InvalidDataError, match=r"must be text or numbers, got \('a', 1\)"):
-        with_ids([("a", 1)]).save(tmp_path / f"pairs{suffix}")
-    assert not list(tmp_path.iterdir())
-
-
-def test_parquet_holds_ids_of_one_kind(tmp_path: Path) -> None:
-    with pytest.raises(InvalidDataError, match="user must hold ids of one kind"):
-        with_ids([1, "1"]).save(tmp_path / "pairs.parquet")
-    with pytest.raises(InvalidDataError, match="user must hold ids of one kind"):
-        with_ids([("a", 1)]).save(tmp_path / "pairs.parquet")
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("a.json", "{}", "must hold a list of records"),
-        ("a.json", "[1]", "must hold a list of records"),
-        ("a.jsonl", '{"left": "a"}', "it has no column 'right'"),
-        ("a.csv", "a,b\n1,2\n", "it has no column 'left'"),
-    ],
-)
-def test_a_file_of_something_else_is_named(
-    tmp_path: Path, name: str, content: str, message: str
-) -> None:
-    (tmp_path / name).write_text(content)
-    with pytest.raises(InvalidDataError, match=message):
-        Pairs.load(tmp_path / name)

@@ -60,3 +60,12 @@ def test_it_behaves_like_an_ordered_set() -> None:
     assert "3" not in vocabulary
     assert list(vocabulary) == ["x", 3]
     assert vocabulary[1] == 3
+
+
+def test_numbers_and_texts_of_numpy_become_those_of_python() -> None:
+    ids = (np.int64(3), np.str_("x"), np.float64(2.5), np.bool_(True), (1, 2))
+    vocabulary = Vocabulary(ids)
+    assert [type(id_) for id_ in vocabulary.ids] == [int, str, float, bool, tuple]
+    assert vocabulary.encode(ids).tolist() == [0, 1, 2, 3, 4]
+    instant = np.datetime64("2024-01-01T00:00:00.000000001")
+    assert Vocabulary((instant,)).ids == (instant,), "Python's instants are coarser"

@@ -121,8 +121,10 @@ def test_the_queue_knows_what_the_pairs_know() -> None:
 
 
 def test_settings_that_a_loss_does_not_know_are_named() -> None:
-    with pytest.raises(InvalidParameterError, match=r"settings of 'feedback-infonce' .*'tau'"):
-        build_loss("feedback-infonce", torch.nn.Identity(), tau=3)
+    with pytest.raises(
+        InvalidParameterError, match=r"settings of 'feedback-infonce' .*, got \['tau'\]"
+    ):
+        build_loss("feedback-infonce", torch.nn.Identity(), scale=5.0, tau=3)
 
 
 @pytest.mark.parametrize("name", ["cosine", "contrastive", "batch-hard-triplet", "softmax"])

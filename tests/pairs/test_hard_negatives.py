@@ -308,3 +308,14 @@ def test_likes_of_held_out_users_decide_no_negative_of_training() -> None:
     assert before is not None
     assert train.negatives is not None
     assert (before != train.negatives).any(), "here held-out users have a say"
+
+
+def test_what_was_mined_by_hand_is_mined_again_by_a_split() -> None:
+    recipe = HardNegatives(per_positive=4, co_likes=2)
+    pairs = RatingPairs().generate(ratings_of(), catalog_of(), rng=np.random.default_rng(0))
+    joined = Pairs.concat([recipe.mine(pairs), pairs.where(pairs.label < 0.5)])
+    train, _ = joined.split(by="user", fraction=0.3, seed=2)
+    alone = recipe.mine(replace(train, negatives=None, miner=None))
+    assert train.negatives is not None
+    assert alone.negatives is not None
+    np.testing.assert_array_equal(train.negatives, alone.negatives)

@@ -324,3 +324,27 @@ def test_neighbours_are_liked_by_the_same_users_and_come_from_training_alone() -
         RatingPairs(synthetic=recipe).generate(
             ratings_of(), catalog_of(), rng=np.random.default_rng(0)
         )
+
+
+def test_synthetic_pairs_take_their_texts_where_documents_are() -> None:
+    """Nothing is asked of the catalogue, which may know none of the items."""
+
+    class Store:
+        __final__ = True
+
+        def texts(self, ids: Sequence[object]) -> list[str | None]:
+            return [f"a long text about {id_} with many words inside it" for id_ in ids]
+
+    feedback = Feedback.from_frame(
+        {"user": ["u"] * 6, "item": list("uvwxyz"), "value": [5.0] * 6, "query": ["heist"] * 6},
+        value="value",
+        query="query",
+    )
+    made_of = Synthetic(share=0.4, methods=("crop", "attributes"))
+    recipe = QueryPairs(documents=Store(), synthetic=made_of, minimum=ANY)
+    pairs = recipe.generate(
+        feedback, Catalog(items=Vocabulary(()), text=()), rng=np.random.default_rng(0)
+    )
+    made = pairs.origin == PairOrigin.SYNTHETIC
+    assert made.any()
+    assert all(pairs.texts[code].startswith("a long text about") for code in pairs.right[made])

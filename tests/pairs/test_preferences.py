@@ -173,3 +173,23 @@ def test_settings_are_checked() -> None:
         PreferencePairs(gap=0.0)
     with pytest.raises(InvalidParameterError, match="highest - lowest"):
         ScoredPairs(lowest=2.0, highest=1.0)
+
+
+def test_a_triplet_is_as_late_as_the_last_of_its_three_events() -> None:
+    feedback = ratings_of()
+    pairs = PreferencePairs().generate(feedback, catalog_of(), rng=np.random.default_rng(0))
+    text = {f"i{k}": catalog_of().text[k] for k in range(40)}
+    said = zip(feedback.user, feedback.item, feedback.time, strict=True)
+    time = {(int(u), text.get(str(feedback.items[int(i)]))): t for u, i, t in said}
+    assert pairs.negatives is not None
+    for row in range(0, len(pairs), 7):
+        codes = (pairs.left[row], pairs.right[row], pairs.negatives[row, 0])
+        events = [time[int(pairs.user[row]), pairs.texts[code]] for code in codes]
+        assert pairs.time[row] == max(events)
+        anchor = pairs.items[int(pairs.left_item[row])]
+        assert text[str(anchor)] == pairs.texts[pairs.left[row]]
+    assert pairs.liked_time is not None
+    for user, code, instant in zip(
+        pairs.liked_user, pairs.liked_text, pairs.liked_time, strict=True
+    ):
+        assert time[int(user), pairs.texts[code]] == instant

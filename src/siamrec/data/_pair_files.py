@@ -14,19 +14,24 @@ import numpy as np
 from siamrec._core import check
 from siamrec._core.lazy import extra
 from siamrec.data import frames
+from siamrec.data._pair_checks import writable
+from siamrec.data._pair_splits import UNITS
 from siamrec.data.frames import NO_TIME
 from siamrec.data.pairs import PairOrigin
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
-from siamrec.errors import InvalidDataError, StorageError, UnknownNameError
+from siamrec.errors import InvalidDataError, SiamrecError, StorageError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from siamrec.data.pairs import Pairs
-    from siamrec.typing import CodeArray
+    from siamrec.typing import CodeArray, IntArray
 
 LIKED = "liked"
 """Origin, in files, of a row that says what a user likes and is no pair."""
+
+SPLIT = "split"
+"""Origin, in files, of the row that says by which unit the pairs were split."""
 
 COLUMNS = (
     *("left", "right", "label", "weight", "origin", "user"),
@@ -38,7 +43,12 @@ _ORIGINS = {origin.name.lower(): int(origin) for origin in PairOrigin}
 
 def pairs_of_frame(frame: object, names: Mapping[str, str]) -> dict[str, Any]:
     """Return the constructor arguments of the pairs in a data frame."""
-    table = frames.table_of(frame)
+    try:
+        table = frames.table_of(frame)
+    except SiamrecError:
+        raise
+    except (TypeError, ValueError) as error:  # of pyarrow, for a column that mixes kinds
+        raise InvalidDataError(f"frame must have columns of one kind each: {error}.") from error
     column = {role: frames.pick(table, name, role) for role, name in names.items()}
     n = table.num_rows
     label = frames.floats_of(column["label"], names["label"]) if "label" in column else np.ones(n)
@@ -111,13 +121,12 @@ def save(pairs: Pairs, path: str | Path) -> None:
     """Write the file beside its place, then move it there: whole or not at all."""
     target = Path(path)
     check.one_of("suffix of a pairs file", target.suffix, _SUFFIXES)
-    if target.suffix != ".parquet":  # Arrow knows further kinds
-        _require_plain_ids(pairs)
     rows = rows_of(pairs)
-    for user, text in zip(pairs.liked_user.tolist(), pairs.liked_text.tolist(), strict=True):
-        liked = {"left": pairs.texts[text], "origin": LIKED, "user": pairs.users[user]}
+    for name, table in (("user", pairs.users), ("item", pairs.items)):
+        _require_ids(name, table.ids, target.suffix)
+    for row in _beside(pairs):
         for name in COLUMNS:
-            rows[name].append(liked.get(name))
+            rows[name].append(row.get(name))
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
         os.close(handle)
@@ -134,13 +143,35 @@ def save(pairs: Pairs, path: str | Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _require_plain_ids(pairs: Pairs) -> None:
-    """Pass when every id is one that text can hold, so that these formats refuse alike."""
-    for id_ in (*pairs.users.ids, *pairs.items.ids):
-        if not isinstance(id_, str | int | float):
-            raise InvalidDataError(
-                f"Ids in a file of pairs must be text or numbers, got {id_!r}; give str(id)."
-            )
+def _require_ids(name: str, ids: Sequence[object], suffix: str) -> None:
+    kinds = {type(id_) for id_ in ids}
+    parquet = suffix == ".parquet"  # Arrow knows further kinds, but gives back lists for tuples
+    for id_ in ids:
+        if isinstance(id_, tuple) or not (parquet or isinstance(id_, str | int | float)):
+            raise InvalidDataError(f"{name} ids must be text or numbers in a file, got {id_!r}.")
+        if isinstance(id_, str) and not writable(id_):
+            raise InvalidDataError(f"{name} ids must be valid Unicode in a file, got {id_!r}.")
+    if parquet and len(kinds) > 1:
+        named = " and ".join(sorted(kind.__name__ for kind in kinds))
+        raise InvalidDataError(
+            f"{name} ids must be of one kind in a .parquet file, got {named}; save as .jsonl."
+        )
+
+
+def _beside(pairs: Pairs) -> Iterator[dict[str, Any]]:
+    """Rows of a file that are no pairs: what is liked, and the unit of the split."""
+    likes = zip(pairs.liked_user.tolist(), pairs.liked_text.tolist(), strict=True)
+    times = None if pairs.liked_time is None else pairs.liked_time.tolist()
+    for place, (user, text) in enumerate(likes):
+        time = NO_TIME if times is None else times[place]
+        yield {
+            "left": pairs.texts[text],
+            "origin": LIKED,
+            "user": pairs.users[user],
+            "time": None if time == NO_TIME else time,
+        }
+    if pairs.split_by is not None:
+        yield {"left": pairs.split_by, "origin": SPLIT}
 
 
 def load(path: str | Path) -> dict[str, Any]:
@@ -151,17 +182,9 @@ def load(path: str | Path) -> dict[str, Any]:
         rows = _READERS[source.suffix](source)
     except OSError as error:
         raise StorageError(f"{source} cannot be read: {error}.") from error
-    except KeyError as error:
-        raise InvalidDataError(
-            f"{source} is not a file of pairs: it has no column {error}."
-        ) from error
     except (ValueError, TypeError, csv.Error) as error:
-        raise InvalidDataError(f"{source} is not a file of pairs: {error}.") from error
-    missing = sorted(set(COLUMNS) - set(rows))
-    if missing:
-        raise InvalidDataError(
-            f"{source} is not a file of pairs: it has no column {missing[0]!r}."
-        )
+        said = str(error).rstrip(".")
+        raise InvalidDataError(f"{source} is not a file of pairs: {said}.") from error
     try:
         return _parsed(rows)
     except (ValueError, TypeError) as error:
@@ -170,11 +193,12 @@ def load(path: str | Path) -> dict[str, Any]:
 
 def _parsed(rows: Mapping[str, list[Any]]) -> dict[str, Any]:
     liked = [origin == LIKED for origin in rows["origin"]]
-    pair = [not is_liked for is_liked in liked]
+    split = _kept(rows["left"], [origin == SPLIT for origin in rows["origin"]])
+    pair = [origin not in {LIKED, SPLIT} for origin in rows["origin"]]
     column = {name: _kept(values, pair) for name, values in rows.items()}
     unknown = set(column["origin"]) - set(_ORIGINS)
     if unknown:
-        raise UnknownNameError("origin", min(unknown, key=str), (*_ORIGINS, LIKED))
+        raise UnknownNameError("origin", min(unknown, key=str), (*_ORIGINS, LIKED, SPLIT))
     liked_texts, liked_users = _kept(rows["left"], liked), _kept(rows["user"], liked)
     negatives = column["negatives"]
     spoken = [text for row in negatives for text in row if text is not None]
@@ -183,7 +207,6 @@ def _parsed(rows: Mapping[str, list[Any]]) -> dict[str, Any]:
     items = Vocabulary.of(
         i for i in [*column["left_item"], *column["right_item"]] if i is not None
     )
-    times = [NO_TIME if time is None else int(time) for time in column["time"]]
     return {
         "texts": texts.ids,
         "left": texts.encode(column["left"]),
@@ -194,12 +217,14 @@ def _parsed(rows: Mapping[str, list[Any]]) -> dict[str, Any]:
         "user": _optional(users, column["user"]),
         "left_item": _optional(items, column["left_item"]),
         "right_item": _optional(items, column["right_item"]),
-        "time": np.asarray(times, np.int64),
+        "time": _instants(column["time"]),
         "negatives": _negatives(texts, negatives),
         "users": users,
         "items": items,
         "liked_user": users.encode(liked_users),
         "liked_text": texts.encode(liked_texts),
+        "liked_time": _instants(_kept(rows["time"], liked)),
+        "split_by": check.one_of("unit of a split", split[0], UNITS) if split else None,
     }
 
 
@@ -211,6 +236,10 @@ def _negatives(texts: Vocabulary, rows: Sequence[Sequence[str | None]]) -> CodeA
     for place, row in enumerate(rows):  # rows of a file may differ in length
         codes[place, : len(row)] = _optional(texts, row)
     return codes
+
+
+def _instants(times: Sequence[Any]) -> IntArray:
+    return np.asarray([NO_TIME if time is None else int(time) for time in times], np.int64)
 
 
 def _optional(vocabulary: Vocabulary, ids: Sequence[Any]) -> CodeArray:
@@ -227,8 +256,9 @@ def _texts(column: Any, name: str) -> list[str]:
             f"{name} must have a text in every row, got {column.null_count} nulls."
         )
     listed = column.to_pylist()
-    if any(isinstance(text, float) and text != text for text in listed):  # noqa: PLR0124  (NaN)
-        raise InvalidDataError(f"{name} must have a text in every row, got nan.")
+    missing = sum(text != text for text in listed)  # noqa: PLR0124  (NaN alone differs from itself)
+    if missing:
+        raise InvalidDataError(f"{name} must have a text in every row, got {missing} NaN.")
     return [str(text) for text in listed]
 
 
@@ -250,9 +280,9 @@ def _write_csv(rows: Mapping[str, list[Any]], path: Path) -> None:
 def _read_csv(path: Path) -> dict[str, list[Any]]:
     csv.field_size_limit(2**31 - 1)  # texts may be longer than the default of 128 KiB
     with path.open(newline="", encoding="utf-8") as file:
-        listed = list(csv.DictReader(file))
-    if not listed:
-        return {name: [] for name in COLUMNS}
+        reader = csv.DictReader(file)
+        _require_columns(reader.fieldnames or ())
+        listed = list(reader)
     rows: dict[str, list[Any]] = {name: [row[name] for row in listed] for name in COLUMNS}
     for name in ("user", "left_item", "right_item"):
         rows[name] = [_id_of_cell(cell) for cell in rows[name]]
@@ -300,12 +330,23 @@ def _write_json(rows: Mapping[str, list[Any]], path: Path) -> None:
 
 
 def _read_json(path: Path) -> dict[str, list[Any]]:
-    return _of_records(json.loads(path.read_text(encoding="utf-8")))
+    records = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(records, list):
+        raise InvalidDataError(f"it holds {type(records).__name__}, not a list of rows")
+    return _of_records(records)
+
+
+def _require_columns(names: Collection[str]) -> None:
+    missing = [name for name in COLUMNS if name not in names]
+    if missing:
+        raise InvalidDataError(f"it has no column {missing[0]!r}")
 
 
 def _of_records(records: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
-        raise TypeError("it must hold a list of records")
+    for record in records:
+        if not isinstance(record, dict):
+            raise InvalidDataError(f"it holds a row that is no object, {record!r}")
+        _require_columns(record)
     rows: dict[str, list[Any]] = {name: [r[name] for r in records] for name in COLUMNS}
     rows["negatives"] = [row or [] for row in rows["negatives"]]
     return rows
@@ -335,6 +376,7 @@ def _write_parquet(rows: Mapping[str, list[Any]], path: Path) -> None:
 def _read_parquet(path: Path) -> dict[str, list[Any]]:
     parquet = extra("pyarrow.parquet", extra="demo", purpose="Reading Parquet")
     rows: dict[str, list[Any]] = parquet.read_table(path).to_pydict()
+    _require_columns(rows)
     rows["negatives"] = [row or [] for row in rows["negatives"]]
     return rows
 

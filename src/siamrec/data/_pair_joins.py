@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from siamrec.data.frames import NO_TIME
+from siamrec.data.pairs import PairOrigin
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError
 
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from siamrec.data.pairs import Pairs
+    from siamrec.data._pair_splits import Mines
+    from siamrec.data.pairs import Pairs, SplitUnit
 
 _PLAIN = ("label", "weight", "origin", "time")
 
@@ -42,6 +45,9 @@ def joined(parts: Sequence[Pairs]) -> dict[str, Any]:
     width = max(block.shape[1] for block in columns["negatives"])
     negatives = [_widened(block, width) for block in columns.pop("negatives")]
     return {
+        "liked_time": _liked_time(parts),
+        "split_by": _split_by(parts),
+        "miner": _miner(parts),
         **{name: np.concatenate(blocks) for name, blocks in columns.items()},
         "negatives": np.concatenate(negatives) if width else None,
         "texts": tables["texts"].ids,
@@ -59,6 +65,32 @@ _TABLE_OF = {
     "left_item": "items",
     "right_item": "items",
 }
+
+
+def _liked_time(parts: Sequence[Pairs]) -> npt.NDArray[np.int64]:
+    return np.concatenate(
+        [
+            np.full(part.liked_user.size, NO_TIME) if part.liked_time is None else part.liked_time
+            for part in parts
+        ]
+    )
+
+
+def _split_by(parts: Sequence[Pairs]) -> SplitUnit | None:
+    """The unit that all parts were split by.
+
+    Synthetic and replayed pairs are added to one side of a split and have no say; whoever trains
+    proves anew that they share nothing with the other.
+    """
+    added = (PairOrigin.SYNTHETIC, PairOrigin.REPLAY)
+    units = {part.split_by for part in parts if not np.isin(part.origin, added).all()}
+    return units.pop() if len(units) == 1 else None
+
+
+def _miner(parts: Sequence[Pairs]) -> Mines | None:
+    """The recipe of all parts that have negatives, where they share one."""
+    miners = {id(part.miner): part.miner for part in parts if part.negatives is not None}
+    return miners.popitem()[1] if len(miners) == 1 else None
 
 
 def _vocabulary(part: Pairs, name: str) -> Vocabulary:

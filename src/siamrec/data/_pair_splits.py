@@ -16,7 +16,7 @@ from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError, LeakageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     import numpy.typing as npt
 
@@ -32,6 +32,7 @@ class Mines(Protocol):
         ...
 
 
+_LATEST = np.iinfo(np.int64).max
 UNITS = ("user", "query", "time", "cluster")
 
 _FORBIDDEN: dict[str, tuple[str, ...]] = {
@@ -68,16 +69,15 @@ def split_masks(
     elif by == "time":
         _require(pairs, known=(pairs.time != NO_TIME) | synthetic, what="time", by=by)
         valid = _latest(pairs, synthetic, fraction)
-        likes = _liked_later(pairs, ~valid & ~synthetic)
-        sides = (~likes, likes)
+        sides = _likes_by_time(pairs, valid, earlier=~valid & ~synthetic)
     else:
-        units = normalised(pairs.texts) if by == "query" else duplicates(pairs.texts)
-        drawn = _drawn(map(str, np.unique(units)), fraction, seed)
-        held = drawn[np.unique(units, return_inverse=True)[1]]
+        names, units = _units(pairs.texts, by)
+        held = _drawn(names, fraction, seed)[units]
         held &= np.isin(units, units[pairs.left[~synthetic]])  # a text that is asked with
         valid = held[pairs.left]
         apart = held[pairs.right] & ~valid
-        sides = (~held[pairs.liked_text], likes)
+        told = _told_only_by(pairs, valid, ~valid & ~apart)
+        sides = (~held[pairs.liked_text] & ~told, likes)
     train = ~valid & ~apart  # what was made from a held-out unit is on neither side
     valid = valid & ~synthetic
     if not (train.any() and valid.any()):
@@ -86,7 +86,7 @@ def split_masks(
             f"and {int(valid.sum())} for validation of {len(pairs)}; change fraction or seed, "
             "or bring more units."
         )
-    _refuse_leaks(pairs, train, valid, by)
+    refuse_leaks(pairs.where(train), pairs.where(valid), by)
     return (train, sides[0]), (valid, sides[1])
 
 
@@ -129,28 +129,51 @@ def normalise(text: str) -> str:
     return re.sub(r"[\W_]+", " ", text.casefold()).strip() or text.strip()
 
 
-def normalised(texts: Iterable[str]) -> npt.NDArray[np.int32]:
-    """Return a code for each text; texts that differ in case and spaces only share one."""
-    return Vocabulary.factorize([" ".join(text.casefold().split()) for text in texts])[1]
+def _units(texts: Sequence[str], by: str) -> tuple[list[str], npt.NDArray[np.int32]]:
+    """Return the names of the units, by which they are drawn, and the unit of each text."""
+    read = normalise if by == "cluster" else _spaced
+    names, units = Vocabulary.factorize([read(text) for text in texts])
+    return [str(name) for name in names.ids], units
 
 
-def duplicates(texts: Iterable[str]) -> npt.NDArray[np.int32]:
-    """Return a code for each text; case, spaces and punctuation make no other text."""
-    return Vocabulary.factorize([normalise(text) for text in texts])[1]
+def _spaced(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _told_only_by(pairs: Pairs, told: BoolArray, other: BoolArray) -> BoolArray:
+    """Likes that are told by rows in `told` and by none in `other`."""
+    n = len(pairs.texts)
+    liked = pairs.liked_user.astype(np.int64) * n + pairs.liked_text
+    found = [np.isin(liked, _said(pairs, rows)) for rows in (told, other)]
+    return np.asarray(found[0] & ~found[1], dtype=np.bool_)
+
+
+def _said(pairs: Pairs, rows: BoolArray) -> npt.NDArray[np.int64]:
+    """Keys of user and text of what positive rows in `rows` say to be liked."""
+    rows = rows & (pairs.label >= 0.5) & (pairs.user != UNKNOWN)  # noqa: PLR2004
+    user = pairs.user[rows].astype(np.int64) * len(pairs.texts)
+    return np.concatenate([user + pairs.left[rows], user + pairs.right[rows]])
+
+
+def _likes_by_time(
+    pairs: Pairs, valid: BoolArray, *, earlier: BoolArray
+) -> tuple[BoolArray, BoolArray]:
+    """Likes before the first row in `valid`, and the others; those of unknown time in neither."""
+    if pairs.liked_time is None:
+        later = _liked_later(pairs, earlier)
+        return ~later, later
+    later = pairs.liked_time >= pairs.time[valid].min(initial=_LATEST)
+    return ~later & (pairs.liked_time != NO_TIME), later
 
 
 def _liked_later(pairs: Pairs, earlier: BoolArray) -> BoolArray:
     """Likes of each user after the last one that a row of `earlier` proves to be before the cut.
 
-    Likes carry no instant, but stand in order of time.
+    Where likes carry no instant, they still stand in order of time.
     """
     n = len(pairs.texts)
-    rows = np.flatnonzero(earlier & (pairs.user != UNKNOWN) & (pairs.label >= 0.5))  # noqa: PLR2004
-    user = pairs.user[rows].astype(np.int64)
-    proven = np.concatenate([user * n + pairs.left[rows], user * n + pairs.right[rows]])
-    known = np.flatnonzero(
-        np.isin(pairs.liked_user.astype(np.int64) * n + pairs.liked_text, proven)
-    )
+    liked = pairs.liked_user.astype(np.int64) * n + pairs.liked_text
+    known = np.flatnonzero(np.isin(liked, _said(pairs, earlier)))
     last = np.full(len(pairs.users), -1, dtype=np.int64)
     np.maximum.at(last, pairs.liked_user[known], known)
     return np.asarray(np.arange(pairs.liked_user.size) > last[pairs.liked_user], dtype=np.bool_)
@@ -175,20 +198,23 @@ def _require(pairs: Pairs, *, known: BoolArray, what: str, by: str) -> None:
         )
 
 
-def _refuse_leaks(pairs: Pairs, train: BoolArray, valid: BoolArray, by: str) -> None:
-    first, second = pairs.where(train), pairs.where(valid)
-    found = leaks(first, second)
+def refuse_leaks(train: Pairs, valid: Pairs, by: str) -> None:
+    """Pass when two sides share nothing that a split by `by` parts.
+
+    Raises:
+        LeakageError: If they do; `overlap` says in what.
+    """
+    found = leaks(train, valid)
     if by == "cluster":
-        label = duplicates(pairs.texts)
-        found["clusters"] = np.intersect1d(label[first.left], label[second.left]).size
+        found["clusters"] = len(_queries(train, normalise) & _queries(valid, normalise))
     if by == "time":  # rows of the very first validation instant are in validation by design
-        found["rows from the future"] = int((first.time >= second.time.min()).sum())
+        early = valid.time[valid.time != NO_TIME].min(initial=_LATEST)
+        found["rows from the future"] = int((train.time >= early).sum())
     overlap = {name: found[name] for name in _FORBIDDEN[by] if found[name]}
     if overlap:
         listed = ", ".join(f"{count} {name}" for name, count in overlap.items())
         raise LeakageError(
-            f"Training and validation share {listed} after a split by {by}; "
-            "split by 'cluster' or 'user' instead, or remove the duplicates.",
+            f"Training and validation share {listed}; part them with pairs.split(by={by!r}).",
             overlap,
         )
 
@@ -198,8 +224,8 @@ def _users(pairs: Pairs) -> set[object]:
     return set(pairs.users.decode(known))
 
 
-def _queries(pairs: Pairs) -> set[str]:
-    return {" ".join(pairs.texts[code].casefold().split()) for code in np.unique(pairs.left)}
+def _queries(pairs: Pairs, read: Callable[[str], str] = _spaced) -> set[str]:
+    return {read(pairs.texts[code]) for code in np.unique(pairs.left)}
 
 
 def _couples(pairs: Pairs) -> set[frozenset[str]]:

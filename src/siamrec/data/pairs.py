@@ -10,9 +10,9 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
+from siamrec.data._pair_checks import check_lengths, check_values, require_texts
 from siamrec.data.frames import NO_TIME
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
-from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,8 +99,8 @@ class Pairs:
         liked_text: Code of the liked text.
         miner: What found `negatives`; a split asks it again for each side, so that likes of
             validation users decide no negative of training. It is not saved.
-        split_by: What the other side of the split, where these pairs are one, does not share; it
-            is not saved.
+        split_by: What the other side of the split, where these pairs are one, does not share.
+        liked_time: Instant of each like, `NO_TIME` where unknown; None where no one is known.
 
     Raises:
         InvalidDataError: If columns differ in length, codes are out of range, texts repeat or
@@ -134,12 +134,13 @@ class Pairs:
     liked_text: CodeArray = field(default_factory=lambda: np.empty(0, np.int32))
     miner: Mines | None = field(default=None, repr=False, compare=False)
     split_by: SplitUnit | None = field(default=None, repr=False, compare=False)
+    liked_time: IntArray | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in _DTYPES.items():
             object.__setattr__(self, name, check.frozen(getattr(self, name), dtype))
-        _check_lengths(self)
-        _check_values(self)
+        check_lengths(self, _ROW_COLUMNS)
+        check_values(self)
 
     @classmethod
     def of(
@@ -150,7 +151,13 @@ class Pairs:
         label: npt.ArrayLike = 1.0,
         weight: npt.ArrayLike = 1.0,
     ) -> Self:
-        """Return pairs of plain texts; label and weight may be one number for all."""
+        """Return pairs of plain texts; label and weight may be one number for all.
+
+        Raises:
+            InvalidDataError: If something is no text, or columns differ in length.
+        """
+        require_texts("left", left)
+        require_texts("right", right)
         n = len(left)
         table, codes = Vocabulary.factorize([*left, *right])
         labels = np.broadcast_to(np.asarray(label, np.float32), (n,))
@@ -193,7 +200,8 @@ class Pairs:
 
         Raises:
             UnknownNameError: If a named column does not exist.
-            InvalidDataError: If a text is missing or a number is out of range.
+            InvalidDataError: If a text is missing, a number is out of range, or a column mixes
+                kinds of values.
         """
         from siamrec.data._pair_files import pairs_of_frame  # noqa: PLC0415  (pyarrow on use)
 
@@ -222,11 +230,14 @@ class Pairs:
     def save(self, path: str | Path) -> None:
         """Write to a `.csv`, `.json`, `.jsonl` or `.parquet` file, whole or not at all.
 
-        A file holds one row per pair and one per liked text (origin `liked`).
+        A file holds one row per pair, one per liked text (origin `liked`), and one with the unit
+        of the split (origin `split`) where there is one. `miner` stays behind.
 
         Raises:
             UnknownNameError: If the suffix is another one.
             StorageError: If the file cannot be written.
+            InvalidDataError: If it cannot hold the ids: no file holds other than text and numbers,
+                and no column of Parquet both.
         """
         from siamrec.data._pair_files import save  # noqa: PLC0415
 
@@ -251,14 +262,15 @@ class Pairs:
         """Return training and validation pairs that share no unit.
 
         Units are drawn by a hash of their id and `seed`, so that a unit keeps its side when
-        pairs are added. Synthetic pairs stay in training. Liked texts go with their user. Where
-        negatives were mined and the miner is known, each side is mined anew.
+        pairs are added. Synthetic pairs stay in training. By user, liked texts go with their
+        user. Where negatives were mined and the miner is known, each side is mined anew.
 
         Args:
             by: `"user"`; `"query"` (the anchor's text, case and spaces aside); `"cluster"` (the
                 anchor's text, punctuation aside too); or `"time"` (the last rows are validation).
                 By query and cluster, rows of other anchors with a held-out text are on neither
-                side, and so are likes of such texts.
+                side, and so are likes of such texts and those that only held-out rows tell. By
+                time, likes go by their instant.
             fraction: Share of the units (by time: of the rows) for validation, in (0, 1).
             seed: Chooses among splits; without effect by time.
 
@@ -280,7 +292,8 @@ class Pairs:
     def _part(self, rows: BoolArray, likes: BoolArray | None) -> Self:
         part = {name: getattr(self, name)[rows] for name in _ROW_COLUMNS}
         negatives = None if self.negatives is None else self.negatives[rows]
-        liked = {} if likes is None else {n: getattr(self, n)[likes] for n in _LIKED_COLUMNS}
+        named = _LIKED_COLUMNS if self.liked_time is None else (*_LIKED_COLUMNS, "liked_time")
+        liked = {} if likes is None else {name: getattr(self, name)[likes] for name in named}
         return replace(self, negatives=negatives, **part, **liked)
 
     def statistics(self) -> PairStatistics:
@@ -304,6 +317,7 @@ class Pairs:
             *(self.label, self.weight, self.origin, self.time),
             users[self.liked_user],
             texts[self.liked_text],
+            *([] if self.liked_time is None else [self.liked_time]),
         )
 
     def __len__(self) -> int:
@@ -323,58 +337,6 @@ _DTYPES: dict[str, type[np.generic]] = {
     "origin": np.int8,
     "time": np.int64,
 }
-
-
-def _check_lengths(pairs: Pairs) -> None:
-    n = check.same_length(**{name: getattr(pairs, name) for name in _ROW_COLUMNS})
-    check.same_length(liked_user=pairs.liked_user, liked_text=pairs.liked_text)
-    if pairs.negatives is None:
-        return
-    negatives = check.frozen(np.asarray(pairs.negatives), np.int32)
-    if negatives.ndim != 2 or negatives.shape[0] != n:  # noqa: PLR2004
-        raise InvalidDataError(f"negatives must have shape ({n}, m), got {negatives.shape}.")
-    object.__setattr__(pairs, "negatives", negatives)
-
-
-def _check_values(pairs: Pairs) -> None:
-    texts = pairs.texts
-    _check_texts(texts)
-    if len(set(texts)) != len(texts):
-        raise InvalidDataError("texts must differ from one another.")
-    n_texts, n_users, n_items = len(texts), len(pairs.users), len(pairs.items)
-    _in_range("left", pairs.left, 0, n_texts)
-    _in_range("right", pairs.right, 0, n_texts)
-    _in_range("user", pairs.user, UNKNOWN, n_users)
-    _in_range("left_item", pairs.left_item, UNKNOWN, n_items)
-    _in_range("right_item", pairs.right_item, UNKNOWN, n_items)
-    _in_range("liked_user", pairs.liked_user, 0, n_users)
-    _in_range("liked_text", pairs.liked_text, 0, n_texts)
-    _in_range("origin", pairs.origin, 0, len(PairOrigin))
-    if pairs.negatives is not None:
-        _in_range("negatives", pairs.negatives, UNKNOWN, n_texts)
-    if not ((pairs.label >= 0) & (pairs.label <= 1)).all():
-        raise InvalidDataError("label must be in [0, 1] in every row.")
-    if not (np.isfinite(pairs.weight) & (pairs.weight >= 0)).all():
-        raise InvalidDataError("weight must be finite and not below 0 in every row.")
-
-
-def _check_texts(texts: tuple[object, ...]) -> None:
-    for text in texts:
-        if not isinstance(text, str) or not text.strip():
-            raise InvalidDataError(f"texts must be text that is not blank, got {text!r}.")
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise InvalidDataError(
-                f"texts must be valid Unicode, got {text!r}: {error}."
-            ) from error
-
-
-def _in_range(name: str, codes: npt.NDArray[Any], low: int, high: int) -> None:
-    if codes.size and not (codes.min() >= low and codes.max() < high):
-        raise InvalidDataError(
-            f"{name} must be codes from {low} to {high - 1}, got {codes.min()} to {codes.max()}."
-        )
 
 
 def _origins(labels: Float32Array) -> OriginArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -110,8 +111,9 @@ def built(
         said = str(error)
         if "argument" not in said:
             raise
+        unknown = re.findall(r"unexpected keyword argument '(\w+)'", said)
         raise InvalidParameterError(
-            "loss_settings", sorted(settings), f"settings of {name!r} ({said})"
+            "loss_settings", unknown or sorted(settings), f"settings of {name!r} ({said})"
         ) from error
 
 

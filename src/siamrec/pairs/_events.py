@@ -104,6 +104,7 @@ class Events:
             items=table.items,
             liked_user=self.user[likes],
             liked_text=self.text[likes],
+            liked_time=self.time[likes],
         )
 
     def _by_user(self, mask: BoolArray) -> tuple[IntArray, IntArray, IntArray]:

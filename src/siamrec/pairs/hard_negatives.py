@@ -116,7 +116,8 @@ class HardNegatives:
     ) -> Pairs:
         """Return the same pairs with `negatives`, of shape `(n, per_positive)`.
 
-        Rows that are not positive get none. What was mined before is replaced.
+        Rows that are not positive get none. What was mined before is replaced. The recipe stays
+        with the pairs as `miner`, by which `split` mines those of training again.
 
         Args:
             pairs: Pairs; every text of their table may become a negative.
@@ -128,6 +129,8 @@ class HardNegatives:
             StorageError: If the cache cannot be written.
         """
         reader = encoder or self.encoder
+        again = self if encoder is None else replace(self, encoder=encoder)
+        pairs = replace(pairs, miner=again if reader or vectors is None else None)
         kept = None if self.cache is None else self._kept(Path(self.cache), pairs, reader, vectors)
         if kept is not None and (found := _read(kept, len(pairs), self.per_positive)) is not None:
             return replace(pairs, negatives=found)

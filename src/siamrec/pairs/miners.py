@@ -86,7 +86,8 @@ class SentenceTransformersMiner:
         rows = np.flatnonzero(pairs.label >= 0.5)  # noqa: PLR2004
         if rows.size:
             negatives[rows] = self._found(pairs, encoder or self.encoder, rows)
-        return replace(pairs, negatives=negatives)
+        again = self if encoder is None else replace(self, encoder=encoder)
+        return replace(pairs, negatives=negatives, miner=again)
 
     def _found(self, pairs: Pairs, encoder: Any, rows: IntArray) -> CodeArray:
         from datasets import Dataset  # noqa: PLC0415

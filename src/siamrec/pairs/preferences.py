@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec.data.frames import NO_TIME
 from siamrec.data.pairs import PairOrigin, Pairs
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError
@@ -89,7 +90,7 @@ class PreferencePairs(Generator):
             better,
             label=np.ones(anchor.size),
             weight=weight,
-            negatives=valued.text[worse][:, None],
+            worse=worse,
         )
 
 
@@ -244,14 +245,18 @@ class _Valued:
         *,
         label: Any,
         weight: FloatArray,
-        negatives: CodeArray | None = None,
+        worse: IntArray | None = None,
     ) -> Pairs:
         row = self.row[event]
+        time = np.maximum(self.feedback.time[row], self._anchor_time(row, anchor))
+        if worse is not None:
+            time = np.maximum(time, self.feedback.time[self.row[worse]])
         mean = float(weight.mean()) if weight.size else 0.0
         liked = np.asarray(label) >= 0.5  # noqa: PLR2004
-        likes, text = np.unique(
-            np.stack([self.feedback.user[row][liked], self.text[event][liked]]), axis=1
-        )
+        couples = np.stack([self.feedback.user[row][liked], self.text[event][liked]])
+        (likes, text), place = np.unique(couples, axis=1, return_inverse=True)
+        liked_time = np.full(likes.size, NO_TIME)
+        np.maximum.at(liked_time, place.reshape(-1), self.feedback.time[row][liked])
         return Pairs(
             texts=self.texts,
             left=anchor.astype(np.int32),
@@ -260,12 +265,31 @@ class _Valued:
             weight=(weight / mean if mean > 0 else weight).astype(np.float32),
             origin=np.where(liked, PairOrigin.POSITIVE, PairOrigin.NEGATIVE).astype(np.int8),
             user=self.feedback.user[row],
-            left_item=np.full(row.size, UNKNOWN, np.int32),
+            left_item=self._anchor_item(anchor),
             right_item=self.feedback.item[row],
-            time=self.feedback.time[row],
-            negatives=negatives,
+            time=time,
+            negatives=None if worse is None else self.text[worse][:, None],
             users=self.feedback.users,
             items=self.feedback.items,
             liked_user=likes.astype(np.int32),
             liked_text=text.astype(np.int32),
+            liked_time=liked_time,
         )
+
+    def _anchor_item(self, anchor: IntArray) -> CodeArray:
+        """Return an item with the text of each anchor; -1 where the anchor is a query."""
+        item = np.full(len(self.texts), UNKNOWN, np.int32)
+        if not self.queries:
+            item[self.text] = self.feedback.item[self.row]
+        return item[anchor]
+
+    def _anchor_time(self, row: IntArray, anchor: IntArray) -> IntArray:
+        """Return when the row's user valued its anchor; unknown where the anchor is a query."""
+        if self.queries:
+            return np.full(row.size, NO_TIME)
+        n, time = len(self.texts), self.feedback.time[self.row]
+        key = self.feedback.user[self.row].astype(np.int64) * n + self.text
+        order = np.lexsort((time, key))
+        wanted = self.feedback.user[row].astype(np.int64) * n + anchor
+        found: IntArray = time[order][np.searchsorted(key[order], wanted, side="right") - 1]
+        return found

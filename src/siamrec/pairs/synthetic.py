@@ -200,7 +200,8 @@ def finished(
 ) -> Pairs:
     """Return pairs with mined negatives and synthetic pairs, where they are asked for.
 
-    Texts are those of `table`, or of the catalogue.
+    The recipe of the negatives stays with the pairs, so that a split mines those of training again
+    without what validation knows. Texts are those of the catalogue unless `table` is given.
     """
     if synthetic is not None:
         n = int(len(pairs) * synthetic.share / (1 - synthetic.share))
@@ -208,7 +209,8 @@ def finished(
         pairs = Pairs.concat([pairs, synthetic.make(catalog, table, n=n, rng=rng)])
     if hard_negatives is None:
         return pairs
-    return replace(hard_negatives.mine(pairs), miner=hard_negatives)
+    mined = hard_negatives.mine(pairs)
+    return mined if mined.miner is not None else replace(mined, miner=hard_negatives)
 
 
 def _cut(maker: object, text: str, rng: np.random.Generator) -> tuple[str, str] | None:
@@ -260,7 +262,7 @@ def _fields(template: str) -> list[str]:
 
 
 def _filled(template: str, catalog: Catalog, item: object, text: str) -> tuple[str, str] | None:
-    """A template with an item's attributes; None where one is missing.
+    """A template with an item's attributes; None where one, or the item, is missing.
 
     Raises:
         MissingInputError: If the catalogue has no such attribute.

@@ -14,7 +14,8 @@ from siamrec.models import HashingEncoder, SentenceEncoder
 from siamrec.models.training import FineTuneConfig, FineTuner
 from siamrec.models.training._choose import Slices
 from siamrec.models.training._material import Material
-from siamrec.pairs import QueryPairs, RatingPairs
+from siamrec.models.training._ranking import RankingTask
+from siamrec.pairs import PreferencePairs, QueryPairs, RatingPairs
 from siamrec.testing.pairs import catalog_of, ratings_of
 from siamrec.testing.tiny import tiny_model
 
@@ -105,3 +106,35 @@ def test_sides_of_different_splits_are_still_a_leak() -> None:
     ):
         with pytest.raises(LeakageError, match="or give both sides of one split"):
             FineTuner(QUICK).fit(HashingEncoder(dim=32), first, second)
+
+
+def test_a_split_that_was_filled_up_again_is_a_leak() -> None:
+    pairs = RatingPairs().generate(ratings_of(), catalog_of(), rng=np.random.default_rng(0))
+    train, valid = pairs.split(by="query", fraction=0.3, seed=1)
+    with pytest.raises(LeakageError, match=r"share \d+ queries"):
+        FineTuner(QUICK).fit(HashingEncoder(dim=16), Pairs.concat([train, valid]), valid)
+
+
+def test_after_a_split_by_time_the_past_is_the_profile() -> None:
+    pairs = RatingPairs().generate(ratings_of(), catalog_of(), rng=np.random.default_rng(0))
+    train, valid = pairs.split(by="time", fraction=0.3)
+    material = Material.of(train, valid, cold_share=0.0, seed=0)
+    train, valid = material.train, material.valid
+    task = RankingTask.of(valid, np.arange(len(material.texts)), train=train)
+    users = np.unique(valid.liked_user)
+    for unit, user in enumerate(users.tolist()):
+        past = set(train.liked_text[train.liked_user == user].tolist())
+        future = set(valid.liked_text[valid.liked_user == user].tolist())
+        profile = set(task.profile_text[task.profile_unit == unit].tolist())
+        truth = set(task.truth_text[task.truth_unit == unit].tolist())
+        if past:
+            assert (profile, truth) == (past, future - past)
+        else:
+            assert profile | truth == future
+
+
+def test_preferences_between_items_are_judged_by_user() -> None:
+    pairs = PreferencePairs().generate(ratings_of(), catalog_of(), rng=np.random.default_rng(0))
+    train, valid = pairs.split(by="user", fraction=0.3, seed=1)
+    task = RankingTask.of(valid, np.arange(len(valid.texts)), train=train)
+    assert task.n_units == np.unique(valid.liked_user).size

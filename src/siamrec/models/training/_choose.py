@@ -40,7 +40,8 @@ class Slices:
         """Return the tasks of validation among the texts in `judged` that can be an answer."""
         train, valid = material.train, material.valid
         answers = (train.right, valid.right, train.liked_text, valid.liked_text)
-        whole = RankingTask.of(valid, np.unique(np.concatenate(answers)).astype(np.int64))
+        candidates = np.unique(np.concatenate(answers)).astype(np.int64)
+        whole = RankingTask.of(valid, candidates, train=train)
         shown = ~material.hidden & judged
         cold = whole.among(material.hidden & judged, profile=shown)
         wanted = cold.candidates.size > K and cold.truth_text.size > 0

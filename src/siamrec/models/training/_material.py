@@ -9,6 +9,7 @@ import numpy as np
 
 from siamrec._core.hashing import uniforms
 from siamrec.data import Vocabulary
+from siamrec.data._pair_splits import refuse_leaks
 from siamrec.data.pairs import PairOrigin
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidDataError, LeakageError
@@ -39,8 +40,8 @@ class Material:
 
         Raises:
             InvalidDataError: If a side has nothing to learn or to judge by.
-            LeakageError: If both have users in common, and are not sides of one split by another
-                unit.
+            LeakageError: If both have users in common, or, as sides of one split by another unit,
+                what that parts.
         """
         _require(train, valid)
         table = Vocabulary(train.texts).extend(valid.texts)
@@ -85,6 +86,7 @@ class Material:
             negatives=negatives,
             liked_user=train.liked_user[likes],
             liked_text=train.liked_text[likes],
+            liked_time=None if train.liked_time is None else train.liked_time[likes],
         )
 
     def popularity(self) -> FloatArray:
@@ -155,7 +157,8 @@ def _require(train: Pairs, valid: Pairs) -> None:
             "valid must hold pairs to judge by, got none; split with a larger fraction."
         )
     if train.split_by == valid.split_by and valid.split_by not in {None, "user"}:
-        return  # the split has proven what it promises, which is another unit
+        refuse_leaks(train, valid, str(valid.split_by))  # rows may have been added since
+        return
     shared = _known_users(train) & _known_users(valid)
     if shared:
         raise LeakageError(

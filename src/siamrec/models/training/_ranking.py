@@ -40,12 +40,19 @@ class RankingTask:
     n_units: int
 
     @classmethod
-    def of(cls, valid: Pairs, candidates: IntArray) -> RankingTask:
+    def of(cls, valid: Pairs, candidates: IntArray, *, train: Pairs | None = None) -> RankingTask:
         """Return the task that validation pairs set.
 
-        The first half of what a user likes is the profile and the second half is to be found.
+        The first half of what a user likes is the profile and the second half is to be found. Of
+        a user whom training knows too, as after a split by time, all that training knows is the
+        profile.
         Rows of a query, rows without a user, and all rows of a split by query or cluster set one
         task for each anchor: find the texts that go with it.
+
+        Args:
+            valid: Pairs of validation.
+            candidates: Texts among which is searched.
+            train: Pairs of training over the same texts.
 
         Raises:
             InvalidDataError: If there is nothing to be found.
@@ -53,7 +60,7 @@ class RankingTask:
         alone = queries(valid) | (valid.user == UNKNOWN)
         if valid.split_by in {"query", "cluster"}:
             alone[:] = True
-        units, texts, first = _halves(valid, ~alone)
+        units, texts, first = _halves(valid, ~alone, train)
         n_users = int(units.max()) + 1 if units.size else 0
         asked = alone & (valid.label >= 0.5)  # noqa: PLR2004
         anchors, unit = np.unique(valid.left[asked], return_inverse=True)
@@ -133,23 +140,51 @@ class RankingTask:
         return 1 + max((int(part.max()) for part in parts if part.size), default=0)
 
 
-def _halves(valid: Pairs, of_user: BoolArray) -> tuple[IntArray, IntArray, BoolArray]:
-    """Liked texts by unit, and whether each is in the first half of its unit.
-
-    Where no likes are given, they are read from the positive rows in `of_user`.
-    """
-    users, texts = valid.liked_user.astype(np.int64), valid.liked_text.astype(np.int64)
-    if not users.size:  # pairs read from elsewhere: what stands in positive pairs is liked
-        rows = of_user & (valid.label >= 0.5)  # noqa: PLR2004
-        users = np.concatenate([valid.user[rows], valid.user[rows]]).astype(np.int64)
-        texts = np.concatenate([valid.left[rows], valid.right[rows]]).astype(np.int64)
+def _halves(
+    valid: Pairs, of_user: BoolArray, train: Pairs | None
+) -> tuple[IntArray, IntArray, BoolArray]:
+    """Liked texts by unit, and whether each belongs to its unit's profile."""
+    users, texts = _liked(valid, of_user)
     if not users.size:
         return users, texts, np.zeros(0, dtype=np.bool_)
+    known = before = users[:0]
+    if train is not None:
+        known, before = _known_before(train, valid, np.unique(users))
+    users, texts = np.concatenate([known, users]), np.concatenate([before, texts])
     couples = users * (int(texts.max()) + 1) + texts
     _, first = np.unique(couples, return_index=True)
     rows = np.sort(first)
     order = rows[np.argsort(users[rows], kind="stable")]
     _, unit = np.unique(users[order], return_inverse=True)
     size = np.bincount(unit)
+    n_known = np.bincount(unit[order < known.size], minlength=size.size)
     rank = np.arange(order.size) - (np.cumsum(size) - size)[unit]
-    return unit, texts[order], rank < (size[unit] + 1) // 2
+    profile = np.where(n_known > 0, n_known, (size + 1) // 2)
+    return unit, texts[order], rank < profile[unit]
+
+
+def _liked(valid: Pairs, of_user: BoolArray) -> tuple[IntArray, IntArray]:
+    """Users and the texts that they like, in order of time.
+
+    Users all of whose pairs set tasks of their own are left out. Where no likes are given, they
+    are read from the positive rows in `of_user`.
+    """
+    positive = (valid.user != UNKNOWN) & (valid.label >= 0.5)  # noqa: PLR2004
+    rows = positive & of_user
+    users, texts = valid.liked_user.astype(np.int64), valid.liked_text.astype(np.int64)
+    if users.size:
+        kept = ~np.isin(users, np.setdiff1d(valid.user[positive], valid.user[rows]))
+        return users[kept], texts[kept]
+    users = np.concatenate([valid.user[rows], valid.user[rows]]).astype(np.int64)
+    texts = np.concatenate([valid.left[rows], valid.right[rows]]).astype(np.int64)
+    return users, texts
+
+
+def _known_before(train: Pairs, valid: Pairs, users: IntArray) -> tuple[IntArray, IntArray]:
+    """What training knows of these users of validation, by code of validation."""
+    move = np.append(train.users.translate(valid.users), np.int32(UNKNOWN))
+    rows = (train.user != UNKNOWN) & (train.label >= 0.5)  # noqa: PLR2004
+    who = np.concatenate([train.liked_user, train.user[rows], train.user[rows]])
+    what = np.concatenate([train.liked_text, train.left[rows], train.right[rows]])
+    shared = np.isin(move[who], users)
+    return move[who][shared].astype(np.int64), what[shared].astype(np.int64)

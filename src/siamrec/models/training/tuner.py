@@ -69,8 +69,9 @@ class FineTuner:
 
         Half of what each validation user likes is the profile, and the other half is to be ranked
         high; where pairs are of queries, or come of a split by query or cluster, each anchor is to
-        find its texts. Number of steps and WiSE-FT share are chosen on these users, once among
-        texts that training saw and once among hidden ones.
+        find its texts; after a split by time the profile is what training knows of the user.
+        Number of steps and WiSE-FT share are chosen on these users, once among texts that training
+        saw and once among hidden ones.
 
         Args:
             encoder: The base; it is never changed.
@@ -89,8 +90,8 @@ class FineTuner:
             InvalidDataError: If there is nothing to learn or to judge by.
             InvalidParameterError: If the strategy cannot train this encoder, or a warm start has
                 no previous version to start from.
-            LeakageError: If training and validation have users in common, and are not sides of one
-                split by another unit.
+            LeakageError: If training and validation have users in common, or, as sides of one
+                split by another unit, what that parts.
             TrainingDivergedError: If the loss is not finite before the first evaluation.
             StorageError: If the folder cannot be written, or holds checkpoints of another run.
         """
