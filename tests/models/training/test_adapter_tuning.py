@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,7 +17,14 @@ from siamrec.errors import (
     UnknownNameError,
 )
 from siamrec.models import AdapterEncoder, HashingEncoder
-from siamrec.models.training import Comparison, FineTuneConfig, FineTuner, TrainingEvent
+from siamrec.models.training import (
+    Comparison,
+    FineTuneConfig,
+    FineTuner,
+    TrainingEvent,
+    _adapter_run,
+)
+from siamrec.models.training._adapter import train_head
 from siamrec.models.training._joined import joined
 from siamrec.models.training._ranking import RankingTask
 from siamrec.pairs import HardNegatives, MinimumCounts, RatingPairs
@@ -156,6 +163,33 @@ def test_diverging_training_is_named(sides: tuple[Pairs, Pairs]) -> None:
     huge = np.full(len(sides[0]), 3e38, np.float32)  # their sum is beyond float32
     with pytest.raises(TrainingDivergedError, match="lower learning_rate"):
         FineTuner(QUICK).fit(ENCODER, replace(sides[0], weight=huge), sides[1])
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_refit_that_diverges_keeps_what_there_is(
+    sides: tuple[Pairs, Pairs], monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    calls: list[int] = []
+
+    def breaks(*given: Any, **settings: Any) -> Any:
+        calls.append(settings["steps"])
+        if len(calls) == 2 + kept:  # the search, and so many heads of the refit
+            raise TrainingDivergedError("diverged at step 3")
+        return train_head(*given, **settings)
+
+    monkeypatch.setattr(_adapter_run, "train_head", breaks)
+    told: list[str] = []
+    result = FineTuner(replace(QUICK, max_steps=20)).fit(
+        ENCODER,
+        *sides,
+        on_event=lambda event: told.append(event.message) if event.kind == "warning" else None,
+    )
+    assert len(calls) == 2 + kept
+    assert len(told) == 1
+    assert "training with all texts diverged" in told[0]
+    assert result.card["stopped"] == told[0]
+    assert np.isfinite(result.encoder.encode(["w0x1 w1x2"])).all()
+    assert bool(result.card["measured_before_refit"]) == bool(kept)
 
 
 def test_vectors_must_be_finite(sides: tuple[Pairs, Pairs]) -> None:

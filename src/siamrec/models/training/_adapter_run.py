@@ -208,7 +208,8 @@ def _refitted(
     """Train the chosen number of steps again, with the hidden texts, once for each head.
 
     A warm start goes on with one head, whose width is already that of all before it. A head that
-    a request or the time budget cuts short is left out; None when that is the first.
+    a request or the time budget cuts short, or that diverges, is left out, as are those after it;
+    None when that is the first.
     """
 
     def after_step(done: int, loss: float, head: Head) -> bool:
@@ -222,7 +223,13 @@ def _refitted(
         if run.halted():
             break
         drawn = replace(config, seed=config.seed if draw == 0 else _another(config.seed, draw))
-        head = train_head(pairs, vectors, drawn, steps=total, after_step=after_step, start=start)
+        try:
+            head = train_head(
+                pairs, vectors, drawn, steps=total, after_step=after_step, start=start
+            )
+        except TrainingDivergedError as error:
+            run.stopped = f"stopped because training with all texts diverged: {error}"
+            run.tell("warning", steps, steps, message=run.stopped)
         if run.stopped:
             break
         heads.append(head.encoder(run.encoder))
