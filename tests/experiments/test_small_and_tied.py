@@ -184,7 +184,7 @@ def test_relative_limits_are_where_the_contrast_meets_zero(
     """The limits of a ratio by root finding, one contrast after the other."""
     pair = Hybrid((t, c), (9, 9), lambda _: ((t - off[0], t + off[1]), (c - off[2], c + off[3])),
                   (0.1, 0.1))  # fmt: skip
-    low, high = pair.relative_span(2.0)
+    low, high = pair.spans(2.0)[1]
     ratio = t / c
     upper = optimize.brentq(lambda r: pair.span(1.0, -r, 2.0)[1], ratio, ratio + 60)
     lower = optimize.brentq(lambda r: pair.span(1.0, -r, 2.0)[0], ratio - 60, ratio)
@@ -192,7 +192,7 @@ def test_relative_limits_are_where_the_contrast_meets_zero(
     turned = Hybrid((-t, -c), (9, 9),
                     lambda _: ((-t - off[1], -t + off[0]), (-c - off[3], -c + off[2])),
                     (0.1, 0.1))  # fmt: skip
-    assert turned.relative_span(2.0) == pytest.approx((-high, -low), rel=1e-6, abs=1e-6)
+    assert turned.spans(2.0)[1] == pytest.approx((-high, -low), rel=1e-6, abs=1e-6)
 
 
 def test_winsorizing_bounds_all_variants_alike() -> None:

@@ -57,8 +57,11 @@ class Difference(ABC):
         """
 
     @abstractmethod
-    def relative_span(self, reach: float) -> tuple[float, float]:
-        """Return the interval of `(t - c) / |c|`; infinite where the control may be 0."""
+    def spans(self, reach: float) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Return the intervals of `t - c` and of `(t - c) / |c|`.
+
+        The latter is infinite where the control may be 0.
+        """
 
     @abstractmethod
     def deviate(self) -> float:
@@ -121,7 +124,10 @@ class Hybrid(Difference):
         return math.hypot(*(each[0] for each in sides)), math.hypot(*(each[1] for each in sides))
 
     @override
-    def relative_span(self, reach: float) -> tuple[float, float]:
+    def spans(self, reach: float) -> tuple[tuple[float, float], tuple[float, float]]:
+        return self.span(1.0, -1.0, reach), self._relative_span(reach)
+
+    def _relative_span(self, reach: float) -> tuple[float, float]:
         t, c = self.values
         if c < 0:  # (t - c) / |c| = (c' - t') / c' with both signs turned
             low, high = self._ratio(-t, -c, tuple(_turned(each) for each in self.limits(reach)))

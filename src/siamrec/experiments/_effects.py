@@ -38,7 +38,8 @@ class Pair(Difference):
 
     Attributes:
         values: Treatment and control.
-        covariance: Of the errors of the two values, shape `(2, 2)`.
+        spread: Variances of the errors: of the treatment's value, shared by both, of the
+            control's.
         freedom: Degrees of freedom of the difference (Welch and Satterthwaite).
         n: Units of the treatment and of the control.
         reduction: Share of variance that covariates took away.
@@ -47,7 +48,7 @@ class Pair(Difference):
     """
 
     values: tuple[float, float]
-    covariance: FloatArray
+    spread: tuple[float, float, float]
     freedom: float
     n: tuple[int, int]
     reduction: float
@@ -63,7 +64,7 @@ class Pair(Difference):
         return self.gap if whole else self._contrast(treatment, control)
 
     def _contrast(self, treatment: float, control: float) -> tuple[float, float]:
-        (own, shared), (_, other) = self.covariance.tolist()
+        own, shared, other = self.spread
         variance = (
             treatment * treatment * own
             + 2 * treatment * control * shared
@@ -86,8 +87,11 @@ class Pair(Difference):
         return estimate - reach, estimate + reach
 
     @override
-    def relative_span(self, reach: float) -> tuple[float, float]:
-        return fieller(self, t_of_deviate(reach, self.freedom))
+    def spans(self, reach: float) -> tuple[tuple[float, float], tuple[float, float]]:
+        t = t_of_deviate(reach, self.freedom)
+        estimate, error = self.gap
+        off = t * error if error > 0 else 0.0
+        return (estimate - off, estimate + off), fieller(self, t)
 
     @override
     def deviate(self) -> float:
@@ -106,8 +110,8 @@ class Pair(Difference):
             return self
         n = sum(self.n)
         share = estimate**2 / (n - 1) / n
-        spread = np.diag([share * self.n[1], share * self.n[0]])
-        return replace(self, covariance=spread, freedom=float(n - 2))
+        spread = (share * self.n[1], 0.0, share * self.n[0])
+        return replace(self, spread=spread, freedom=float(n - 2))
 
 
 def compare(
@@ -139,7 +143,7 @@ def compare(
         part_t, part_c = float(t_spread[0, 0]) / n_t, float(c_spread[0, 0]) / n_c
         return Pair(
             values=(float(t_values[0]), float(c_values[0])),
-            covariance=np.array([[part_t, 0.0], [0.0, part_c]]),
+            spread=(part_t, 0.0, part_c),
             freedom=welch(part_t, part_c, n_t - 1, n_c - 1),
             n=(n_t, n_c),
             reduction=0.0,
@@ -153,7 +157,7 @@ def compare(
     k = len(used) - 1
     return Pair(
         values=values,
-        covariance=covariance,
+        spread=spread_of(covariance),
         freedom=welch(*parts, n_t - 1 - k, n_c - 1 - k),
         n=(n_t, n_c),
         reduction=1 - after / plain if plain > 0 else 0.0,
@@ -224,11 +228,7 @@ def combined(pairs: Sequence[Difference]) -> Difference:
 
 
 def _averaged_pairs(pairs: Sequence[Pair], weights: Sequence[float]) -> Pair:
-    difference = np.array([1.0, -1.0])
-    parts = [
-        w * w * float(difference @ pair.covariance @ difference)
-        for w, pair in zip(weights, pairs, strict=True)
-    ]
+    parts = [w * w * pair.gap[1] ** 2 for w, pair in zip(weights, pairs, strict=True)]
     total = sum(parts)
     freedom = (
         1
@@ -236,8 +236,9 @@ def _averaged_pairs(pairs: Sequence[Pair], weights: Sequence[float]) -> Pair:
         if total > 0
         else float(sum(sum(pair.n) for pair in pairs))
     )
-    covariance = sum(
-        (w * w * pair.covariance for w, pair in zip(weights, pairs, strict=True)), np.zeros((2, 2))
+    own, shared, other = (
+        sum(w * w * pair.spread[place] for w, pair in zip(weights, pairs, strict=True))
+        for place in (0, 1, 2)
     )
     t, c = (
         float(sum(w * pair.values[side] for w, pair in zip(weights, pairs, strict=True)))
@@ -245,12 +246,18 @@ def _averaged_pairs(pairs: Sequence[Pair], weights: Sequence[float]) -> Pair:
     )
     return Pair(
         values=(t, c),
-        covariance=covariance,
+        spread=(own, shared, other),
         freedom=float(freedom),
         n=(sum(pair.n[0] for pair in pairs), sum(pair.n[1] for pair in pairs)),
         reduction=float(sum(w * pair.reduction for w, pair in zip(weights, pairs, strict=True))),
         known=all(pair.known for pair in pairs),
     )
+
+
+def spread_of(covariance: FloatArray) -> tuple[float, float, float]:
+    """Return the three different entries of a covariance of two values."""
+    (own, shared), (_, other) = covariance.tolist()
+    return own, shared, other
 
 
 def linearised(moments: Moments, terms: Sequence[Term]) -> tuple[FloatArray, FloatArray]:
@@ -337,7 +344,7 @@ def fieller(pair: Pair, reach: float) -> tuple[float, float]:
         return -np.inf, np.inf
     t, c = pair.values
     square = reach**2
-    (v_t, v_tc), (_, v_c) = pair.covariance.tolist()
+    v_t, v_tc, v_c = pair.spread
     lead = c * c - square * v_c
     if lead <= 0:
         return -np.inf, np.inf

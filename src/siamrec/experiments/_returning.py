@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from siamrec.experiments._effects import Pair, gradient_of, slope_of, welch
+from siamrec.experiments._effects import Pair, gradient_of, slope_of, spread_of, welch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ def returning(
     own = [float(apart @ arm @ apart) for arm in arms]
     return Pair(
         values=(float(values[0]), float(values[1])),
-        covariance=arms[0] + arms[1],
+        spread=spread_of(arms[0] + arms[1]),
         freedom=welch(own[0], own[1], n[0] - 1 - k, n[1] - 1 - k),
         n=n,
         reduction=0.0,

@@ -137,12 +137,12 @@ def _of_moments(data: Mapping[Any, Moments], plan: Plan) -> Sample:
             )
     names = tuple(sorted(map(str, data)))
     by_name = {str(name): moments for name, moments in data.items()}
+    shares = [metric for metric in plan.metrics if isinstance(metric, Proportion)]
     for name, moments in by_name.items():
         for column in plan.columns:
             check.one_of("column for a metric", column, moments.names)
-        for metric in plan.metrics:
-            if isinstance(metric, Proportion):
-                _check_binary_moments(metric, name, moments)
+        for metric in shares:
+            _check_binary_moments(metric, name, moments)
     whole = tuple(by_name[name] for name in names)
     chosen = dict.fromkeys(plan.by_name, whole)
     return Sample(names, tuple(by_name[name].n for name in names), chosen, False, ())

@@ -151,12 +151,17 @@ def _comparison(
     alpha: float,
     lone: bool,
 ) -> Comparison:
-    fixed = _fixed(metric, pair, alpha, lone=lone)
-    absolute = fixed if plan.sequential is None else _sequential(plan.sequential, pair, alpha)
     reach = _reach(plan, pair, alpha)
+    span, relative_span = pair.spans(reach) if pair.known else (_WHOLE, _WHOLE)
+    if plan.sequential is None:
+        absolute = fixed = _fixed(metric, pair, span, lone=lone)
+    else:
+        once = pair.span(1.0, -1.0, normal_reach(alpha)) if pair.known else _WHOLE
+        fixed = _fixed(metric, pair, once, lone=lone)
+        absolute = _sequential(plan.sequential, pair, alpha, span)
     relative = Effect(
         estimate=_effects.relative(pair),
-        interval=pair.relative_span(reach) if pair.known else _WHOLE,
+        interval=relative_span,
         p=absolute.p,
         log_p=absolute.log_p,
         error=_relative_error(pair),
@@ -188,15 +193,15 @@ def _comparison(
     )
 
 
-def _fixed(metric: Metric, pair: Difference, alpha: float, *, lone: bool) -> Effect:
+def _fixed(metric: Metric, pair: Difference, span: tuple[float, float], *, lone: bool) -> Effect:
     estimate, error = pair.contrast(1.0, -1.0)
-    rule = "fixed horizon, Welch t"
-    if isinstance(pair, Hybrid):
+    rule, hybrid = "fixed horizon, Welch t", isinstance(pair, Hybrid)
+    if hybrid:
         quantile = isinstance(metric, Quantile)
         rule = "fixed horizon, order statistics" if quantile else "fixed horizon, Newcombe"
     if not pair.known:
         return _unknown(estimate, rule)
-    if not isinstance(pair, Hybrid):
+    if not hybrid:
         p, log_p = (1.0, 0.0)
         if error > 0:
             p, log_p = _effects.two_sided_t(estimate / error, pair.freedom)
@@ -208,7 +213,7 @@ def _fixed(metric: Metric, pair: Difference, alpha: float, *, lone: bool) -> Eff
         p, log_p = _effects.two_sided_z(pair.deviate())
     return Effect(
         estimate=estimate,
-        interval=pair.span(1.0, -1.0, normal_reach(alpha)),
+        interval=span,
         p=p,
         log_p=log_p,
         error=error,
@@ -217,7 +222,9 @@ def _fixed(metric: Metric, pair: Difference, alpha: float, *, lone: bool) -> Eff
     )
 
 
-def _sequential(looking: LookingRule, pair: Difference, alpha: float) -> Effect:
+def _sequential(
+    looking: LookingRule, pair: Difference, alpha: float, span: tuple[float, float]
+) -> Effect:
     estimate, error = pair.contrast(1.0, -1.0)
     if not pair.known:
         return _unknown(estimate, looking.name, anytime=True)
@@ -225,7 +232,7 @@ def _sequential(looking: LookingRule, pair: Difference, alpha: float) -> Effect:
     p, log_p = _effects.positive_p(looking.log_p(pair.deviate(), n, alpha))
     return Effect(
         estimate=estimate,
-        interval=pair.span(1.0, -1.0, looking.multiplier(n, alpha)),
+        interval=span,
         p=p,
         log_p=log_p,
         error=error,
@@ -284,14 +291,14 @@ def _against_margin(
 
 
 def _checks_of(metric: Metric, pair: Difference, treatment: str) -> list[Check]:
-    checks = []
+    checks, binary = [], isinstance(metric, Proportion)
     if not pair.known:
         message = f"{metric.name}: too few units in {treatment!r} or the control to judge."
         checks.append(Check("few units", "warning", message))
-    elif _is_constant(metric, pair):
+    elif pair.contrast(1.0, -1.0)[1] == 0 or (binary and set(pair.values) in ({0.0}, {1.0})):
         message = f"{metric.name}: constant in both variants."
         checks.append(Check("constant", "warning", message))
-    elif isinstance(metric, Proportion) and _least_expected(pair) < _FEW:
+    elif binary and _least_expected(pair) < _FEW:
         message = (
             f"{metric.name}: fewer than {_FEW} events are expected in a variant, so that normal "
             "approximations are rough; Fisher's test (two_proportions) and, at any time, "
@@ -308,12 +315,6 @@ def _least_expected(pair: Difference) -> float:
     """Return the least number of events, or of their absence, expected without a difference."""
     share = sum(value * n for value, n in zip(pair.values, pair.n, strict=True)) / sum(pair.n)
     return min(pair.n) * min(share, 1 - share)
-
-
-def _is_constant(metric: Metric, pair: Difference) -> bool:
-    if isinstance(metric, Proportion) and isinstance(pair, Hybrid):
-        return set(pair.values) in ({0.0}, {1.0})
-    return pair.contrast(1.0, -1.0)[1] == 0
 
 
 def _corrected(

@@ -49,7 +49,9 @@ def sample_ratio(
         if name not in wanted:
             raise UnknownNameError("variant in the planned shares", name, wanted)
     check_counts("observed", observed)
-    if any(not (math.isfinite(share) and share >= 0) for share in wanted.values()):
+    if shares is not None and any(
+        not (math.isfinite(share) and share >= 0) for share in wanted.values()
+    ):
         raise InvalidParameterError("shares", wanted, "finite shares of 0 or more")
     total = sum(observed.values())
     scale = sum(wanted.values())
@@ -85,14 +87,15 @@ def sample_ratio_within(
         InvalidParameterError: If a share is negative or not finite.
         UnknownNameError: If a variant has no planned share.
     """
+    if len(observed) == 1:
+        ((stratum, counts),) = observed.items()
+        return sample_ratio(counts, (stratum_shares or {}).get(stratum, shares))
     names = sorted({name for counts in observed.values() for name in counts})
     parts = []
     for stratum, counts in observed.items():
         own = (stratum_shares or {}).get(stratum, shares)
         whole = {name: counts.get(name, 0) for name in names} if own is None else dict(counts)
         parts.append((sample_ratio(whole, own), own))
-    if len(parts) == 1:
-        return parts[0][0]
     statistic, freedom, stray = 0.0, 0, False
     for part, _ in parts:
         live = [name for name, size in part.expected.items() if size > 0]
