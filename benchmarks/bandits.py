@@ -20,15 +20,12 @@ from siamrec.bandits import (
     BetaThompson,
     ContextualBandit,
     HierarchicalBeta,
-    LinearSampler,
     LinearThompson,
-    Outcomes,
     Policy,
-    Rewards,
-    Rounds,
-    Space,
     Uniform,
 )
+from siamrec.bandits.policies import LinearSampler, Outcomes, Rounds, Space
+from siamrec.data import Rewards
 from siamrec.simulation.bandits import AdditiveWorld, BanditWorld, BernoulliWorld
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ import numpy as np
 from siamrec.data import Catalog, Feedback, Vocabulary
 from siamrec.losses import LossSpec, build_loss
 from siamrec.models import CachedEncoder, SentenceEncoder
-from siamrec.models.training import Comparison, FineTuneConfig, FineTuner, Retention
-from siamrec.models.training.retention import reciprocal_rank
+from siamrec.models.training import EncoderComparison, FineTuneConfig, FineTuner, Retention
+from siamrec.models.training.validation.retention import reciprocal_rank
 from siamrec.pairs import HardNegatives, RatingPairs
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def line(name: str, seed: int, found: tuple, base: tuple, *, text: float, cpu: f
     """Print NDCG@10 of both slices with the interval of the gain over the base."""
     cells = []
     for before, after in zip(base, found, strict=True):
-        c = Comparison.of("ndcg@10", before, after)
+        c = EncoderComparison.of("ndcg@10", before, after)
         cells.append(f"{c.tuned:.4f} [{c.low:+.3f}, {c.high:+.3f}]" if c.n else "-")
     print(
         f"{seed:>4} {name:<28} {cells[0]:>26} {cells[1]:>26} {text:>9.4f} {cpu:>8.1f}", flush=True
@@ -373,7 +373,8 @@ def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Nam
         found = slices(hidden, tuned.encode(texts))  # type: ignore[arg-type]
         line(name, seed, found, reference, text=own_texts(films, tuned.encode), cpu=cpu)
         if name == "adapter":
-            print(f"{'':>4} … over popularity: {Comparison.of('ndcg@10', popular[0], found[0])}")
+            gain = EncoderComparison.of("ndcg@10", popular[0], found[0])
+            print(f"{'':>4} … over popularity: {gain}")
     if options.ablations:
         flat = replace(train, weight=np.ones_like(train.weight))
         tuned = FineTuner(one).fit(base, flat, valid).encoder

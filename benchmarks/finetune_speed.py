@@ -24,8 +24,8 @@ from siamrec.losses import FeedbackInfoNCE
 from siamrec.models import SentenceEncoder
 from siamrec.models.export import OnnxEncoder, export
 from siamrec.models.training import FineTuneConfig
-from siamrec.models.training._adapter import train_head
-from siamrec.models.training._trainer import FeedbackTrainer
+from siamrec.models.training.strategies.adapter_head import train_head
+from siamrec.models.training.strategies.trainer import FeedbackTrainer
 from siamrec.pairs import HardNegatives
 from siamrec.pairs._search import nearest
 

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from siamrec._core.clock import Stopwatch
-from siamrec.bandits import BetaThompson, Rewards
-from siamrec.data import Feedback
+from siamrec.bandits import BetaThompson
+from siamrec.data import Feedback, Rewards
 from siamrec.storage import Store
 from siamrec.storage._events import NAMES
 

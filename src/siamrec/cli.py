@@ -116,7 +116,7 @@ def _material(
     items_id: str | None,
     text: list[str] | None,
 ) -> dict[str, Any]:
-    from siamrec.feedback import FileFeedback, read_catalog  # noqa: PLC0415  NumPy takes its time
+    from siamrec.feedback import FileFeedback, read_catalog  # NumPy takes its time
 
     if feedback is None:
         if items is not None:
@@ -135,8 +135,8 @@ def _material(
 
 def _run(console: Console, arguments: dict[str, Any], arms: list[str]) -> CycleReport:
     with console.status("Loading …"):
-        from siamrec.lifecycle import ImprovementLoop  # noqa: PLC0415  torch takes seconds
-        from siamrec.plugins import PluginObserver, default_registry  # noqa: PLC0415
+        from siamrec.lifecycle import ImprovementLoop  # torch takes seconds
+        from siamrec.plugins import PluginObserver, default_registry
 
         _quiet_libraries()
     registry = default_registry()
@@ -167,7 +167,7 @@ def _run(console: Console, arguments: dict[str, Any], arms: list[str]) -> CycleR
 
 def _quiet_libraries() -> None:
     """Model loaders draw progress bars of their own, in the middle of ours."""
-    from transformers.utils import logging  # noqa: PLC0415
+    from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
@@ -212,7 +212,7 @@ def _cell(measured: Any) -> str:
 @app.command()
 def plugins() -> None:
     """List what is installed, from where, and what is broken."""
-    from siamrec.plugins import default_registry  # noqa: PLC0415  loads every plugin
+    from siamrec.plugins import default_registry  # loads every plugin
 
     console = Console()
     table = Table("plugin", "from", "kind", "parts")
@@ -245,7 +245,7 @@ def _url(db: str) -> str:
 @contextmanager
 def _opened(db: str, archive: Path | None = None) -> Iterator[Store]:
     """Open a database that is there; one that is not would be made by a mistyped name."""
-    from siamrec.storage import Store, inspected  # noqa: PLC0415  SQLAlchemy takes its time
+    from siamrec.storage import Store, inspected  # SQLAlchemy takes its time
 
     found = inspected(_url(db))
     if found.state == "empty":
@@ -262,7 +262,7 @@ def upgrade(db: _Db = "siamrec.db") -> None:
     """Bring a database to the newest revision, or make a new one."""
     console = Console()
     with _one_line(console):
-        from siamrec.storage import Store, inspected  # noqa: PLC0415
+        from siamrec.storage import Store, inspected
 
         Store(_url(db)).close()
         found = inspected(_url(db))
@@ -274,7 +274,7 @@ def check(db: _Db = "siamrec.db") -> None:
     """Show revision, rows and damage, and change nothing; exit code 1 if something is amiss."""
     console = Console()
     with _one_line(console):
-        from siamrec.storage import inspected  # noqa: PLC0415
+        from siamrec.storage import inspected
 
         found = inspected(_url(db))
     said = {
@@ -367,7 +367,7 @@ def erase(
 
 
 def _instant(text: str) -> int:
-    from siamrec._core.clock import SystemClock, duration  # noqa: PLC0415
+    from siamrec._core.clock import SystemClock, duration
 
     try:
         stamp = datetime.fromisoformat(text)

@@ -77,7 +77,7 @@ class UnknownNameError(SiamrecError, LookupError):
         self.known = tuple(sorted(map(str, known)))
         near = get_close_matches(str(name), self.known, n=3, cutoff=_LIKE)
         hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
-        listed = ", ".join(self.known[:20]) + (", …" if len(self.known) > 20 else "")  # noqa: PLR2004
+        listed = ", ".join(self.known[:20]) + (", …" if len(self.known) > 20 else "")
         super().__init__(f"No {kind} is named {name!r}.{hint} Known: {listed or '-'}.")
 
 

@@ -16,12 +16,11 @@ from siamrec.bandits import (
     BetaThompson,
     Context,
     ContextualBandit,
-    Decision,
     HierarchicalBeta,
     Limits,
-    Rewards,
     Snapshot,
 )
+from siamrec.data import Decision, Rewards
 from siamrec.errors import (
     InvalidDataError,
     InvalidParameterError,

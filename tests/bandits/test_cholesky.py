@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamrec.bandits._cholesky import inverse, inverse_root, solve
+from siamrec.bandits.policies._cholesky import inverse, inverse_root, solve
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 _PROGRAM = """
 import hashlib
 import numpy as np
-from siamrec.bandits import (
-    BetaThompson, ContextualBandit, LinearSampler, LinearThompson, LinearUCB, Rewards
-)
+from siamrec.bandits import BetaThompson, ContextualBandit, LinearThompson, LinearUCB
+from siamrec.bandits.policies import LinearSampler
+from siamrec.data import Rewards
 
 rng = np.random.default_rng(3)
 x, y = rng.normal(size=(300, 12)), rng.normal(size=300)

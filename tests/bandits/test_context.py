@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamrec.bandits import Bins, Context, DayKind, Factor, Space, TimeOfDay
+from siamrec.bandits import Bins, Context, DayKind, Factor, TimeOfDay
+from siamrec.bandits.policies import Space
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
 
 FRIDAY_EVENING = 1_795_200_000 * 10**9  # 2026-11-20T18:40Z

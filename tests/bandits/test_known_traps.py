@@ -6,15 +6,9 @@ import numpy as np
 import pytest
 
 from siamrec._core.clock import DAY, ManualClock
-from siamrec.bandits import (
-    BetaThompson,
-    ContextualBandit,
-    EpsilonGreedy,
-    Exp3IX,
-    LinearThompson,
-    Rewards,
-)
+from siamrec.bandits import BetaThompson, ContextualBandit, EpsilonGreedy, Exp3IX, LinearThompson
 from siamrec.bandits.ope import IPS, SNIPS, Log
+from siamrec.data import Rewards
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 
 

@@ -11,20 +11,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from typing_extensions import override
 
-from siamrec.bandits import (
-    ContextualBandit,
-    LinearSampler,
-    LinearThompson,
-    LinearUCB,
-    Rewards,
-    Rounds,
-    Space,
-)
+from siamrec.bandits import ContextualBandit, LinearThompson, LinearUCB
+from siamrec.bandits.policies import LinearSampler, Rounds, Space
+from siamrec.data import Rewards
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 from siamrec.testing.bandits import PolicyContract, outcomes_of
 
 if TYPE_CHECKING:
-    from siamrec.bandits.base import Sums
+    from siamrec.bandits.policies.base import Sums
 
 
 class TestLinearThompson(PolicyContract):

@@ -7,7 +7,8 @@ import pytest
 from scipy import special
 from typing_extensions import override
 
-from siamrec.bandits import LogisticThompson, Rounds, Space
+from siamrec.bandits import LogisticThompson
+from siamrec.bandits.policies import Rounds, Space
 from siamrec.errors import InvalidParameterError
 from siamrec.testing.bandits import PolicyContract, outcomes_of
 

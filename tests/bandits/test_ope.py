@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamrec.bandits import BetaThompson, ContextualBandit, Rewards
+from siamrec.bandits import BetaThompson, ContextualBandit
 from siamrec.bandits.ope import (
     IPS,
     MIPS,
@@ -32,6 +32,7 @@ from siamrec.bandits.ope import (
     pooled_propensity,
     slate_value,
 )
+from siamrec.data import Rewards
 from siamrec.errors import (
     InvalidDataError,
     InvalidParameterError,

@@ -20,15 +20,12 @@ from siamrec.bandits import (
     HierarchicalBeta,
     InformationDirected,
     NormalThompson,
-    Outcomes,
     Policy,
-    Rounds,
-    Space,
     TopTwoThompson,
     TsallisINF,
     Uniform,
-    _quadrature,
 )
+from siamrec.bandits.policies import Outcomes, Rounds, Space, _quadrature
 from siamrec.errors import InvalidParameterError, UnknownNameError
 from siamrec.simulation.bandits import AdditiveWorld
 from siamrec.testing.bandits import PolicyContract, outcomes_of

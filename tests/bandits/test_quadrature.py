@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
-from siamrec.bandits import _quadrature
+from siamrec.bandits.policies import _quadrature
 
 parameters = st.floats(0.3, 1000.0)
 

@@ -18,8 +18,8 @@ from siamrec.bandits import (
     GammaThompson,
     Limits,
     LinearThompson,
-    Rewards,
 )
+from siamrec.data import Rewards
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.simulation.bandits import ChangingWorld
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamrec.data import NO_TIME, PairOrigin, Pairs, Vocabulary
-from siamrec.data._pair_splits import leaks, normalise, refuse_leaks
+from siamrec.data.pairs.splits import leaks, normalise, refuse_leaks
 from siamrec.errors import InvalidDataError, LeakageError, StorageError, UnknownNameError
 from siamrec.pairs import MinimumCounts, RatingPairs
 from siamrec.testing.pairs import catalog_of, ratings_of

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from siamrec.data import Moments
 from siamrec.errors import InvalidDataError, UnknownNameError, UnsupportedEstimate
-from siamrec.experiments import Mean, Moments, Plan, analyze, analyze_segments
+from siamrec.experiments import Mean, Plan, analyze, analyze_segments
 
 PLAN = Plan(metrics=[Mean("y")])
 

@@ -18,13 +18,13 @@ from siamrec.errors import (
 )
 from siamrec.experiments import (
     AsymptoticCS,
+    ExperimentReport,
     Margin,
     Mean,
     NormalMixture,
     Plan,
     Proportion,
     Ratio,
-    Report,
     analyze,
     sample_ratio,
 )
@@ -40,7 +40,7 @@ def frame(control: Any, new: Any, **columns: tuple[Any, Any]) -> dict[str, Any]:
     }
 
 
-def run(control: Any, new: Any, **settings_: Any) -> Report:
+def run(control: Any, new: Any, **settings_: Any) -> ExperimentReport:
     return analyze(frame(control, new), Plan(metrics=[Mean("y")], **settings_))
 
 
@@ -335,7 +335,7 @@ def test_decisions() -> None:
     assert run(a, same, sequential=NormalMixture(effect=0.2)).decision == "continue"
 
 
-def guarded(latency: float, margin: Margin | None) -> Report:
+def guarded(latency: float, margin: Margin | None) -> ExperimentReport:
     rng = np.random.default_rng(15)
     data = frame(rng.normal(0, 1, 2000), rng.normal(0.5, 1, 2000),
                  ms=(rng.normal(100, 10, 2000), rng.normal(latency, 10, 2000)))  # fmt: skip

@@ -23,14 +23,13 @@ from siamrec.experiments import (
     NormalMixture,
     Plan,
     Proportion,
-    Sequence,
-    adaptive_effect,
     analyze,
-    sequential_sample_ratio,
 )
+from siamrec.experiments.analysis import adaptive_effect, sequential_sample_ratio
 
 if TYPE_CHECKING:
-    from siamrec.experiments.group_sequential import Spending
+    from siamrec.experiments.sequential.confidence_sequences import Sequence
+    from siamrec.experiments.sequential.group_sequential import Spending
 
 EVEN = {"a": 0.5, "b": 0.5}
 

@@ -11,22 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamrec._core.hashing import uniform, uniforms
+from siamrec._core.units import Units
 from siamrec.errors import (
     InvalidDataError,
     InvalidParameterError,
     MissingInputError,
     UnknownNameError,
 )
-from siamrec.experiments import (
-    Allocation,
-    Condition,
-    Experiment,
-    GrowthBookV2,
-    HashAssigner,
-    Hasher,
-    MemorySticky,
-)
-from siamrec.experiments._units import Units
+from siamrec.experiments import Allocation, Condition, Experiment, HashAssigner, MemorySticky
+from siamrec.experiments.assignment import GrowthBookV2, Hasher
 from siamrec.protocols import ExperimentAssigner
 
 IDS = [f"user-{place}" for place in range(20_000)]

@@ -7,7 +7,7 @@ import pytest
 from scipy import special, stats
 
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
-from siamrec.experiments import NormalPosterior, best_proportion, best_rate
+from siamrec.experiments.analysis import NormalPosterior, best_proportion, best_rate
 
 
 def test_two_proportions_have_a_closed_form() -> None:

@@ -14,10 +14,10 @@ from siamrec.errors import (
     UnknownNameError,
     UnsupportedEstimate,
 )
-from siamrec.experiments import bounded_difference, bounded_interval
+from siamrec.statistics import bounded_difference, bounded_interval
 
 if TYPE_CHECKING:
-    from siamrec.experiments.bounded import Method
+    from siamrec.statistics.bounded import Method
 
 METHODS: tuple[Method, ...] = ("betting", "empirical-bernstein")
 both = pytest.mark.parametrize("method", METHODS)

@@ -9,12 +9,9 @@ import pytest
 
 from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
-from siamrec.experiments import (
-    adjust,
-    sample_ratio,
-    sample_ratio_by,
-    sample_ratio_within,
-)
+from siamrec.experiments import sample_ratio
+from siamrec.experiments.analysis import sample_ratio_by, sample_ratio_within
+from siamrec.statistics import adjust
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -5])

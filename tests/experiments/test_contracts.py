@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from typing_extensions import override
 
 from siamrec.experiments import (
     AsymptoticCS,
-    EppoMd5,
     GroupSequential,
-    GrowthBookV1,
-    GrowthBookV2,
-    Hasher,
     MemoryExperiments,
     MemorySticky,
     NormalMixture,
+)
+from siamrec.experiments.assignment import (
+    EppoMd5,
+    GrowthBookV1,
+    GrowthBookV2,
+    Hasher,
     PlanOutSha1,
-    Sequence,
     UnleashMurmur3,
     Xxh3,
 )
@@ -25,6 +28,9 @@ from siamrec.testing.experiments import (
     SequenceContract,
     StickyStoreContract,
 )
+
+if TYPE_CHECKING:
+    from siamrec.experiments.sequential.confidence_sequences import Sequence
 
 
 class TestAsymptoticCS(SequenceContract):

@@ -8,18 +8,10 @@ import numpy as np
 import pytest
 
 from siamrec._core.hashing import uniforms
+from siamrec.data import Moments
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
-from siamrec.experiments import (
-    CrossFitted,
-    Design,
-    Margin,
-    Mean,
-    Moments,
-    Plan,
-    Proportion,
-    Report,
-    analyze,
-)
+from siamrec.experiments import Design, ExperimentReport, Margin, Mean, Plan, Proportion, analyze
+from siamrec.experiments.metrics import CrossFitted
 
 NAMES = ("a", "b", "c", "noise")
 MODEL = CrossFitted(NAMES, folds=4)
@@ -38,7 +30,7 @@ def units(seed: int = 1, n: int = 600, *, use: float = 1.0) -> dict[str, Any]:
     }
 
 
-def run(data: Any, metric: Any) -> Report:
+def run(data: Any, metric: Any) -> ExperimentReport:
     return analyze(data, Plan(metrics=[metric]), unit="user")
 
 

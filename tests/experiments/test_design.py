@@ -17,7 +17,6 @@ from siamrec.errors import (
 )
 from siamrec.experiments import (
     AsymptoticCS,
-    CrossFitted,
     Design,
     GroupSequential,
     Margin,
@@ -26,6 +25,7 @@ from siamrec.experiments import (
     Quantile,
     Ratio,
 )
+from siamrec.experiments.metrics import CrossFitted
 
 RNG = np.random.default_rng(0)
 NORMAL = {"y": np.concatenate([[9.0, 11.0], np.tile([9.0, 11.0], 5000)])}  # mean 10, deviation 1

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from siamrec.errors import InvalidParameterError, MissingInputError, UnknownNameError
-from siamrec.experiments import Design, Futility, GroupSequential, Margin, Mean, Plan, analyze
+from siamrec.experiments import Design, GroupSequential, Margin, Mean, Plan, analyze
+from siamrec.experiments.sequential import Futility
 
 THIRDS = (1 / 3, 2 / 3, 1.0)
 

@@ -9,18 +9,17 @@ import pytest
 
 from siamrec._core.hashing import uniform
 from siamrec.errors import InvalidParameterError
-from siamrec.experiments import (
+from siamrec.experiments import Experiment, HashAssigner
+from siamrec.experiments.assignment import (
     EppoMd5,
-    Experiment,
     GrowthBookV1,
     GrowthBookV2,
-    HashAssigner,
     Hasher,
     PlanOutSha1,
     UnleashMurmur3,
     Xxh3,
 )
-from siamrec.experiments.hashers import murmur3_32
+from siamrec.experiments.assignment.hashers import murmur3_32
 
 NAMESPACED: dict[str, Any] = {
     "variants": {"v0": 1 / 3, "v1": 1 / 3, "v2": 1 / 3},

@@ -15,11 +15,10 @@ from siamrec.errors import (
 )
 from siamrec.experiments import (
     AsymptoticCS,
-    CrossFitted,
     Design,
+    ExperimentMetric,
     Margin,
     Mean,
-    Metric,
     Plan,
     Proportion,
     Quantile,
@@ -27,6 +26,7 @@ from siamrec.experiments import (
     null_check,
     simulate_power,
 )
+from siamrec.experiments.metrics import CrossFitted
 
 
 def test_a_fitting_test_passes_its_a_a_check() -> None:
@@ -79,7 +79,7 @@ def test_units_stay_whole() -> None:
         null_check(history, modelled, rng=rng)
 
 
-def worlds() -> dict[str, tuple[Metric, Any, Margin, str | None]]:
+def worlds() -> dict[str, tuple[ExperimentMetric, Any, Margin, str | None]]:
     rng = np.random.default_rng(10)
     views = rng.poisson(5, 3000) + 1
     user = np.repeat(np.arange(2000), 3)

@@ -7,7 +7,9 @@ import pytest
 from scipy import stats
 
 from siamrec.errors import InvalidParameterError, UnknownNameError
-from siamrec.experiments import Effect, Mean, Plan, analyze, equivalence, one_sided
+from siamrec.experiments import Mean, Plan, analyze
+from siamrec.experiments.analysis import equivalence, one_sided
+from siamrec.statistics import Effect
 
 
 def effect(estimate: float, error: float) -> Effect:

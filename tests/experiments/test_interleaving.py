@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
-from siamrec.experiments import (
-    AsymptoticCS,
-    BalancedInterleaving,
-    ProbabilisticInterleaving,
-    TeamDraft,
-    preference,
-    sign_test,
-)
+from siamrec.experiments import AsymptoticCS, ProbabilisticInterleaving, TeamDraft, preference
+from siamrec.experiments.interleaving.deterministic import BalancedInterleaving, sign_test
 
 rankings = st.lists(st.permutations(list("abcdef")), min_size=2, max_size=4)
 

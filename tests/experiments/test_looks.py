@@ -12,16 +12,15 @@ from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.experiments import (
     AsymptoticCS,
     Count,
+    ExperimentReport,
     GroupSequential,
     Margin,
     Mean,
     Plan,
     Ratio,
-    Report,
     analyze,
-    equivalence,
-    one_sided,
 )
+from siamrec.experiments.analysis import equivalence, one_sided
 
 
 def draw(n: int, gap: float, seed: int = 1, arms: tuple[str, ...] = ("control", "new")) -> Any:
@@ -30,7 +29,7 @@ def draw(n: int, gap: float, seed: int = 1, arms: tuple[str, ...] = ("control", 
     return {"variant": variant, "y": rng.normal(np.where(variant == "new", gap, 0.0), 1)}
 
 
-def run(n: int, gap: float, *, metrics: Any = None, **settings: Any) -> Report:
+def run(n: int, gap: float, *, metrics: Any = None, **settings: Any) -> ExperimentReport:
     return analyze(draw(n, gap), Plan(metrics=metrics or [Mean("y")], **settings))
 
 

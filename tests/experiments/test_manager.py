@@ -16,13 +16,13 @@ from siamrec.experiments import (
     AsymptoticCS,
     Experiment,
     ExperimentManager,
-    ExperimentRecord,
+    ExperimentReport,
     Mean,
     MemoryExperiments,
     Plan,
-    Report,
     analyze,
 )
+from siamrec.experiments.manager import ExperimentRecord
 
 HALF = {"control": 0.5, "new": 0.5}
 
@@ -32,7 +32,7 @@ def make() -> tuple[ExperimentManager, ManualClock]:
     return ExperimentManager(MemoryExperiments(), clock=clock), clock
 
 
-def report(gap: float, *, looking: bool = False) -> Report:
+def report(gap: float, *, looking: bool = False) -> ExperimentReport:
     rng = np.random.default_rng(1)
     data = {
         "variant": np.repeat(["control", "new"], 200),

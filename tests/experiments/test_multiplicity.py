@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from siamrec.errors import InvalidDataError, UnknownNameError
-from siamrec.experiments import adjust, e_benjamini_hochberg
+from siamrec.statistics import adjust, e_benjamini_hochberg
 
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=7)
 

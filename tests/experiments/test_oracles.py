@@ -17,9 +17,9 @@ from siamrec.experiments import (
     Proportion,
     Ratio,
     analyze,
-    independence,
     sample_ratio,
 )
+from siamrec.statistics import independence
 
 
 def users(n: int = 2000) -> dict[str, Any]:

@@ -9,15 +9,8 @@ import pytest
 
 from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError, InvalidParameterError
-from siamrec.experiments import (
-    Mean,
-    Plan,
-    Proportion,
-    Quantile,
-    Ratio,
-    analyze,
-    outlier_sensitivity,
-)
+from siamrec.experiments import Mean, Plan, Proportion, Quantile, Ratio, analyze
+from siamrec.experiments.analysis import outlier_sensitivity
 
 
 def spending(whale: float = 0.0) -> dict[str, Any]:

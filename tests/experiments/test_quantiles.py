@@ -8,7 +8,8 @@ from scipy import stats
 
 from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError, InvalidParameterError
-from siamrec.experiments import Mean, Plan, Quantile, analyze, quantile_with_error
+from siamrec.experiments import Mean, Plan, Quantile, analyze
+from siamrec.statistics import quantile_with_error
 
 
 @pytest.mark.parametrize("q", [0.1, 0.5, 0.95])

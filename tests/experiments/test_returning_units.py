@@ -9,13 +9,13 @@ import pytest
 
 from siamrec.errors import InvalidDataError
 from siamrec.experiments import (
+    ExperimentMetric,
+    ExperimentReport,
     Mean,
-    Metric,
     Plan,
     Proportion,
     Quantile,
     Ratio,
-    Report,
     analyze,
     analyze_segments,
 )
@@ -37,7 +37,7 @@ def days(seed: int, n_users: int = 100, n_days: int = 10) -> dict[str, Any]:
     }
 
 
-def run(data: dict[str, Any], metric: Metric, **settings: Any) -> Report:
+def run(data: dict[str, Any], metric: ExperimentMetric, **settings: Any) -> ExperimentReport:
     return analyze(data, Plan(metrics=[metric], **settings), unit="user", strata="day")
 
 
@@ -47,7 +47,9 @@ def run(data: dict[str, Any], metric: Metric, **settings: Any) -> Report:
     ids=["mean", "covariate", "ratio", "proportion"],
 )
 @pytest.mark.parametrize("adjustment", ["lin", "pooled"])
-def test_equal_strata_are_as_one_clustered_frame(metric: Metric, adjustment: str) -> None:
+def test_equal_strata_are_as_one_clustered_frame(
+    metric: ExperimentMetric, adjustment: str
+) -> None:
     """With the same users every day, the mean over days is the mean over their rows."""
     data = days(1)
     data["views"][:] = 2.0

@@ -12,17 +12,10 @@ from scipy import stats
 
 from siamrec._core.clock import ManualClock
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
-from siamrec.experiments import (
-    Experiment,
-    ExposureLog,
-    HashAssigner,
-    MemoryExposures,
-    bootstrap,
-    mann_whitney,
-    permutation,
-    two_proportions,
-)
-from siamrec.experiments.rowwise import _bca_levels
+from siamrec.experiments import Experiment, ExposureLog, HashAssigner
+from siamrec.experiments.assignment import MemoryExposures
+from siamrec.statistics import bootstrap, mann_whitney, permutation, two_proportions
+from siamrec.statistics.rowwise import _bca_levels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

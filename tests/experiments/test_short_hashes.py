@@ -8,7 +8,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamrec.experiments._short_hashes import ShortTexts
+from siamrec._core.short_hashes import ShortTexts
 
 LETTERS = st.characters(codec="utf-8", exclude_characters="\0")
 TEXTS = st.lists(st.text(LETTERS, min_size=1, max_size=16), min_size=1, max_size=30)

@@ -14,24 +14,24 @@ from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.experiments import (
     AsymptoticCS,
+    ExperimentMetric,
+    ExperimentReport,
     GroupSequential,
     Margin,
     Mean,
-    Metric,
     NormalMixture,
     Plan,
     Proportion,
     Quantile,
     Ratio,
-    Report,
     analyze,
 )
-from siamrec.experiments._difference import Hybrid, deviate_of_t, t_of_deviate
+from siamrec.statistics.difference import Hybrid, deviate_of_t, t_of_deviate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from siamrec.experiments import Sequence
+    from siamrec.experiments.sequential.confidence_sequences import Sequence
 
 RULES: list[Sequence | None] = [
     None,
@@ -42,7 +42,7 @@ RULES: list[Sequence | None] = [
 ]
 
 
-def run(control: Any, new: Any, metric: Metric, **settings_: Any) -> Report:
+def run(control: Any, new: Any, metric: ExperimentMetric, **settings_: Any) -> ExperimentReport:
     arm = np.repeat(["control", "new"], [len(control), len(new)])
     y = np.concatenate([control, new]).astype(float)
     return analyze({"variant": arm, "y": y, "w": np.ones(y.size)},
@@ -51,7 +51,9 @@ def run(control: Any, new: Any, metric: Metric, **settings_: Any) -> Report:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: "fixed" if rule is None else rule.name)
 @pytest.mark.parametrize("metric", [Mean("y"), Proportion("y"), Ratio("y", "y", "w")])
-def test_two_units_in_each_variant_decide_nothing(rule: Sequence | None, metric: Metric) -> None:
+def test_two_units_in_each_variant_decide_nothing(
+    rule: Sequence | None, metric: ExperimentMetric
+) -> None:
     report = run([0, 0], [1, 1], metric, sequential=rule)
     found = report["y"].absolute
     if isinstance(metric, Proportion) and rule is None:  # the classic test, with a warning
@@ -66,7 +68,9 @@ def test_two_units_in_each_variant_decide_nothing(rule: Sequence | None, metric:
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES[1:4], ids=lambda rule: rule.name)
 @pytest.mark.parametrize("metric", [Mean("y"), Proportion("y")])
-def test_looking_from_the_fourth_unit_on_keeps_the_level(rule: Sequence, metric: Metric) -> None:
+def test_looking_from_the_fourth_unit_on_keeps_the_level(
+    rule: Sequence, metric: ExperimentMetric
+) -> None:
     # 120 runs of 30 looks at fair coins: 14 crossings at 5 % have probability below 3e-3.
     rng = np.random.default_rng(1)
     looks = [*range(4, 60, 4), *range(60, 401, 20)]
@@ -119,7 +123,7 @@ def test_too_few_values_do_not_bound_a_quantile() -> None:
 
 
 def test_no_failures_are_no_proof_of_safety() -> None:
-    def guarded(n: int, **settings_: Any) -> Report:
+    def guarded(n: int, **settings_: Any) -> ExperimentReport:
         arm = np.repeat(["control", "new"], n)
         rng = np.random.default_rng(4)
         data = {"variant": arm, "y": rng.normal(arm == "new", 1), "crash": np.zeros(2 * n)}
@@ -221,7 +225,9 @@ def test_winsorizing_bounds_all_variants_alike() -> None:
         (Proportion("y"), "must be 0 or 1 for the proportion 'y'"),
     ],
 )
-def test_moments_that_cannot_follow_the_plan_are_refused(metric: Metric, message: str) -> None:
+def test_moments_that_cannot_follow_the_plan_are_refused(
+    metric: ExperimentMetric, message: str
+) -> None:
     moments = {arm: Moments.of({"y": np.array([1.0, 2.0, 40.0])}) for arm in ("control", "new")}
     with pytest.raises(InvalidDataError, match=message):
         analyze(moments, Plan(metrics=[metric]))

@@ -10,16 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamrec.errors import InvalidParameterError
-from siamrec.experiments import (
-    Experiment,
-    HashAssigner,
-    Mean,
-    MemorySticky,
-    Plan,
-    StickyVariant,
-    analyze,
-    sample_ratio_within,
-)
+from siamrec.experiments import Experiment, HashAssigner, Mean, MemorySticky, Plan, analyze
+from siamrec.experiments.analysis import sample_ratio_within
+from siamrec.experiments.assignment import StickyVariant
 
 IDS = [f"user-{place}" for place in range(20_000)]
 EARLY = Experiment(key="x", variants={"control": 0.9, "new": 0.1})

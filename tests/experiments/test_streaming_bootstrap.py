@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
-from siamrec.experiments import BootstrapTotals, poisson_bootstrap
-from siamrec.experiments.streaming_bootstrap import _keys, poisson_weights
+from siamrec.statistics import BootstrapTotals, poisson_bootstrap
+from siamrec.statistics.poisson_bootstrap import _keys, poisson_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

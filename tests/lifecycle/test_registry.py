@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from siamrec.errors import InvalidDataError, InvalidParameterError, ModelLoadError, StaleWriteError
-from siamrec.lifecycle import ROLLED_BACK, Lineage, Registry
+from siamrec.lifecycle import ROLLED_BACK, Lineage, ModelRegistry
 from siamrec.storage import FolderBlobs, Store
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    return Registry(Store("sqlite://"), FolderBlobs(tmp_path / "blobs"))
+def registry(tmp_path: Path) -> ModelRegistry:
+    return ModelRegistry(Store("sqlite://"), FolderBlobs(tmp_path / "blobs"))
 
 
-def test_the_same_content_is_the_same_version(registry: Registry) -> None:
+def test_the_same_content_is_the_same_version(registry: ModelRegistry) -> None:
     one = registry.register("m", {"a.json": b"1", "b.txt": b"2"}, lineage=Lineage(seed=1))
     assert registry.register("m", {"b.txt": b"2", "a.json": b"1"}, lineage=Lineage(seed=1)) == one
     assert registry.register("m", {"a.json": b"1", "b.txt": b"2"}).id != one.id
@@ -31,7 +31,7 @@ def test_the_same_content_is_the_same_version(registry: Registry) -> None:
     )
 
 
-def test_files_come_back_as_they_were(registry: Registry, tmp_path: Path) -> None:
+def test_files_come_back_as_they_were(registry: ModelRegistry, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     (folder / "sub").mkdir(parents=True)
     (folder / "config.json").write_text("{}")
@@ -42,7 +42,7 @@ def test_files_come_back_as_they_were(registry: Registry, tmp_path: Path) -> Non
     assert (back / "sub" / "weights.safetensors").read_bytes() == b"\x00\x01"
 
 
-def test_changed_or_lost_files_are_noticed(registry: Registry, tmp_path: Path) -> None:
+def test_changed_or_lost_files_are_noticed(registry: ModelRegistry, tmp_path: Path) -> None:
     version = registry.register("m", {"a.json": b"1"})
     blob = next(path for path in (tmp_path / "blobs").rglob("*") if path.is_file())
     blob.write_bytes(b"2")
@@ -53,7 +53,7 @@ def test_changed_or_lost_files_are_noticed(registry: Registry, tmp_path: Path) -
         registry.fetch(version.id, tmp_path / "back")
 
 
-def test_a_path_cannot_leave_its_folder(registry: Registry, tmp_path: Path) -> None:
+def test_a_path_cannot_leave_its_folder(registry: ModelRegistry, tmp_path: Path) -> None:
     version = registry.register("m", {"../outside.json": b"1"})
     with pytest.raises(ModelLoadError, match="leaves its folder"):
         registry.fetch(version.id, tmp_path / "back")
@@ -61,14 +61,14 @@ def test_a_path_cannot_leave_its_folder(registry: Registry, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["model.pkl", "model.pt", "model.bin", "run.py", "x"])
-def test_files_that_may_run_code_are_refused(registry: Registry, name: str) -> None:
+def test_files_that_may_run_code_are_refused(registry: ModelRegistry, name: str) -> None:
     with pytest.raises(InvalidDataError, match="is of no safe kind"):
         registry.register("m", {name: b"1"})
     with pytest.raises(InvalidDataError, match="at least one file"):
         registry.register("m", {})
 
 
-def test_rollback_walks_back_and_activation_is_compare_and_set(registry: Registry) -> None:
+def test_rollback_walks_back_and_activation_is_compare_and_set(registry: ModelRegistry) -> None:
     one, two, three = (registry.register("m", {"a.json": str(n).encode()}).id for n in range(3))
     assert registry.activate("live", one, reason="first") is not None
     assert registry.activate("live", one, reason="again") is None
@@ -87,7 +87,7 @@ def test_rollback_walks_back_and_activation_is_compare_and_set(registry: Registr
         registry.activate("live", one, reason="", expect=False)
 
 
-def test_lineage_reaches_the_first_parent(registry: Registry) -> None:
+def test_lineage_reaches_the_first_parent(registry: ModelRegistry) -> None:
     base = registry.register("m", {"a.json": b"1"})
     child = registry.register("m", {"a.json": b"2"}, lineage=Lineage(parents=(base.id,)))
     grandchild = registry.register("m", {"a.json": b"3"}, lineage=Lineage(parents=(child.id,)))
@@ -96,7 +96,9 @@ def test_lineage_reaches_the_first_parent(registry: Registry) -> None:
 
 def test_every_change_of_an_alias_is_told(tmp_path: Path) -> None:
     told: list[Activation] = []
-    registry = Registry(Store("sqlite://"), FolderBlobs(tmp_path / "blobs"), on_change=told.append)
+    registry = ModelRegistry(
+        Store("sqlite://"), FolderBlobs(tmp_path / "blobs"), on_change=told.append
+    )
     one, two = (registry.register("m", {"a.json": str(n).encode()}).id for n in range(2))
     registry.activate("live", one, reason="first")
     registry.activate("live", one, reason="again")

@@ -38,7 +38,7 @@ from siamrec.losses import (
 )
 from siamrec.losses._embedding import embedded
 from siamrec.losses.theirs import THEIRS
-from siamrec.models.training._dataset import text_set, training_set
+from siamrec.models.training.strategies.dataset import text_set, training_set
 from siamrec.testing.losses import LossContract, total
 from siamrec.testing.tiny import tiny_model
 

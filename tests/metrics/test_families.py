@@ -13,7 +13,7 @@ from siamrec.data.truth import Truth
 from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import InvalidDataError
 from siamrec.metrics import Suite
-from siamrec.metrics.diversity import IntraListDiversity
+from siamrec.metrics.families.diversity import IntraListDiversity
 
 if TYPE_CHECKING:
     from collections.abc import Callable

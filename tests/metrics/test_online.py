@@ -10,7 +10,7 @@ import pytest
 
 from siamrec.data import Vocabulary
 from siamrec.errors import InvalidDataError, MissingInputError, UnknownNameError
-from siamrec.metrics import Ratio, bootstrap_ratio, wilson_interval
+from siamrec.metrics import RatioOfSums, bootstrap_ratio, wilson_interval
 from siamrec.metrics.online import (
     Events,
     UserSums,
@@ -164,7 +164,7 @@ def test_delta_method_covers_where_naive_binomial_does_not() -> None:
         shown = rng.integers(1, 60, 150)
         taste = rng.beta(1, 4, 150)
         clicks = rng.binomial(shown, taste)
-        found = Ratio.of(clicks, shown)
+        found = RatioOfSums.of(clicks, shown)
         low, high = found.estimate().interval
         covered.append(low <= 0.2 <= high)
         half = 1.96 * np.sqrt(found.value * (1 - found.value) / shown.sum())
@@ -179,13 +179,13 @@ def test_ratio_equals_the_textbook_delta_method_and_adds() -> None:
     ratio = x.sum() / y.sum()
     cov = np.cov(x, y)
     variance = (cov[0, 0] - 2 * ratio * cov[0, 1] + ratio**2 * cov[1, 1]) / y.mean() ** 2 / 50
-    whole = Ratio.of(x, y)
+    whole = RatioOfSums.of(x, y)
     assert whole.standard_error == pytest.approx(np.sqrt(variance))
-    parts = Ratio.of(x[:20], y[:20]) + Ratio.of(x[20:], y[20:])
+    parts = RatioOfSums.of(x[:20], y[:20]) + RatioOfSums.of(x[20:], y[20:])
     assert parts.standard_error == pytest.approx(whole.standard_error)
     low, high = bootstrap_ratio(x, y, rng=rng)
     assert (low, high) == pytest.approx(whole.estimate().interval, abs=0.03)
-    assert Ratio.of([1.0], [2.0]).estimate().interval == (-np.inf, np.inf)
+    assert RatioOfSums.of([1.0], [2.0]).estimate().interval == (-np.inf, np.inf)
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 10), (7, 9), (50, 1000), (3, 3)])

@@ -15,18 +15,11 @@ from siamrec.errors import (
     RegressionFound,
     UnknownNameError,
 )
-from siamrec.metrics import (
-    Report,
-    Suite,
-    by_cold,
-    by_history_length,
-    by_popularity,
-    paired_difference,
-    tukey_hsd,
-)
+from siamrec.metrics import Report, Suite, by_cold, by_history_length, by_popularity, tukey_hsd
 from siamrec.metrics.multiplicity import adjusted
-from siamrec.metrics.rank_tests import wilcoxon
-from siamrec.metrics.resample import bootstrap_interval, sign_flip, sign_flips
+from siamrec.statistics import paired_difference
+from siamrec.statistics.ranks import wilcoxon
+from siamrec.statistics.resampling import bootstrap_interval, sign_flip, sign_flips
 
 stats = pytest.importorskip("scipy.stats")
 NAMES = ["ndcg@5", "mrr@5", "coverage@5", "gini@5"]
@@ -220,7 +213,7 @@ def test_paired_difference_and_tiny_p_values() -> None:
 
 
 def test_log_p_joins_the_float_range_smoothly() -> None:
-    from siamrec.metrics.paired import _log_tail
+    from siamrec.statistics.paired import _log_tail
 
     for t, df in ((3.0, 7.0), (12.0, 60.0), (25.0, 400.0)):
         assert _log_tail(t, df) == pytest.approx(np.log(2 * stats.t.sf(t, df)), rel=1e-9)

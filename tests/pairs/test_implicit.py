@@ -18,7 +18,7 @@ from siamrec.pairs import (
     MinimumCounts,
     QueryPairs,
     RatingPairs,
-    Replay,
+    ReplayedPairs,
     Synthetic,
 )
 from siamrec.testing.pairs import PairGeneratorContract, catalog_of, ratings_of
@@ -286,13 +286,13 @@ def test_joined_pairs_are_all_there() -> None:
 def test_replay_keeps_the_new_and_draws_from_the_old() -> None:
     old = RatingPairs().generate(ratings_of(1), catalog_of(), rng=np.random.default_rng(0))
     new = RatingPairs().generate(ratings_of(2), catalog_of(), rng=np.random.default_rng(1))
-    both = Replay(share=0.25, per_user=10).mixed(new, old, rng=np.random.default_rng(2))
+    both = ReplayedPairs(share=0.25, per_user=10).mixed(new, old, rng=np.random.default_rng(2))
     assert both.statistics().replayed == pytest.approx(0.25 * len(both), abs=2)
-    again = Replay(share=0.25, per_user=10).mixed(new, old, rng=np.random.default_rng(2))
+    again = ReplayedPairs(share=0.25, per_user=10).mixed(new, old, rng=np.random.default_rng(2))
     assert both.fingerprint() == again.fingerprint()
     assert both.where(np.arange(len(both)) < len(new)).statistics() == new.statistics()
     with pytest.raises(InvalidParameterError, match="share"):
-        Replay(share=0.0)
+        ReplayedPairs(share=0.0)
 
 
 def test_templates_are_filled_with_attributes() -> None:

@@ -14,8 +14,8 @@ from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameE
 from siamrec.rerank import (
     MMR,
     Candidates,
-    Exposure,
     ExposureCoverage,
+    ItemExposure,
     LongTailBoost,
     NicheBoost,
     Pipeline,
@@ -184,7 +184,7 @@ def test_steps_must_be_in_order() -> None:
 
 def test_exposure_adds_in_any_order_and_fades() -> None:
     day = 24 * 3600 * 10**9
-    start = Exposure.start(half_life="1d")
+    start = ItemExposure.start(half_life="1d")
     first = start.plus(Rankings.from_lists({"u": ["a", "b"]}), time=0)
     second = start.plus(Rankings.from_lists({"u": ["b", "c"]}), time=2 * day)
     one, other = first + second, second + first
@@ -195,18 +195,18 @@ def test_exposure_adds_in_any_order_and_fades() -> None:
     assert amounts[0] == amounts[1] == {"a": 0.25, "b": 1.25, "c": 1.0}
     straight = first.plus(Rankings.from_lists({"u": ["b", "c"]}), time=2 * day)
     assert straight.amount.tolist() == one.amount.tolist()
-    again = Exposure.from_json(one.to_json())
+    again = ItemExposure.from_json(one.to_json())
     assert (again.items, again.time, again.half_life) == (one.items, one.time, one.half_life)
     assert again.amount.tolist() == one.amount.tolist()
 
 
 def test_exposure_refuses_nonsense() -> None:
     with pytest.raises(InvalidDataError, match="JSON of an Exposure"):
-        Exposure.from_json("{}")
+        ItemExposure.from_json("{}")
     with pytest.raises(InvalidDataError, match="share a half-life"):
-        Exposure.start(half_life="1d") + Exposure.start()
+        ItemExposure.start(half_life="1d") + ItemExposure.start()
     with pytest.raises(InvalidDataError, match="not negative"):
-        Exposure(items=ITEMS, amount=np.full(4, -1.0))
+        ItemExposure(items=ITEMS, amount=np.full(4, -1.0))
 
 
 def test_turns_spread_exposure_over_the_catalogue() -> None:
@@ -215,18 +215,18 @@ def test_turns_spread_exposure_over_the_catalogue() -> None:
     score = np.tile(np.linspace(1.0, 0.5, 10), (60, 1))
     candidates = Rankings.from_arrays(item, score=score)
 
-    def rerank(part: Rankings, exposure: Exposure) -> Rankings:
+    def rerank(part: Rankings, exposure: ItemExposure) -> Rankings:
         step = ExposureCoverage(exposure=exposure, weight=2.0)
         return Pipeline(step, normalise="none").rerank(part, k=2)
 
     lists, exposure = in_turns(
-        rerank, candidates, Exposure.start(), turns=20, rng=np.random.default_rng(0)
+        rerank, candidates, ItemExposure.start(), turns=20, rng=np.random.default_rng(0)
     )
     assert lists.users is candidates.users
     assert set(lists.length.tolist()) == {2}
     assert exposure.total == 120
     assert np.unique(lists.item).size == 10
-    plain = Pipeline(ExposureCoverage(exposure=Exposure.start())).rerank(candidates, k=2)
+    plain = Pipeline(ExposureCoverage(exposure=ItemExposure.start())).rerank(candidates, k=2)
     assert np.unique(plain.item).size == 2
 
 

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from siamrec.bandits import (
-    BayesUCB,
-    BetaThompson,
-    EpsilonGreedy,
-    Outcomes,
-    Policy,
-    Rounds,
-    Space,
-    Uniform,
-)
+from siamrec.bandits import BayesUCB, BetaThompson, EpsilonGreedy, Policy, Uniform
+from siamrec.bandits.policies import Outcomes, Rounds, Space
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.simulation.bandits import (
     AdditiveWorld,

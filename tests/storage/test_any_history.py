@@ -22,8 +22,8 @@ from hypothesis.stateful import (
 from typing_extensions import override
 
 from siamrec._core.clock import HOUR, ManualClock
-from siamrec.bandits import BetaThompson, Context, ContextualBandit, HierarchicalBeta, Rewards
-from siamrec.data import Feedback
+from siamrec.bandits import BetaThompson, Context, ContextualBandit, HierarchicalBeta
+from siamrec.data import Feedback, Rewards
 from siamrec.storage import Store
 
 ARMS = ("a", "b", "c")

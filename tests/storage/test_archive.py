@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from siamrec._core.clock import ManualClock
-from siamrec.bandits import BetaThompson, Rewards
-from siamrec.data import NO_TIME, Feedback
+from siamrec.bandits import BetaThompson
+from siamrec.data import NO_TIME, Feedback, Rewards
 from siamrec.errors import (
     InvalidParameterError,
     MissingInputError,

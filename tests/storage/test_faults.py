@@ -40,7 +40,8 @@ def _outputs(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
 WRITER = """
 import sys
 from siamrec.data import Feedback
-from siamrec.bandits import BetaThompson, Rewards
+from siamrec.bandits import BetaThompson
+from siamrec.data import Rewards
 from siamrec.storage import Store
 import numpy as np
 store = Store(sys.argv[1])
@@ -117,7 +118,8 @@ def test_eight_processes_migrate_once(url: str) -> None:
 WORKER = """
 import sys
 import numpy as np
-from siamrec.bandits import BetaThompson, Rewards
+from siamrec.bandits import BetaThompson
+from siamrec.data import Rewards
 from siamrec.storage import Store
 store = Store(sys.argv[1])
 bandit = store.bandit("home", BetaThompson(), ("a", "b"), worker=sys.argv[2])

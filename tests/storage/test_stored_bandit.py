@@ -19,8 +19,8 @@ from siamrec.bandits import (
     ContextualBandit,
     HierarchicalBeta,
     LinearThompson,
-    Rewards,
 )
+from siamrec.data import Rewards
 from siamrec.errors import (
     InvalidDataError,
     InvalidParameterError,

@@ -6,8 +6,9 @@ import pytest
 from typing_extensions import override
 
 from siamrec.errors import InvalidDataError, StaleWriteError
-from siamrec.experiments import Experiment, StickyVariant
-from siamrec.experiments.targeting import Condition
+from siamrec.experiments import Experiment
+from siamrec.experiments.assignment import StickyVariant
+from siamrec.experiments.assignment.targeting import Condition
 from siamrec.storage import Store, StoredSticky
 from siamrec.testing.experiments import StickyStoreContract
 

@@ -33,7 +33,7 @@ from siamrec.models.recommenders import (
     Range,
     RecommenderRecipe,
 )
-from siamrec.tuning import Measured, Trial, search, space_of, tune, with_settings
+from siamrec.tuning import Trial, TrialScore, search, space_of, tune, with_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,8 +52,8 @@ def two_tastes(n: int = 2500) -> Feedback:
     )
 
 
-def bowl(settings: dict[str, Any]) -> Iterator[Measured]:
-    yield Measured(-((settings["x"] - 0.3) ** 2) - (0 if settings["kind"] == "a" else 1), 0.01)
+def bowl(settings: dict[str, Any]) -> Iterator[TrialScore]:
+    yield TrialScore(-((settings["x"] - 0.3) ** 2) - (0 if settings["kind"] == "a" else 1), 0.01)
 
 
 SPACE: dict[str, Range] = {"x": Float(0.0, 1.0), "kind": Choice("a", "b")}
@@ -71,9 +71,9 @@ def test_a_grid_has_every_point_once() -> None:
     space: dict[str, Range] = {"n": Integer(1, 3), "x": Float(0.0, 1.0), "kind": Choice("a", "b")}
     seen: list[tuple[Any, ...]] = []
 
-    def measure(settings: dict[str, Any]) -> Iterator[Measured]:
+    def measure(settings: dict[str, Any]) -> Iterator[TrialScore]:
         seen.append((settings["n"], settings["x"], settings["kind"]))
-        yield Measured(0.0)
+        yield TrialScore(0.0)
 
     found = search(measure, space, trials=20, sampler="grid")
     # Three values of n and x would be 18 points: within 20; four of x, 24, are not.
@@ -96,7 +96,7 @@ def test_a_study_goes_on_where_it_stopped(kind: str, tmp_path: Path) -> None:
     storage = str(place) if kind == "journal" else f"sqlite:///{tmp_path / 'study.db'}"
     calls: list[dict[str, Any]] = []
 
-    def measure(settings: dict[str, Any]) -> Iterator[Measured]:
+    def measure(settings: dict[str, Any]) -> Iterator[TrialScore]:
         calls.append(settings)
         yield from bowl(settings)
 
@@ -111,9 +111,9 @@ def test_a_study_goes_on_where_it_stopped(kind: str, tmp_path: Path) -> None:
 def test_settings_are_measured_once() -> None:
     calls: list[dict[str, Any]] = []
 
-    def measure(settings: dict[str, Any]) -> Iterator[Measured]:
+    def measure(settings: dict[str, Any]) -> Iterator[TrialScore]:
         calls.append(settings)
-        yield Measured(float(settings["kind"] == "a"), 0.5)
+        yield TrialScore(float(settings["kind"] == "a"), 0.5)
 
     found = search(measure, {"kind": Choice("a", "b")}, trials=10, sampler="random")
     assert len(found) == 10
@@ -132,10 +132,10 @@ def test_settings_are_measured_once() -> None:
 def test_hopeless_trials_are_pruned_after_a_part() -> None:
     parts: list[int] = []
 
-    def measure(settings: dict[str, Any]) -> Iterator[Measured]:
+    def measure(settings: dict[str, Any]) -> Iterator[TrialScore]:
         for part in range(4):
             parts.append(part)
-            yield Measured(settings["x"])
+            yield TrialScore(settings["x"])
 
     found = search(measure, {"x": Float(0.0, 1.0)}, parts=4, trials=30, sampler="random", seed=2)
     pruned = [trial for trial in found if trial.state == "pruned"]
@@ -147,10 +147,10 @@ def test_hopeless_trials_are_pruned_after_a_part() -> None:
 
 
 def test_a_failed_trial_is_kept_and_the_search_goes_on() -> None:
-    def measure(settings: dict[str, Any]) -> Iterator[Measured]:
+    def measure(settings: dict[str, Any]) -> Iterator[TrialScore]:
         if settings["x"] < 0.3:
             raise InvalidDataError("too small.")
-        yield Measured(math.nan if settings["x"] > 0.9 else settings["x"])
+        yield TrialScore(math.nan if settings["x"] > 0.9 else settings["x"])
 
     found = search(measure, {"x": Float(0.0, 1.0)}, trials=30, sampler="random", seed=3)
     reasons = {trial.reason for trial in found if trial.state == "failed"}

@@ -9,15 +9,15 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec._core.hashing import uniform
-from siamrec.bandits.base import ModelT, Rounds
+from siamrec.bandits.policies.base import ModelT, Rounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from siamrec.bandits._journal import Journal
     from siamrec.bandits._settings import Settings
-    from siamrec.bandits.base import Policy
     from siamrec.bandits.context import Context
+    from siamrec.bandits.log.journal import Journal
+    from siamrec.bandits.policies.base import Policy
     from siamrec.typing import BoolArray, FloatArray, Instant, IntArray
 
 _BLOCK = 4_000_000

@@ -10,16 +10,16 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec._core.clock import SystemClock
-from siamrec.bandits import _state
 from siamrec.bandits._choice import Chooser, temperatures
-from siamrec.bandits._journal import Journal, Receipt
-from siamrec.bandits._ledger import Early
 from siamrec.bandits._roster import Roster
 from siamrec.bandits._settings import Settings, nanoseconds
-from siamrec.bandits.base import ModelT, Policy, Space
 from siamrec.bandits.context import Context
-from siamrec.bandits.delay import DelayCurve
 from siamrec.bandits.limits import Baseline, Limits
+from siamrec.bandits.log import packing as _state
+from siamrec.bandits.log.delay import DelayCurve
+from siamrec.bandits.log.journal import Journal, RewardReceipt
+from siamrec.bandits.log.ledger import Early
+from siamrec.bandits.policies.base import ModelT, Policy, Space
 from siamrec.data.decisions import Decision, Decisions, Rewards
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Self
 
-    from siamrec.bandits.base import Sums
-    from siamrec.bandits.snapshot import Snapshot
+    from siamrec.bandits.log.snapshot import Snapshot
+    from siamrec.bandits.policies.base import Sums
     from siamrec.protocols import Clock
     from siamrec.typing import FloatArray, Instant
 
@@ -127,10 +127,10 @@ class Remembering(ABC, Generic[ModelT]):
         arm: str | None = None,
         time: Instant | None = None,
         weight: float = 1.0,
-    ) -> Receipt: ...
+    ) -> RewardReceipt: ...
 
     @overload
-    def learn(self, rewards: Rewards) -> Receipt: ...
+    def learn(self, rewards: Rewards) -> RewardReceipt: ...
 
     def learn(
         self,
@@ -140,7 +140,7 @@ class Remembering(ABC, Generic[ModelT]):
         arm: str | None = None,
         time: Instant | None = None,
         weight: float = 1.0,
-    ) -> Receipt:
+    ) -> RewardReceipt:
         """Take in one reward by decision id, or a batch.
 
         Rewards may come late, twice or out of order: of all rewards of one pick the latest
@@ -197,7 +197,7 @@ class Remembering(ABC, Generic[ModelT]):
         self._chooser.touch(cells)
         return n_new
 
-    def expire(self, *, time: Instant | None = None) -> Receipt:
+    def expire(self, *, time: Instant | None = None) -> RewardReceipt:
         """Count as 0 every pick whose attribution window has passed without a reward.
 
         The zero carries the instant at which the window closed; a reward from before that,

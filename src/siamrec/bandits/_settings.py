@@ -9,8 +9,8 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec._core.clock import duration
-from siamrec.bandits.delay import DelayCurve
 from siamrec.bandits.limits import Baseline, Limits
+from siamrec.bandits.log.delay import DelayCurve
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 
 if TYPE_CHECKING:

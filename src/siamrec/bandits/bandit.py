@@ -10,10 +10,10 @@ from siamrec._core import check
 from siamrec._core.hashing import uniforms
 from siamrec.bandits._choice import ArmView, draw_many
 from siamrec.bandits._remembering import Remembering
-from siamrec.bandits.base import ModelT
-from siamrec.bandits.delay import DelayCurve
 from siamrec.bandits.insight import ArmPerformance, ArmShare, imbalance, performance
+from siamrec.bandits.log.delay import DelayCurve
 from siamrec.bandits.plots import plot_arms
+from siamrec.bandits.policies.base import ModelT
 from siamrec.data.decisions import Decision, Decisions
 
 if TYPE_CHECKING:

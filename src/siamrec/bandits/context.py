@@ -78,7 +78,7 @@ class TimeOfDay:
 
     def __call__(self, value: Any) -> str:
         """Return the bucket of a value."""
-        hour = int(value) if 0 <= value < 24 else _local(value, self.zone).hour  # noqa: PLR2004
+        hour = int(value) if 0 <= value < 24 else _local(value, self.zone).hour
         return ("night", "morning", "afternoon", "evening", "night")[
             bisect_right((6, 12, 18, 22), hour)
         ]
@@ -101,7 +101,7 @@ class DayKind:
 
     def __call__(self, value: Any) -> str:
         """Return the bucket of a value."""
-        day = int(value) if 0 <= value < 7 else _local(value, self.zone).weekday()  # noqa: PLR2004
+        day = int(value) if 0 <= value < 7 else _local(value, self.zone).weekday()
         return "weekend" if day >= _SATURDAY else "weekday"
 
 

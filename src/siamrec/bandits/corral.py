@@ -18,8 +18,8 @@ from siamrec.errors import InvalidDataError, InvalidParameterError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from siamrec.bandits.base import Policy
     from siamrec.bandits.context import Context
+    from siamrec.bandits.policies.base import Policy
     from siamrec.data.decisions import Rewards
     from siamrec.protocols import Clock
     from siamrec.typing import FloatArray, Instant
@@ -101,7 +101,7 @@ class Corral:
         name: str = "corral",
         clock: Clock | None = None,
     ) -> None:
-        if len(policies) < 2:  # noqa: PLR2004
+        if len(policies) < 2:
             raise InvalidParameterError("policies", list(policies), "two or more policies by name")
         check.count("horizon", horizon, least=2)
         self.name, self.seed, self._horizon = name, seed, horizon
@@ -224,7 +224,7 @@ def _stepped(state: MasterState, loss: FloatArray, horizon: int) -> MasterState:
     share = log_barrier_step(state.share, state.rate, loss)
     mixed = (1 - 1 / horizon) * share + 1 / (horizon * share.size)
     passed = 1.0 / mixed > state.threshold
-    growth = math.exp(1.0 / math.log(horizon)) if horizon > 2 else math.e  # noqa: PLR2004
+    growth = math.exp(1.0 / math.log(horizon)) if horizon > 2 else math.e
     return MasterState(
         share=share,
         rate=np.where(passed, growth * state.rate, state.rate),

@@ -12,7 +12,7 @@ from siamrec._core import check
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
-    from siamrec.bandits.base import Outcomes
+    from siamrec.bandits.policies.base import Outcomes
     from siamrec.data.decisions import Decisions
     from siamrec.typing import FloatArray, IntArray
 
@@ -117,7 +117,7 @@ def performance(level: IntArray, outcomes: Outcomes) -> dict[tuple[int, int], Ar
         reward, n = outcomes.reward[rows], int(rows.sum())
         total = float(weight.sum())
         mean = float((weight * reward).sum() / total) if total > 0 else 0.0
-        if n < 2 or total <= 0:  # noqa: PLR2004
+        if n < 2 or total <= 0:
             found[code, arm] = ArmPerformance(n, mean, (-np.inf, np.inf))
             continue
         residual = weight * (reward - mean) / (total / n)
@@ -175,7 +175,7 @@ def change_point(rewards: FloatArray, *, false_alarm: float = 0.01) -> ChangePoi
     n = values.size
     if n and not (values.min() >= 0 and values.max() <= 1):
         raise InvalidDataError("rewards must be in [0, 1].")
-    if n < 2:  # noqa: PLR2004
+    if n < 2:
         return None
     total = np.cumsum(values)
     size = np.arange(1, n)
@@ -204,13 +204,13 @@ def calibration(decisions: Decisions) -> float:
     Raises:
         InvalidDataError: If there are fewer than 2 rows.
     """
-    if len(decisions) < 2:  # noqa: PLR2004
+    if len(decisions) < 2:
         raise InvalidDataError("decisions must hold 2 rows or more.")
     inverse = 1 / decisions.propensity
     gap = float(inverse.mean()) - len(decisions.arms)
     error = float(inverse.std(ddof=1)) / np.sqrt(len(decisions))
     if error == 0:
-        return 1.0 if abs(gap) < 1e-9 else float(np.nextafter(0, 1))  # noqa: PLR2004
+        return 1.0 if abs(gap) < 1e-9 else float(np.nextafter(0, 1))
     return float(2 * special.ndtr(-abs(gap / error)))
 
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from siamrec.bandits.bandit import ContextualBandit
-from siamrec.bandits.linear import LinearThompson
+from siamrec.bandits.policies.linear import LinearThompson
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from siamrec.bandits._journal import Receipt
-    from siamrec.bandits.base import Policy
     from siamrec.bandits.limits import Limits
-    from siamrec.bandits.snapshot import Snapshot
+    from siamrec.bandits.log.journal import RewardReceipt
+    from siamrec.bandits.log.snapshot import Snapshot
+    from siamrec.bandits.policies.base import Policy
     from siamrec.data.decisions import Decision, Decisions, Rewards
     from siamrec.protocols import Clock, SiameseEncoder
     from siamrec.typing import FloatArray, Instant
@@ -94,7 +94,7 @@ class NeuralLinear:
         contexts: list[dict[str, object]] = [{} for _ in texts]
         return self.bandit.select_many(contexts, features=self._vectors(texts), time=time)
 
-    def learn(self, rewards: Rewards | str, reward: float | None = None) -> Receipt:
+    def learn(self, rewards: Rewards | str, reward: float | None = None) -> RewardReceipt:
         """Take in one reward by decision id, or a batch; as in `ContextualBandit.learn`."""
         if isinstance(rewards, str):
             return self.bandit.learn(rewards, float("nan") if reward is None else reward)

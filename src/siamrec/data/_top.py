@@ -88,7 +88,7 @@ def repeated(item: CodeArray, start: IntArray) -> int:
     """Return how many entries of ragged rows stand in their row a second time or more."""
     length = np.diff(start)
     n_rows, depth = length.size, int(length.max(initial=0))
-    if depth < 2:  # noqa: PLR2004
+    if depth < 2:
         return 0
     even = n_rows * depth == item.size
     rows = max(1, _BLOCK_PLACES // depth)

@@ -154,7 +154,7 @@ def instants_of_numbers(values: FloatArray, exact: IntArray | None = None) -> In
     """Return plain numbers as instants; the unit follows from their median size."""
     known = np.isfinite(values)
     size = float(np.median(np.abs(values[known]))) if known.any() else 0.0
-    unit = "s" if size < 1e11 else "ms" if size < 1e14 else "us" if size < 1e17 else "ns"  # noqa: PLR2004
+    unit = "s" if size < 1e11 else "ms" if size < 1e14 else "us" if size < 1e17 else "ns"
     scale = _TO_NANOSECONDS[unit]
     filled = np.where(known, values, 0.0)
     instants = exact * scale if exact is not None else np.round(filled * scale).astype(np.int64)

@@ -81,7 +81,7 @@ def vectors(given: ItemVectors, items: Vocabulary, n_listed: int) -> npt.NDArray
     table: npt.NDArray[Any] = np.asarray(given)
     if table.dtype != np.float32:
         table = table.astype(np.float64)
-    if table.ndim != 2 or table.shape[0] not in {n_listed, len(items)}:  # noqa: PLR2004
+    if table.ndim != 2 or table.shape[0] not in {n_listed, len(items)}:
         raise InvalidDataError(
             f"embeddings must be ({n_listed}, dim), one row for each item of the rankings, "
             f"got shape {table.shape}."
@@ -113,7 +113,7 @@ def memberships(
                 f"{name} must have one row for each of the {n_listed} items of the rankings, "
                 f"got shape {array.shape}."
             )
-        if array.ndim == 2:  # noqa: PLR2004
+        if array.ndim == 2:
             lists = [np.flatnonzero(row).tolist() for row in array]
         else:
             lists = [[value] for value in array.tolist()]

@@ -205,7 +205,7 @@ class Moments:
 
     def covariance(self) -> FloatArray:
         """Return the sample covariance matrix, with `n - 1` below; zeros for fewer than 2 rows."""
-        if self.n < 2:  # noqa: PLR2004
+        if self.n < 2:
             return np.zeros_like(self.product)
         spread: FloatArray = self.product / (self.n - 1)
         return spread

@@ -138,7 +138,7 @@ class Rankings:
             siamrec.errors.InvalidDataError: If a shape is wrong or a code is out of range.
         """
         codes: npt.NDArray[Any] = np.asarray(item)
-        if codes.ndim != 2 or (codes.size and codes.dtype.kind not in "iu"):  # noqa: PLR2004
+        if codes.ndim != 2 or (codes.size and codes.dtype.kind not in "iu"):
             raise InvalidDataError(
                 "item must be a matrix of whole numbers (n_users, k), "
                 f"got shape {codes.shape} of {codes.dtype}."
@@ -239,7 +239,7 @@ class Rankings:
         """
         check.count("k", k)
         matrix: npt.NDArray[Any] = np.asarray(scores)
-        if matrix.ndim != 2:  # noqa: PLR2004
+        if matrix.ndim != 2:
             raise InvalidDataError(f"scores must be (n_users, n_items), got {matrix.shape}.")
         n_users, n_items = matrix.shape
         users = Vocabulary(tuple(range(n_users))) if users is None else users

@@ -78,7 +78,8 @@ class CrossFitted:
         Guo, Coey, Konutgan, Li, Schoener, Goldman (2021), NeurIPS, arXiv:2106.07263 (MLRATE).
 
     Examples:
-        >>> from siamrec.experiments import CrossFitted, Mean
+        >>> from siamrec.experiments.metrics import CrossFitted
+        >>> from siamrec.experiments import Mean
         >>> Mean("rating", covariate=CrossFitted(("age", "visits"))).columns
         ('rating', 'age', 'visits')
     """
@@ -93,7 +94,7 @@ class CrossFitted:
         check.positive("penalty", self.penalty)
 
 
-class Metric(ABC):
+class ExperimentMetric(ABC):
     """What is measured of every unit, and what is asked of it.
 
     Attributes that every metric has: `name`, `role`, `better` (which direction is an
@@ -149,7 +150,7 @@ def terms_of(covariate: str | Sequence[str] | CrossFitted, outcome: Term) -> tup
     return tuple(Term(name) for name in names)
 
 
-def check_choices(metric: Metric) -> None:
+def check_choices(metric: ExperimentMetric) -> None:
     """Check what every metric has; raises UnknownNameError."""
     check.one_of("role", metric.role, ("primary", "secondary", "guardrail"))
     check.one_of("better", metric.better, ("higher", "lower"))

@@ -12,13 +12,13 @@ from siamrec.errors import (
     StaleWriteError,
     UnknownNameError,
 )
-from siamrec.experiments.assigner import HashAssigner
+from siamrec.experiments.assignment.assigner import HashAssigner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from siamrec.experiments.experiment import Experiment
-    from siamrec.experiments.report import Report, Verdict
+    from siamrec.experiments.analysis.report import ExperimentReport, Verdict
+    from siamrec.experiments.assignment.experiment import Experiment
     from siamrec.protocols import Clock
     from siamrec.typing import Instant
 
@@ -205,7 +205,7 @@ class ExperimentManager:
         stopped = replace(record.experiment, status="stopped")
         return self._change(record, stopped, "stop", reason, who)
 
-    def conclude(self, key: str, report: Report, *, who: str = "") -> ExperimentRecord:
+    def conclude(self, key: str, report: ExperimentReport, *, who: str = "") -> ExperimentRecord:
         """Keep the decision of a report, and stop the experiment if it runs.
 
         An experiment is concluded once, after it was started.

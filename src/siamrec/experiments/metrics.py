@@ -12,8 +12,8 @@ from siamrec._core import check
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments._metric import (
     CrossFitted,
+    ExperimentMetric,
     Margin,
-    Metric,
     Role,
     Term,
     check_choices,
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Count",
     "CrossFitted",
+    "ExperimentMetric",
     "Margin",
     "Mean",
-    "Metric",
     "Proportion",
     "Quantile",
     "Ratio",
@@ -39,7 +39,7 @@ __all__ = [
 
 @final
 @dataclass(frozen=True, slots=True)
-class Mean(Metric):
+class Mean(ExperimentMetric):
     """The mean of a column over units.
 
     Where a unit has several rows, the mean is over rows, with the variance of a ratio of sums
@@ -114,7 +114,7 @@ class Mean(Metric):
 
 @final
 @dataclass(frozen=True, slots=True)
-class Proportion(Metric):
+class Proportion(ExperimentMetric):
     """The share of units (or rows) for which a column of 0 and 1 is 1.
 
     Without covariates and with one row per unit, the absolute interval is Newcombe's hybrid
@@ -162,7 +162,7 @@ class Proportion(Metric):
 
 @final
 @dataclass(frozen=True, slots=True)
-class Count(Metric):
+class Count(ExperimentMetric):
     """How often something happened to a unit, such as purchases: the mean number per unit.
 
     A unit without a number counts 0, for most logs say only what happened; and numbers must be
@@ -212,7 +212,7 @@ class Count(Metric):
 
 @final
 @dataclass(frozen=True, slots=True)
-class Ratio(Metric):
+class Ratio(ExperimentMetric):
     """The total of one column over the total of another, such as clicks per view.
 
     The unit of analysis stays the unit of assignment: the variance comes from the totals per
@@ -260,7 +260,7 @@ class Ratio(Metric):
 
     def _before(self) -> list[tuple[str, str] | str]:
         given: object = self.covariate
-        if isinstance(given, tuple) and len(given) == 2 and all(isinstance(x, str) for x in given):  # noqa: PLR2004
+        if isinstance(given, tuple) and len(given) == 2 and all(isinstance(x, str) for x in given):
             return [given]
         return [] if self.covariate is None else list(self.covariate)
 
@@ -279,7 +279,7 @@ class Ratio(Metric):
 
 @final
 @dataclass(frozen=True, slots=True)
-class Quantile(Metric):
+class Quantile(ExperimentMetric):
     """A quantile of a column, such as the 95th percentile of a latency.
 
     Its error comes from order statistics, clustered by unit where units repeat, so it needs the
@@ -326,7 +326,5 @@ def _is_term(given: object) -> bool:
     """Whether it is the name of a column, or a pair of names."""
     pair = (given, given) if isinstance(given, str) else given
     return (
-        isinstance(pair, tuple)
-        and len(pair) == 2  # noqa: PLR2004
-        and all(isinstance(name, str) for name in pair)
+        isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(name, str) for name in pair)
     )

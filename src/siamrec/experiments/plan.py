@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal, final
 
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError
-from siamrec.experiments.metrics import Metric
-from siamrec.experiments.multiplicity import CORRECTIONS, Correction
-from siamrec.experiments.sequential import Sequence as LookingRule
+from siamrec.experiments.metrics import ExperimentMetric
+from siamrec.experiments.sequential.confidence_sequences import Sequence as LookingRule
+from siamrec.statistics.corrections import CORRECTIONS, Correction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ class Plan:
         UnknownNameError: If the correction, the adjustment or the allocation is not known.
     """
 
-    metrics: Sequence[Metric]
+    metrics: Sequence[ExperimentMetric]
     sequential: LookingRule | None = None
     alpha: float = 0.05
     correction: Correction = "holm"
@@ -60,7 +60,7 @@ class Plan:
     daily_units: float | None = None
     srm_alpha: float = 1e-3
     allocation: Literal["fixed", "adaptive"] = "fixed"
-    by_name: dict[str, Metric] = field(init=False, repr=False, compare=False)
+    by_name: dict[str, ExperimentMetric] = field(init=False, repr=False, compare=False)
     columns: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -82,8 +82,8 @@ class Plan:
         object.__setattr__(self, "columns", tuple(dict.fromkeys(names)))
 
     def _check_kinds(self) -> None:
-        if isinstance(self.metrics, str | Metric) or not all(
-            isinstance(metric, Metric) for metric in self.metrics
+        if isinstance(self.metrics, str | ExperimentMetric) or not all(
+            isinstance(metric, ExperimentMetric) for metric in self.metrics
         ):
             raise InvalidParameterError("metrics", self.metrics, "a list of metrics, as Mean")
         if self.sequential is not None and not isinstance(self.sequential, LookingRule):

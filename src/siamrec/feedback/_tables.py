@@ -89,7 +89,7 @@ def _is_text(head: bytes) -> bool:
         head.decode("utf-8")
     except UnicodeDecodeError as error:
         # A character may be cut at the end of the head; Latin-1 text stays readable.
-        control = sum(byte < 9 or 13 < byte < 32 for byte in head)  # noqa: PLR2004
+        control = sum(byte < 9 or 13 < byte < 32 for byte in head)
         return error.start > len(head) - 4 or control == 0
     return True
 

@@ -3,8 +3,8 @@
 from siamrec.lifecycle.events import LoopEvent
 from siamrec.lifecycle.holdout import HeldOut, hold_out
 from siamrec.lifecycle.loop import ImprovementLoop
-from siamrec.lifecycle.registry import ROLLED_BACK, Lineage, Registry
-from siamrec.lifecycle.report import ArmResult, CycleReport, Measured
+from siamrec.lifecycle.registry import ROLLED_BACK, Lineage, ModelRegistry
+from siamrec.lifecycle.report import ArmResult, CycleReport, MeanWithInterval
 
 __all__ = [
     "ROLLED_BACK",
@@ -14,7 +14,7 @@ __all__ = [
     "ImprovementLoop",
     "Lineage",
     "LoopEvent",
-    "Measured",
-    "Registry",
+    "MeanWithInterval",
+    "ModelRegistry",
     "hold_out",
 ]

@@ -17,7 +17,7 @@ from siamrec.lifecycle._journal import Journal, write_whole
 from siamrec.lifecycle._report import render
 from siamrec.lifecycle.events import LoopEvent
 from siamrec.lifecycle.holdout import HeldOut, hold_out
-from siamrec.lifecycle.registry import Lineage, Registry
+from siamrec.lifecycle.registry import Lineage, ModelRegistry
 from siamrec.lifecycle.traffic import Traffic, replay
 from siamrec.models import CachedEncoder, SentenceEncoder
 from siamrec.storage import FolderBlobs, Store
@@ -73,7 +73,7 @@ class Cycle:
         url = parts.store or f"sqlite:///{parts.out / 'siamrec.db'}"
         self._own_store = isinstance(url, str)
         self.store = Store(url, clock=parts.clock) if isinstance(url, str) else url
-        self.registry = Registry(
+        self.registry = ModelRegistry(
             self.store,
             parts.blobs or FolderBlobs(parts.out / "registry"),
             on_change=self._changed,

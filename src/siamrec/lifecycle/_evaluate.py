@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siamrec.metrics import paired_difference
 from siamrec.models.recommenders import Capability
+from siamrec.statistics import paired_difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,7 +85,7 @@ def paired(before: list[float | None], after: list[float | None]) -> dict[str, A
     """Return the paired difference of per-user values with its 95 % interval."""
     base, tuned = _column(before), _column(after)
     both = np.isfinite(base) & np.isfinite(tuned)
-    if both.sum() < 2:  # noqa: PLR2004
+    if both.sum() < 2:
         return {"base": None, "tuned": None, "difference": None, "low": None, "high": None}
     difference = paired_difference(tuned[both], base[both])
     return {

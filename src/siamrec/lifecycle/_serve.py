@@ -132,7 +132,7 @@ def _with_interval(traffic: Traffic, reward: FloatArray) -> dict[str, float | No
     total, visits = np.bincount(user, weights=reward), np.bincount(user)
     mean = float(total.sum() / visits.sum())
     n = total.size
-    if n < 2:  # noqa: PLR2004
+    if n < 2:
         return {"mean": mean, "low": None, "high": None}
     spread = np.var(total - mean * visits, ddof=1)
     half = 1.959964 * math.sqrt(spread / n) / visits.mean()
@@ -179,7 +179,7 @@ def run_experiment(
     for end in np.unique(np.linspace(rows.size / _LOOKS, rows.size, _LOOKS).astype(int)).tolist():
         seen = rows[:end]
         frame = _by_user(traffic, seen, reward, treated)
-        if min(frame["variant"].count(CONTROL), frame["variant"].count(TREATMENT)) < 5:  # noqa: PLR2004
+        if min(frame["variant"].count(CONTROL), frame["variant"].count(TREATMENT)) < 5:
             continue
         final = analyze(frame, plan, variant="variant", unit="user", control=CONTROL)
         interval = final["hit_rate"].absolute.interval

@@ -56,7 +56,7 @@ class Lineage:
 
 
 @final
-class Registry:
+class ModelRegistry:
     """Versions in a store, their files in a blob store.
 
     A version's id is the hash of its manifest: the hash of every file and the lineage. The same
@@ -72,7 +72,7 @@ class Registry:
     Examples:
         >>> from tempfile import mkdtemp
         >>> from siamrec.storage import FolderBlobs, Store
-        >>> registry = Registry(Store("sqlite://"), FolderBlobs(mkdtemp()))
+        >>> registry = ModelRegistry(Store("sqlite://"), FolderBlobs(mkdtemp()))
         >>> one = registry.register("ranker", {"weights.json": b"[1]"})
         >>> two = registry.register("ranker", {"weights.json": b"[2]"})
         >>> _ = registry.activate("live", one.id, reason="first")
@@ -215,7 +215,7 @@ class Registry:
                 path.pop()
             else:
                 path.append(change.version)
-        if now is None or len(path) < 2:  # noqa: PLR2004
+        if now is None or len(path) < 2:
             raise InvalidDataError(f"Alias {alias!r} has no earlier version to return to.")
         return self._point(alias, path[-2], now, f"{ROLLED_BACK}{reason}")
 

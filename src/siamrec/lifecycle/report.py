@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeanWithInterval:
     """A mean over held-out users with its 95 % interval.
 
     Attributes:
@@ -45,8 +45,8 @@ class ArmResult:
         cold: Metrics on cold items by name; empty for an arm that cannot rank them.
     """
 
-    metrics: Mapping[str, Measured]
-    cold: Mapping[str, Measured] = field(default_factory=dict)
+    metrics: Mapping[str, MeanWithInterval]
+    cold: Mapping[str, MeanWithInterval] = field(default_factory=dict)
 
 
 @final
@@ -102,10 +102,10 @@ class CycleReport:
         return dict(self._summary)
 
 
-def _measured(metrics: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Measured]:
+def _measured(metrics: Mapping[str, Mapping[str, Any]]) -> Mapping[str, MeanWithInterval]:
     return MappingProxyType(
         {
-            name: Measured(entry["mean"], entry["low"], entry["high"])
+            name: MeanWithInterval(entry["mean"], entry["low"], entry["high"])
             for name, entry in metrics.items()
         }
     )

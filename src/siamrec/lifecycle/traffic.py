@@ -165,7 +165,7 @@ class _Visits:
             hour = self.time // HOUR % 24
             day = (self.time // (24 * HOUR)) % 7
             period = np.searchsorted([6, 12, 18, 22], hour, side="right")
-            weekend = (day - _SATURDAY_IN_EPOCH_WEEK) % 7 < 2  # noqa: PLR2004
+            weekend = (day - _SATURDAY_IN_EPOCH_WEEK) % 7 < 2
             columns["day"] = ["weekend" if free else "weekday" for free in weekend.tolist()]
             columns["time_of_day"] = [_DAY_PERIODS[code] for code in period.tolist()]
         return tuple(

@@ -66,7 +66,7 @@ def _pass(
 def _plain(column: dict[str, Any]) -> bool:
     """Whether a column is a padded matrix of tokens with the padding on the right."""
     tokens, mask = column.get("input_ids"), column.get("attention_mask")
-    if not isinstance(tokens, Tensor) or not isinstance(mask, Tensor) or tokens.ndim != 2:  # noqa: PLR2004
+    if not isinstance(tokens, Tensor) or not isinstance(mask, Tensor) or tokens.ndim != 2:
         return False
     shapes = {value.shape for value in column.values() if isinstance(value, Tensor)}
     falls = bool((mask[:, 1:] <= mask[:, :-1]).all())

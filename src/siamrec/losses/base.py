@@ -100,7 +100,7 @@ class Side:
             return cls(**{name: labels.get(name) for name in ("value", "weight", "user", "texts")})
         if labels.ndim == 1:
             return cls(**{plain: labels})
-        if labels.ndim == 2 and labels.shape[1] >= 2:  # noqa: PLR2004
+        if labels.ndim == 2 and labels.shape[1] >= 2:
             return cls._of_rows(labels)
         raise InvalidDataError(
             "labels must be one number per row, or rows [value, weight, user, texts…], got shape "

@@ -50,7 +50,7 @@ class KnownPositives(nn.Module):
     @classmethod
     def likes(cls, pairs: Pairs) -> KnownPositives:
         """Return what each user of `pairs` is known to like, by user code and text code."""
-        positive = (pairs.label >= 0.5) & (pairs.user != UNKNOWN)  # noqa: PLR2004
+        positive = (pairs.label >= 0.5) & (pairs.user != UNKNOWN)
         users = [pairs.liked_user, pairs.user[positive], pairs.user[positive]]
         texts = [pairs.liked_text, pairs.left[positive], pairs.right[positive]]
         return cls(np.concatenate(users), np.concatenate(texts), n_texts=len(pairs.texts))
@@ -63,7 +63,7 @@ class KnownPositives(nn.Module):
         `least_users` users like together with it (0 leaves these out).
         """
         n = len(pairs.texts)
-        positive = pairs.label >= 0.5  # noqa: PLR2004
+        positive = pairs.label >= 0.5
         left, right = pairs.left[positive], pairs.right[positive]
         rows: list[Any] = [np.arange(n), left, right]
         texts: list[Any] = [np.arange(n), right, left]

@@ -59,7 +59,7 @@ class TextRates:
     @classmethod
     def of(cls, pairs: Pairs, *, batch_size: int, strength: float = 1.0) -> Self:
         """Return the rates of the positives of `pairs`."""
-        right = pairs.right[pairs.label >= 0.5]  # noqa: PLR2004
+        right = pairs.right[pairs.label >= 0.5]
         return cls(np.bincount(right, minlength=len(pairs.texts)), batch_size, strength)
 
     def log_q(self, negatives: CodeArray | None = None) -> Tensor:
@@ -81,4 +81,4 @@ def mined_negatives(pairs: Pairs) -> CodeArray | None:
     """Return the negatives that stand beside the positive rows of `pairs`."""
     if pairs.negatives is None:
         return None
-    return pairs.negatives[pairs.label >= 0.5]  # noqa: PLR2004
+    return pairs.negatives[pairs.label >= 0.5]

@@ -157,7 +157,7 @@ class TheirFactory:
         Raises:
             InvalidParameterError: If a teacher is given to a loss that has none.
         """
-        from sentence_transformers.sentence_transformer import losses as theirs  # noqa: PLC0415
+        from sentence_transformers.sentence_transformer import losses as theirs
 
         taught = self.reading in {"vectors", "scores"}
         if teacher is not None and not taught:
@@ -189,7 +189,7 @@ def _readable(model: Any) -> Iterator[None]:
     """Let a decoder be read from the model as it stands, and not from where it once came from."""
     config = model[0].auto_model.config
     came_from = config._name_or_path  # noqa: SLF001  (where their loss reads the decoder)
-    from transformers.utils import logging  # noqa: PLC0415
+    from transformers.utils import logging
 
     spoken, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(40)  # errors: a decoder's new weights are no news

@@ -1,10 +1,9 @@
 """How good recommendations are: one suite of metrics with intervals, tests and stated policies."""
 
 from siamrec.metrics.base import Metric, PooledMetric
-from siamrec.metrics.comparison import Comparison, Difference
-from siamrec.metrics.debiased import popularity_propensity
+from siamrec.metrics.comparison import PairedComparison, ReportComparison
 from siamrec.metrics.estimate import Estimate
-from siamrec.metrics.paired import PairedDifference, paired_difference
+from siamrec.metrics.families.debiased import popularity_propensity
 from siamrec.metrics.pairs import (
     Threshold,
     alignment,
@@ -17,7 +16,7 @@ from siamrec.metrics.pairs import (
     uniformity,
 )
 from siamrec.metrics.policies import Policies, SampledMetricWarning, SeenItemsWarning
-from siamrec.metrics.ratio import Ratio, bootstrap_ratio, wilson_interval
+from siamrec.metrics.ratio import RatioOfSums, bootstrap_ratio, wilson_interval
 from siamrec.metrics.report import Report
 from siamrec.metrics.slices import Slices, by_cold, by_history_length, by_popularity
 from siamrec.metrics.state import EvaluationState
@@ -26,18 +25,17 @@ from siamrec.metrics.tukey import PairOfSystems, tukey_hsd
 from siamrec.metrics.view import EvaluationView
 
 __all__ = [
-    "Comparison",
-    "Difference",
     "Estimate",
     "EvaluationState",
     "EvaluationView",
     "Metric",
     "PairOfSystems",
-    "PairedDifference",
+    "PairedComparison",
     "Policies",
     "PooledMetric",
-    "Ratio",
+    "RatioOfSums",
     "Report",
+    "ReportComparison",
     "SampledMetricWarning",
     "SeenItemsWarning",
     "Slices",
@@ -53,7 +51,6 @@ __all__ = [
     "pair_accuracy",
     "pair_auc",
     "pair_spearman",
-    "paired_difference",
     "popularity_propensity",
     "triplet_accuracy",
     "tukey_hsd",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from siamrec.metrics import (
+from siamrec.metrics.families import (
     accuracy,
     cascade,
     catalogue,

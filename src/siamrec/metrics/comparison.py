@@ -11,10 +11,11 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec.errors import InvalidDataError, UnknownNameError
-from siamrec.metrics import _render, resample
+from siamrec.metrics import _render
 from siamrec.metrics.multiplicity import adjusted
-from siamrec.metrics.paired import paired_difference
-from siamrec.metrics.rank_tests import wilcoxon
+from siamrec.statistics import resampling as resample
+from siamrec.statistics.paired import paired_difference
+from siamrec.statistics.ranks import wilcoxon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,7 @@ TESTS = ("sign-flip", "t", "wilcoxon")
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class PairedComparison:
     """One metric in two reports.
 
     Args:
@@ -66,7 +67,7 @@ class Difference:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class ReportComparison:
     """The differences between two reports, metric by metric.
 
     Args:
@@ -76,18 +77,18 @@ class Comparison:
         confidence: Level of the intervals.
     """
 
-    rows: tuple[Difference, ...]
+    rows: tuple[PairedComparison, ...]
     test: str
     correction: str
     confidence: float
 
-    def __iter__(self) -> Iterator[Difference]:
+    def __iter__(self) -> Iterator[PairedComparison]:
         return iter(self.rows)
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, name: str) -> Difference:
+    def __getitem__(self, name: str) -> PairedComparison:
         for row in self.rows:
             if row.name == name:
                 return row
@@ -121,7 +122,7 @@ class Comparison:
 _HEAD = ("metric", "mean", "baseline", "difference", "low", "high", "p", "adjusted p", "w/t/l")
 
 
-def _cells(row: Difference) -> list[str]:
+def _cells(row: PairedComparison) -> list[str]:
     values = (row.mean, row.baseline, row.difference, row.low, row.high, row.p, row.adjusted_p)
     record = f"{row.wins}/{row.ties}/{row.losses}"
     return [row.name, *map(_render.number, values), record]
@@ -158,7 +159,7 @@ def _pseudo_values(report: Report, name: str) -> FloatArray:
 
 def compared(
     first: Report, second: Report, *, test: str, correction: str, seed: int, resamples: int
-) -> Comparison:
+) -> ReportComparison:
     """Return the differences of all metrics that both reports have.
 
     Raises:
@@ -174,7 +175,7 @@ def compared(
     if test == "sign-flip":
         rows = _with_sign_flips(first, second, rows, seed, resamples)
     fixed = adjusted([row.log_p for row in rows], correction)
-    return Comparison(
+    return ReportComparison(
         rows=tuple(replace(row, adjusted_p=p) for row, p in zip(rows, fixed, strict=True)),
         test=test,
         correction=correction,
@@ -183,8 +184,8 @@ def compared(
 
 
 def _with_sign_flips(
-    first: Report, second: Report, rows: list[Difference], seed: int, resamples: int
-) -> list[Difference]:
+    first: Report, second: Report, rows: list[PairedComparison], seed: int, resamples: int
+) -> list[PairedComparison]:
     """Return the rows with the p-values of sign flips, the same signs for every metric."""
     names = [row.name for row in rows if row.name in first.per_user_names]
     if not names:
@@ -202,7 +203,7 @@ def _with_sign_flips(
     ]
 
 
-def _difference(first: Report, second: Report, name: str, test: str) -> Difference:
+def _difference(first: Report, second: Report, name: str, test: str) -> PairedComparison:
     own, others = paired_values(first, second, name)
     both = ~np.isnan(own) & ~np.isnan(others)
     own, others = own[both], others[both]
@@ -214,7 +215,7 @@ def _difference(first: Report, second: Report, name: str, test: str) -> Differen
     if test == "wilcoxon" and per_user:
         p = wilcoxon(moved)
         log_p = math.log(p)
-    return Difference(
+    return PairedComparison(
         name=name,
         mean=float(own.mean()) if per_user else first[name].mean,
         baseline=float(others.mean()) if per_user else second[name].mean,

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, final
 
 from siamrec._core import check
-from siamrec.metrics.accuracy import Recall
-from siamrec.metrics.ranking import NDCG, AveragePrecision
+from siamrec.metrics.families.accuracy import Recall
+from siamrec.metrics.families.ranking import NDCG, AveragePrecision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

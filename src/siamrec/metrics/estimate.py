@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from siamrec.statistics.tails import t_interval
+
 if TYPE_CHECKING:
     from siamrec.typing import FloatArray
 
@@ -33,18 +35,6 @@ class Estimate:
     standard_error: float
     confidence: float
     method: str
-
-
-def t_interval(
-    mean: float, standard_error: float, df: float, confidence: float
-) -> tuple[float, float]:
-    """Return Student's interval; unbounded where there is no degree of freedom."""
-    if df < 1 or not math.isfinite(standard_error):
-        return (-math.inf, math.inf)
-    from scipy.special import stdtrit  # noqa: PLC0415  # half of the import time
-
-    half = float(stdtrit(df, 0.5 + confidence / 2)) * standard_error
-    return (mean - half, mean + half)
 
 
 def of_users(values: FloatArray, confidence: float, *, nan_counts: bool = False) -> Estimate:

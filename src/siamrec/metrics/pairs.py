@@ -9,8 +9,8 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec.errors import InvalidDataError
-from siamrec.metrics.rank_tests import average_ranks
-from siamrec.metrics.rating import correlation
+from siamrec.metrics.families.rating import correlation
+from siamrec.statistics.ranks import average_ranks
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -176,7 +176,7 @@ def triplet_accuracy(
 
 def _unit_rows(name: str, rows: npt.ArrayLike) -> FloatArray:
     table = check.finite(name, np.asarray(rows))
-    length = np.sqrt((table**2).sum(axis=-1, keepdims=True)) if table.ndim == 2 else None  # noqa: PLR2004
+    length = np.sqrt((table**2).sum(axis=-1, keepdims=True)) if table.ndim == 2 else None
     if length is None or not table.size or (length == 0).any():
         raise InvalidDataError(f"{name} must be (n, dim) vectors that are not zero.")
     unit: FloatArray = table / length
@@ -220,7 +220,7 @@ def uniformity(vectors: npt.ArrayLike, *, temperature: float = 2.0) -> float:
     check.positive("temperature", temperature)
     unit = _unit_rows("vectors", vectors)
     n = len(unit)
-    if n < 2:  # noqa: PLR2004
+    if n < 2:
         raise InvalidDataError(f"vectors must hold two or more, got {n}.")
     total = 0.0
     for low in range(0, n, 1024):  # blocks of the n by n similarities bound the memory

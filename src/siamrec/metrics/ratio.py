@@ -10,7 +10,8 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec.errors import InvalidDataError
-from siamrec.metrics.estimate import Estimate, t_interval
+from siamrec.metrics.estimate import Estimate
+from siamrec.statistics.tails import t_interval
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ratio:
+class RatioOfSums:
     """Sums over users of a numerator and a denominator; such values add.
 
     Events of one user hang together, so the variance is that of sums over users (the delta
@@ -36,7 +37,7 @@ class Ratio:
         Deng, Knoblich, Lu (2018), "Applying the delta method in metric analytics", KDD.
 
     Examples:
-        >>> clicks = Ratio.of([2.0, 0.0], [4.0, 6.0])
+        >>> clicks = RatioOfSums.of([2.0, 0.0], [4.0, 6.0])
         >>> clicks.value, (clicks + clicks).n
         (0.2, 4)
     """
@@ -49,7 +50,7 @@ class Ratio:
     top_bottom: float = 0.0
 
     @classmethod
-    def of(cls, numerator: npt.ArrayLike, denominator: npt.ArrayLike) -> Ratio:
+    def of(cls, numerator: npt.ArrayLike, denominator: npt.ArrayLike) -> RatioOfSums:
         """Return the sums of one numerator and one denominator for each user.
 
         Raises:
@@ -70,8 +71,8 @@ class Ratio:
             top_bottom=float(x @ y),
         )
 
-    def __add__(self, other: Ratio) -> Ratio:
-        return Ratio(
+    def __add__(self, other: RatioOfSums) -> RatioOfSums:
+        return RatioOfSums(
             n=self.n + other.n,
             top=self.top + other.top,
             bottom=self.bottom + other.bottom,
@@ -88,7 +89,7 @@ class Ratio:
     @property
     def standard_error(self) -> float:
         """Standard error by the delta method; infinite for fewer than two users."""
-        if self.n < 2 or not self.bottom > 0:  # noqa: PLR2004
+        if self.n < 2 or not self.bottom > 0:
             return math.inf
         ratio = self.value
         # sum of (x - r y)², whose mean over users is 0 by definition of r
@@ -136,10 +137,10 @@ def bootstrap_ratio(
     References:
         Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 8 (clusters).
     """
-    whole = Ratio.of(numerator, denominator)
+    whole = RatioOfSums.of(numerator, denominator)
     check.count("resamples", resamples, least=100)
     check.share("confidence", confidence, open_ends=True)
-    if whole.n < 2:  # noqa: PLR2004
+    if whole.n < 2:
         return (-math.inf, math.inf)
     x, y = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
     ratios = np.empty(resamples)
@@ -175,7 +176,7 @@ def wilson_interval(
         >>> low, round(high, 3)
         (0.0, 0.278)
     """
-    from scipy.special import ndtri  # noqa: PLC0415  # half of the import time
+    from scipy.special import ndtri  # half of the import time
 
     check.share("confidence", confidence, open_ends=True)
     check.count("trials", trials, least=0)

@@ -12,11 +12,12 @@ from siamrec._core import check
 from siamrec.data.frames import arrow_table
 from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import InvalidParameterError, RegressionFound, UnknownNameError
-from siamrec.metrics import _render, resample
-from siamrec.metrics.comparison import Comparison, compared, paired_values
+from siamrec.metrics import _render
+from siamrec.metrics.comparison import ReportComparison, compared, paired_values
 from siamrec.metrics.estimate import Estimate, of_groups, of_moments, of_users
-from siamrec.metrics.paired import paired_difference
 from siamrec.metrics.slices import Slices, sliced
+from siamrec.statistics import resampling as resample
+from siamrec.statistics.paired import paired_difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from siamrec.data.moments import Moments
     from siamrec.metrics.base import PooledMetric
-    from siamrec.metrics.paired import PairedDifference
+    from siamrec.statistics.paired import PairedDifference
     from siamrec.typing import FloatArray, Id, IntArray
 
 
@@ -216,7 +217,7 @@ class Report:
         correction: str = "holm",
         seed: int = 0,
         resamples: int = 10_000,
-    ) -> Comparison:
+    ) -> ReportComparison:
         """Return the differences between this report and another on the same users.
 
         Args:

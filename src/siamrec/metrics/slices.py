@@ -12,7 +12,7 @@ import numpy as np
 from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import InvalidDataError, UnknownNameError
 from siamrec.metrics import _render
-from siamrec.metrics.fairness import theil_of
+from siamrec.metrics.families.fairness import theil_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

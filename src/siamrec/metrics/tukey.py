@@ -60,7 +60,7 @@ def tukey_hsd(
         Tukey (1953); Carterette (2012), "Multiple testing in statistical analysis of
         systems-based information retrieval experiments", ACM TOIS 30(1).
     """
-    from scipy.stats import studentized_range  # noqa: PLC0415  # half a second at import
+    from scipy.stats import studentized_range  # half a second at import
 
     names = list(reports)
     table = _table(reports, name)
@@ -94,7 +94,7 @@ def tukey_hsd(
 def _table(reports: Mapping[str, Report], name: str) -> FloatArray:
     """Return the values of all systems for the users whom all define, `(n_users, n_systems)`."""
     names = list(reports)
-    if len(names) < 2:  # noqa: PLR2004
+    if len(names) < 2:
         raise InvalidDataError(f"reports must hold two or more systems, got {names}.")
     base = reports[names[0]]
     columns = []
@@ -105,6 +105,6 @@ def _table(reports: Mapping[str, Report], name: str) -> FloatArray:
         columns.append(theirs)
     table = np.column_stack(columns)
     table = table[~np.isnan(table).any(axis=1)]
-    if len(table) < 2:  # noqa: PLR2004
+    if len(table) < 2:
         raise InvalidDataError(f"The systems must share two or more users, got {len(table)}.")
     return table

@@ -6,8 +6,8 @@ from siamrec.models.encoders import (
     HashingEncoder,
     SentenceEncoder,
     StaticEncoder,
-    TwoTower,
     TwoTowerEncoder,
+    TwoTowerTraining,
 )
 
 __all__ = [
@@ -16,6 +16,6 @@ __all__ = [
     "HashingEncoder",
     "SentenceEncoder",
     "StaticEncoder",
-    "TwoTower",
     "TwoTowerEncoder",
+    "TwoTowerTraining",
 ]

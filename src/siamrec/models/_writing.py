@@ -23,7 +23,7 @@ def writing(place: Path, *, archives: bool = False) -> Iterator[None]:
     Raises:
         StorageError: If the disk, safetensors or torch cannot write.
     """
-    from safetensors import SafetensorError  # noqa: PLC0415
+    from safetensors import SafetensorError
 
     kinds = (OSError, SafetensorError, *([RuntimeError] if archives else []))
     try:

@@ -6,7 +6,7 @@ from siamrec.pairs.implicit import ClickPairs, CoEngagementPairs, QueryPairs
 from siamrec.pairs.miners import Miner, SentenceTransformersMiner
 from siamrec.pairs.preferences import PreferencePairs, ScoredPairs
 from siamrec.pairs.ratings import RatingPairs
-from siamrec.pairs.replay import Replay
+from siamrec.pairs.replay import ReplayedPairs
 from siamrec.pairs.synthetic import Synthesizer, Synthetic
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "PreferencePairs",
     "QueryPairs",
     "RatingPairs",
-    "Replay",
+    "ReplayedPairs",
     "ScoredPairs",
     "SentenceTransformersMiner",
     "Synthesizer",

@@ -40,13 +40,13 @@ class Bfloat16Screen:
     """
 
     def __init__(self, texts: Float32Array) -> None:
-        import torch  # noqa: PLC0415
+        import torch
 
         self._texts = torch.from_numpy(texts).to(torch.bfloat16).T
 
     def products(self, queries: Float32Array) -> npt.NDArray[np.number]:
         """Return inner products as far as bfloat16 tells."""
-        import torch  # noqa: PLC0415
+        import torch
 
         low = torch.mm(torch.from_numpy(queries).to(torch.bfloat16), self._texts)
         found: Float32Array = low.float().numpy()
@@ -66,7 +66,7 @@ class Int8Screen:
     """
 
     def __init__(self, texts: Float32Array) -> None:
-        import torch  # noqa: PLC0415
+        import torch
 
         step = max(float(texts.max(initial=0.0)), -float(texts.min(initial=0.0))) / _LARGEST
         whole = np.empty(texts.shape, dtype=np.int8)
@@ -79,7 +79,7 @@ class Int8Screen:
 
     def products(self, queries: Float32Array) -> npt.NDArray[np.number]:
         """Return products of whole numbers."""
-        import torch  # noqa: PLC0415
+        import torch
 
         steps = self._steps(queries)
         whole = np.rint(queries / np.where(steps > 0, steps, 1.0)).astype(np.int8)
@@ -103,7 +103,7 @@ class Int8Screen:
 
 def screen() -> Callable[[Float32Array], Screen] | None:
     """Return the screen that this processor is fast at, or None where it has none."""
-    import torch  # noqa: PLC0415
+    import torch
 
     if multiplies("bfloat16", torch.cpu):
         return Bfloat16Screen

@@ -60,7 +60,7 @@ def nearest(queries: Float32Array, texts: Float32Array, k: int) -> tuple[IntArra
 
 
 def _searched(queries: Float32Array, texts: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
-    import torch  # noqa: PLC0415  (imported on use, so that pairs stay light)
+    import torch  # imported on use, so that pairs stay light
 
     codes, scores = _places(queries, k)
     columns = torch.from_numpy(texts).T

@@ -11,7 +11,7 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
-from siamrec.data._pair_splits import normalise
+from siamrec.data.pairs.splits import normalise
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidParameterError, StorageError
 from siamrec.pairs._search import SEARCHES, word_vectors
@@ -137,7 +137,7 @@ class HardNegatives:
         if vectors is None:
             vectors = reader.encode(pairs.texts) if reader else word_vectors(pairs.texts)
         negatives = np.full((len(pairs), self.per_positive), UNKNOWN, dtype=np.int32)
-        rows = np.flatnonzero(pairs.label >= 0.5)  # noqa: PLR2004
+        rows = np.flatnonzero(pairs.label >= 0.5)
         if rows.size and len(pairs.texts) > 1:
             negatives[rows] = self._found(pairs, vectors, rows)
         if kept is not None:
@@ -249,7 +249,7 @@ class Known:
         n = len(pairs.texts)
         codes = Vocabulary.factorize([normalise(text) for text in pairs.texts])[1]
         same = np.append(codes, UNKNOWN).astype(np.int64)  # the last place is that of no text
-        positive = pairs.label >= 0.5  # noqa: PLR2004
+        positive = pairs.label >= 0.5
         left, right = same[pairs.left[positive]], same[pairs.right[positive]]
         related = [same[:-1] * n + same[:-1], left * n + right, right * n + left]
         users = [pairs.liked_user, pairs.user[positive], pairs.user[positive]]
@@ -280,7 +280,7 @@ def _contains(keys: IntArray, wanted: IntArray) -> BoolArray:
 
 
 def _liked_together(likes: IntArray, n: int, least: int) -> IntArray:
-    from scipy import sparse  # noqa: PLC0415
+    from scipy import sparse
 
     user, text = likes // n, likes % n
     ones = np.ones(likes.size, dtype=np.float32)

@@ -83,15 +83,15 @@ class SentenceTransformersMiner:
             InvalidParameterError: If there is no encoder of sentence-transformers.
         """
         negatives = np.full((len(pairs), self.per_positive), UNKNOWN, dtype=np.int32)
-        rows = np.flatnonzero(pairs.label >= 0.5)  # noqa: PLR2004
+        rows = np.flatnonzero(pairs.label >= 0.5)
         if rows.size:
             negatives[rows] = self._found(pairs, encoder or self.encoder, rows)
         again = self if encoder is None else replace(self, encoder=encoder)
         return replace(pairs, negatives=negatives, miner=again)
 
     def _found(self, pairs: Pairs, encoder: Any, rows: IntArray) -> CodeArray:
-        from datasets import Dataset  # noqa: PLC0415
-        from sentence_transformers.util import mine_hard_negatives  # noqa: PLC0415
+        from datasets import Dataset
+        from sentence_transformers.util import mine_hard_negatives
 
         model = getattr(encoder, "model", None)
         if model is None:

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.data.frames import NO_TIME
-from siamrec.data.pairs import PairOrigin, Pairs
+from siamrec.data.pairs.columns import PairOrigin, Pairs
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError
 from siamrec.pairs.base import Generator, MinimumCounts, TextTable, latest
@@ -143,7 +143,7 @@ class ScoredPairs(Generator):
         rows = np.stack([anchor, right], axis=1)[(anchor >= 0) & (anchor != valued.text[right])]
         anchor, right = np.unique(rows, axis=0).T
         label = np.clip((valued.value[right] - lowest) / (highest - lowest), 0.0, 1.0)
-        high = int((label >= 0.5).sum())  # noqa: PLR2004
+        high = int((label >= 0.5).sum())
         self.minimum.require(positive=high, negative=label.size - high, source="The scores")
         return valued.pairs(anchor, right, label=label, weight=valued.weight[right])
 
@@ -252,7 +252,7 @@ class _Valued:
         if worse is not None:
             time = np.maximum(time, self.feedback.time[self.row[worse]])
         mean = float(weight.mean()) if weight.size else 0.0
-        liked = np.asarray(label) >= 0.5  # noqa: PLR2004
+        liked = np.asarray(label) >= 0.5
         couples = np.stack([self.feedback.user[row][liked], self.text[event][liked]])
         (likes, text), place = np.unique(couples, axis=1, return_inverse=True)
         liked_time = np.full(likes.size, NO_TIME)

@@ -8,13 +8,13 @@ from typing import final
 import numpy as np
 
 from siamrec._core import check
-from siamrec.data.pairs import PairOrigin, Pairs
+from siamrec.data.pairs.columns import PairOrigin, Pairs
 from siamrec.pairs.base import capped
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
+class ReplayedPairs:
     """Adds pairs of an earlier training to new ones; their origin becomes `REPLAY`.
 
     Args:
@@ -30,7 +30,7 @@ class Replay:
     Examples:
         >>> import numpy as np
         >>> old, new = Pairs.of(["a"] * 9, ["b"] * 9), Pairs.of(["c"] * 6, ["d"] * 6)
-        >>> both = Replay(share=0.25).mixed(new, old, rng=np.random.default_rng(0))
+        >>> both = ReplayedPairs(share=0.25).mixed(new, old, rng=np.random.default_rng(0))
         >>> len(both), both.statistics().replayed
         (8, 2)
     """

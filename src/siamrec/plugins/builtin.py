@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from siamrec import bandits, experiments, feedback, pairs
 from siamrec.bandits import ope
+from siamrec.experiments import assignment
 from siamrec.losses import losses
 from siamrec.metrics._builtin import BUILTIN
 from siamrec.models import (
@@ -183,12 +184,12 @@ def siamrec_estimators() -> Factories:
 def siamrec_hashers() -> Factories:
     """Offer hashers of units: ours, and those of other systems for moving over."""
     return {
-        "eppo-md5": experiments.EppoMd5,
-        "growthbook-v1": experiments.GrowthBookV1,
-        "growthbook-v2": experiments.GrowthBookV2,
-        "planout-sha1": experiments.PlanOutSha1,
-        "unleash-murmur3": experiments.UnleashMurmur3,
-        "xxh3": experiments.Xxh3,
+        "eppo-md5": assignment.EppoMd5,
+        "growthbook-v1": assignment.GrowthBookV1,
+        "growthbook-v2": assignment.GrowthBookV2,
+        "planout-sha1": assignment.PlanOutSha1,
+        "unleash-murmur3": assignment.UnleashMurmur3,
+        "xxh3": assignment.Xxh3,
     }
 
 

@@ -4,7 +4,7 @@ from siamrec.rerank.adjusters import LongTailBoost, NicheBoost, PopularityDampin
 from siamrec.rerank.base import Adjuster, Selector
 from siamrec.rerank.candidates import Candidates, Inputs
 from siamrec.rerank.dpp import DPP
-from siamrec.rerank.exposure import Exposure, ExposureCoverage, in_turns
+from siamrec.rerank.exposure import ExposureCoverage, ItemExposure, in_turns
 from siamrec.rerank.greedy import MMR, MaxSum
 from siamrec.rerank.limits import MaxPerGroup, Quotas, SlidingWindow
 from siamrec.rerank.normalise import normalised
@@ -21,11 +21,11 @@ __all__ = [
     "Calibrated",
     "Candidates",
     "Explained",
-    "Exposure",
     "ExposureCoverage",
     "FacilityCoverage",
     "Front",
     "Inputs",
+    "ItemExposure",
     "LongTailBoost",
     "MaxPerGroup",
     "MaxSum",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Exposure:
+class ItemExposure:
     """How much each item was shown, with old showings fading by forward decay.
 
     Two values of one half-life add in any order; the sum is what one value would have become.
@@ -45,7 +45,8 @@ class Exposure:
 
     Examples:
         >>> from siamrec.data.rankings import Rankings
-        >>> shown = Exposure.start(half_life="1d").plus(Rankings.from_lists({"ann": ["a", "b"]}))
+        >>> lists = Rankings.from_lists({"ann": ["a", "b"]})
+        >>> shown = ItemExposure.start(half_life="1d").plus(lists)
         >>> shown.items.ids, shown.amount.tolist()
         (('a', 'b'), [1.0, 1.0])
     """
@@ -65,7 +66,7 @@ class Exposure:
         object.__setattr__(self, "amount", check.frozen(amount, np.float64))
 
     @classmethod
-    def start(cls, *, half_life: str | timedelta | float | None = None) -> Exposure:
+    def start(cls, *, half_life: str | timedelta | float | None = None) -> ItemExposure:
         """Return the exposure of nothing.
 
         Args:
@@ -79,7 +80,7 @@ class Exposure:
         """Sum of all exposure."""
         return float(self.amount.sum())
 
-    def at(self, time: Instant) -> Exposure:
+    def at(self, time: Instant) -> ItemExposure:
         """Return the exposure at another instant."""
         if not self.half_life or time == self.time or not self.total:
             return replace(self, time=time)
@@ -88,7 +89,7 @@ class Exposure:
 
     def plus(
         self, shown: Rankings, *, time: Instant | None = None, by_rank: bool = False
-    ) -> Exposure:
+    ) -> ItemExposure:
         """Return the exposure after some lists were shown.
 
         Args:
@@ -99,10 +100,10 @@ class Exposure:
         at = self.time if time is None else time
         weight = 1.0 / np.log2(shown.rank + 2.0) if by_rank else np.ones(shown.item.size)
         amount = np.bincount(shown.item, weight, minlength=len(shown.items)).astype(np.float64)
-        batch = Exposure(items=shown.items, amount=amount, time=at, half_life=self.half_life)
+        batch = ItemExposure(items=shown.items, amount=amount, time=at, half_life=self.half_life)
         return self + batch
 
-    def __add__(self, other: Exposure) -> Exposure:
+    def __add__(self, other: ItemExposure) -> ItemExposure:
         if self.half_life != other.half_life:
             raise InvalidDataError(
                 f"Exposures must share a half-life, got {self.half_life} and {other.half_life}."
@@ -112,7 +113,7 @@ class Exposure:
         amount = np.zeros(len(items))
         for part in (self.at(time), other.at(time)):
             amount[part.items.translate(items)] += part.amount
-        return Exposure(items=items, amount=amount, time=time, half_life=self.half_life)
+        return ItemExposure(items=items, amount=amount, time=time, half_life=self.half_life)
 
     def of(self, items: Vocabulary) -> FloatArray:
         """Return the exposure of other items' codes; 0 for an item that was never shown."""
@@ -133,7 +134,7 @@ class Exposure:
         )
 
     @classmethod
-    def from_json(cls, text: str) -> Exposure:
+    def from_json(cls, text: str) -> ItemExposure:
         """Return the value that `to_json` wrote.
 
         Raises:
@@ -170,7 +171,7 @@ class ExposureCoverage(Adjuster):
 
     name: ClassVar[str] = "exposure_coverage"
 
-    exposure: Exposure
+    exposure: ItemExposure
     weight: float = 0.1
 
     def __post_init__(self) -> None:
@@ -187,13 +188,13 @@ class ExposureCoverage(Adjuster):
 
 
 def in_turns(
-    rerank: Callable[[Rankings, Exposure], Rankings],
+    rerank: Callable[[Rankings, ItemExposure], Rankings],
     candidates: Rankings,
-    exposure: Exposure,
+    exposure: ItemExposure,
     *,
     turns: int = 10,
     rng: np.random.Generator,
-) -> tuple[Rankings, Exposure]:
+) -> tuple[Rankings, ItemExposure]:
     """Re-rank users in random turns, each of which sees what the turns before it were shown.
 
     Args:

@@ -166,4 +166,4 @@ class FacilityCoverage(Selector):
         return picks.done()
 
     def _power(self, values: Float32Array) -> Float32Array:
-        return np.sqrt(values) if self.concavity == 0.5 else values**self.concavity  # noqa: PLR2004
+        return np.sqrt(values) if self.concavity == 0.5 else values**self.concavity

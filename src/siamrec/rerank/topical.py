@@ -53,7 +53,7 @@ def _cells(member: FloatArray) -> tuple[IntArray, int]:
 
 def _taste(candidates: Candidates, member: FloatArray) -> FloatArray:
     """Return the categories of each user's history as shares; all alike without a history."""
-    from scipy.sparse import csr_array  # noqa: PLC0415  # costs 0.2 s at import
+    from scipy.sparse import csr_array  # costs 0.2 s at import
 
     start, item = candidates.history
     shape = (candidates.n_users, candidates.n_items)

@@ -233,7 +233,7 @@ class LinearWorld:
 
     def __post_init__(self) -> None:
         weights = check.finite("weights", np.asarray(self.weights))
-        if weights.ndim != 2 or not weights.size:  # noqa: PLR2004
+        if weights.ndim != 2 or not weights.size:
             raise InvalidParameterError(
                 "weights", weights.shape, "of shape (n_arms, n_features), not empty"
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy import select
 
-from siamrec.bandits import Decision, Decisions, Rewards
+from siamrec.data import Decision, Decisions, Rewards
 from siamrec.storage import _bulk
 from siamrec.storage._events import storable
 from siamrec.storage._join import Given, Made, rewards_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from siamrec.bandits import Context, ContextualBandit
-    from siamrec.bandits.base import ModelT
+    from siamrec.bandits.policies.base import ModelT
     from siamrec.typing import FloatArray, Instant
 
 

@@ -145,7 +145,7 @@ def _keys(columns: dict[str, list[Any]], keys: Sequence[str] | None) -> list[str
     if keys is None:
         pairs = zip(columns["time"], columns["digest"], strict=True)
         return [f"{time & _64_BITS:016x}{digest}" for time, digest in pairs]
-    if len(keys) != len(columns["time"]) or any(not 0 < len(key) <= 64 for key in keys):  # noqa: PLR2004
+    if len(keys) != len(columns["time"]) or any(not 0 < len(key) <= 64 for key in keys):
         raise InvalidDataError("keys must be one text of 1 to 64 characters for each event.")
     return storable("Keys", keys)
 

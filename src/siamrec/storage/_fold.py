@@ -12,8 +12,8 @@ import numpy as np
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from siamrec.bandits import ContextualBandit, Outcomes, Snapshot, Space
-from siamrec.bandits._memory import Memory
+from siamrec.bandits import ContextualBandit, Snapshot
+from siamrec.bandits.log.forgetting import Memory
 from siamrec.storage.schema import fold as fold_table
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from siamrec.bandits import Policy, Sums
+    from siamrec.bandits import Policy
+    from siamrec.bandits.policies import Outcomes, Space, Sums
     from siamrec.protocols import Clock
     from siamrec.typing import IntArray
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from siamrec.bandits import Outcomes, Receipt
+from siamrec.bandits import RewardReceipt
+from siamrec.bandits.policies import Outcomes
 from siamrec.errors import InvalidDataError
 from siamrec.storage import _bulk
 from siamrec.storage.schema import decision as decision_table
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from siamrec.bandits import Rewards
+    from siamrec.data import Rewards
     from siamrec.typing import Instant, IntArray
 
 
@@ -137,7 +138,7 @@ def changes(
     before: Iterable[Given],
     given: Sequence[Given],
     attribution: int | None,
-) -> tuple[list[Change], Receipt]:
+) -> tuple[list[Change], RewardReceipt]:
     """Return what `given` rewards change where `before` were counted already."""
     old, _, _ = _winners(made, before, attribution)
     new, n_late, n_early = _winners(made, given, attribution)
@@ -146,7 +147,7 @@ def changes(
         for pick, weighed in new.items()
         if pick not in old or weighed > old[pick]
     ]
-    receipt = Receipt(
+    receipt = RewardReceipt(
         applied=len(changed),
         unchanged=len(given) - n_early - n_late - len(changed),
         early=n_early,

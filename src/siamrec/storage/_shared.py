@@ -10,8 +10,8 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from siamrec._core.hashing import canonical_json
-from siamrec.bandits import ContextualBandit, Space
-from siamrec.bandits.base import ModelT, widen
+from siamrec.bandits.policies import Space
+from siamrec.bandits.policies.base import ModelT, widen
 from siamrec.errors import InvalidParameterError
 from siamrec.storage._fold import Fold
 from siamrec.storage.schema import decision as decision_table
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from siamrec.bandits import Context, Outcomes, Policy, Sums
+    from siamrec.bandits import Context, ContextualBandit, Policy
+    from siamrec.bandits.policies import Outcomes, Sums
     from siamrec.protocols import Clock
     from siamrec.typing import IntArray
 

@@ -8,8 +8,8 @@ import numpy as np
 from sqlalchemy import func, select
 
 from siamrec._core import check
-from siamrec.bandits import ContextualBandit, Rewards
-from siamrec.bandits.base import ModelT
+from siamrec.bandits.policies.base import ModelT
+from siamrec.data import Rewards
 from siamrec.errors import InvalidDataError, MissingInputError
 from siamrec.storage import _bulk, _engine, _join
 from siamrec.storage._decided import columns_of, decided, replayed, sweepable, swept
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-    from siamrec.bandits import ArmShare, ArmView, Context, Decision, Decisions, Policy, Receipt
+    from siamrec.bandits import ArmShare, ArmView, Context, ContextualBandit, Policy, RewardReceipt
     from siamrec.bandits.context import ContextLike
     from siamrec.bandits.insight import ArmPerformance
+    from siamrec.data import Decision, Decisions
     from siamrec.protocols import Clock
     from siamrec.storage._shared import Recipe
     from siamrec.typing import FloatArray, Instant, IntArray
@@ -198,10 +199,10 @@ class StoredBandit(Generic[ModelT]):
         arm: str | None = None,
         time: Instant | None = None,
         weight: float = 1.0,
-    ) -> Receipt: ...
+    ) -> RewardReceipt: ...
 
     @overload
-    def learn(self, rewards: Rewards) -> Receipt: ...
+    def learn(self, rewards: Rewards) -> RewardReceipt: ...
 
     def learn(
         self,
@@ -211,7 +212,7 @@ class StoredBandit(Generic[ModelT]):
         arm: str | None = None,
         time: Instant | None = None,
         weight: float = 1.0,
-    ) -> Receipt:
+    ) -> RewardReceipt:
         """Take in one reward by decision id, or a batch, in one transaction.
 
         Rewards may come late, twice, out of order and through any worker: of all rewards of one
@@ -246,7 +247,7 @@ class StoredBandit(Generic[ModelT]):
         with _bulk.many_rows():
             given = _given(rewards, now)
 
-        def work(connection: Connection) -> Receipt:
+        def work(connection: Connection) -> RewardReceipt:
             self._shared.lock(connection)
             for one in {each.arm for each in given if each.arm}:
                 check.one_of("arm", one, self._shared.arms)
@@ -297,7 +298,7 @@ class StoredBandit(Generic[ModelT]):
 
         return _engine.transact(self._engine, work)
 
-    def expire(self, *, time: Instant | None = None) -> Receipt:
+    def expire(self, *, time: Instant | None = None) -> RewardReceipt:
         """Write a reward of 0 for every pick whose attribution window closed without one.
 
         The zero carries the instant at which the window closed; it is written once.
@@ -311,7 +312,7 @@ class StoredBandit(Generic[ModelT]):
         now = self._clock.now()
         until = (now if time is None else int(time)) - attribution
 
-        def work(connection: Connection) -> Receipt:
+        def work(connection: Connection) -> RewardReceipt:
             self._shared.lock(connection)
             ids = sweepable(connection, self.name, until)
             made = self._decisions_of(connection, ids, ranked=True)
@@ -406,7 +407,7 @@ class StoredBandit(Generic[ModelT]):
         made: Mapping[str, _join.Made],
         before: Sequence[_join.Given],
         given: Sequence[_join.Given],
-    ) -> Receipt:
+    ) -> RewardReceipt:
         changed, receipt = _join.changes(made, before, given, self._recipe.attribution)
         if changed:
             outcomes, times = _join.outcomes_of(

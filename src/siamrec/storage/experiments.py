@@ -10,9 +10,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from siamrec._core.hashing import canonical_json
 from siamrec.errors import InvalidDataError, StaleWriteError
-from siamrec.experiments import AuditEntry, Experiment, ExperimentRecord, StickyVariant
-from siamrec.experiments.allocation import Allocation
-from siamrec.experiments.targeting import Condition
+from siamrec.experiments import Experiment
+from siamrec.experiments.assignment import StickyVariant
+from siamrec.experiments.assignment.allocation import Allocation
+from siamrec.experiments.assignment.targeting import Condition
+from siamrec.experiments.manager import AuditEntry, ExperimentRecord
 from siamrec.storage import _engine
 from siamrec.storage.schema import experiment as experiment_table
 from siamrec.storage.schema import sticky as sticky_table

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from siamrec.bandits import Baseline, Limits, Policy
-    from siamrec.bandits.base import ModelT
+    from siamrec.bandits.policies.base import ModelT
     from siamrec.experiments import Experiment
     from siamrec.protocols import Clock
     from siamrec.storage._engine import Durability

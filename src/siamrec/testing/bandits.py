@@ -9,11 +9,12 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from siamrec.bandits import Outcomes, Rounds, Space
-from siamrec.bandits.base import add_sums, widen
+from siamrec.bandits.policies import Outcomes, Rounds, Space
+from siamrec.bandits.policies.base import add_sums, widen
 
 if TYPE_CHECKING:
-    from siamrec.bandits import Policy, Sums
+    from siamrec.bandits import Policy
+    from siamrec.bandits.policies import Sums
     from siamrec.typing import FloatArray, IntArray
 
 __all__ = ["N_ARMS", "N_FEATURES", "SPACE", "PolicyContract", "outcomes_of", "rounds_of"]

@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 
 from siamrec.errors import StaleWriteError
-from siamrec.experiments import Experiment, ExperimentRecord, StickyVariant
+from siamrec.experiments import Experiment
+from siamrec.experiments.assignment import StickyVariant
+from siamrec.experiments.manager import ExperimentRecord
 
 if TYPE_CHECKING:
-    from siamrec.experiments import ExperimentStore, Hasher, Sequence, StickyStore
+    from siamrec.experiments.assignment import Hasher, StickyStore
+    from siamrec.experiments.manager import ExperimentStore
+    from siamrec.experiments.sequential.confidence_sequences import Sequence
 
 __all__ = ["ExperimentStoreContract", "HasherContract", "SequenceContract", "StickyStoreContract"]
 

@@ -23,16 +23,16 @@ def tiny_model(
         layers: Number of layers.
         seed: Of the weights.
     """
-    import tempfile  # noqa: PLC0415
+    import tempfile
 
-    import torch  # noqa: PLC0415
-    from sentence_transformers import SentenceTransformer  # noqa: PLC0415
-    from sentence_transformers.sentence_transformer.modules import (  # noqa: PLC0415
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import (
         Normalize,
         Pooling,
         Transformer,
     )
-    from transformers import BertConfig, BertModel, BertTokenizer  # noqa: PLC0415
+    from transformers import BertConfig, BertModel, BertTokenizer
 
     words = dict.fromkeys(word for text in texts for word in text.lower().split())
     vocabulary = {word: code for code, word in enumerate((*_SPECIAL, *words))}
@@ -48,7 +48,7 @@ def tiny_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         bert = BertModel(config)
-    from siamrec.models.encoders.sentence import quietly  # noqa: PLC0415
+    from siamrec.models.encoders.sentence import quietly
 
     with tempfile.TemporaryDirectory() as folder, quietly():
         bert.save_pretrained(folder)

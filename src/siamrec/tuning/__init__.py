@@ -2,14 +2,14 @@
 
 from siamrec.tuning.result import Tuned
 from siamrec.tuning.space import space_of, with_settings
-from siamrec.tuning.study import Measured, Pruner, Sampler, Trial, search
+from siamrec.tuning.study import Pruner, Sampler, Trial, TrialScore, search
 from siamrec.tuning.tune import tune
 
 __all__ = [
-    "Measured",
     "Pruner",
     "Sampler",
     "Trial",
+    "TrialScore",
     "Tuned",
     "search",
     "space_of",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from siamrec import metrics
-    from siamrec.metrics.comparison import Difference
+    from siamrec.metrics.comparison import PairedComparison
     from siamrec.tuning.study import Trial
 
 __all__ = ["Tuned"]
@@ -46,7 +46,7 @@ class Tuned(Generic[RecipeT]):
     metric: str
     maximise: bool
     test: metrics.Estimate
-    gain: Difference
+    gain: PairedComparison
     trials: tuple[Trial, ...]
 
     @property
@@ -57,7 +57,7 @@ class Tuned(Generic[RecipeT]):
     @property
     def table(self) -> Any:
         """Every trial as a pyarrow table, with result, best so far, and a column per setting."""
-        import pyarrow as pa  # noqa: PLC0415  # only for who asks for the table
+        import pyarrow as pa  # only for who asks for the table
 
         names = list(dict.fromkeys(name for trial in self.trials for name in trial.settings))
         columns: dict[str, list[Any]] = {

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from siamrec.models.recommenders.search import Range
 
-__all__ = ["Measured", "Sampler", "Trial", "search"]
+__all__ = ["Sampler", "Trial", "TrialScore", "search"]
 
 Sampler: TypeAlias = Literal["tpe", "random", "grid", "gp"]
 Pruner: TypeAlias = Literal["median", "none"]
@@ -30,7 +30,7 @@ _PRUNERS = ("median", "none")
 
 @final
 @dataclass(frozen=True, slots=True)
-class Measured:
+class TrialScore:
     """What one part of a trial has shown.
 
     Attributes:
@@ -69,7 +69,7 @@ class Trial:
 
 
 def search(
-    measure: Callable[[dict[str, Any]], Iterator[Measured]],
+    measure: Callable[[dict[str, Any]], Iterator[TrialScore]],
     space: Mapping[str, Range],
     *,
     parts: int = 1,
@@ -92,7 +92,7 @@ def search(
     the search goes on. Settings that were measured before are not measured again.
 
     Args:
-        measure: Yields one `Measured` for each part of a trial.
+        measure: Yields one `TrialScore` for each part of a trial.
         space: Ranges by setting.
         parts: How many parts a trial has; after the last one there is nothing left to prune.
         trials: Number of trials of the whole study, those in the storage counted; a grid has at
@@ -122,7 +122,7 @@ def search(
     Examples:
         >>> from siamrec.models.recommenders import Float
         >>> def measure(settings):
-        ...     yield Measured(-((settings["x"] - 0.3) ** 2))
+        ...     yield TrialScore(-((settings["x"] - 0.3) ** 2))
         >>> tried = search(measure, {"x": Float(0.0, 1.0)}, trials=11, sampler="grid")
         >>> round(max(tried, key=lambda trial: trial.value).settings["x"], 6)
         0.3
@@ -181,7 +181,7 @@ def _run(
     study: Any,
     trial: Any,
     space: Mapping[str, Range],
-    measure: Callable[[dict[str, Any]], Iterator[Measured]],
+    measure: Callable[[dict[str, Any]], Iterator[TrialScore]],
     *,
     parts: int,
     pruned: type[Exception],
@@ -195,7 +195,7 @@ def _run(
         trial.set_user_attr("repeats", earlier.number)
         trial.set_user_attr("error", earlier.user_attrs["error"])
         return float(earlier.value)
-    values: list[Measured] = []
+    values: list[TrialScore] = []
     try:
         for part, found in enumerate(measure(settings)):
             values.append(found)

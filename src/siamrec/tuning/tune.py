@@ -16,7 +16,7 @@ from siamrec.models.recommenders import RecommenderRecipe
 from siamrec.tuning._judge import LOWER_IS_BETTER, depth_of, judge, stem
 from siamrec.tuning.result import Tuned
 from siamrec.tuning.space import default, space_of, with_settings
-from siamrec.tuning.study import Measured, Pruner, Sampler, Trial, search
+from siamrec.tuning.study import Pruner, Sampler, Trial, TrialScore, search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,12 +124,12 @@ def tune(
     inner = _folds(splitter, outer.training, folds, seed)
     depth = depth_of(metric)
 
-    def measure(settings: Mapping[str, Any]) -> Iterator[Measured]:
+    def measure(settings: Mapping[str, Any]) -> Iterator[TrialScore]:
         candidate = with_settings(base, settings)
         for fold in inner:
             arm = candidate.fit(fold.training, catalog=catalog)
             found = judge(arm, fold, metric, positive=positive, depth=depth)[metric]
-            yield Measured(found.mean, found.standard_error)
+            yield TrialScore(found.mean, found.standard_error)
 
     up = stem(metric) not in LOWER_IS_BETTER if maximise is None else maximise
     question = (repr(base), repr(sorted(ranges.items())), feedback.fingerprint(), repr(splitter))

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from siamrec.data import Catalog, Feedback, Vocabulary
 from siamrec.errors import InvalidDataError, InvalidParameterError, ModelLoadError
-from siamrec.models import HashingEncoder, TwoTower, TwoTowerEncoder
+from siamrec.models import HashingEncoder, TwoTowerEncoder, TwoTowerTraining
 from siamrec.models.encoders import Tower
 from siamrec.models.encoders._features import Features
 from siamrec.testing.encoders import TEXTS, EncoderContract
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 THEMES = ("war", "love", "space", "food")
 N_ITEMS, N_USERS, N_COLD = 80, 60, 16
-QUICK = TwoTower(dim=16, hidden=16, epochs=60, batch_size=128, seed=1)
+QUICK = TwoTowerTraining(dim=16, hidden=16, epochs=60, batch_size=128, seed=1)
 
 
 def catalog() -> Catalog:
@@ -163,6 +163,6 @@ def test_a_folder_gives_them_back(tmp_path: Path, towers: TwoTowerEncoder) -> No
 
 def test_bad_input_is_clear() -> None:
     with pytest.raises(InvalidDataError, match="values of at least 6, got none"):
-        TwoTower(positive=6.0).fit(feedback(), catalog())
+        TwoTowerTraining(positive=6.0).fit(feedback(), catalog())
     with pytest.raises(InvalidParameterError, match="hide"):
-        TwoTower(hide=1.5)
+        TwoTowerTraining(hide=1.5)

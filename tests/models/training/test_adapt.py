@@ -10,7 +10,7 @@ from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.losses import build_loss
 from siamrec.models import CachedEncoder, HashingEncoder, SentenceEncoder
 from siamrec.models.training import adapt
-from siamrec.models.training._dataset import damaged
+from siamrec.models.training.strategies.dataset import damaged
 from siamrec.testing.tiny import tiny_model
 
 THEMES = ("heist crew vault", "space ship alien", "love letter paris", "robot city future")

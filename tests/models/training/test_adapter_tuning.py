@@ -17,16 +17,11 @@ from siamrec.errors import (
     UnknownNameError,
 )
 from siamrec.models import AdapterEncoder, HashingEncoder
-from siamrec.models.training import (
-    Comparison,
-    FineTuneConfig,
-    FineTuner,
-    TrainingEvent,
-    _adapter_run,
-)
-from siamrec.models.training._adapter import train_head
-from siamrec.models.training._joined import joined
-from siamrec.models.training._ranking import RankingTask
+from siamrec.models.training import EncoderComparison, FineTuneConfig, FineTuner, TrainingEvent
+from siamrec.models.training.strategies import adapter as _adapter_run
+from siamrec.models.training.strategies.adapter_head import train_head
+from siamrec.models.training.strategies.joined_heads import joined
+from siamrec.models.training.validation.ranking import RankingTask
 from siamrec.pairs import HardNegatives, MinimumCounts, RatingPairs
 
 if TYPE_CHECKING:
@@ -292,12 +287,12 @@ def test_first_half_is_known_and_second_half_is_wanted() -> None:
 
 
 def test_interval_by_hand() -> None:
-    comparison = Comparison.of("m", np.array([0.0, 0.0, np.nan]), np.array([0.2, 0.4, 1.0]))
+    comparison = EncoderComparison.of("m", np.array([0.0, 0.0, np.nan]), np.array([0.2, 0.4, 1.0]))
     # mean 0.3, standard error 0.1, t(1, 0.975) = 12.7062
     assert comparison.n == 2
     assert comparison.difference == pytest.approx(0.3)
     assert comparison.high - comparison.difference == pytest.approx(1.27062, rel=1e-5)
-    alone = Comparison.of("m", np.array([0.0]), np.array([1.0]))
+    alone = EncoderComparison.of("m", np.array([0.0]), np.array([1.0]))
     assert (alone.low, alone.high) == (-np.inf, np.inf)
 
 

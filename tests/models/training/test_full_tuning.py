@@ -17,7 +17,7 @@ from siamrec.errors import (
 )
 from siamrec.models import CachedEncoder, HashingEncoder, SentenceEncoder
 from siamrec.models.training import FineTuneConfig, FineTuner, Retention
-from siamrec.models.training._dataset import training_set
+from siamrec.models.training.strategies.dataset import training_set
 from siamrec.pairs import HardNegatives
 from siamrec.testing.pairs import catalog_of, ratings_of
 from siamrec.testing.tiny import tiny_model
@@ -161,7 +161,7 @@ def test_lora_without_its_package_is_named(
 def test_lora_starts_where_the_base_is(encoder: SentenceEncoder) -> None:
     import copy
 
-    from siamrec.models.training import _lora
+    from siamrec.models.training.strategies import lora as _lora
 
     model = copy.deepcopy(encoder.model).eval()
     before = model.encode(["film heist"])
@@ -177,7 +177,7 @@ def test_lora_starts_where_the_base_is(encoder: SentenceEncoder) -> None:
 
 
 def test_rows_of_a_user_stand_together_and_each_row_comes_once() -> None:
-    from siamrec.models.training._trainer import by_user
+    from siamrec.models.training.strategies.trainer import by_user
 
     rng = np.random.default_rng(0)
     codes = np.stack([rng.integers(-1, 5, 60), rng.integers(0, 7, 60)], axis=1).astype(np.int32)
@@ -192,7 +192,7 @@ def test_rows_of_a_user_stand_together_and_each_row_comes_once() -> None:
 
 
 def test_rows_of_a_user_with_one_anchor_are_neighbours() -> None:
-    from siamrec.models.training._trainer import by_user
+    from siamrec.models.training.strategies.trainer import by_user
 
     codes = np.array([[0, k % 2] for k in range(8)], dtype=np.int32)
     anchors = codes[by_user(codes, 4, np.random.default_rng(1)), 1]
@@ -223,8 +223,8 @@ def test_negatives_are_mined_anew_with_the_weights_of_now(
 def test_a_hidden_text_is_never_a_negative(
     sides: tuple[Pairs, Pairs], encoder: SentenceEncoder
 ) -> None:
-    from siamrec.models.training._material import Material
-    from siamrec.models.training._trainer import LiveNegatives
+    from siamrec.models.training.strategies.material import Material
+    from siamrec.models.training.strategies.trainer import LiveNegatives
 
     recipe = HardNegatives(per_positive=3, percent=1.5)
     material = Material.of(recipe.mine(sides[0], encoder), sides[1], cold_share=0.3, seed=0)

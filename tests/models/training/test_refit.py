@@ -17,9 +17,9 @@ from siamrec.models.training import (
     Retention,
     TrainingEvent,
 )
-from siamrec.models.training._choose import Slices, means
-from siamrec.models.training._material import Material
-from siamrec.models.training.retention import reciprocal_rank
+from siamrec.models.training.strategies.material import Material
+from siamrec.models.training.validation.choosing import Slices, means
+from siamrec.models.training.validation.retention import reciprocal_rank
 from siamrec.pairs import RatingPairs
 
 ENCODER = HashingEncoder(dim=96)

@@ -12,8 +12,9 @@ import torch
 from siamrec.errors import StorageError
 from siamrec.losses import MultiTask, QueuedInfoNCE, WeightedCosine
 from siamrec.models import AdapterEncoder, HashingEncoder, SentenceEncoder
-from siamrec.models.training import FineTuneConfig, FineTuner, _loss_state
+from siamrec.models.training import FineTuneConfig, FineTuner
 from siamrec.models.training._store import write_result
+from siamrec.models.training.strategies import loss_state as _loss_state
 from siamrec.pairs import RatingPairs
 from siamrec.testing.pairs import catalog_of, ratings_of
 from siamrec.testing.tiny import tiny_model

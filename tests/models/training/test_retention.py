@@ -7,7 +7,7 @@ import pytest
 
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.models.training import Retention
-from siamrec.models.training.retention import cut_in_two, drift, reciprocal_rank
+from siamrec.models.training.validation.retention import cut_in_two, drift, reciprocal_rank
 
 TEXTS = [f"Title {k}. A plot of {k} words and more words." for k in range(9)]
 

@@ -12,9 +12,9 @@ from siamrec.data import Catalog, Feedback, Pairs, Vocabulary
 from siamrec.errors import LeakageError
 from siamrec.models import HashingEncoder, SentenceEncoder
 from siamrec.models.training import FineTuneConfig, FineTuner
-from siamrec.models.training._choose import Slices
-from siamrec.models.training._material import Material
-from siamrec.models.training._ranking import RankingTask
+from siamrec.models.training.strategies.material import Material
+from siamrec.models.training.validation.choosing import Slices
+from siamrec.models.training.validation.ranking import RankingTask
 from siamrec.pairs import PreferencePairs, QueryPairs, RatingPairs
 from siamrec.testing.pairs import catalog_of, ratings_of
 from siamrec.testing.tiny import tiny_model

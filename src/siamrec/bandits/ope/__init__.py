@@ -1,7 +1,7 @@
 """Off-policy evaluation: what another policy would have earned, from a log with propensities."""
 
 from siamrec.bandits.ope.base import Estimator
-from siamrec.bandits.ope.estimate import Diagnostics, Estimate, Parts, diagnose
+from siamrec.bandits.ope.estimate import Diagnostics, Parts, ValueEstimate, diagnose
 from siamrec.bandits.ope.evaluation import Evaluation, Slope, Tally, adaptive_value, evaluate
 from siamrec.bandits.ope.log import Log
 from siamrec.bandits.ope.models import RewardModel, Ridge
@@ -23,7 +23,6 @@ __all__ = [
     "Diagnostics",
     "DirectMethod",
     "DoublyRobust",
-    "Estimate",
     "Estimator",
     "Evaluation",
     "Log",
@@ -35,6 +34,7 @@ __all__ = [
     "SubGaussian",
     "SwitchDR",
     "Tally",
+    "ValueEstimate",
     "adaptive_value",
     "diagnose",
     "evaluate",

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, get_args
 from siamrec._core import check
 from siamrec.bandits.ope.bounded import bernstein_interval, betting_interval
 from siamrec.bandits.ope.estimate import (
-    Estimate,
     Method,
     Parts,
+    ValueEstimate,
     bootstrap_interval,
     diagnose,
     normal_interval,
@@ -47,7 +47,7 @@ class Estimator(ABC):
         interval: Method = "normal",
         rng: np.random.Generator | None = None,
         within: tuple[float, float] | None = None,
-    ) -> Estimate:
+    ) -> ValueEstimate:
         """Return the estimate of the target's expected reward, with interval and diagnostics.
 
         Args:
@@ -86,7 +86,7 @@ class Estimator(ABC):
                 raise MissingInputError("within", "within=(0.0, greatest weight)")
             exact = betting_interval if interval == "betting" else bernstein_interval
             bounds = exact(parts, alpha, within=within)
-        return Estimate(
+        return ValueEstimate(
             estimator=self.name,
             raw=parts.value(),
             interval=bounds,

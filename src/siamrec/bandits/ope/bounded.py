@@ -41,7 +41,7 @@ def bernstein_interval(
     """
     scores, low, high = _scores(parts, alpha, within)
     n = scores.size
-    if n < 2:  # noqa: PLR2004
+    if n < 2:
         return low, high
     doubt = float(np.log(4 / alpha))
     reach = np.sqrt(2 * scores.var(ddof=1) * doubt / n) + 7 * (high - low) * doubt / (3 * (n - 1))

@@ -85,7 +85,7 @@ class Diagnostics:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class ValueEstimate:
     """The expected reward of a policy that did not make the log.
 
     Attributes:
@@ -165,7 +165,7 @@ def normal_interval(parts: Parts, alpha: float) -> tuple[float, tuple[float, flo
     """Return the standard error and the interval of the delta method."""
     n = parts.base.size
     check.share("alpha", alpha, open_ends=True)
-    if n < 2:  # noqa: PLR2004
+    if n < 2:
         return np.inf, (-np.inf, np.inf)
     error = float(parts.influence().std(ddof=1) / np.sqrt(n))
     reach = float(special.stdtrit(n - 1, 1 - alpha / 2)) * error
@@ -187,7 +187,7 @@ def bootstrap_interval(
     References:
         Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 12.
     """
-    if n_resamples < 100:  # noqa: PLR2004
+    if n_resamples < 100:
         raise InvalidParameterError("n_resamples", n_resamples, "at least 100")
     value, (error, _) = parts.value(), normal_interval(parts, alpha)
     n = parts.base.size

@@ -11,7 +11,13 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.bandits.ope.base import Estimator
-from siamrec.bandits.ope.estimate import LEAST_SAMPLE, Estimate, Parts, diagnose, normal_interval
+from siamrec.bandits.ope.estimate import (
+    LEAST_SAMPLE,
+    Parts,
+    ValueEstimate,
+    diagnose,
+    normal_interval,
+)
 from siamrec.bandits.ope.robust import DirectMethod, DoublyRobust
 from siamrec.bandits.ope.weighting import IPS, SNIPS
 from siamrec.errors import (
@@ -33,9 +39,9 @@ if TYPE_CHECKING:
 class Evaluation:
     """Estimates of one target by several estimators."""
 
-    estimates: Mapping[str, Estimate]
+    estimates: Mapping[str, ValueEstimate]
 
-    def __getitem__(self, name: str) -> Estimate:
+    def __getitem__(self, name: str) -> ValueEstimate:
         """Return the estimate of one estimator.
 
         Raises:
@@ -87,7 +93,7 @@ def evaluate(
         0.5
     """
     if estimators is None:
-        whole = np.asarray(target).ndim == 2  # noqa: PLR2004
+        whole = np.asarray(target).ndim == 2
         models: tuple[Estimator, ...] = (DirectMethod(), DoublyRobust()) if whole else ()
         estimators = (IPS(), SNIPS(), *models)
     return Evaluation({each.name: each.estimate(log, target, alpha=alpha) for each in estimators})
@@ -217,7 +223,7 @@ class Tally:
             )
 
 
-def adaptive_value(log: Log, target: FloatArray, *, alpha: float = 0.05) -> Estimate:
+def adaptive_value(log: Log, target: FloatArray, *, alpha: float = 0.05) -> ValueEstimate:
     """Return the value of a policy from a log whose policy learned as it went.
 
     Plain averages of a bandit's arms are biased (an arm that starts badly is not tried again),
@@ -252,7 +258,7 @@ def adaptive_value(log: Log, target: FloatArray, *, alpha: float = 0.05) -> Esti
     value = float((share * score).sum() / share.sum())
     error = float(np.sqrt((share**2 * (score - value) ** 2).sum()) / share.sum())
     reach = float(special.ndtri(1 - alpha / 2)) * error
-    return Estimate(
+    return ValueEstimate(
         estimator="adaptively weighted doubly robust",
         raw=value,
         interval=(value - reach, value + reach),

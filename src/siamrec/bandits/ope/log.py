@@ -81,7 +81,7 @@ class Log:
     def _check_tables(self, n: int) -> None:
         if self.features is not None:
             features = check.finite("features", self.features)
-            if features.ndim != 2 or len(features) != n:  # noqa: PLR2004
+            if features.ndim != 2 or len(features) != n:
                 raise InvalidDataError(f"features must have shape ({n}, d), got {features.shape}.")
             object.__setattr__(self, "features", check.frozen(features, np.float64))
         if self.logging is not None:
@@ -146,7 +146,7 @@ class Log:
     def chosen(self, target: FloatArray) -> FloatArray:
         """Return the target's probability of each logged action; raises as `weights` does."""
         values: FloatArray = check.finite("target", np.asarray(target))
-        if values.ndim == 2:  # noqa: PLR2004
+        if values.ndim == 2:
             return np.asarray(self.table(values)[np.arange(len(self)), self.action], np.float64)
         if values.shape != (len(self),):
             raise InvalidDataError(
@@ -166,7 +166,7 @@ class Log:
             MissingInputError: If only the probabilities of the logged actions were given.
         """
         values = np.asarray(target, dtype=np.float64)
-        if values.ndim != 2:  # noqa: PLR2004
+        if values.ndim != 2:
             raise MissingInputError(
                 "the target's whole distribution", f"target=array of ({len(self)}, n_actions)"
             )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from siamrec._core import check
-from siamrec.bandits.ope.estimate import Estimate, Parts, diagnose, normal_interval
+from siamrec.bandits.ope.estimate import Parts, ValueEstimate, diagnose, normal_interval
 from siamrec.errors import InvalidDataError, InvalidParameterError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def slate_value(
     *,
     interaction: Literal["independent", "additive", "cascade", "full"] = "cascade",
     alpha: float = 0.05,
-) -> Estimate:
+) -> ValueEstimate:
     """Return the expected total reward of a policy over lists, from a log of lists.
 
     The ranks of a list are drawn one after the other; w_l is the ratio of target to logged
@@ -61,7 +61,7 @@ def slate_value(
         check.finite(name, values)
         for name, values in (("reward", reward), ("propensity", propensity), ("target", target))
     )
-    if r.ndim != 2 or not r.shape == p.shape == q.shape:  # noqa: PLR2004
+    if r.ndim != 2 or not r.shape == p.shape == q.shape:
         raise InvalidDataError(
             f"reward, propensity and target must have one shape (n, L), got {r.shape}, "
             f"{p.shape}, {q.shape}."
@@ -79,7 +79,7 @@ def slate_value(
     n = len(r)
     parts = Parts(base=np.zeros(n), top=(weight * r).sum(axis=1), below=np.ones(n))
     error, interval = normal_interval(parts, alpha)
-    return Estimate(
+    return ValueEstimate(
         estimator=f"slate ips ({interaction})",
         raw=parts.value(),
         interval=interval,
@@ -115,7 +115,7 @@ def pseudo_inverse_value(
     moments: FloatArray,
     *,
     alpha: float = 0.05,
-) -> Estimate:
+) -> ValueEstimate:
     """Return the expected reward of a policy over whole lists whose reward is a sum over ranks.
 
     One number is known for each list, and it is taken to be a sum over ranks of unknown parts
@@ -147,14 +147,14 @@ def pseudo_inverse_value(
     """
     r, g = check.finite("reward", reward), check.finite("moments", moments)
     wanted, items = check.finite("target", target), np.asarray(slate, dtype=np.int64)
-    if items.ndim != 2 or r.shape != items.shape[:1]:  # noqa: PLR2004
+    if items.ndim != 2 or r.shape != items.shape[:1]:
         raise InvalidDataError(
             f"reward and slate must have shapes (n,) and (n, L), got {r.shape}, {items.shape}."
         )
     (n, n_ranks), n_items = items.shape, wanted.shape[-1] if wanted.ndim else 0
     if wanted.shape not in {(n_ranks, n_items), (n, n_ranks, n_items)}:
         raise InvalidDataError(f"target must have shape ({n_ranks}, n_items), got {wanted.shape}.")
-    if wanted.min() < 0 or np.abs(wanted.sum(axis=-1) - 1).max() > 1e-6:  # noqa: PLR2004
+    if wanted.min() < 0 or np.abs(wanted.sum(axis=-1) - 1).max() > 1e-6:
         raise InvalidDataError("target must hold a distribution over items for each rank.")
     if g.shape != (n_ranks * n_items,) * 2:
         raise InvalidDataError(
@@ -164,14 +164,14 @@ def pseudo_inverse_value(
         raise InvalidDataError(f"slate must hold codes 0 to {n_items - 1}.")
     place = items + np.arange(n_ranks) * n_items
     inverse = np.linalg.pinv(g, rcond=1e-10, hermitian=True)
-    if wanted.ndim == 2:  # noqa: PLR2004
+    if wanted.ndim == 2:
         weight = (wanted.reshape(-1) @ inverse)[place].sum(axis=1)
     else:
         lifted = wanted.reshape(n, -1) @ inverse
         weight = np.take_along_axis(lifted, place, axis=1).sum(axis=1)
     parts = Parts(base=np.zeros(n), top=weight * r, below=np.ones(n))
     error, interval = normal_interval(parts, alpha)
-    return Estimate(
+    return ValueEstimate(
         estimator="slate pseudo-inverse",
         raw=parts.value(),
         interval=interval,
@@ -202,7 +202,7 @@ def pooled_propensity(by_logger: FloatArray, n_rows: FloatArray) -> FloatArray:
         [0.3]
     """
     table, size = check.finite("by_logger", by_logger), check.finite("n_rows", n_rows)
-    if table.ndim != 2 or size.shape != table.shape[1:] or size.sum() <= 0:  # noqa: PLR2004
+    if table.ndim != 2 or size.shape != table.shape[1:] or size.sum() <= 0:
         raise InvalidDataError(f"by_logger must have shape (n, {size.size}), got {table.shape}.")
     mixed: FloatArray = table @ (size / size.sum())
     return mixed

@@ -136,7 +136,7 @@ class Replay(Estimator):
         chosen = log.chosen(target)
         if not np.isin(chosen, (0.0, 1.0)).all():
             raise InvalidDataError("replay must have a target of probabilities 0 and 1.")
-        if np.ptp(log.propensity) > 1e-9:  # noqa: PLR2004
+        if np.ptp(log.propensity) > 1e-9:
             raise InvalidDataError("replay must have a log of equal propensities.")
         return Parts(base=np.zeros(len(log)), top=chosen * log.reward, below=chosen)
 

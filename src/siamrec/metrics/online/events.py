@@ -14,7 +14,7 @@ from siamrec.data.frames import NO_TIME
 from siamrec.data.truth import in_range
 from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import InvalidDataError, MissingInputError, UnknownNameError
-from siamrec.metrics.ratio import Ratio
+from siamrec.metrics.ratio import RatioOfSums
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -248,7 +248,7 @@ class UserSums:
     bottom: FloatArray
 
     def __post_init__(self) -> None:
-        Ratio.of(self.top, self.bottom)
+        RatioOfSums.of(self.top, self.bottom)
         if check.same_length(top=self.top, bottom=self.bottom) != len(self.users):
             raise InvalidDataError(
                 f"A sum is needed for each of {len(self.users)} users, got {self.top.size}."
@@ -263,10 +263,10 @@ class UserSums:
             bottom[place] += part.bottom
         return UserSums(users, top, bottom)
 
-    def ratio(self) -> Ratio:
+    def ratio(self) -> RatioOfSums:
         """Return the sums over users who have a denominator."""
         counted = (self.bottom > 0) | (self.top != 0)
-        return Ratio.of(self.top[counted], self.bottom[counted])
+        return RatioOfSums.of(self.top[counted], self.bottom[counted])
 
     @property
     def value(self) -> float:

@@ -5,7 +5,7 @@ from siamrec.models.encoders.cached import CachedEncoder
 from siamrec.models.encoders.hashing import HashingEncoder
 from siamrec.models.encoders.sentence import SentenceEncoder
 from siamrec.models.encoders.static import StaticEncoder
-from siamrec.models.encoders.two_tower import Tower, TwoTower, TwoTowerEncoder
+from siamrec.models.encoders.two_tower import Tower, TwoTowerEncoder, TwoTowerTraining
 
 __all__ = [
     "AdapterEncoder",
@@ -14,6 +14,6 @@ __all__ = [
     "SentenceEncoder",
     "StaticEncoder",
     "Tower",
-    "TwoTower",
     "TwoTowerEncoder",
+    "TwoTowerTraining",
 ]

@@ -15,7 +15,7 @@ from siamrec.errors import TrainingDivergedError
 from siamrec.losses import KnownPositives, feedback_infonce
 
 if TYPE_CHECKING:
-    from siamrec.models.encoders.two_tower import TwoTower
+    from siamrec.models.encoders.two_tower import TwoTowerTraining
     from siamrec.typing import CodeArray, Float32Array
 
 
@@ -31,7 +31,9 @@ class _Side(nn.Module):
 
     inputs: Tensor
 
-    def __init__(self, inputs: Float32Array, recipe: TwoTower, generator: torch.Generator) -> None:
+    def __init__(
+        self, inputs: Float32Array, recipe: TwoTowerTraining, generator: torch.Generator
+    ) -> None:
         super().__init__()
         n, width = inputs.shape
         dim, hidden = recipe.dim, recipe.hidden
@@ -64,7 +66,7 @@ class _Side(nn.Module):
 
 
 def train_towers(
-    recipe: TwoTower,
+    recipe: TwoTowerTraining,
     user: CodeArray,
     item: CodeArray,
     weight: Float32Array,

@@ -70,7 +70,7 @@ class AdapterEncoder:
 
     def __post_init__(self) -> None:
         weight = check.frozen(np.asarray(self.weight), np.float32)
-        if weight.ndim != 2 or weight.shape[1] != self.base.dim or not weight.shape[0]:  # noqa: PLR2004
+        if weight.ndim != 2 or weight.shape[1] != self.base.dim or not weight.shape[0]:
             raise InvalidDataError(
                 f"weight must have shape (dim, {self.base.dim}), got {weight.shape}."
             )
@@ -168,7 +168,7 @@ class AdapterEncoder:
         Raises:
             StorageError: If the folder cannot be written.
         """
-        from safetensors.numpy import save_file  # noqa: PLC0415
+        from safetensors.numpy import save_file
 
         folder = Path(path)
         tensors = {"weight": np.array(self.weight)}
@@ -193,7 +193,7 @@ class AdapterEncoder:
             ModelLoadError: If files are missing or unreadable, or `base` is another encoder than
                 the one that the head was learned on.
         """
-        from safetensors.numpy import load_file  # noqa: PLC0415
+        from safetensors.numpy import load_file
 
         folder = Path(path)
         try:

@@ -151,7 +151,7 @@ def load_sentence_transformer(name: str, *, device: str = "cpu") -> SentenceTran
     Raises:
         ModelLoadError: If none has it; the message names the extra and the offline way.
     """
-    from sentence_transformers import SentenceTransformer  # noqa: PLC0415  (seconds to import)
+    from sentence_transformers import SentenceTransformer  # seconds to import
 
     if Path(name).is_dir():
         return _read(name, device)
@@ -181,7 +181,7 @@ def fingerprint_of(model: SentenceTransformer) -> str:
 
 
 def _arithmetic(precision: str, device: str) -> AbstractContextManager[object]:
-    import torch  # noqa: PLC0415
+    import torch
 
     kind = torch.device(device).type
     wanted = precision == "bfloat16" or (
@@ -191,7 +191,7 @@ def _arithmetic(precision: str, device: str) -> AbstractContextManager[object]:
 
 
 def _read(path: str, device: str) -> SentenceTransformer:
-    from sentence_transformers import SentenceTransformer  # noqa: PLC0415
+    from sentence_transformers import SentenceTransformer
 
     try:
         with quietly():
@@ -205,7 +205,7 @@ def _read(path: str, device: str) -> SentenceTransformer:
 @contextmanager
 def quietly() -> Iterator[None]:
     """Read without a progress bar of its own: the host shows progress, not the library."""
-    from transformers.utils import logging  # noqa: PLC0415
+    from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]

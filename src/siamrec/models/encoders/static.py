@@ -58,7 +58,7 @@ class StaticEncoder:
 
     def __post_init__(self) -> None:
         vectors = check.frozen(np.asarray(self.vectors), np.float32)
-        if vectors.ndim != 2 or vectors.shape[0] != len(self.words) + 1:  # noqa: PLR2004
+        if vectors.ndim != 2 or vectors.shape[0] != len(self.words) + 1:
             raise InvalidDataError(
                 f"vectors must have shape ({len(self.words) + 1}, dim), got {vectors.shape}."
             )
@@ -138,7 +138,7 @@ class StaticEncoder:
 
     def save(self, path: str | Path) -> None:
         """Write words and vectors to a folder."""
-        from safetensors.numpy import save_file  # noqa: PLC0415
+        from safetensors.numpy import save_file
 
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
@@ -152,7 +152,7 @@ class StaticEncoder:
         Raises:
             ModelLoadError: If the folder holds none.
         """
-        from safetensors.numpy import load_file  # noqa: PLC0415
+        from safetensors.numpy import load_file
 
         folder = Path(path)
         try:

@@ -133,7 +133,7 @@ class TwoTowerEncoder:
 
     def save(self, path: str | Path) -> None:
         """Write both towers to a folder: safetensors for numbers, JSON for ids and columns."""
-        from safetensors.numpy import save_file  # noqa: PLC0415
+        from safetensors.numpy import save_file
 
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,7 @@ class TwoTowerEncoder:
         Raises:
             ModelLoadError: If files are missing or changed, or `text` is another encoder.
         """
-        from safetensors.numpy import load_file  # noqa: PLC0415
+        from safetensors.numpy import load_file
 
         folder = Path(path)
         try:
@@ -188,7 +188,7 @@ def _tower(side: str, ids: list[str], tensors: dict[str, Float32Array]) -> Tower
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TwoTower:
+class TwoTowerTraining:
     """Learns two towers from what users like.
 
     Each liked item is to be told from the items that others of the batch like, unless the user is
@@ -260,7 +260,7 @@ class TwoTower:
         Raises:
             InvalidDataError: If nothing is liked.
         """
-        from siamrec.models.encoders._towers import train_towers  # noqa: PLC0415
+        from siamrec.models.encoders._towers import train_towers
 
         liked = (feedback.value >= self.positive) & (feedback.weight > 0)
         if not liked.any():

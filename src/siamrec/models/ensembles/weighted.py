@@ -140,7 +140,7 @@ class Weighted(RecommenderRecipe):
             )
             found.append(list(weights.values()))
         table = np.array(found)
-        helps = (table > 0).mean(axis=0) > 0.5  # noqa: PLR2004
+        helps = (table > 0).mean(axis=0) > 0.5
         mean = np.where(helps, table.mean(axis=0), 0.0)
         return dict(zip(self.arms, mean.tolist(), strict=True))
 

@@ -91,12 +91,12 @@ def _of_words(encoder: StaticEncoder) -> SentenceTransformer:
     a token for them; byte pairs without one split them into letters, and no letter is in a
     vocabulary whose entries all begin with a mark.
     """
-    from sentence_transformers import SentenceTransformer  # noqa: PLC0415
-    from sentence_transformers.sentence_transformer.modules import (  # noqa: PLC0415
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import (
         Normalize,
         StaticEmbedding,
     )
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers  # noqa: PLC0415
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
     vocabulary = {f"{_WORD_MARK}{word}": code for code, word in enumerate(encoder.words)}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], ignore_merges=True))
@@ -111,8 +111,8 @@ def _of_words(encoder: StaticEncoder) -> SentenceTransformer:
 
 
 def _dense(weight: np.ndarray, bias: np.ndarray, *, bent: bool = False) -> Dense:
-    import torch  # noqa: PLC0415
-    from sentence_transformers.sentence_transformer.modules import Dense  # noqa: PLC0415
+    import torch
+    from sentence_transformers.sentence_transformer.modules import Dense
 
     activation = torch.nn.ReLU() if bent else torch.nn.Identity()
     layer = Dense(weight.shape[1], weight.shape[0], activation_function=activation)
@@ -122,8 +122,8 @@ def _dense(weight: np.ndarray, bias: np.ndarray, *, bent: bool = False) -> Dense
 
 
 def _with_head(model: SentenceTransformer, head: AdapterEncoder) -> SentenceTransformer:
-    from sentence_transformers import SentenceTransformer  # noqa: PLC0415
-    from sentence_transformers.sentence_transformer.modules import Normalize  # noqa: PLC0415
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize
 
     modules = [module for module in model]  # noqa: C416  (a Sequential is no Iterable to mypy)
     if not isinstance(modules[-1], Normalize):

@@ -229,7 +229,7 @@ def read_back(path: Path, encoder: SentenceEncoder, texts: list[str]) -> Float32
     hf: Any = model[0].auto_model
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.BERT, hf.config.num_hidden_layers)
     stored = {t.name: gguf.quants.dequantize(t.data, t.tensor_type) for t in reader.tensors}
-    import torch  # noqa: PLC0415
+    import torch
 
     with torch.no_grad():
         for name, parameter in hf.named_parameters():

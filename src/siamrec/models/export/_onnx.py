@@ -54,7 +54,7 @@ def write_onnx(encoder: SiameseEncoder, folder: Path, *, quantization: str = "f3
         )
     extra("onnxscript", extra="onnx", purpose="Exporting to ONNX")
     extra("onnx", extra="onnx", purpose="Exporting to ONNX")
-    import torch  # noqa: PLC0415
+    import torch
 
     model = as_sentence_transformer(encoder).eval()
     whole = _whole(model)
@@ -109,7 +109,7 @@ def _no_advice(record: logging.LogRecord) -> bool:
 
 def _whole(model: Any) -> Any:
     """The model as a function of tensors alone."""
-    import torch  # noqa: PLC0415
+    import torch
 
     class Whole(torch.nn.Module):
         def __init__(self) -> None:
@@ -140,7 +140,7 @@ class OnnxEncoder:
 
     def __init__(self, folder: str | Path, *, batch_size: int = 16, threads: int = 1) -> None:
         runtime = extra("onnxruntime", extra="onnx", purpose="Reading with ONNX")
-        from transformers import AutoTokenizer  # noqa: PLC0415
+        from transformers import AutoTokenizer
 
         home = Path(folder)
         try:

@@ -101,7 +101,7 @@ def export(
     check.one_of("quantization", chosen, exporter.thresholds)
     distinct = dict.fromkeys(texts)
     sample = [text for text in distinct if exporter.reads(text)]
-    if len(sample) < 3:  # noqa: PLR2004
+    if len(sample) < 3:
         raise InvalidParameterError(
             "texts", len(sample), f"at least 3 different texts that readers of {format} read alike"
         )
@@ -188,7 +188,7 @@ def _read_gguf(
 
 
 def _by_llama(path: Path, encoder: SentenceEncoder, texts: list[str]) -> Any:
-    from siamrec.models.export._llama import embed  # noqa: PLC0415
+    from siamrec.models.export._llama import embed
 
     return embed(path, texts, length=encoder.model.max_seq_length or 512)
 

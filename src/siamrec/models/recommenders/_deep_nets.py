@@ -113,7 +113,7 @@ class AttentionNet(nn.Module):
         own = torch.eye(item.shape[1], dtype=torch.bool, device=item.device)
         near = near.masked_fill(own | ~there[:, None, :], -1e9)
         said = error[:, :, None] * self.voice[item] + self.rated[item]
-        alone = there.sum(1)[:, None, None] < 2  # noqa: PLR2004
+        alone = there.sum(1)[:, None, None] < 2
         person = (near.softmax(2) @ said).masked_fill(alone, 0.0)
         person = functional.dropout(person, self.dropout, self.training)
         deep = self.out(torch.relu(self.inner(torch.cat([person, q], dim=2))))[:, :, 0]

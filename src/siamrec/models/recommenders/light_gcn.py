@@ -86,7 +86,7 @@ class LightGCN(NeuralRecipe):
         progress: Progress | None = None,
     ) -> FittedLightGCN:
         """Return the arm fitted to `feedback`; `progress` hears of every pass."""
-        from siamrec.models.recommenders._light_gcn_net import fit_light_gcn  # noqa: PLC0415
+        from siamrec.models.recommenders._light_gcn_net import fit_light_gcn
 
         history = Histories.of(feedback, feedback.users, feedback.items)
         if history.liked(self.positive).nnz == 0:

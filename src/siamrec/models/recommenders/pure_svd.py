@@ -131,7 +131,7 @@ def leading_directions(matrix: sparse.csr_array, k: int) -> FloatArray:
     data gives equal vectors.
     """
     small = min(matrix.shape)
-    if k >= small - 1 or small <= 64:  # noqa: PLR2004
+    if k >= small - 1 or small <= 64:
         _, size, rows = np.linalg.svd(matrix.toarray().astype(np.float64), full_matrices=False)
         size, rows = size[:k], rows[:k]
     else:

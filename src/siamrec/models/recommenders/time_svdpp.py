@@ -93,7 +93,7 @@ class TimeSVDpp(NeuralRecipe):
         progress: Progress | None = None,
     ) -> FittedTimeSVDpp:
         """Return the arm fitted to `feedback`; `progress` hears of every pass."""
-        from siamrec.models.recommenders._svdpp_net import Moments, fit_svdpp  # noqa: PLC0415
+        from siamrec.models.recommenders._svdpp_net import Moments, fit_svdpp
 
         history = rated(feedback, "TimeSVDpp")
         if not feedback.has_time or history.order is None:

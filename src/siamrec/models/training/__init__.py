@@ -4,12 +4,17 @@ from siamrec.models.training.active import suggest_queries
 from siamrec.models.training.adapt import adapt
 from siamrec.models.training.config import FineTuneConfig
 from siamrec.models.training.distil import distil, teach_translations
-from siamrec.models.training.result import Comparison, FineTuneResult, TrainingEvent, Verdict
-from siamrec.models.training.retention import Retention
+from siamrec.models.training.result import (
+    EncoderComparison,
+    FineTuneResult,
+    TrainingEvent,
+    Verdict,
+)
 from siamrec.models.training.tuner import FineTuner
+from siamrec.models.training.validation.retention import Retention
 
 __all__ = [
-    "Comparison",
+    "EncoderComparison",
     "FineTuneConfig",
     "FineTuneResult",
     "FineTuner",

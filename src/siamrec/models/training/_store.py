@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, final
 from siamrec.errors import InvalidParameterError, StorageError
 from siamrec.models._writing import writing
 from siamrec.models.encoders import AdapterEncoder, SentenceEncoder
-from siamrec.models.training._readme import readme
+from siamrec.models.training.card.readme import readme
 
 if TYPE_CHECKING:
     import torch
 
-    from siamrec.models.training._run import Run
+    from siamrec.models.training.strategies.run import Run
     from siamrec.protocols import SiameseEncoder
 
 CARD = "card.json"
@@ -144,7 +144,7 @@ class Checkpoints:
             best: Weights of `step` where they are the best so far.
             step: The step just evaluated.
         """
-        from safetensors.torch import save_file  # noqa: PLC0415
+        from safetensors.torch import save_file
 
         with writing(self.home):
             if best is not None:
@@ -170,7 +170,7 @@ class Checkpoints:
 
     def best(self, step: int) -> dict[str, torch.Tensor] | None:
         """Return the weights that were stored as the best ones at `step`."""
-        from safetensors.torch import load_file  # noqa: PLC0415
+        from safetensors.torch import load_file
 
         path = self._best(step)
         return load_file(path) if path.exists() else None

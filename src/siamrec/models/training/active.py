@@ -66,7 +66,7 @@ def suggest_queries(
     known = set(labelled)
     asked = [query for query in dict.fromkeys(queries) if query not in known]
     answers = list(dict.fromkeys(documents))
-    if not asked or len(answers) < 2:  # noqa: PLR2004
+    if not asked or len(answers) < 2:
         raise InvalidDataError(
             f"Suggesting needs a query without a label and two documents, got {len(asked)} and "
             f"{len(answers)}."

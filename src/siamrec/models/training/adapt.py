@@ -11,9 +11,9 @@ from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.losses import build_loss
 from siamrec.models.encoders import CachedEncoder, SentenceEncoder
 from siamrec.models.encoders._texts import distinct
-from siamrec.models.training._dataset import damaged
-from siamrec.models.training._plain import train_plainly
-from siamrec.models.training._trainable import alike
+from siamrec.models.training.strategies.dataset import damaged
+from siamrec.models.training.strategies.plain_training import train_plainly
+from siamrec.models.training.strategies.trainable import alike
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,8 +55,8 @@ def adapt(
         Wang, Reimers, Gurevych (2021), TSDAE: using transformer-based sequential denoising
         auto-encoder for unsupervised sentence embedding learning, EMNLP findings.
     """
-    import torch  # noqa: PLC0415
-    from datasets import Dataset  # noqa: PLC0415
+    import torch
+    from datasets import Dataset
 
     base = encoder.base if isinstance(encoder, CachedEncoder) else encoder
     if not isinstance(base, SentenceEncoder):

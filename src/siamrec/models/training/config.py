@@ -10,8 +10,8 @@ from siamrec._core import check
 from siamrec._core.hashing import config_hash
 from siamrec.errors import InvalidParameterError
 from siamrec.models.encoders.sentence import PRECISIONS, Precision
-from siamrec.models.training._plainly import plainly
-from siamrec.models.training.retention import Retention  # noqa: TC001  (read at run time)
+from siamrec.models.training.card.plain_values import plainly
+from siamrec.models.training.validation.retention import Retention  # noqa: TC001  (read at run time)
 from siamrec.pairs import HardNegatives  # noqa: TC001  (read at run time)
 
 Strategy: TypeAlias = Literal["adapter", "top-layers", "lora", "full"]

@@ -6,8 +6,8 @@ import copy
 from typing import TYPE_CHECKING
 
 from siamrec.errors import InvalidDataError, InvalidParameterError
-from siamrec.models.training._plain import train_plainly
-from siamrec.models.training._trainable import alike
+from siamrec.models.training.strategies.plain_training import train_plainly
+from siamrec.models.training.strategies.trainable import alike
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +50,8 @@ def distil(
         Reimers and Gurevych (2020), Making monolingual sentence embeddings multilingual using
         knowledge distillation, EMNLP.
     """
-    from datasets import Dataset  # noqa: PLC0415
-    from sentence_transformers.sentence_transformer.losses import MSELoss  # noqa: PLC0415
+    from datasets import Dataset
+    from sentence_transformers.sentence_transformer.losses import MSELoss
 
     read = list(texts)
     originals = read if taught_as is None else list(taught_as)

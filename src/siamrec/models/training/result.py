@@ -44,7 +44,7 @@ class TrainingEvent:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class EncoderComparison:
     """A paired difference of one metric over the same users, with its 95 % interval.
 
     Args:
@@ -66,7 +66,7 @@ class Comparison:
     n: int
 
     @classmethod
-    def of(cls, metric: str, base: FloatArray, tuned: FloatArray) -> Comparison:
+    def of(cls, metric: str, base: FloatArray, tuned: FloatArray) -> EncoderComparison:
         """Return the comparison of two columns; users without a value in one are left out.
 
         The interval is Student's for the mean of paired differences.
@@ -137,8 +137,8 @@ class FineTuneResult:
     encoder: SiameseEncoder
     verdict: Verdict
     metrics: Mapping[str, float]
-    comparisons: Mapping[str, Comparison]
-    beside: Mapping[str, Comparison]
+    comparisons: Mapping[str, EncoderComparison]
+    beside: Mapping[str, EncoderComparison]
     history: tuple[Mapping[str, float], ...]
     card: Mapping[str, Any]
     path: Path | None = None

@@ -8,13 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from siamrec.errors import InvalidParameterError
-from siamrec.models.training._adapter_run import tune_adapter
-from siamrec.models.training._choose import COLD, POPULARITY, PREVIOUS, WARM, judged, means
-from siamrec.models.training._material import Material, require_rivals
-from siamrec.models.training._run import Run, Trained
 from siamrec.models.training._store import Checkpoints, write_result
 from siamrec.models.training.config import FineTuneConfig
-from siamrec.models.training.result import Comparison, FineTuneResult, TrainingEvent
+from siamrec.models.training.result import EncoderComparison, FineTuneResult, TrainingEvent
+from siamrec.models.training.strategies.adapter import tune_adapter
+from siamrec.models.training.strategies.material import Material, require_rivals
+from siamrec.models.training.strategies.run import Run, Trained
+from siamrec.models.training.validation.choosing import (
+    COLD,
+    POPULARITY,
+    PREVIOUS,
+    WARM,
+    judged,
+    means,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -119,7 +126,7 @@ class FineTuner:
 def _tuned(run: Run) -> Trained:
     if run.config.strategy == "adapter":
         return tune_adapter(run)
-    from siamrec.models.training._full_run import tune_full  # noqa: PLC0415  (seconds to import)
+    from siamrec.models.training.strategies.whole_encoder import tune_full  # seconds to import
 
     return tune_full(run)
 
@@ -128,10 +135,10 @@ def _result(run: Run, trained: Trained) -> FineTuneResult:
     popular = run.slices().warm.ndcg_of_popularity(run.material.popularity())
     popularity = means({WARM: popular})[WARM]
     names = [name for name in (WARM, COLD) if name in trained.found]
-    comparisons = {n: Comparison.of(n, trained.base[n], trained.found[n]) for n in names}
-    beside = {POPULARITY: Comparison.of(WARM, popular, trained.found[WARM])}
+    comparisons = {n: EncoderComparison.of(n, trained.base[n], trained.found[n]) for n in names}
+    beside = {POPULARITY: EncoderComparison.of(WARM, popular, trained.found[WARM])}
     before = trained.previous or {}
-    beside |= {PREVIOUS + n: Comparison.of(n, before[n], trained.found[n]) for n in before}
+    beside |= {PREVIOUS + n: EncoderComparison.of(n, before[n], trained.found[n]) for n in before}
     verdict = judged(
         comparisons, beside=beside, concerns=_concerns(run, trained), notes=_notes(trained)
     )

@@ -1,0 +1,77 @@
+"""One analysis per segment, with the false discovery rate kept over all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from siamrec._core import check
+from siamrec.experiments.analysis._strata import split_table
+from siamrec.experiments.analysis.analysis import analyze
+from siamrec.statistics.corrections import adjust
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from siamrec.experiments.analysis.report import ExperimentReport
+    from siamrec.experiments.plan import Plan
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SegmentReport:
+    """Reports of segments, with p-values that allow for having looked at all of them.
+
+    Attributes:
+        reports: The report of each segment.
+        adjusted_p: For `(segment, metric, treatment)`, the p-value after Benjamini and
+            Hochberg's correction over everything in here: of those below 0.05, at most 5 % are
+            false on average.
+    """
+
+    reports: Mapping[str, ExperimentReport]
+    adjusted_p: Mapping[tuple[str, str, str], float]
+
+    def found(self, *, rate: float = 0.05) -> tuple[tuple[str, str, str], ...]:
+        """Return what differs, with a false discovery rate of at most `rate`."""
+        check.share("rate", rate)
+        return tuple(key for key, p in self.adjusted_p.items() if p <= rate)
+
+
+def analyze_segments(
+    data: object,
+    plan: Plan,
+    *,
+    segment: str,
+    variant: str = "variant",
+    unit: str | None = None,
+    control: str = "control",
+    propensity: str | None = None,
+) -> SegmentReport:
+    """Analyse every segment by the plan. Segments must be known before assignment.
+
+    Args:
+        data: A frame.
+        plan: The plan.
+        segment: Column of the segment.
+        variant: As for `analyze`.
+        unit: As for `analyze`.
+        control: As for `analyze`.
+        propensity: As for `analyze`.
+
+    Raises:
+        InvalidDataError: As for `analyze`, or if a segment is null.
+        UnknownNameError: As for `analyze`.
+        UnsupportedEstimate: As for `analyze`.
+    """
+    reports = {
+        name: analyze(
+            part, plan, variant=variant, unit=unit, control=control, propensity=propensity
+        )
+        for name, part in split_table(data, segment)
+    }
+    keys = [(name, *key) for name, report in reports.items() for key in report.comparisons]
+    p = np.array([reports[s].comparisons[metric, arm].absolute.p for s, metric, arm in keys])
+    return SegmentReport(reports, dict(zip(keys, adjust(p, "bh").tolist(), strict=True)))
