@@ -7,7 +7,10 @@ parts as attributes beside the message.
 from __future__ import annotations
 
 from difflib import get_close_matches
+from reprlib import Repr
 from typing import TYPE_CHECKING
+
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,17 +38,43 @@ __all__ = [
 
 
 _LIKE = 0.5  # two letters swapped in a word of four still count as near
+_LONGEST = 1_000
+"""Letters of a message: whole columns and documents belong into no log."""
+_COMPARED = 10_000
+"""Names that are compared with one that is not known, at most."""
+
+_short = Repr()
+_short.maxstring = _short.maxother = 160
+_short.maxlong = 60
+_short.maxtuple = _short.maxlist = _short.maxdict = _short.maxset = _short.maxfrozenset = 8
 
 
 class SiamrecError(Exception):
-    """Root of every error raised on purpose by siamrec."""
+    """Root of every error raised on purpose by siamrec; its message is never endless."""
+
+    @override
+    def __str__(self) -> str:
+        message = super().__str__()
+        return message if len(message) <= _LONGEST else message[: _LONGEST - 1] + "…"
+
+
+def shown(value: object) -> str:
+    """Return a value as messages name it: short, and a number of NumPy as the number it is.
+
+    Examples:
+        >>> shown("x" * 1000)[:20], len(shown("x" * 1000)) < 200, shown(list(range(100)))
+        ("'xxxxxxxxxxxxxxxxxxx", True, '[0, 1, 2, 3, 4, 5, 6, 7, ...]')
+    """
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
+        value = value.item()  # type: ignore[attr-defined]  # this floor does without NumPy
+    return _short.repr(value)
 
 
 class InvalidParameterError(SiamrecError, ValueError):
     """A constructor or call argument is outside its documented range."""
 
     def __init__(self, name: str, value: object, expected: str) -> None:
-        super().__init__(f"{name} must be {expected}, got {value!r}.")
+        super().__init__(f"{name} must be {expected}, got {shown(value)}.")
         self.name = name
         self.value = value
         self.expected = expected
@@ -75,10 +104,10 @@ class UnknownNameError(SiamrecError, LookupError):
         self.kind = kind
         self.name = name
         self.known = tuple(sorted(map(str, known)))
-        near = get_close_matches(str(name), self.known, n=3, cutoff=_LIKE)
-        hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
+        near = get_close_matches(str(name), self.known[:_COMPARED], n=3, cutoff=_LIKE)
+        hint = f" Did you mean {', '.join(map(shown, near))}?" if near else ""
         listed = ", ".join(self.known[:20]) + (", …" if len(self.known) > 20 else "")
-        super().__init__(f"No {kind} is named {name!r}.{hint} Known: {listed or '-'}.")
+        super().__init__(f"No {kind} is named {shown(name)}.{hint} Known: {listed or '-'}.")
 
 
 class LeakageError(SiamrecError, ValueError):

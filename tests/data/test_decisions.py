@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamrec.data.decisions import Decision, Decisions, Rewards
+from siamrec.data.decisions import Decision, Decisions
+from siamrec.data.rewards import Rewards
 from siamrec.errors import InvalidDataError, UnknownNameError
 
 shares = st.floats(0, 1, exclude_min=True)
@@ -106,7 +107,7 @@ def test_rewards_round_trip_and_refuse_nonsense() -> None:
     rewards = Rewards.from_frame(
         {"decision": ["p", "q"], "reward": [1.0, 0.0], "w": [1.0, 2.0]}, weight="w"
     )
-    assert list(rewards) == [("p", 1.0), ("q", 0.0)]
+    assert rewards.by_decision() == {"p": 1.0, "q": 0.0}
     again = Rewards.from_frame(rewards.to_arrow(), weight="weight")
     np.testing.assert_array_equal(again.reward, rewards.reward)
     with pytest.raises(InvalidDataError, match="reward must be finite, got nan in row 1"):

@@ -279,7 +279,7 @@ def test_joined_pairs_are_all_there() -> None:
     assert both.texts[both.right[-1]] == "other"
     assert both.negatives is not None
     assert (both.negatives[-2:] == -1).all()
-    with pytest.raises(InvalidDataError, match="at least one set"):
+    with pytest.raises(InvalidDataError, match="at least one part"):
         Pairs.concat([])
 
 

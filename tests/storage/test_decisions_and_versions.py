@@ -27,7 +27,7 @@ def test_decisions_come_back_as_they_were_made(store: Store) -> None:
     assert sorted(d.id for d in store.decisions.read("home")) == sorted(ids.tolist())
     assert {d.id: d for d in store.decisions.read("home")} == {d.id: d for d in decisions}
     found = store.decisions.rewards("home")
-    assert dict(found) == dict(rewards)
+    assert found.by_decision() == rewards.by_decision()
     assert list(store.decisions.read("another")) == []
 
 

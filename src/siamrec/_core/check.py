@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
+from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     import numpy.typing as npt
 
-    from siamrec.typing import FloatArray
+    from siamrec.typing import FloatArray, Instant
 
 T = TypeVar("T", bound=str)
+Part = TypeVar("Part")
 Number = TypeVar("Number", int, float)
+
+_BITS_64 = 2**63
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def positive(name: str, value: Number) -> Number:
@@ -99,6 +105,166 @@ def distinct(name: str, values: Sequence[str]) -> tuple[str, ...]:
     return tuple(values)
 
 
+def many(name: str, values: object, *, what: str = "ids") -> list[Any]:
+    """Return the things in `values` as a list; a text is one thing, not a list of letters.
+
+    Args:
+        name: Name of the argument, for the error message.
+        values: A list, tuple, set, array, column or generator.
+        what: What the things are.
+
+    Raises:
+        InvalidParameterError: If it is a text, bytes, a mapping, or no collection at all.
+
+    Examples:
+        >>> many("exclude", ("i1", "i2"))
+        ['i1', 'i2']
+        >>> many("exclude", "i1")
+        Traceback (most recent call last):
+        siamrec.errors.InvalidParameterError: exclude must be a list of ids such as ['i1'], ...
+    """
+    if isinstance(values, str | bytes):
+        raise InvalidParameterError(name, values, f"a list of {what} such as [{values!r:.40}]")
+    if isinstance(values, Mapping) or not isinstance(values, Iterable):
+        raise InvalidParameterError(name, values, f"a list of {what}")
+    if isinstance(values, np.ndarray):
+        if values.ndim != 1:
+            raise InvalidParameterError(name, values.shape, f"a list of {what}, one-dimensional")
+        return list(values.tolist())
+    return list(values)
+
+
+def text(name: str, value: object, *, longest: int = 1_000_000) -> str:
+    """Return `value` when it is a text that is not empty, can be written and is not too long.
+
+    Raises:
+        InvalidParameterError: If it is not.
+    """
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        raise InvalidParameterError(name, value, f"a text of 1 to {longest:,} letters")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidParameterError(name, value, "valid Unicode") from None
+    return value
+
+
+def kind(name: str, value: Part, *kinds: Any) -> Part:
+    """Return `value` when it is an object of one of `kinds`.
+
+    The usual slips are told with their remedy: a class for an object of it, a mapping for a
+    value, a name for what it names.
+
+    Args:
+        name: Name of the argument, for the error message.
+        value: What was handed in.
+        kinds: Classes or runtime-checkable protocols.
+
+    Raises:
+        InvalidParameterError: If it is of another kind.
+
+    Examples:
+        >>> kind("day", datetime, datetime)
+        Traceback (most recent call last):
+        siamrec.errors.InvalidParameterError: day must be a datetime: make one by ...
+    """
+    if not isinstance(value, type):
+        for each in kinds:
+            if isinstance(value, each):
+                return value
+    wanted = " or ".join(dict.fromkeys(each.__name__ for each in kinds))
+    article = "an" if wanted[0] in "AEIOU" else "a"
+    first = value.__name__ if isinstance(value, type) else kinds[0].__name__
+    if isinstance(value, type):
+        remedy = f": make one by {first}(...), the class alone has no settings"
+    elif isinstance(value, Mapping):
+        maker = next((m for m in _MAKERS if hasattr(kinds[0], m)), None)
+        remedy = f": make one by {first}.{maker}(...)" if maker else f": make one by {first}(...)"
+    else:
+        remedy = ""
+    raise InvalidParameterError(name, value, f"{article} {wanted}{remedy}")
+
+
+_MAKERS = ("from_lists", "from_frame", "from_json", "of")
+
+
+def methods(name: str, value: object, needed: Sequence[str], *, what: str) -> None:
+    """Pass when `value` is an object with every method that will be called.
+
+    Raises:
+        InvalidParameterError: If it is a class, or something is missing; all that is missing is
+            named in one line.
+    """
+    if isinstance(value, type):
+        raise InvalidParameterError(
+            name, value, f"{what}: make one by {value.__name__}(...), a class is not enough"
+        )
+    missing = [each for each in needed if not hasattr(value, each)]
+    if missing:
+        raise InvalidParameterError(name, value, f"{what}, which also has {', '.join(missing)}")
+
+
+def instant(name: str, value: object) -> Instant:
+    """Return a point in time as nanoseconds since the epoch, UTC.
+
+    Args:
+        name: Name of the argument, for the error message.
+        value: Whole nanoseconds, a `datetime` that knows its zone, or a `datetime64`.
+
+    Raises:
+        InvalidParameterError: If it is something else, a `datetime` without a zone, or beyond 64
+            bits (the years 1677 to 2262).
+
+    Examples:
+        >>> instant("since", datetime(2026, 1, 1, tzinfo=UTC))
+        1767225600000000000
+    """
+    expected = "nanoseconds since 1970, or a datetime with a zone, of the years 1677 to 2262"
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise InvalidParameterError(name, value, f"{expected}; this one has no zone")
+        away = value - _EPOCH
+        found = (away.days * 86_400 + away.seconds) * 10**9 + away.microseconds * 1_000
+    elif isinstance(value, np.datetime64) and not np.isnat(value):
+        if abs(int(value.astype("datetime64[s]").astype(np.int64))) >= _BITS_64 // 10**9:
+            raise InvalidParameterError(name, value, expected)  # nanoseconds would wrap around
+        found = int(value.astype("datetime64[ns]").astype(np.int64))
+    elif isinstance(value, int | np.integer) and not isinstance(value, bool):
+        found = int(value)
+    else:
+        raise InvalidParameterError(name, value, expected)
+    if not -_BITS_64 < found < _BITS_64:
+        raise InvalidParameterError(name, value, expected)
+    return found
+
+
+def rows(name: str, chosen: object, n: int) -> npt.NDArray[Any]:
+    """Return a choice of `n` rows as something that indexes columns.
+
+    Args:
+        name: Name of the argument, for the error message.
+        chosen: A mask of length `n`, or row numbers in any order, counted from the end where
+            they are below 0.
+        n: Number of rows.
+
+    Raises:
+        InvalidDataError: If it is neither, or a number is outside of the rows.
+    """
+    picked: npt.NDArray[Any] = np.asarray(chosen)
+    if picked.ndim != 1 or (picked.size and picked.dtype.kind not in "biu"):
+        raise InvalidDataError(f"{name} must be a mask or row numbers, got {shown(chosen)}.")
+    if picked.dtype == np.bool_:
+        if picked.size != n:
+            raise InvalidDataError(f"{name} must be a mask of {n} rows, got {picked.size}.")
+        return picked
+    if picked.size and not (-n <= picked.min() and picked.max() < n):
+        raise InvalidDataError(
+            f"{name} must hold row numbers below {n}, got {picked.min()} to {picked.max()}."
+        )
+    return picked.astype(np.int64, copy=False)
+
+
 def same_length(**columns: npt.NDArray[Any] | None) -> int:
     """Return the one length that all given columns have.
 
@@ -118,13 +284,14 @@ def finite(name: str, values: npt.NDArray[Any]) -> FloatArray:
     Raises:
         InvalidDataError: If a value is NaN or infinite; the message tells the first row.
     """
-    column: FloatArray = np.asarray(values, dtype=np.float64)
+    try:
+        column: FloatArray = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidDataError(f"{name} must be numbers, got {shown(values)}.") from error
     bad = np.flatnonzero(~np.isfinite(column))
     if bad.size:
-        raise InvalidDataError(
-            f"{name} must be finite, got {column.flat[bad[0]]} in row {bad[0]} "
-            f"({bad.size} such values)."
-        )
+        place = f" in row {bad[0]} ({bad.size} such values)" if column.ndim else ""
+        raise InvalidDataError(f"{name} must be finite, got {column.flat[bad[0]]}{place}.")
     return column
 
 

@@ -20,7 +20,7 @@ from siamrec.bandits.log.delay import DelayCurve
 from siamrec.bandits.log.journal import Journal, RewardReceipt
 from siamrec.bandits.log.ledger import Early
 from siamrec.bandits.policies.base import ModelT, Policy, Space
-from siamrec.data.decisions import Decision, Decisions, Rewards
+from siamrec.data.decisions import Decision, Decisions
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from siamrec.bandits.log.snapshot import Snapshot
     from siamrec.bandits.policies.base import Sums
+    from siamrec.data.rewards import Rewards
     from siamrec.protocols import Clock
     from siamrec.typing import FloatArray, Instant
 

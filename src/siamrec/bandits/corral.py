@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from siamrec.bandits.context import Context
     from siamrec.bandits.policies.base import Policy
-    from siamrec.data.decisions import Rewards
+    from siamrec.data.rewards import Rewards
     from siamrec.protocols import Clock
     from siamrec.typing import FloatArray, Instant
 
@@ -192,7 +192,7 @@ class Corral:
         """
         if len(rewards) and not (rewards.reward.min() >= 0 and rewards.reward.max() <= 1):
             raise InvalidDataError("Every reward must be in [0, 1].")
-        return sum(self.learn_one(id_, reward) for id_, reward in rewards)
+        return sum(self.learn_one(id_, reward) for id_, reward in rewards.by_decision().items())
 
     def learn_one(self, decision: str, reward: float) -> bool:
         """Take in one reward; return False for a repeated one or an unknown decision."""

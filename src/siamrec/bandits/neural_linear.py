@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from siamrec.bandits.log.journal import RewardReceipt
     from siamrec.bandits.log.snapshot import Snapshot
     from siamrec.bandits.policies.base import Policy
-    from siamrec.data.decisions import Decision, Decisions, Rewards
+    from siamrec.data.decisions import Decision, Decisions
+    from siamrec.data.rewards import Rewards
     from siamrec.protocols import Clock, SiameseEncoder
     from siamrec.typing import FloatArray, Instant
 

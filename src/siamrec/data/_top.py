@@ -1,4 +1,4 @@
-"""The best entries of score rows, and repeated entries of code rows, in blocks of rows."""
+"""The best entries of score rows, what to leave out of them, and repeated entries of rows."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, InvalidParameterError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from siamrec.data.truth import Truth
+    from siamrec.data.vocabulary import Vocabulary
     from siamrec.typing import BoolArray, CodeArray, FloatArray, IntArray
 
 _BLOCK_BYTES = 1 << 23
@@ -105,3 +107,21 @@ def repeated(item: CodeArray, start: IntArray) -> int:
         same = table[:, 1:] == table[:, :-1]
         total += int(np.count_nonzero(same if even else same & (table[:, 1:] >= 0)))
     return total
+
+
+def left_out(
+    exclude: Truth | BoolArray | None, users: Vocabulary, items: Vocabulary
+) -> BoolArray | tuple[IntArray, IntArray] | None:
+    """Return what to leave out as a mask or as (row, column) pairs."""
+    if exclude is None:
+        return None
+    if isinstance(exclude, np.ndarray):
+        if exclude.shape != (len(users), len(items)) or exclude.dtype != np.bool_:
+            raise InvalidParameterError(
+                "exclude", exclude.shape, f"a mask of shape {(len(users), len(items))}"
+            )
+        return exclude
+    row = np.repeat(exclude.users.translate(users), exclude.n_judged).astype(np.int64)
+    column = exclude.items.translate(items)[exclude.item].astype(np.int64)
+    known = (row >= 0) & (column >= 0)
+    return row[known], column[known]

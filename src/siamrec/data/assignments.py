@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import counted
+from siamrec.data.columnar import Columnar, one_or_more, plain_row, same
 from siamrec.data.frames import arrow_table, floats_of, optional_codes_of, pick, table_of
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Self
 
     import numpy.typing as npt
 
-    from siamrec.typing import BoolArray, FloatArray, Instant
+    from siamrec.typing import BoolArray, FloatArray, Instant, IntArray
 
 OUTSIDE = -1
 """Code of a unit that is not in the experiment."""
@@ -55,8 +59,8 @@ class Assignment(NamedTuple):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignments:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Assignments(Columnar):
     """The variants of many units as columns of length `n`.
 
     Attributes:
@@ -127,8 +131,58 @@ class Assignments:
         sizes = np.bincount(self.codes[self.in_experiment], minlength=len(self.variants))
         return dict(zip(self.variants, sizes.tolist(), strict=True))
 
+    @override
     def __len__(self) -> int:
         return int(self.codes.size)
+
+    @override
+    def row(self, place: int) -> dict[str, Any]:
+        variant = (*self.variants, None)[self.codes[place]]
+        cells: dict[str, Any] = {"propensity": self.propensity, "version": self.versions}
+        return {"unit": self.units[place], "variant": variant, **plain_row(cells, place)}
+
+    @override
+    def title(self) -> str:
+        shares = ", ".join(f"{name} {n:,}" for name, n in self.counts().items())
+        inside = int(self.in_experiment.sum())
+        return (
+            f"Assignments: {counted(len(self), 'unit')} of {self.experiment}, {inside:,} in it "
+            f"({shares})"
+        )
+
+    @override
+    def where(self, rows: BoolArray | IntArray) -> Self:
+        chosen = check.rows("rows", rows, len(self))
+        return replace(
+            self,
+            units=tuple(np.array(self.units, dtype=object)[chosen]),
+            codes=self.codes[chosen],
+            propensity=self.propensity[chosen],
+            versions=self.versions[chosen],
+        )
+
+    @classmethod
+    @override
+    def concat(cls, parts: Iterable[Self]) -> Self:
+        """Return all rows of `parts`, one after the other, over the variants of all of them.
+
+        Raises:
+            InvalidDataError: If there is no part, or they are of several experiments.
+        """
+        listed = one_or_more(parts, "assignments")
+        variants = tuple(dict.fromkeys(name for part in listed for name in part.variants))
+        moved = [
+            np.array([*map(variants.index, part.variants), OUTSIDE])[part.codes] for part in listed
+        ]
+        return cls(
+            units=tuple(unit for part in listed for unit in part.units),
+            experiment=same("experiment", (part.experiment for part in listed)),
+            variants=variants,
+            codes=np.concatenate(moved).astype(np.int8),
+            propensity=np.concatenate([part.propensity for part in listed]),
+            version=max(part.version for part in listed),
+            versions=np.concatenate([part.versions for part in listed]),
+        )
 
     @classmethod
     def from_frame(

@@ -7,8 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core.hashing import content_hash
+from siamrec._core.table import Shown, Table, counted
 from siamrec.data import frames
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError
@@ -20,9 +22,13 @@ if TYPE_CHECKING:
     from siamrec.typing import BoolArray
 
 
+_SHOWN = 10
+"""Items that a view shows."""
+
+
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Catalog:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Catalog(Shown):
     """Items, the text of each, and named attributes.
 
     Attributes:
@@ -100,6 +106,23 @@ class Catalog:
             items=items,
             text=tuple(_join([part[row] for part in parts]) for row in rows),
             attributes=columns,
+        )
+
+    @override
+    def table(self) -> Table:
+        """Return the first items with text and attributes."""
+        head = ("item", "text", *self.attributes)
+        columns = (self.items.ids, self.text, *self.attributes.values())
+        hidden = len(self) - min(len(self), _SHOWN)
+        texts = int(self.has_text.sum())
+        return Table(
+            head=head,
+            rows=tuple(
+                tuple(", ".join(c) if isinstance(c, tuple) else c for c in row)
+                for row in zip(*(column[:_SHOWN] for column in columns), strict=True)
+            ),
+            title=f"Catalog: {counted(len(self), 'item')}, {texts:,} of them with a text",
+            notes=(f"… and {hidden:,} more",) if hidden else (),
         )
 
     def __len__(self) -> int:

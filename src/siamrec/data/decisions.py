@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.hashing import canonical_json
+from siamrec._core.table import Shown, Table, counted
+from siamrec.data.columnar import Columnar, days_of, joined, one_or_more, plain_row, same
 from siamrec.data.frames import arrow_table, codes_of, floats_of, instants_of, pick, table_of
+from siamrec.data.rewards import decision_id_column, decision_ids
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Self
 
-    from siamrec.typing import CodeArray, FloatArray, IdArray, Instant, IntArray
+    from siamrec.typing import BoolArray, CodeArray, FloatArray, IdArray, Instant, IntArray
 
 _ROUNDING = 1e-9
 """How far a stored probability may stand outside [0, 1] from rounding alone."""
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Decision(Shown):
     """One choice of a bandit: ranked arms and the exact probability of each rank.
 
     Attributes:
@@ -95,6 +99,28 @@ class Decision:
         """The probability with which the first-ranked arm was drawn."""
         return self.propensities[0]
 
+    @override
+    def table(self) -> Table:
+        """Return one row for each chosen arm, best rank first."""
+        told = {
+            "propensity": self.propensities,
+            "confidence": self.confidences,
+            "mean": self.means,
+            "95 % interval": self.intervals,
+            "in top": self.in_top,
+        }
+        there = {name: column for name, column in told.items() if column}
+        by = f" of {self.bandit}" if self.bandit else ""
+        whom = "" if self.unit is None else f" for {self.unit}"
+        place = ", ".join(f"{name}={level}" for name, level in self.context.items())
+        return Table(
+            head=("arm", *there),
+            rows=tuple(zip(self.arms, *there.values(), strict=True)),
+            title=f"Decision {self.id}{by}{whom}: {', '.join(self.arms)}",
+            notes=(f"context: {place}",) if place else (),
+        )
+
+    @override
     def to_json(self) -> str:
         """Return the decision as JSON; equal decisions give equal text."""
         return canonical_json(
@@ -125,8 +151,8 @@ class Decision:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decisions:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Decisions(Columnar):
     """Many single-arm choices as columns of length `n`.
 
     Attributes:
@@ -164,7 +190,7 @@ class Decisions:
     policy: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "id", _ids(self.id))
+        object.__setattr__(self, "id", decision_ids(self.id))
         for name, dtype in (("arm", np.int32), ("cell", np.int32), ("time", np.int64)):
             object.__setattr__(self, name, check.frozen(getattr(self, name), dtype))
         chances = check.frozen(check.finite("propensity", self.propensity), np.float64)
@@ -183,8 +209,51 @@ class Decisions:
         """Return the name of each chosen arm."""
         return [self.arms[code] for code in self.arm.tolist()]
 
+    @override
     def __len__(self) -> int:
         return int(self.arm.size)
+
+    @override
+    def row(self, place: int) -> dict[str, Any]:
+        cells = plain_row({name: getattr(self, name) for name in _DECISION_COLUMNS}, place)
+        return cells | {"arm": self.arms[cells["arm"]]}
+
+    @override
+    def title(self) -> str:
+        of = f" of {self.bandit}" if self.bandit else ""
+        return (
+            f"Decisions: {counted(len(self), 'decision')}{of} among "
+            f"{counted(len(self.arms), 'arm')}{days_of(self.time)}"
+        )
+
+    @override
+    def where(self, rows: BoolArray | IntArray) -> Self:
+        chosen = check.rows("rows", rows, len(self))
+        return replace(self, **{name: getattr(self, name)[chosen] for name in _DECISION_COLUMNS})
+
+    @classmethod
+    @override
+    def concat(cls, parts: Iterable[Self]) -> Self:
+        """Return all rows of `parts`, one after the other, over the arms of all of them.
+
+        Raises:
+            InvalidDataError: If there is no part, or they are of several bandits, policies or
+                versions of a state.
+        """
+        listed = one_or_more(parts, "decisions")
+        arms = tuple(dict.fromkeys(name for part in listed for name in part.arms))
+        columns: dict[str, Any] = {
+            name: joined(name, [getattr(part, name) for part in listed])
+            for name in _DECISION_COLUMNS
+        }
+        moved = [np.array([arms.index(name) for name in part.arms])[part.arm] for part in listed]
+        return cls(
+            **{**columns, "arm": np.concatenate(moved)},
+            arms=arms,
+            state_version=same("state_version", (part.state_version for part in listed)),
+            bandit=same("bandit", (part.bandit for part in listed)),
+            policy=same("policy", (part.policy for part in listed)),
+        )
 
     @classmethod
     def from_frame(
@@ -220,7 +289,7 @@ class Decisions:
         lookup = np.array([place[str(name)] for name in names.ids], dtype=np.int32)
         n = len(codes)
         return cls(
-            id=_id_column(pick(table, id, "the decision id")),
+            id=decision_id_column(pick(table, id, "the decision id")),
             arm=lookup[codes] if n else codes,
             propensity=floats_of(pick(table, propensity, "the propensity"), propensity),
             cell=np.zeros(n, dtype=np.int32),
@@ -243,108 +312,4 @@ class Decisions:
         )
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rewards:
-    """What followed decisions, one row per observed reward.
-
-    Attributes:
-        decision: Ids of the decisions, int64 or fixed-width text, shape `(n,)`.
-        reward: Finite rewards, shape `(n,)`; most policies want them in `[0, 1]`.
-        time: Instant each reward was observed, int64 ns; the latest one of a decision counts.
-        weight: How much each row counts, above or equal to 0; 1 when absent.
-        arm: Name of the arm each reward belongs to, where a decision blended several arms;
-            without it the first-ranked arm is meant.
-
-    Raises:
-        InvalidDataError: If lengths differ, a reward is not finite or a weight is negative.
-
-    Examples:
-        >>> len(Rewards(decision=np.array([3, 4]), reward=np.array([1.0, 0.0])))
-        2
-    """
-
-    decision: IdArray
-    reward: FloatArray
-    time: IntArray | None = None
-    weight: FloatArray | None = None
-    arm: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "decision", _ids(self.decision))
-        object.__setattr__(
-            self, "reward", check.frozen(check.finite("reward", self.reward), float)
-        )
-        if self.time is not None:
-            object.__setattr__(self, "time", check.frozen(self.time, np.int64))
-        if self.weight is not None:
-            weight = check.finite("weight", self.weight)
-            if weight.size and weight.min() < 0:
-                raise InvalidDataError(f"weight must not be below 0, got {weight.min()}.")
-            object.__setattr__(self, "weight", check.frozen(weight, float))
-        n = check.same_length(
-            decision=self.decision, reward=self.reward, time=self.time, weight=self.weight
-        )
-        if self.arm is not None:
-            object.__setattr__(self, "arm", tuple(self.arm))
-            if len(self.arm) != n:
-                raise InvalidDataError(f"arm must hold {n} names, got {len(self.arm)}.")
-
-    def __len__(self) -> int:
-        return int(self.reward.size)
-
-    def __iter__(self) -> Iterator[tuple[str, float]]:
-        """Yield `(decision id as text, reward)` of every row."""
-        return zip(map(str, self.decision.tolist()), self.reward.tolist(), strict=True)
-
-    @classmethod
-    def from_frame(
-        cls,
-        frame: object,
-        *,
-        decision: str = "decision",
-        reward: str = "reward",
-        time: str | None = None,
-        weight: str | None = None,
-    ) -> Self:
-        """Return the rewards of a data frame; each argument names a column.
-
-        Raises:
-            InvalidDataError: If a column breaks the contract of the class.
-            UnknownNameError: If a column is missing.
-        """
-        table = table_of(frame)
-        return cls(
-            decision=_id_column(pick(table, decision, "the decision id")),
-            reward=floats_of(pick(table, reward, "the reward"), reward),
-            time=None if time is None else instants_of(pick(table, time, "the time"), time),
-            weight=None if weight is None else floats_of(pick(table, weight, "weight"), weight),
-        )
-
-    def to_arrow(self) -> Any:
-        """Return a pyarrow table with the columns decision, reward and those that are set."""
-        columns: dict[str, Any] = {"decision": self.decision, "reward": self.reward}
-        if self.time is not None:
-            columns["time"] = self.time.view("datetime64[ns]")
-        for name in ("weight", "arm"):
-            if getattr(self, name) is not None:
-                columns[name] = getattr(self, name)
-        return arrow_table(columns)
-
-
-def _ids(values: IdArray) -> IdArray:
-    column = np.asarray(values)
-    if column.dtype.kind == "O":
-        column = np.array([str(value) for value in column.tolist()], dtype=np.str_)
-    if column.dtype.kind in "ui":
-        column = column.astype(np.int64, copy=False)
-    if column.dtype.kind not in "iUS" and column.size:
-        raise InvalidDataError(f"Decision ids must be whole numbers or text, got {column.dtype}.")
-    return check.frozen(column, column.dtype)
-
-
-def _id_column(column: Any) -> IdArray:
-    if column.null_count:
-        raise InvalidDataError(f"Decision ids must not be null, got {column.null_count} nulls.")
-    values: IdArray = np.array(column.to_pylist())
-    return values
+_DECISION_COLUMNS = ("id", "arm", "propensity", "cell", "time")

@@ -8,10 +8,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
+from siamrec._core.table import counted
 from siamrec.data import frames
+from siamrec.data.columnar import Columnar, days_of, joined, one_or_more, plain_row
 from siamrec.data.frames import NO_TIME
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError, InvalidParameterError
@@ -39,8 +42,8 @@ class FeedbackKind(IntEnum):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Feedback:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Feedback(Columnar):
     """Events of users on items.
 
     Every array has one row for each event and is read-only. Users and items are codes into
@@ -239,7 +242,8 @@ class Feedback:
         )
 
     @classmethod
-    def concat(cls, parts: Iterable[Feedback]) -> Self:
+    @override
+    def concat(cls, parts: Iterable[Self]) -> Self:
         """Return all rows of `parts`, one after the other, over joined vocabularies.
 
         Optional columns must be present in all parts or in none.
@@ -248,28 +252,27 @@ class Feedback:
             InvalidDataError: If an optional column is present in some parts only, or there is
                 no part.
         """
-        listed = list(parts)
-        if not listed:
-            raise InvalidDataError("Joining feedback needs at least one part.")
-        joined: dict[str, Any] = {}
+        listed = one_or_more(parts, "feedback")
+        whole: dict[str, Any] = {}
         for plural, single in (("users", "user"), ("items", "item"), ("queries", "query")):
             vocabulary = getattr(listed[0], plural)
             for part in listed[1:]:
                 vocabulary = vocabulary.extend(getattr(part, plural))
-            joined[plural] = vocabulary
-            joined[single] = _joined(
+            whole[plural] = vocabulary
+            whole[single] = joined(
                 single, [_recode(p, plural, single, vocabulary) for p in listed]
             )
         for name in ("value", "kind", "time", "weight", "decision", "position", "propensity"):
-            joined[name] = _joined(name, [getattr(part, name) for part in listed])
+            whole[name] = joined(name, [getattr(part, name) for part in listed])
         if len({frozenset(part.context) for part in listed}) > 1:
             raise InvalidDataError("Parts must have one set of context columns.")
-        joined["context"] = {
+        whole["context"] = {
             name: np.concatenate([part.context[name] for part in listed])
             for name in listed[0].context
         }
-        return cls(**joined)
+        return cls(**whole)
 
+    @override
     def __len__(self) -> int:
         return int(self.user.size)
 
@@ -278,11 +281,36 @@ class Feedback:
         """Whether every event has a time."""
         return bool((self.time != NO_TIME).all()) and len(self) > 0
 
+    @override
+    def row(self, place: int) -> dict[str, Any]:
+        asked: dict[str, Any] = {}
+        if self.query is not None:
+            asked["query"] = (*self.queries.ids, None)[int(self.query[place])]
+        return {
+            "user": self.users[int(self.user[place])],
+            "item": self.items[int(self.item[place])],
+            "kind": FeedbackKind(int(self.kind[place])).name.lower(),
+            **plain_row({name: getattr(self, name) for name in _PLAIN}, place),
+            **asked,
+            **plain_row(self.context, place),
+        }
+
+    @override
+    def title(self) -> str:
+        counts = np.bincount(self.kind, minlength=len(FeedbackKind))
+        kinds = [counted(int(counts[k]), k.name.lower()) for k in FeedbackKind if counts[k]]
+        return (
+            f"Feedback: {' + '.join(kinds) or 'no events'} of {counted(len(self.users), 'user')} "
+            f"on {counted(len(self.items), 'item')}{days_of(self.time)}"
+        )
+
+    @override
     def where(self, rows: BoolArray | IntArray) -> Self:
         """Return the rows of a mask, or rows by number in the order given.
 
         Vocabularies stay, so codes keep their meaning.
         """
+        rows = check.rows("rows", rows, len(self))
         taken: dict[str, Any] = {
             name: column[rows]
             for name in (*_DTYPES, "decision")
@@ -331,6 +359,7 @@ class Feedback:
         return frames.with_instants(frames.arrow_table({**columns, **self.context}), "time")
 
 
+_PLAIN = ("value", "time", "weight", "decision", "position", "propensity")
 _DTYPES: dict[str, Any] = {
     "user": np.int32,
     "item": np.int32,
@@ -380,15 +409,6 @@ def _recode(part: Feedback, plural: str, single: str, target: Vocabulary) -> Cod
     moved = np.append(getattr(part, plural).translate(target), np.int32(UNKNOWN))
     recoded: CodeArray = moved[codes]
     return recoded
-
-
-def _joined(name: str, columns: Sequence[npt.NDArray[Any] | None]) -> npt.NDArray[Any] | None:
-    present = [column for column in columns if column is not None]
-    if not present:
-        return None
-    if len(present) < len(columns):
-        raise InvalidDataError(f"{name} must be present in all parts or in none.")
-    return np.concatenate(present)
 
 
 def _compact(vocabulary: Vocabulary, codes: CodeArray) -> tuple[Vocabulary, CodeArray]:

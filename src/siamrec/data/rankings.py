@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import counted
 from siamrec.data import frames
-from siamrec.data._top import best_first, repeated
-from siamrec.data.truth import check_rows, in_range, own_codes
+from siamrec.data._top import best_first, left_out, repeated
+from siamrec.data.columnar import Columnar, joined, one_or_more
+from siamrec.data.truth import bounds, check_rows, chosen_rows, in_range, own_codes, places_of
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
-from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
+    from collections.abc import Hashable, Iterable
     from typing import Self
 
     import numpy.typing as npt
@@ -25,8 +29,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Rankings:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Rankings(Columnar):
     """One ranked list for each user, best item first, never padded.
 
     The list of user `u` is `item[start[u]:start[u + 1]]`. The order of a list is its ranking;
@@ -100,7 +104,8 @@ class Rankings:
             siamrec.errors.InvalidDataError: If a list and its scores differ in length.
             siamrec.errors.UnknownNameError: If an item is not in `items`.
         """
-        rows = [list(row) for row in lists.values()]
+        check.kind("lists", lists, Mapping)
+        rows = [check.many(f"lists[{user!r}]", row) for user, row in lists.items()]
         ids = [id_ for row in rows for id_ in row]
         vocabulary = items if items is not None else Vocabulary.of(ids)
         score = None
@@ -113,7 +118,7 @@ class Rankings:
             users=Vocabulary(tuple(lists)),
             items=vocabulary,
             item=vocabulary.encode(ids, name="item"),
-            start=_bounds([len(row) for row in rows]),
+            start=bounds([len(row) for row in rows]),
             score=score,
         )
 
@@ -155,7 +160,7 @@ class Rankings:
         if flat.size and int(flat.min()) == UNKNOWN:
             real = codes != UNKNOWN
             flat = codes[real]
-            start = _bounds(real.sum(axis=1))
+            start = bounds(real.sum(axis=1))
             column = None if values is None else values[real]
         return cls(
             users=Vocabulary(tuple(range(n_users))) if users is None else users,
@@ -203,7 +208,7 @@ class Rankings:
             users=users,
             items=items,
             item=codes[order],
-            start=_bounds(np.bincount(owner, minlength=len(users))),
+            start=bounds(np.bincount(owner, minlength=len(users))),
             score=None if scores is None else scores[order],
         )
 
@@ -248,11 +253,79 @@ class Rankings:
             raise InvalidDataError(
                 f"scores must be {len(users)} users by {len(items)} items, got {matrix.shape}."
             )
-        item, score, counts = best_first(matrix, k, _left_out(exclude, users, items))
-        return cls(users=users, items=items, item=item, start=_bounds(counts), score=score)
+        item, score, counts = best_first(matrix, k, left_out(exclude, users, items))
+        return cls(users=users, items=items, item=item, start=bounds(counts), score=score)
 
+    @override
     def __len__(self) -> int:
         return len(self.users)
+
+    @override
+    def row(self, place: int) -> dict[str, Any]:
+        part = slice(int(self.start[place]), int(self.start[place + 1]))
+        row: dict[str, Any] = {
+            "user": self.users[place],
+            "items": self.items.decode(self.item[part]),
+        }
+        if self.score is not None:
+            row["scores"] = self.score[part].tolist()
+        if self.source is not None:
+            names = (*self.arms, None)
+            row["sources"] = [names[code] for code in self.source[part].tolist()]
+        return row
+
+    @override
+    def title(self) -> str:
+        n_used = np.unique(self.item).size
+        return (
+            f"Rankings: lists of {counted(len(self), 'user')}, up to {self.depth} long, with "
+            f"{n_used:,} of {counted(len(self.items), 'item')}"
+        )
+
+    @override
+    def where(self, rows: BoolArray | IntArray) -> Self:
+        """Return the lists of the users of a mask, or of users by number in the order given.
+
+        The vocabulary of items stays; that of users holds the chosen ones.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If it is neither, or a user is chosen twice.
+        """
+        chosen = chosen_rows(rows, len(self))
+        places = places_of(self.start, chosen)
+        return type(self)(
+            users=Vocabulary(tuple(self.users.decode(chosen))),
+            items=self.items,
+            item=self.item[places],
+            start=bounds(self.length[chosen]),
+            score=None if self.score is None else self.score[places],
+            source=None if self.source is None else self.source[places],
+            arms=self.arms,
+        )
+
+    @classmethod
+    @override
+    def concat(cls, parts: Iterable[Self]) -> Self:
+        """Return the lists of all parts, over the items and arms of all of them.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If there is no part, a user is in two of them, or
+                some have scores or sources and some have not.
+        """
+        listed = one_or_more(parts, "rankings")
+        items = listed[0].items
+        for part in listed[1:]:
+            items = items.extend(part.items)
+        arms = tuple(dict.fromkeys(name for part in listed for name in part.arms))
+        return cls(
+            users=Vocabulary(tuple(id_ for part in listed for id_ in part.users)),
+            items=items,
+            item=np.concatenate([part.items.translate(items)[part.item] for part in listed]),
+            start=bounds(np.concatenate([part.length for part in listed])),
+            score=joined("score", [part.score for part in listed]),
+            source=joined("source", [_renumbered(part, arms) for part in listed]),
+            arms=arms,
+        )
 
     @property
     def length(self) -> IntArray:
@@ -305,7 +378,7 @@ class Rankings:
             users=self.users,
             items=self.items,
             item=self.item[chosen],
-            start=_bounds(np.bincount(owner, minlength=len(self))),
+            start=bounds(np.bincount(owner, minlength=len(self))),
             score=None if self.score is None else self.score[chosen],
             source=None if self.source is None else self.source[chosen],
             arms=self.arms,
@@ -349,29 +422,14 @@ class Rankings:
         return frames.arrow_table(columns)
 
 
-def _bounds(counts: npt.ArrayLike) -> IntArray:
-    return np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
+def _renumbered(part: Rankings, arms: tuple[str, ...]) -> CodeArray | None:
+    if part.source is None:
+        return None
+    moved: CodeArray = np.array([*map(arms.index, part.arms), UNKNOWN], dtype=np.int32)
+    return moved[part.source]
 
 
 def _column(table: Any, name: str | None, purpose: str) -> FloatArray | None:
     if name is None:
         return None
     return check.finite(name, frames.floats_of(frames.pick(table, name, purpose), name))
-
-
-def _left_out(
-    exclude: Truth | BoolArray | None, users: Vocabulary, items: Vocabulary
-) -> BoolArray | tuple[IntArray, IntArray] | None:
-    """Return what to leave out as a mask or as (row, column) pairs."""
-    if exclude is None:
-        return None
-    if isinstance(exclude, np.ndarray):
-        if exclude.shape != (len(users), len(items)) or exclude.dtype != np.bool_:
-            raise InvalidParameterError(
-                "exclude", exclude.shape, f"a mask of shape {(len(users), len(items))}"
-            )
-        return exclude
-    row = np.repeat(exclude.users.translate(users), exclude.n_judged).astype(np.int64)
-    column = exclude.items.translate(items)[exclude.item].astype(np.int64)
-    known = (row >= 0) & (column >= 0)
-    return row[known], column[known]

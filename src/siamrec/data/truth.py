@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import counted
 from siamrec.data import frames
+from siamrec.data.columnar import Columnar, one_or_more
 from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import InvalidDataError
 
@@ -19,12 +22,13 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from siamrec.typing import CodeArray, FloatArray, IntArray
+    from siamrec.data.feedback import Feedback
+    from siamrec.typing import BoolArray, CodeArray, FloatArray, IntArray
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Truth:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Truth(Columnar):
     """The judged items of each user with their grades, in compressed rows.
 
     Row `u` is `item[start[u]:start[u + 1]]`. A grade of 0 says "judged, not relevant"; which
@@ -93,8 +97,9 @@ class Truth:
         ids: list[Hashable] = []
         grades: list[float] = []
         counts: list[int] = []
-        for row in lists.values():
-            listed = list(row)
+        check.kind("lists", lists, Mapping)
+        for user, row in lists.items():
+            listed = list(row) if isinstance(row, Mapping) else check.many(f"lists[{user!r}]", row)
             ids += listed
             grades += list(row.values()) if isinstance(row, Mapping) else [1.0] * len(listed)
             counts.append(len(listed))
@@ -105,6 +110,37 @@ class Truth:
             grade=np.array(grades, dtype=np.float64),
             users=Vocabulary(tuple(lists)),
             items=vocabulary,
+        )
+
+    @classmethod
+    def from_feedback(
+        cls, feedback: Feedback, *, positive: float | None = None, graded: bool = False
+    ) -> Self:
+        """Return what each user of the feedback liked; the latest event of a pair counts.
+
+        Events of one instant, and those without one, come in the order of their rows; an event
+        with a time is later than one without.
+
+        Args:
+            feedback: What users did.
+            positive: Least value of a like; without it every event is one.
+            graded: Whether the grade is the value (which must not be negative) rather than 1.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If a grade would be negative.
+        """
+        order = np.argsort(feedback.time, kind="stable")
+        pair = feedback.user.astype(np.int64) * max(len(feedback.items), 1) + feedback.item
+        _, from_end = np.unique(pair[order][::-1], return_index=True)
+        last = order[::-1][from_end]
+        value = feedback.value[last].astype(np.float64)
+        liked = np.ones(last.size, dtype=np.bool_) if positive is None else value >= positive
+        return cls.from_arrays(
+            user=feedback.user[last][liked],
+            item=feedback.item[last][liked],
+            grade=value[liked] if graded else None,
+            users=feedback.users,
+            items=feedback.items,
         )
 
     @classmethod
@@ -174,8 +210,65 @@ class Truth:
             grade=grades[order],
         )
 
+    @override
     def __len__(self) -> int:
         return len(self.users)
+
+    @override
+    def row(self, place: int) -> dict[str, Any]:
+        low, high = self.start[place], self.start[place + 1]
+        grades = dict(
+            zip(self.items.decode(self.item[low:high]), self.grade[low:high].tolist(), strict=True)
+        )
+        return {"user": self.users[place], "grades": grades}
+
+    @override
+    def title(self) -> str:
+        return (
+            f"Truth: {counted(self.item.size, 'judgement')} of {counted(len(self), 'user')} on "
+            f"{counted(len(self.items), 'item')}"
+        )
+
+    @override
+    def where(self, rows: BoolArray | IntArray) -> Self:
+        """Return the users of a mask, or users by number in the order given.
+
+        The vocabulary of items stays; that of users holds the chosen ones.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If it is neither, or a user is chosen twice.
+        """
+        chosen = chosen_rows(rows, len(self))
+        places = places_of(self.start, chosen)
+        return type(self)(
+            users=Vocabulary(tuple(self.users.decode(chosen))),
+            items=self.items,
+            start=bounds(self.n_judged[chosen]),
+            item=self.item[places],
+            grade=self.grade[places],
+        )
+
+    @classmethod
+    @override
+    def concat(cls, parts: Iterable[Self]) -> Self:
+        """Return the users of all parts, over the items of all of them.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If there is no part, or a user is in two of them.
+        """
+        listed = one_or_more(parts, "truth")
+        items = listed[0].items
+        for part in listed[1:]:
+            items = items.extend(part.items)
+        moved = [part.items.translate(items)[part.item] for part in listed]
+        counts = np.concatenate([part.n_judged for part in listed])
+        return cls.from_arrays(
+            user=np.repeat(np.arange(counts.size), counts),
+            item=np.concatenate(moved),
+            grade=np.concatenate([part.grade for part in listed]),
+            users=Vocabulary(tuple(id_ for part in listed for id_ in part.users)),
+            items=items,
+        )
 
     @property
     def n_judged(self) -> IntArray:
@@ -202,6 +295,24 @@ class Truth:
                 "grade": self.grade,
             }
         )
+
+
+def bounds(counts: npt.ArrayLike) -> IntArray:
+    """Return the row bounds of compressed rows of these lengths."""
+    return np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
+
+
+def chosen_rows(rows: BoolArray | IntArray, n: int) -> IntArray:
+    """Return a choice of compressed rows as numbers from 0."""
+    chosen: IntArray = np.arange(n, dtype=np.int64)[check.rows("rows", rows, n)]
+    return chosen
+
+
+def places_of(start: IntArray, rows: IntArray) -> IntArray:
+    """Return the places of compressed rows, row after row."""
+    lengths = np.diff(start)[rows]
+    within = np.arange(int(lengths.sum())) - np.repeat(bounds(lengths)[:-1], lengths)
+    return np.repeat(start[:-1][rows], lengths) + within
 
 
 def whole_numbers(name: str, values: npt.ArrayLike) -> IntArray:

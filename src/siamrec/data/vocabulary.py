@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
+from siamrec._core import check
 from siamrec._core.hashing import content_hash
-from siamrec.errors import InvalidDataError, UnknownNameError
+from siamrec.errors import InvalidDataError, UnknownNameError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
@@ -20,10 +23,14 @@ if TYPE_CHECKING:
 
 UNKNOWN = -1
 """The code of an id that is not in the vocabulary."""
+LONGEST_ID = 1_000
+"""Letters of an id, at most: an id names something, it is not the thing."""
+_BITS_64 = 2**63
+_SHOWN = 3
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Vocabulary:
     """An ordered set of ids; an id's code is its place.
 
@@ -32,7 +39,8 @@ class Vocabulary:
             equal and can be written.
 
     Raises:
-        InvalidDataError: If an id repeats.
+        InvalidDataError: If an id repeats, is None, NaN or infinite, is longer than `LONGEST_ID`
+            letters, or is a whole number beyond 64 bits.
 
     Examples:
         >>> users = Vocabulary(("ann", "bob"))
@@ -48,6 +56,7 @@ class Vocabulary:
     def __post_init__(self) -> None:
         if any(isinstance(id_, np.generic) for id_ in self.ids):
             object.__setattr__(self, "ids", tuple(map(_plain, self.ids)))
+        _check_ids(self.ids)
         index = {id_: code for code, id_ in enumerate(self.ids)}
         if len(index) != len(self.ids):
             raise InvalidDataError(
@@ -59,7 +68,7 @@ class Vocabulary:
     @classmethod
     def of(cls, ids: Iterable[Hashable]) -> Self:
         """Return the vocabulary of `ids` in order of first appearance; repeats are dropped."""
-        return cls(tuple(dict.fromkeys(ids)))
+        return cls(tuple(dict.fromkeys(check.many("ids", ids))))
 
     @classmethod
     def factorize(cls, ids: Iterable[Hashable] | npt.NDArray[Any]) -> tuple[Self, CodeArray]:
@@ -73,7 +82,7 @@ class Vocabulary:
             rank = np.empty(order.size, dtype=np.int32)
             rank[order] = np.arange(order.size, dtype=np.int32)
             return cls(tuple(distinct[order].tolist())), rank[inverse.reshape(-1)]
-        listed = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+        listed = check.many("ids", ids)
         vocabulary = cls.of(listed)
         return vocabulary, vocabulary.encode(listed)
 
@@ -90,7 +99,7 @@ class Vocabulary:
         Raises:
             UnknownNameError: If an id is unknown and `unknown` is `"error"`.
         """
-        listed = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+        listed = check.many(f"{name}s", ids)
         found = map(self._index.get, listed, (UNKNOWN for _ in listed))
         codes = np.fromiter(found, dtype=np.int32, count=len(listed))
         if unknown == "error" and (codes == UNKNOWN).any():
@@ -104,7 +113,7 @@ class Vocabulary:
 
     def extend(self, ids: Iterable[Hashable]) -> Self:
         """Return a vocabulary in which old codes stay and new ids follow."""
-        return type(self)(tuple(dict.fromkeys((*self.ids, *ids))))
+        return type(self)(tuple(dict.fromkeys((*self.ids, *check.many("ids", ids)))))
 
     def translate(self, target: Vocabulary) -> CodeArray:
         """Return, for each of our codes, the code of the same id in `target` (-1 if absent)."""
@@ -115,6 +124,12 @@ class Vocabulary:
     def fingerprint(self) -> str:
         """Return a hash of the ids and their order, as 64 hexadecimal digits."""
         return content_hash("\x1f".join(f"{type(id_).__name__}:{id_}" for id_ in self.ids))
+
+    @override
+    def __repr__(self) -> str:
+        first = ", ".join(shown(id_) for id_ in self.ids[:_SHOWN])
+        more = f", … and {len(self) - _SHOWN:,} more" if len(self) > _SHOWN else ""
+        return f"<Vocabulary of {len(self):,}: {first}{more}>"
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -127,6 +142,26 @@ class Vocabulary:
 
     def __getitem__(self, code: int) -> Any:
         return self.ids[code]
+
+
+def _check_ids(ids: tuple[Hashable, ...]) -> None:
+    """Refuse what no log could hold and nobody could find again; by kind, which costs little."""
+    kinds = set(map(type, ids))
+    if type(None) in kinds:
+        raise InvalidDataError("An id must not be None.")
+    texts = [id_ for id_ in ids if isinstance(id_, str)] if str in kinds else []
+    longest = max(texts, key=len, default="")
+    if len(longest) > LONGEST_ID:
+        raise InvalidDataError(
+            f"An id must have at most {LONGEST_ID} letters, got {len(longest)}."
+        )
+    if int in kinds:
+        whole = [id_ for id_ in ids if isinstance(id_, int)]
+        for id_ in (min(whole), max(whole)):
+            if not -_BITS_64 <= id_ < _BITS_64:
+                raise InvalidDataError(f"An id must be within 64 bits, got {shown(id_)}.")
+    if float in kinds and not all(math.isfinite(id_) for id_ in ids if isinstance(id_, float)):
+        raise InvalidDataError("An id must not be NaN or infinite.")
 
 
 def _plain(id_: Hashable) -> Hashable:

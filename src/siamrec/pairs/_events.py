@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from siamrec.data.pairs.columns import PairOrigin, Pairs
+from siamrec.data.pairs import PairOrigin, Pairs
 
 if TYPE_CHECKING:
     from siamrec.data import Vocabulary

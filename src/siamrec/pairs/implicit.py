@@ -12,7 +12,7 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec.data import FeedbackKind, Vocabulary
 from siamrec.data.frames import NO_TIME
-from siamrec.data.pairs.columns import PairOrigin, Pairs
+from siamrec.data.pairs import PairOrigin, Pairs
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidDataError, MissingInputError
 from siamrec.pairs._events import Events

@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 
 from siamrec._core import check
-from siamrec.data.pairs.columns import PairOrigin, Pairs
+from siamrec.data.pairs import PairOrigin, Pairs
 from siamrec.pairs.base import capped
 
 

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.data.frames import NO_TIME
-from siamrec.data.pairs.columns import PairOrigin, Pairs
+from siamrec.data.pairs import PairOrigin, Pairs
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 from siamrec.pairs.base import Generator, TextTable

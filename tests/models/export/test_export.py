@@ -69,7 +69,7 @@ def tuned(request: pytest.FixtureRequest, encoder: SentenceEncoder) -> AdapterEn
 def test_a_head_becomes_ordinary_layers(tmp_path: Path, tuned: AdapterEncoder, form: str) -> None:
     report = export(CachedEncoder(tuned), tmp_path / "out", format=form, texts=TEXTS)
     assert report.least_cosine > 0.99999
-    again = SentenceEncoder(tmp_path / "out")
+    again = SentenceEncoder(tmp_path / "out", precision="float32")
     np.testing.assert_allclose(again.encode(TEXTS), tuned.encode(TEXTS), atol=1e-5)
     stored = json.loads((tmp_path / "out" / "parity.json").read_text())
     assert stored["passed"] is True
@@ -179,7 +179,9 @@ def test_a_table_of_words_becomes_a_folder_for_sentence_transformers(tmp_path: P
         report = export(encoder, folder, format="static", texts=asked)
         assert report.least_cosine > 0.99999
         np.testing.assert_allclose(
-            SentenceEncoder(folder).encode(asked), encoder.encode(asked), atol=1e-5
+            SentenceEncoder(folder, precision="float32").encode(asked),
+            encoder.encode(asked),
+            atol=1e-5,
         )
 
 

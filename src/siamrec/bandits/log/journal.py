@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from siamrec.bandits._roster import Roster
     from siamrec.bandits._settings import Settings
     from siamrec.bandits.policies.base import Policy, Space, Sums
-    from siamrec.data.decisions import Rewards
+    from siamrec.data.rewards import Rewards
     from siamrec.typing import BoolArray, FloatArray, Instant, IntArray
 
 

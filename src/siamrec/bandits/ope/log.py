@@ -13,7 +13,8 @@ from siamrec.errors import InvalidDataError, MissingInputError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from siamrec.data.decisions import Decisions, Rewards
+    from siamrec.data.decisions import Decisions
+    from siamrec.data.rewards import Rewards
     from siamrec.typing import FloatArray, IntArray
 
 _EXACT = 1e-6
@@ -103,7 +104,7 @@ class Log:
         Raises:
             InvalidDataError: If no decision has a reward.
         """
-        found = dict(rewards)
+        found = rewards.by_decision()
         values = [found.get(str(id_), default) for id_ in decisions.id.tolist()]
         kept = np.array([value is not None for value in values], dtype=np.bool_)
         if not kept.any():

@@ -1,4 +1,4 @@
-"""Pairs in data frames and in CSV, JSON, JSONL and Parquet files."""
+"""PairColumns in data frames and in CSV, JSON, JSONL and Parquet files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from siamrec._core import check
 from siamrec._core.lazy import extra
 from siamrec.data import frames
 from siamrec.data.frames import NO_TIME
-from siamrec.data.pairs.checks import writable
-from siamrec.data.pairs.columns import PairOrigin
+from siamrec.data.pairs.columns import PairOrigin, writable
 from siamrec.data.pairs.splits import UNITS
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError, SiamrecError, StorageError, UnknownNameError
@@ -24,7 +23,7 @@ from siamrec.errors import InvalidDataError, SiamrecError, StorageError, Unknown
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from siamrec.data.pairs.columns import Pairs
+    from siamrec.data.pairs.columns import PairColumns
     from siamrec.typing import CodeArray, IntArray
 
 LIKED = "liked"
@@ -84,7 +83,7 @@ def pairs_of_frame(frame: object, names: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def rows_of(pairs: Pairs) -> dict[str, list[Any]]:
+def rows_of(pairs: PairColumns) -> dict[str, list[Any]]:
     """Return one row per pair with texts and ids written out, None for what is not known."""
     texts, none = pairs.texts, None
     users, items = (*pairs.users.ids, none), (*pairs.items.ids, none)
@@ -106,7 +105,7 @@ def rows_of(pairs: Pairs) -> dict[str, list[Any]]:
     }
 
 
-def arrow_of(pairs: Pairs) -> Any:
+def arrow_of(pairs: PairColumns) -> Any:
     """Return a pyarrow table of the pairs, without the liked texts."""
     arrow = extra("pyarrow", extra="demo", purpose="Exporting to Arrow")
     rows: dict[str, Any] = rows_of(pairs)
@@ -117,7 +116,7 @@ def arrow_of(pairs: Pairs) -> Any:
     return arrow.table(rows)
 
 
-def save(pairs: Pairs, path: str | Path) -> None:
+def save(pairs: PairColumns, path: str | Path) -> None:
     """Write the file beside its place, then move it there: whole or not at all."""
     target = Path(path)
     check.one_of("suffix of a pairs file", target.suffix, _SUFFIXES)
@@ -158,7 +157,7 @@ def _require_ids(name: str, ids: Sequence[object], suffix: str) -> None:
         )
 
 
-def _beside(pairs: Pairs) -> Iterator[dict[str, Any]]:
+def _beside(pairs: PairColumns) -> Iterator[dict[str, Any]]:
     """Rows of a file that are no pairs: what is liked, and the unit of the split."""
     likes = zip(pairs.liked_user.tolist(), pairs.liked_text.tolist(), strict=True)
     times = None if pairs.liked_time is None else pairs.liked_time.tolist()

@@ -9,23 +9,19 @@ import numpy as np
 from siamrec.data.frames import NO_TIME
 from siamrec.data.pairs.columns import PairOrigin
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
-from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from siamrec.data.pairs.columns import Pairs, SplitUnit
-    from siamrec.data.pairs.splits import Mines
+    from siamrec.data.pairs.columns import PairColumns, SplitUnit
 
 _PLAIN = ("label", "weight", "origin", "time")
 
 
-def joined(parts: Sequence[Pairs]) -> dict[str, Any]:
+def joined(parts: Sequence[PairColumns]) -> dict[str, Any]:
     """Return the constructor arguments of all rows of `parts`, one after the other."""
-    if not parts:
-        raise InvalidDataError("Joining pairs needs at least one set.")
     tables = {
         name: _union([_vocabulary(part, name) for part in parts])
         for name in ("texts", "users", "items")
@@ -67,7 +63,7 @@ _TABLE_OF = {
 }
 
 
-def _liked_time(parts: Sequence[Pairs]) -> npt.NDArray[np.int64]:
+def _liked_time(parts: Sequence[PairColumns]) -> npt.NDArray[np.int64]:
     return np.concatenate(
         [
             np.full(part.liked_user.size, NO_TIME) if part.liked_time is None else part.liked_time
@@ -76,7 +72,7 @@ def _liked_time(parts: Sequence[Pairs]) -> npt.NDArray[np.int64]:
     )
 
 
-def _split_by(parts: Sequence[Pairs]) -> SplitUnit | None:
+def _split_by(parts: Sequence[PairColumns]) -> SplitUnit | None:
     """The unit that all parts were split by.
 
     Synthetic and replayed pairs are added to one side of a split and have no say; whoever trains
@@ -87,13 +83,13 @@ def _split_by(parts: Sequence[Pairs]) -> SplitUnit | None:
     return units.pop() if len(units) == 1 else None
 
 
-def _miner(parts: Sequence[Pairs]) -> Mines | None:
+def _miner(parts: Sequence[PairColumns]) -> Any:
     """The recipe of all parts that have negatives, where they share one."""
     miners = {id(part.miner): part.miner for part in parts if part.negatives is not None}
     return miners.popitem()[1] if len(miners) == 1 else None
 
 
-def _vocabulary(part: Pairs, name: str) -> Vocabulary:
+def _vocabulary(part: PairColumns, name: str) -> Vocabulary:
     table: Vocabulary = Vocabulary(part.texts) if name == "texts" else getattr(part, name)
     return table
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -20,18 +20,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from siamrec.data.pairs.columns import Pairs
+    from siamrec.data.pairs.columns import PairColumns
     from siamrec.typing import BoolArray
 
 
-class Mines(Protocol):
-    """Finds negatives of pairs, such as `siamrec.pairs.HardNegatives`."""
-
-    def mine(self, pairs: Pairs) -> Pairs:
-        """Return the same pairs with `negatives`."""
-        ...
-
-
+Columns = TypeVar("Columns", bound="PairColumns")
 _LATEST = np.iinfo(np.int64).max
 UNITS = ("user", "query", "time", "cluster")
 
@@ -44,7 +37,7 @@ _FORBIDDEN: dict[str, tuple[str, ...]] = {
 
 
 def split_masks(
-    pairs: Pairs, *, by: str, fraction: float, seed: int
+    pairs: PairColumns, *, by: str, fraction: float, seed: int
 ) -> tuple[tuple[BoolArray, BoolArray], tuple[BoolArray, BoolArray]]:
     """Return the rows and the likes of each side.
 
@@ -90,19 +83,19 @@ def split_masks(
     return (train, sides[0]), (valid, sides[1])
 
 
-def mined_anew(pairs: Pairs) -> Pairs:
+def mined_anew(pairs: Columns) -> Columns:
     """Return a side of a split with negatives that only its own likes have a say in."""
     if pairs.miner is None or pairs.negatives is None:
         return pairs
     return replace(pairs, negatives=pairs.miner.mine(pairs).negatives)
 
 
-def leaks(train: Pairs, valid: Pairs) -> dict[str, int]:
+def leaks(train: PairColumns, valid: PairColumns) -> dict[str, int]:
     """Return in what two sets of pairs overlap, with counts.
 
     Args:
-        train: Pairs to learn from.
-        valid: Pairs to judge by.
+        train: PairColumns to learn from.
+        valid: PairColumns to judge by.
 
     Returns:
         `users` in both; `queries`: anchors' texts in both, case and spaces aside; `pairs`: the
@@ -140,7 +133,7 @@ def _spaced(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _told_only_by(pairs: Pairs, told: BoolArray, other: BoolArray) -> BoolArray:
+def _told_only_by(pairs: PairColumns, told: BoolArray, other: BoolArray) -> BoolArray:
     """Likes that are told by rows in `told` and by none in `other`."""
     n = len(pairs.texts)
     liked = pairs.liked_user.astype(np.int64) * n + pairs.liked_text
@@ -148,7 +141,7 @@ def _told_only_by(pairs: Pairs, told: BoolArray, other: BoolArray) -> BoolArray:
     return np.asarray(found[0] & ~found[1], dtype=np.bool_)
 
 
-def _said(pairs: Pairs, rows: BoolArray) -> npt.NDArray[np.int64]:
+def _said(pairs: PairColumns, rows: BoolArray) -> npt.NDArray[np.int64]:
     """Keys of user and text of what positive rows in `rows` say to be liked."""
     rows = rows & (pairs.label >= 0.5) & (pairs.user != UNKNOWN)
     user = pairs.user[rows].astype(np.int64) * len(pairs.texts)
@@ -156,7 +149,7 @@ def _said(pairs: Pairs, rows: BoolArray) -> npt.NDArray[np.int64]:
 
 
 def _likes_by_time(
-    pairs: Pairs, valid: BoolArray, *, earlier: BoolArray
+    pairs: PairColumns, valid: BoolArray, *, earlier: BoolArray
 ) -> tuple[BoolArray, BoolArray]:
     """Likes before the first row in `valid`, and the others; those of unknown time in neither."""
     if pairs.liked_time is None:
@@ -166,7 +159,7 @@ def _likes_by_time(
     return ~later & (pairs.liked_time != NO_TIME), later
 
 
-def _liked_later(pairs: Pairs, earlier: BoolArray) -> BoolArray:
+def _liked_later(pairs: PairColumns, earlier: BoolArray) -> BoolArray:
     """Likes of each user after the last one that a row of `earlier` proves to be before the cut.
 
     Where likes carry no instant, they still stand in order of time.
@@ -183,14 +176,14 @@ def _drawn(ids: Iterable[str], fraction: float, seed: int) -> BoolArray:
     return np.asarray(uniforms(ids, f"split-{seed}") < fraction, dtype=np.bool_)
 
 
-def _latest(pairs: Pairs, synthetic: BoolArray, fraction: float) -> BoolArray:
+def _latest(pairs: PairColumns, synthetic: BoolArray, fraction: float) -> BoolArray:
     """Rows after the quantile; rows of one instant stay on one side."""
     times = np.sort(pairs.time[~synthetic])
     cut = times[min(times.size - 1, int(np.ceil(times.size * (1 - fraction))))]
     return np.asarray(pairs.time >= cut, dtype=np.bool_)
 
 
-def _require(pairs: Pairs, *, known: BoolArray, what: str, by: str) -> None:
+def _require(pairs: PairColumns, *, known: BoolArray, what: str, by: str) -> None:
     if not known.all():
         raise InvalidDataError(
             f"A split by {by} needs the {what} of every pair that is not synthetic; "
@@ -198,7 +191,7 @@ def _require(pairs: Pairs, *, known: BoolArray, what: str, by: str) -> None:
         )
 
 
-def refuse_leaks(train: Pairs, valid: Pairs, by: str) -> None:
+def refuse_leaks(train: PairColumns, valid: PairColumns, by: str) -> None:
     """Pass when two sides share nothing that a split by `by` parts.
 
     Raises:
@@ -219,15 +212,15 @@ def refuse_leaks(train: Pairs, valid: Pairs, by: str) -> None:
         )
 
 
-def _users(pairs: Pairs) -> set[object]:
+def _users(pairs: PairColumns) -> set[object]:
     known = np.unique(pairs.user[pairs.user != UNKNOWN])
     return set(pairs.users.decode(known))
 
 
-def _queries(pairs: Pairs, read: Callable[[str], str] = _spaced) -> set[str]:
+def _queries(pairs: PairColumns, read: Callable[[str], str] = _spaced) -> set[str]:
     return {read(pairs.texts[code]) for code in np.unique(pairs.left)}
 
 
-def _couples(pairs: Pairs) -> set[frozenset[str]]:
+def _couples(pairs: PairColumns) -> set[frozenset[str]]:
     ends = np.unique(np.stack([pairs.left, pairs.right], axis=1), axis=0)
     return {frozenset((pairs.texts[a], pairs.texts[b])) for a, b in ends.tolist()}

@@ -9,7 +9,7 @@ import numpy as np
 
 from siamrec._core.hashing import uniforms
 from siamrec.data import Vocabulary
-from siamrec.data.pairs.columns import PairOrigin
+from siamrec.data.pairs import PairOrigin
 from siamrec.data.pairs.splits import refuse_leaks
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidDataError, LeakageError

@@ -1,0 +1,298 @@
+"""What a result looks like: a small table, as text, Markdown, HTML, JSON or Arrow.
+
+A class that has something to show inherits `Shown` and says one thing, its `table()`; the rest
+(`str`, `repr`, what a notebook draws, what is written to a page) follows from it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from html import escape
+from typing import TYPE_CHECKING, Any, TypeAlias, final
+
+from typing_extensions import override
+
+from siamrec._core.lazy import extra
+from siamrec.errors import InvalidDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from siamrec.typing import Instant
+
+Cell: TypeAlias = "str | bool | int | float | tuple[float, float] | None"
+"""A text, a number, an interval, or None where there is nothing to say."""
+
+_LONGEST_TITLE = 400
+_LONGEST_CELL = 200
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NOTHING = "–"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Table:
+    """A head, rows as long as the head, one line above and some below.
+
+    Numbers are rounded to four significant digits where people read them (text, Markdown, HTML)
+    and exact where programs do (JSON, Arrow).
+
+    Args:
+        head: Names of the columns.
+        rows: Cells: texts, numbers, intervals `(low, high)`, or None.
+        title: One line: what it is, how many, from when to when.
+        notes: What has to be known to read it.
+
+    Raises:
+        InvalidDataError: If a row is not as long as the head.
+
+    Examples:
+        >>> table = Table(
+        ...     head=("arm", "share", "95 % interval"),
+        ...     rows=(("svd", 0.123456, (0.1, 0.15)), ("graph", None, None)), title="Two arms",
+        ... )
+        >>> print(table)
+        Two arms
+        arm     share  95 % interval
+        svd    0.1235    [0.1, 0.15]
+        graph       –              –
+    """
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    title: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "head", tuple(map(str, self.head)))
+        rows = tuple(tuple(map(_plain, row)) for row in self.rows)
+        object.__setattr__(self, "rows", rows)
+        for place, row in enumerate(rows):
+            if len(row) != len(self.head):
+                raise InvalidDataError(
+                    f"Row {place} of a table must have {len(self.head)} cells, got {len(row)}."
+                )
+
+    @override
+    def __str__(self) -> str:
+        return self.text()
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{_cut(self.title, _LONGEST_TITLE) or 'Table'}: {len(self.rows)} rows>"
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+    def text(self) -> str:
+        """Return the table for a terminal, in columns of equal width."""
+        cells = [list(self.head), *self._words()]
+        widths = [max(len(row[column]) for row in cells) for column in range(len(self.head))]
+        right = self._numeric()
+        lines = [
+            "  ".join(
+                cell.rjust(width) if to_right else cell.ljust(width)
+                for cell, width, to_right in zip(row, widths, right, strict=True)
+            ).rstrip()
+            for row in cells
+        ]
+        return "\n".join([*filter(None, [self.title]), *lines, *self.notes])
+
+    def markdown(self) -> str:
+        """Return the table as Markdown, the title in front and the notes as a list."""
+        rulers = ["---:" if to_right else "---" for to_right in self._numeric()]
+        body = [list(self.head), rulers, *self._words()]
+        lines = ["| " + " | ".join(map(_safe_in_markdown, row)) + " |" for row in body]
+        parts = [self.title, "\n".join(lines), "\n".join(f"- {note}" for note in self.notes)]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def html(self) -> str:
+        """Return the table as HTML; every text is escaped."""
+        align = [' style="text-align:right"' if right else "" for right in self._numeric()]
+
+        def row(cells: Sequence[str], tag: str) -> str:
+            made = (f"<{tag}{a}>{escape(c)}</{tag}>" for a, c in zip(align, cells, strict=True))
+            return "<tr>" + "".join(made) + "</tr>"
+
+        title = f"<caption>{escape(self.title)}</caption>" if self.title else ""
+        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        return (
+            f"<table>{title}<thead>{row(self.head, 'th')}</thead><tbody>"
+            + "".join(row(cells, "td") for cells in self._words())
+            + "</tbody></table>"
+            + (f"<ul>{notes}</ul>" if notes else "")
+        )
+
+    def json(self) -> str:
+        """Return the table as JSON with exact numbers; what is not finite is null."""
+        return json.dumps(
+            {
+                "title": self.title,
+                "head": self.head,
+                "rows": [[_exact(cell) for cell in row] for row in self.rows],
+                "notes": self.notes,
+            },
+            ensure_ascii=False,
+        )
+
+    def arrow(self) -> Any:
+        """Return a pyarrow table; an interval is a list of two numbers.
+
+        Raises:
+            MissingExtraError: If pyarrow is not installed.
+        """
+        arrow = extra("pyarrow", extra="demo", purpose="Exporting to Arrow")
+        columns = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.head)
+        return arrow.table(
+            [arrow.array([_listed(cell) for cell in column]) for column in columns],
+            names=list(self.head),
+        )
+
+    def _words(self) -> list[list[str]]:
+        return [[_cut(words(cell), _LONGEST_CELL) for cell in row] for row in self.rows]
+
+    def _numeric(self) -> list[bool]:
+        """Whether a column holds numbers, which stand to the right."""
+        columns = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.head)
+        return [
+            any(cell is not None for cell in column)
+            and not any(isinstance(cell, str | bool) for cell in column)
+            for column in columns
+        ]
+
+
+class Shown(ABC):
+    """Something that can be looked at: inherit it and write `table()`.
+
+    `repr` is the title of the table, `str` its text, and a notebook draws it.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def table(self) -> Table:
+        """Return what there is to see, with one line on top that says what it is."""
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{_cut(self.table().title, _LONGEST_TITLE)}>"
+
+    @override
+    def __str__(self) -> str:
+        return self.table().text()
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
+
+    def _repr_markdown_(self) -> str:
+        return self.table().markdown()
+
+    def to_text(self) -> str:
+        """Return what there is to see as text in columns."""
+        return self.table().text()
+
+    def to_markdown(self) -> str:
+        """Return what there is to see as Markdown."""
+        return self.table().markdown()
+
+    def to_html(self) -> str:
+        """Return what there is to see as HTML."""
+        return self.table().html()
+
+    def to_json(self) -> str:
+        """Return what there is to see as JSON, with exact numbers."""
+        return self.table().json()
+
+
+def words(cell: Cell) -> str:
+    """Return a cell as people read it.
+
+    Examples:
+        >>> words(0.123456), words((-0.5, math.inf)), words(12345), words(None), words(True)
+        ('0.1235', '[-0.5, unbounded]', '12,345', '–', 'yes')
+    """
+    if cell is None:
+        return _NOTHING
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, tuple):
+        return span(*cell)
+    return cell if isinstance(cell, str) else number(cell)
+
+
+def number(value: float) -> str:
+    """Return a number to four significant digits, whole ones whole; what is not finite in words.
+
+    Examples:
+        >>> number(0.000123456), number(123456.7), number(1e12), number(math.nan)
+        ('0.0001235', '123,457', '1e+12', 'undefined')
+    """
+    if isinstance(value, int):
+        return f"{value:,}"
+    if math.isnan(value):
+        return "undefined"
+    if math.isinf(value):
+        return "unbounded"
+    large = 1e4 <= abs(value) < 1e9
+    return f"{value:,.0f}" if large else f"{value:.4g}"
+
+
+def span(low: float, high: float) -> str:
+    """Return an interval as `[low, high]`."""
+    return f"[{number(low)}, {number(high)}]"
+
+
+def counted(n: int, what: str, plural: str | None = None) -> str:
+    """Return how many of what there are.
+
+    Examples:
+        >>> counted(1, "event"), counted(12000, "event"), counted(2, "query", "queries")
+        ('1 event', '12,000 events', '2 queries')
+    """
+    return f"{n:,} {what if n == 1 else plural or what + 's'}"
+
+
+def day(instant: Instant) -> str:
+    """Return the day of an instant in UTC, at any distance from today.
+
+    Examples:
+        >>> day(0), day(2**62)
+        ('1970-01-01', '2116-02-20')
+    """
+    return (_EPOCH + timedelta(days=int(instant) // 86_400_000_000_000)).date().isoformat()
+
+
+def _plain(cell: Any) -> Cell:
+    """Numbers of NumPy become those of Python, which JSON and people can read."""
+    if isinstance(cell, tuple | list):
+        low, high = cell
+        return float(low), float(high)
+    if hasattr(cell, "item"):
+        cell = cell.item()
+    return cell if cell is None or isinstance(cell, str | bool | int | float) else str(cell)
+
+
+def _exact(cell: Cell) -> Any:
+    if isinstance(cell, tuple):
+        return [_exact(end) for end in cell]
+    return None if isinstance(cell, float) and not math.isfinite(cell) else cell
+
+
+def _listed(cell: Cell) -> Any:
+    return list(cell) if isinstance(cell, tuple) else cell
+
+
+def _safe_in_markdown(cell: str) -> str:
+    return escape(cell, quote=False).replace("|", "\\|").replace("\n", " ")
+
+
+def _cut(line: str, longest: int) -> str:
+    one = " ".join(line.split())
+    return one if len(one) <= longest else one[: longest - 1] + "…"

@@ -1,0 +1,99 @@
+"""Tables: rounded for people, exact for programs, safe on a page."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from typing_extensions import override
+
+from siamrec._core.table import Shown, Table, day, number, words
+from siamrec.errors import InvalidDataError
+
+TABLE = Table(
+    head=("arm", "share", "95 % interval", "n"),
+    rows=(
+        ("<b>svd|x</b>", 0.1234567, (0.1, math.inf), 12_345),
+        ("graph", None, None, int(np.int64(7))),
+    ),
+    title="Two arms & more",
+    notes=("read with care",),
+)
+
+
+class Seen(Shown):
+    @override
+    def table(self) -> Table:
+        return TABLE
+
+
+def test_numbers_are_rounded_where_people_read() -> None:
+    text = TABLE.text().splitlines()
+    assert text[0] == "Two arms & more"
+    assert text[2].split() == ["<b>svd|x</b>", "0.1235", "[0.1,", "unbounded]", "12,345"]
+    assert text[3].split() == ["graph", "–", "–", "7"]
+    assert text[-1] == "read with care"
+
+
+def test_numbers_are_exact_where_programs_read() -> None:
+    read = json.loads(TABLE.json())
+    assert read["rows"] == [
+        ["<b>svd|x</b>", 0.1234567, [0.1, None], 12345],
+        ["graph", None, None, 7],
+    ]
+    arrow = TABLE.arrow()
+    assert arrow.column("share").to_pylist() == [0.1234567, None]
+    assert arrow.column("95 % interval").to_pylist() == [[0.1, math.inf], None]
+
+
+def test_what_a_stranger_wrote_is_text_on_a_page() -> None:
+    assert "<b>" not in TABLE.html()
+    assert "&lt;b&gt;svd|x&lt;/b&gt;" in TABLE.html()
+    assert "\\|" in TABLE.markdown()
+    assert "<b>" not in TABLE.markdown()
+
+
+def test_numbers_stand_to_the_right() -> None:
+    assert TABLE.markdown().splitlines()[3] == "| --- | ---: | ---: | ---: |"
+    assert TABLE.html().count('style="text-align:right"') == 9
+
+
+def test_one_method_gives_every_view() -> None:
+    seen = Seen()
+    assert repr(seen) == "<Two arms & more>"
+    assert str(seen) == seen.to_text() == TABLE.text()
+    assert seen._repr_html_() == seen.to_html() == TABLE.html()
+    assert seen._repr_markdown_() == seen.to_markdown() == TABLE.markdown()
+    assert seen.to_json() == TABLE.json()
+
+
+def test_one_line_stays_one_line() -> None:
+    class Long(Shown):
+        @override
+    def table(self) -> Table:
+            return Table(head=("a",), rows=((("x" * 10_000),),), title="y\n" * 5_000)
+
+    assert len(repr(Long())) < 500
+    assert "\n" not in repr(Long())
+    assert len(str(Long()).splitlines()[-1]) <= 200
+
+
+def test_a_row_of_another_length_is_refused() -> None:
+    with pytest.raises(InvalidDataError, match="Row 1 of a table must have 1 cells, got 2"):
+        Table(head=("a",), rows=((1,), (1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.5, "0.5"), (math.nan, "undefined"), (-math.inf, "unbounded"), (1e-9, "1e-09"), (7, "7")],
+)
+def test_a_number_in_words(value: float, said: str) -> None:
+    assert number(value) == said
+
+
+def test_other_cells_in_words() -> None:
+    assert words(True) == "yes"
+    assert words((0.25, 0.75)) == "[0.25, 0.75]"
+    assert day(-(2**63) + 1) == "1677-09-21"
