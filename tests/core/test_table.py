@@ -72,7 +72,7 @@ def test_one_method_gives_every_view() -> None:
 def test_one_line_stays_one_line() -> None:
     class Long(Shown):
         @override
-    def table(self) -> Table:
+        def table(self) -> Table:
             return Table(head=("a",), rows=((("x" * 10_000),),), title="y\n" * 5_000)
 
     assert len(repr(Long())) < 500
