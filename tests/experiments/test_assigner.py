@@ -18,7 +18,7 @@ from siamrec.errors import (
     MissingInputError,
     UnknownNameError,
 )
-from siamrec.experiments import Allocation, Condition, Experiment, HashAssigner, MemorySticky
+from siamrec.experiments import Allocation, Experiment, HashAssigner, MemorySticky
 from siamrec.experiments.assignment import GrowthBookV2, Hasher
 from siamrec.protocols import ExperimentAssigner
 
@@ -69,7 +69,7 @@ def test_one_by_one_equals_bulk(
         layer=layer,
         layer_range=(0.2, 0.9),
         holdout=holdout,
-        targeting=Condition({"n": {"gt": 3}}),
+        targeting="n > 3",
     )
     assigner = HashAssigner([made], overrides={"qa": "v1"})
     contexts = [{"n": place} for place in range(len(units))]
@@ -180,7 +180,7 @@ def test_every_reason() -> None:
     assert reason("qa", status="stopped") == "override"
     assert reason(status="draft") == "not_running"
     assert reason(holdout=1.0) == "holdout"
-    assert reason(targeting=Condition({"country": "TH"})) == "not_targeted"
+    assert reason(targeting="country == 'TH'") == "not_targeted"
     assert reason(exposure=0.0) == "not_exposed"
     assert reason() == "split"
 
@@ -248,7 +248,7 @@ def test_a_bound_assigner_fulfils_the_protocol() -> None:
         ({"layer": ""}, "layer must be a name that has a UTF-8 form"),
         ({"holdout_salt": "\ud800"}, "holdout_salt must be text that has a UTF-8 form"),
         ({"version": 0}, "version must be a whole number of at least 1"),
-        ({"targeting": {"country": "TH"}}, "targeting must be a predicate, or a Condition"),
+        ({"targeting": {"country": "TH"}}, "targeting must be an expression, or a predicate"),
         ({"variants": {"a": 1.5, "b": -0.5}}, "shares of at least 0 that sum to 1"),
         ({"exposure": 1.5}, r"exposure must be in \[0, 1\]"),
         ({"layer_range": (0.5, 0.5)}, "layer_range must be"),
@@ -273,7 +273,7 @@ def test_names_that_are_not_known_are_refused() -> None:
 
 @pytest.mark.parametrize("hasher", [None, GrowthBookV2()])
 def test_a_targeting_needs_contexts_and_as_many_as_units(hasher: Hasher | None) -> None:
-    free = Condition({"not": {"plan": "free"}})
+    free = "plan != 'free'"
     assigner = HashAssigner([experiment(targeting=free)], hasher=hasher, overrides={"qa": "new"})
     bound = assigner.of("x")
     contexts = [{"plan": "free"}, {"plan": "paid"}, {}]

@@ -8,7 +8,6 @@ from typing_extensions import override
 from siamrec.errors import InvalidDataError, StaleWriteError
 from siamrec.experiments import Experiment
 from siamrec.experiments.assignment import StickyVariant
-from siamrec.experiments.assignment.targeting import Condition
 from siamrec.storage import Store, StoredSticky
 from siamrec.testing.experiments import StickyStoreContract
 
@@ -20,7 +19,7 @@ def test_a_manager_on_a_store_keeps_every_change(store: Store) -> None:
         exposure=0.2,
         layer="search",
         layer_range=(0.0, 0.5),
-        targeting=Condition({"country": {"in": ["TH", "LA"]}}),
+        targeting="country in ['TH', 'LA']",
     )
     manager = store.experiments()
     manager.define(experiment, who="ann")

@@ -130,7 +130,7 @@ def many(name: str, values: object, *, what: str = "ids") -> list[Any]:
     if isinstance(values, np.ndarray):
         if values.ndim != 1:
             raise InvalidParameterError(name, values.shape, f"a list of {what}, one-dimensional")
-        return list(values.tolist())
+        return list(values if values.dtype.kind in "mM" else values.tolist())
     return list(values)
 
 

@@ -9,7 +9,6 @@ from siamrec.experiments.assignment.assigner import BoundAssigner, HashAssigner
 from siamrec.experiments.assignment.experiment import Experiment
 from siamrec.experiments.assignment.exposure import ExposureLog
 from siamrec.experiments.assignment.sticky import MemorySticky
-from siamrec.experiments.assignment.targeting import Condition
 from siamrec.experiments.interleaving.deterministic import TeamDraft, preference
 from siamrec.experiments.interleaving.probabilistic import ProbabilisticInterleaving
 from siamrec.experiments.manager import ExperimentManager, MemoryExperiments
@@ -32,7 +31,6 @@ __all__ = [
     "Allocation",
     "AsymptoticCS",
     "BoundAssigner",
-    "Condition",
     "Count",
     "Design",
     "Experiment",

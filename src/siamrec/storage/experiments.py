@@ -13,8 +13,8 @@ from siamrec.errors import InvalidDataError, StaleWriteError
 from siamrec.experiments import Experiment
 from siamrec.experiments.assignment import StickyVariant
 from siamrec.experiments.assignment.allocation import Allocation
-from siamrec.experiments.assignment.targeting import Condition
 from siamrec.experiments.manager import AuditEntry, ExperimentRecord
+from siamrec.expressions import Expression
 from siamrec.storage import _engine
 from siamrec.storage.schema import experiment as experiment_table
 from siamrec.storage.schema import sticky as sticky_table
@@ -118,16 +118,16 @@ def _stored(connection: Connection, experiment: str, unit: str) -> StickyVariant
 def _fields(record: ExperimentRecord) -> dict[str, Any]:
     experiment = record.experiment
     targeting = experiment.targeting
-    if targeting is not None and not isinstance(targeting, Condition):
+    if targeting is not None and not isinstance(targeting, Expression):
         raise InvalidDataError(
-            f"targeting of a stored experiment must be a Condition, got {targeting!r}."
+            f"targeting of a stored experiment must be an expression, got {targeting!r}."
         )
     allocation = experiment.allocation
     return {
         "experiment": {
             **{name: getattr(experiment, name) for name in _PLAIN},
             "variants": list(experiment.variants.items()),  # their order has a meaning
-            "targeting": None if targeting is None else dict(targeting.rule),
+            "targeting": None if targeting is None else targeting.text,
             "allocation": None
             if allocation is None
             else [allocation.variants, allocation.edges, allocation.owners],
@@ -150,7 +150,7 @@ def _record(fields: dict[str, Any]) -> ExperimentRecord:
         **{name: given[name] for name in _PLAIN if name != "layer_range"},
         layer_range=(low, high),
         variants=dict(given["variants"]),
-        targeting=None if rule is None else Condition(rule),
+        targeting=rule,
         allocation=None if ranges is None else Allocation(*map(tuple, ranges)),
     )
     names = ("time", "experiment", "action", "detail", "who")

@@ -16,12 +16,10 @@ from siamrec.experiments.assignment.hashers import (
     Xxh3,
 )
 from siamrec.experiments.assignment.sticky import MemorySticky, StickyStore, StickyVariant
-from siamrec.experiments.assignment.targeting import Condition
 
 __all__ = [
     "Allocation",
     "BoundAssigner",
-    "Condition",
     "EppoMd5",
     "Experiment",
     "ExposureLog",

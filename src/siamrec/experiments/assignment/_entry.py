@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from siamrec._core.units import Units
-    from siamrec.experiments.assignment.experiment import Experiment
+    from siamrec.experiments.assignment.experiment import Attributes, Experiment
     from siamrec.experiments.assignment.hashers import Hasher
-    from siamrec.experiments.assignment.targeting import Attributes
     from siamrec.typing import BoolArray
 
 _ROUNDING = 1e-12
@@ -132,7 +131,7 @@ class Entry:
             )
             if not low <= place < high:
                 return "other_experiment"
-        if experiment.targeting is not None and not experiment.targeting(context or {}):
+        if experiment.predicate is not None and not experiment.predicate(context or {}):
             return "not_targeted"
         return None
 
@@ -180,10 +179,10 @@ class Entry:
             low, high = experiment.layer_range
             place = units.uniforms(self.layer_salt)
             inside &= (place >= low) & (place < high)
-        if experiment.targeting is not None and contexts is not None:
+        if experiment.predicate is not None and contexts is not None:
             rows = np.flatnonzero(inside)
             asked = (contexts[row] for row in rows.tolist())  # a predicate takes one at a time
-            inside[rows] = np.fromiter(map(experiment.targeting, asked), np.bool_, rows.size)
+            inside[rows] = np.fromiter(map(experiment.predicate, asked), np.bool_, rows.size)
         return inside
 
 

@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from siamrec.experiments.assignment.experiment import Experiment
+    from siamrec.experiments.assignment.experiment import Attributes, Experiment
     from siamrec.experiments.assignment.hashers import Hasher
     from siamrec.experiments.assignment.sticky import StickyStore, StickyVariant
-    from siamrec.experiments.assignment.targeting import Attributes
     from siamrec.typing import BoolArray, FloatArray
 
 _STEP = 2.0**-53

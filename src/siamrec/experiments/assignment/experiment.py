@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import TYPE_CHECKING, Literal, final
+from typing import Literal, TypeAlias, cast, final
 
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments.assignment.allocation import Allocation
+from siamrec.expressions import Expression
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+Attributes: TypeAlias = Mapping[str, object]
+"""What is known about a unit when it is assigned."""
 
-    from siamrec.experiments.assignment.targeting import Predicate
+Predicate: TypeAlias = Callable[[Attributes], bool]
+"""Tells whether a unit with these attributes may take part."""
 
 
 @final
@@ -35,7 +37,8 @@ class Experiment:
         layer_range: The part `[low, high)` of the layer that the experiment owns.
         holdout: Share of units kept out of every experiment with the same `holdout_salt`.
         holdout_salt: Salt of the holdout.
-        targeting: Predicate on the attributes of a unit; `Condition` reads one from JSON.
+        targeting: Who may enter, by the attributes of a unit: an expression such as
+            `"country in ['TH', 'LA'] and age >= 18"`, or a function of the attributes.
         status: `"running"`, or anything else to leave every unit outside.
         allocation: Ranges of the variants; adjoining ones in the order of `variants` when
             absent. `reweighted` makes one that moves few units.
@@ -59,7 +62,7 @@ class Experiment:
     layer_range: tuple[float, float] = (0.0, 1.0)
     holdout: float = 0.0
     holdout_salt: str = "holdout"
-    targeting: Predicate | None = None
+    targeting: Expression | Predicate | str | None = None
     status: Literal["draft", "running", "stopped"] = "running"
     allocation: Allocation | None = None
     version: int = 1
@@ -77,8 +80,10 @@ class Experiment:
         check.count("version", self.version)
         _check_range(self.layer_range)
         targeting: object = self.targeting
-        if targeting is not None and not callable(targeting):
-            raise InvalidParameterError("targeting", targeting, "a predicate, or a Condition")
+        if isinstance(targeting, str):
+            object.__setattr__(self, "targeting", Expression(targeting))
+        elif targeting is not None and not callable(targeting):
+            raise InvalidParameterError("targeting", targeting, "an expression, or a predicate")
         plain = Allocation.of(self.variants)
         ranges = plain if self.allocation is None else self.allocation
         for name, share in ranges.shares().items():
@@ -87,6 +92,11 @@ class Experiment:
                     "allocation", ranges.shares(), f"the shares of the variants, {self.variants}"
                 )
         object.__setattr__(self, "ranges", ranges)
+
+    @property
+    def predicate(self) -> Predicate | None:
+        """Who may enter, as a function of a unit's attributes."""
+        return None if self.targeting is None else cast("Predicate", self.targeting)
 
     @property
     def control(self) -> str:

@@ -1,0 +1,260 @@
+"""An expression: a predicate written as text, on one row or on whole columns."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from siamrec._core import check
+from siamrec.errors import InvalidParameterError, UnknownNameError
+from siamrec.expressions._parse import Node, parse, plain, truth
+from siamrec.expressions.columns import Columns, Numbers, Values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy.typing as npt
+
+    from siamrec.typing import BoolArray, Instant
+
+_ARRAYS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Eq: np.equal,
+    ast.NotEq: np.not_equal,
+    ast.Lt: np.less,
+    ast.LtE: np.less_equal,
+    ast.Gt: np.greater,
+    ast.GtE: np.greater_equal,
+}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A predicate in a small part of Python's own grammar; nothing is ever executed.
+
+    It knows texts, numbers, `True`, `False`, `None` and lists of them; names such as `stock`,
+    and of a scope `user.country` or `current.genre` (`item.stock` is `stock`); `==`, `!=`, `<`,
+    `<=`, `>`, `>=`, `in`, `not in`, `is None`; `and`, `or`, `not`; `+`, `-`, `*`, `/`; and the
+    functions `now()`, `days(n)`, `hours(n)`, `minutes(n)`, `seconds(n)` (nanoseconds, as instants
+    are), `exists(name)` and `contains(column, value)`.
+
+    What is not known (a name without a value, None, NaN) or of another kind (a text beside a
+    number) fulfils `!=` and `not in`, and nothing else; a sum with it is not known either.
+
+    Args:
+        text: The expression.
+
+    Attributes:
+        names: Names that it reads.
+
+    Raises:
+        InvalidParameterError: If it is not of the language.
+        UnknownNameError: If it calls a function that is not there.
+
+    Examples:
+        >>> wanted = Expression("stock > 0 and 'kids' not in genres")
+        >>> wanted({"stock": 3, "genres": ["noir"]}), wanted({"genres": []})
+        (True, False)
+        >>> wanted.mask({"stock": [3, 0, 1], "genres": [["noir"], [], ["kids"]]}).tolist()
+        [True, False, False]
+    """
+
+    text: str
+    names: tuple[str, ...] = field(init=False, compare=False, repr=False)
+    _tree: Node = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        tree = parse(self.text)
+        object.__setattr__(self, "_tree", tree)
+        object.__setattr__(self, "names", tree.names)
+
+    @classmethod
+    def read(cls, name: str, value: object) -> Expression:
+        """Return an expression that was given as itself or as text.
+
+        Raises:
+            InvalidParameterError: If it is neither.
+        """
+        return value if isinstance(value, cls) else cls(check.text(name, value))
+
+    def __call__(self, row: Mapping[str, Any]) -> bool:
+        """Return whether a row holds, for an expression that asks for no time."""
+        return self.holds(row)
+
+    def holds(self, row: Mapping[str, Any], *, now: Instant | None = None) -> bool:
+        """Return whether one row fulfils the expression.
+
+        Args:
+            row: Values by name; a scope such as `user` is a mapping of its own.
+            now: What `now()` stands for, in nanoseconds.
+
+        Raises:
+            MissingInputError: If the expression asks for `now()` and it is not given.
+        """
+        return truth(self._tree.evaluate(lambda name: _found(row, name), now))
+
+    def mask(
+        self,
+        columns: Columns | Mapping[str, Iterable[Any]],
+        *,
+        scope: Mapping[str, Any] | None = None,
+        now: Instant | None = None,
+    ) -> BoolArray:
+        """Return which rows of columns fulfil the expression, as `holds` would say of each.
+
+        Comparisons of numbers are array operations; what compares one other column is worked
+        out once for each of its distinct values.
+
+        Args:
+            columns: The columns; `Columns.of` works them out once for many expressions.
+            scope: What is the same in every row, such as `{"user": {"country": "TH"}}`.
+            now: What `now()` stands for, in nanoseconds.
+
+        Raises:
+            MissingInputError: If the expression asks for `now()` and it is not given.
+        """
+        read = columns if isinstance(columns, Columns) else Columns.of(columns)
+        return _Masks(read, scope or {}, now).of(self._tree)
+
+    def check(self, known: Mapping[str, str] | Iterable[str]) -> None:
+        """Refuse names that are not there, and comparisons that can never hold.
+
+        Args:
+            known: The names, or what each of them holds as `Columns.kinds` tells it. The names
+                of scopes are written with a dot, such as `user.country`; `user.*` allows any.
+
+        Raises:
+            UnknownNameError: If a name is not known; the nearest are offered.
+            InvalidParameterError: If a text is compared with a number, or the like.
+        """
+        kinds = dict(known) if isinstance(known, Mapping) else dict.fromkeys(known, "mixed")
+        for name in self.names:
+            if name not in kinds and f"{name.partition('.')[0]}.*" not in kinds:
+                raise UnknownNameError("column", name, kinds)
+        _check_kinds(self._tree, kinds, self.text)
+
+
+@final
+class _Masks:
+    """Works out an expression over columns."""
+
+    def __init__(self, columns: Columns, scope: Mapping[str, Any], now: Instant | None) -> None:
+        self._columns, self._scope, self._now = columns, scope, now
+
+    def of(self, node: Node) -> BoolArray:
+        """Return where a part holds."""
+        tree = node.source
+        if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not):
+            return ~self.of(node.parts[0])
+        if isinstance(tree, ast.BoolOp):
+            fold = np.logical_and if isinstance(tree.op, ast.And) else np.logical_or
+            joined: BoolArray = fold.reduce([self.of(part) for part in node.parts])
+            return joined
+        own = [name for name in node.names if name in self._columns.columns]
+        if not own:
+            return np.full(self._columns.n, truth(self._row(node, {})))
+        compared = _lone_comparison(node, self._columns)
+        if compared is not None:
+            return self._numbers(*compared)
+        if len(own) == 1:
+            return self._distinct(node, own[0])
+        rows = zip(*(_rows(self._columns[name]) for name in own), strict=True)
+        found = (truth(self._row(node, dict(zip(own, row, strict=True)))) for row in rows)
+        return np.fromiter(found, dtype=np.bool_, count=self._columns.n)
+
+    def _row(self, node: Node, row: Mapping[str, Any]) -> Any:
+        def look(name: str) -> Any:
+            return row[name] if name in row else _found(self._scope, name)
+
+        return node.evaluate(look, self._now)
+
+    def _distinct(self, node: Node, name: str) -> BoolArray:
+        column = self._columns[name]
+        if isinstance(column, Numbers):
+            distinct, code = np.unique(column.values, return_inverse=True)
+            held = [truth(self._row(node, {name: value})) for value in distinct.tolist()]
+            unknown = truth(self._row(node, {name: None}))
+            return np.where(column.known, np.array(held, dtype=np.bool_)[code], unknown)
+        held = [truth(self._row(node, {name: value})) for value in column.distinct]
+        answer: BoolArray = np.array(held, dtype=np.bool_)[column.code]
+        return answer
+
+    def _numbers(self, name: str, op: type[ast.cmpop], other: Node) -> BoolArray:
+        column = self._columns[name]
+        bound = other.evaluate(lambda name: _found(self._scope, name), self._now)
+        assert isinstance(column, Numbers)
+        if not isinstance(bound, int | float) or (isinstance(bound, int) and abs(bound) >= 2**63):
+            return np.full(self._columns.n, op is ast.NotEq)
+        held: BoolArray = _ARRAYS[op](column.values, bound)
+        return held | ~column.known if op is ast.NotEq else held & column.known
+
+
+def _lone_comparison(node: Node, columns: Columns) -> tuple[str, type[ast.cmpop], Node] | None:
+    """Return column, comparison and bound of `column < bound`, if a part is of this form."""
+    tree = node.source
+    if not isinstance(tree, ast.Compare) or len(tree.ops) != 1 or type(tree.ops[0]) not in _ARRAYS:
+        return None
+    left, right = node.parts
+    for side, other, turned in ((left, right, False), (right, left, True)):
+        lone = isinstance(side.source, ast.Name | ast.Attribute)
+        if not lone or not isinstance(columns.columns.get(side.names[0]), Numbers):
+            continue
+        if not any(name in columns.columns for name in other.names):
+            op = type(tree.ops[0])
+            return side.names[0], _TURNED.get(op, op) if turned else op, other
+    return None
+
+
+_TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.Gt,
+    ast.LtE: ast.GtE,
+    ast.Gt: ast.Lt,
+    ast.GtE: ast.LtE,
+}
+
+
+def _rows(column: Numbers | Values) -> list[Any]:
+    if isinstance(column, Values):
+        return [column.distinct[code] for code in column.code.tolist()]
+    values: npt.NDArray[Any] = column.values
+    return [
+        value if there else None
+        for value, there in zip(values.tolist(), column.known.tolist(), strict=True)
+    ]
+
+
+def _found(row: Mapping[str, Any], name: str) -> Any:
+    scope, dot, rest = name.partition(".")
+    if not dot:
+        return plain(row.get(name))
+    inner = row.get(scope)
+    return plain(inner.get(rest)) if isinstance(inner, Mapping) else None
+
+
+def _check_kinds(node: Node, kinds: Mapping[str, str], text: str) -> None:
+    for part in node.parts:
+        _check_kinds(part, kinds, text)
+    if not isinstance(node.source, ast.Compare):
+        return
+    for op, left, right in zip(node.source.ops, node.parts, node.parts[1:], strict=False):
+        if isinstance(op, ast.In | ast.NotIn | ast.Is | ast.IsNot):
+            continue
+        found = {_kind_of(left, kinds), _kind_of(right, kinds)} - {"mixed", "nothing"}
+        if len(found) > 1:
+            said = ast.unparse(ast.Compare(left.source, [op], [right.source]))
+            raise InvalidParameterError(
+                "expression", text, f"one kind on both sides of {said!r}, not {sorted(found)}"
+            )
+
+
+def _kind_of(node: Node, kinds: Mapping[str, str]) -> str:
+    tree = node.source
+    if isinstance(tree, ast.Name | ast.Attribute):
+        return kinds.get(node.names[0], "mixed")
+    if isinstance(tree, ast.Constant):
+        return {str: "text", type(None): "mixed"}.get(type(tree.value), "number")
+    return "number" if isinstance(tree, ast.BinOp) else "mixed"
