@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy import special
 from siamrec._core import check
 from siamrec.data.frames import floats_of, table_of
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
+from siamrec.executors import Here
 from siamrec.experiments.analysis._columns import whole
 from siamrec.experiments.analysis.analysis import analyze
 from siamrec.experiments.metrics import ExperimentMetric, Margin, Proportion, Quantile
@@ -20,6 +22,7 @@ from siamrec.statistics.proportions import wilson
 
 if TYPE_CHECKING:
     from siamrec.experiments.plan import Plan
+    from siamrec.protocols import Executor
     from siamrec.typing import BoolArray, FloatArray, IntArray
 
 _VARIANT, _UNIT = "#variant", "#unit"
@@ -76,6 +79,7 @@ def null_check(
     n_runs: int = 200,
     unit: str | None = None,
     control: str = "control",
+    executor: Executor | None = None,
 ) -> NullReport:
     """Run A/A experiments on history: split units at random and analyse, again and again.
 
@@ -88,6 +92,8 @@ def null_check(
         n_runs: Number of splits, at least 20.
         unit: Column of the unit, where units repeat or a metric has a `CrossFitted` covariate.
         control: Name of the control among the plan's shares.
+        executor: Where the splits are analysed; one after the other when absent. The result is
+            the same.
 
     Raises:
         InvalidDataError: If there are fewer than 4 units.
@@ -107,24 +113,35 @@ def null_check(
     names, edges = _variants(plan, control)
     alone = replace(plan, correction="none", stratum_shares=None)
     metrics = list(plan.by_name)
-    fixed = np.ones((n_runs, len(metrics)))
-    p, held = (np.ones((n_runs, len(metrics), len(names) - 1)) for _ in range(2))
-    everyone = np.arange(past.n_units)
-    for run in range(n_runs):  # splits, not rows
-        frame, codes = past.drawn(everyone, edges, rng)
-        frame[_VARIANT] = names[codes]
-        report = analyze(frame, alone, variant=_VARIANT, unit=past.unit, control=control)
-        for column, name in enumerate(metrics):
-            fixed[run, column] = report[name].fixed.p
-            for place, treatment in enumerate(report.treatments):
-                found = report[name, treatment].absolute
-                p[run, column, place] = found.p
-                held[run, column, place] = found.interval[0] <= 0 <= found.interval[1]
+    split = partial(_split, past, alone, names=names, edges=edges, control=control)
+    runs = (Here() if executor is None else executor).map(split, rng.spawn(n_runs))
+    fixed, p, held = map(np.array, zip(*runs, strict=True))
     return NullReport(
         n_runs,
         dict(zip(metrics, (p < plan.alpha).mean(axis=(0, 2)).tolist(), strict=True)),
         {name: _uniformity(fixed[:, column]) for column, name in enumerate(metrics)},
         dict(zip(metrics, held.mean(axis=(0, 2)).tolist(), strict=True)),
+    )
+
+
+def _split(
+    past: _History,
+    plan: Plan,
+    rng: np.random.Generator,
+    *,
+    names: np.ndarray,
+    edges: FloatArray,
+    control: str,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Analyse one random split: p at a fixed horizon by metric, p and coverage by treatment."""
+    frame, codes = past.drawn(np.arange(past.n_units), edges, rng)
+    frame[_VARIANT] = names[codes]
+    report = analyze(frame, plan, variant=_VARIANT, unit=past.unit, control=control)
+    found = [[report[name, each].absolute for each in report.treatments] for name in plan.by_name]
+    return (
+        np.array([report[name].fixed.p for name in plan.by_name]),
+        np.array([[each.p for each in row] for row in found]),
+        np.array([[each.interval[0] <= 0 <= each.interval[1] for each in row] for row in found]),
     )
 
 
@@ -138,6 +155,7 @@ def simulate_power(
     n_runs: int = 200,
     unit: str | None = None,
     control: str = "control",
+    executor: Executor | None = None,
 ) -> PowerReport:
     """Rehearse an experiment on historical rows, with an effect added to the treatment.
 
@@ -160,6 +178,8 @@ def simulate_power(
         n_runs: Number of runs, at least 20.
         unit: Column of the unit, where units repeat or a metric has a `CrossFitted` covariate.
         control: Name of the control among the plan's shares.
+        executor: Where the runs are rehearsed; one after the other when absent. The result is
+            the same.
 
     Raises:
         InvalidDataError: If there are fewer than 4 units.
@@ -184,32 +204,62 @@ def simulate_power(
     names, edges = _variants(plan, control)
     treated = min(set(names.tolist()) - {control})
     lifts = _lifts(plan, lift)
-    planned = replace(plan, stratum_shares=None)
     guardrails = [metric.name for metric in plan.metrics if metric.role == "guardrail"]
-    wins, safe, decisions = dict.fromkeys(lifts, 0), Counter[str](), Counter[str]()
-    for _ in range(n_runs):  # experiments, not rows
-        more = size > past.n_units
-        units = (
-            rng.integers(0, past.n_units, size) if more else rng.permutation(past.n_units)[:size]
-        )
-        frame, codes = past.drawn(units, edges, rng)
-        frame[_VARIANT] = variants = names[codes]
-        for name, margin in lifts.items():
-            _add(frame, variants == treated, plan.by_name[name], margin, past=past, rng=rng)
-        report = analyze(frame, planned, variant=_VARIANT, unit=past.unit, control=control)
-        decisions[report.decision] += 1
-        for name in lifts:
-            found = report[name, treated]
-            wins[name] += found.improvement > 0 and found.adjusted_p <= plan.alpha
-        safe.update(name for name in guardrails if report[name, treated].safe)
+    rehearsed = partial(
+        _rehearsed,
+        past,
+        replace(plan, stratum_shares=None),
+        lifts,
+        size=size,
+        names=names,
+        edges=edges,
+        treated=treated,
+        control=control,
+    )
+    wins, safe, decisions = Counter[str](), Counter[str](), Counter[str]()
+    for decision, won, kept in (Here() if executor is None else executor).map(
+        rehearsed, rng.spawn(n_runs)
+    ):
+        decisions[decision] += 1
+        wins.update(won)
+        safe.update(kept)
     reach = float(special.ndtri(0.975))
     return PowerReport(
         n_runs,
         size,
-        {name: count / n_runs for name, count in wins.items()},
-        {name: wilson(count, n_runs, reach) for name, count in wins.items()},
+        {name: wins[name] / n_runs for name in lifts},
+        {name: wilson(wins[name], n_runs, reach) for name in lifts},
         {name: safe[name] / n_runs for name in guardrails},
         {name: count / n_runs for name, count in sorted(decisions.items())},
+    )
+
+
+def _rehearsed(
+    past: _History,
+    plan: Plan,
+    lifts: Mapping[str, Margin],
+    rng: np.random.Generator,
+    *,
+    size: int,
+    names: np.ndarray,
+    edges: FloatArray,
+    treated: str,
+    control: str,
+) -> tuple[str, list[str], list[str]]:
+    """Rehearse once: the decision, the metrics that won, and the guardrails that are safe."""
+    more = size > past.n_units
+    units = rng.integers(0, past.n_units, size) if more else rng.permutation(past.n_units)[:size]
+    frame, codes = past.drawn(units, edges, rng)
+    frame[_VARIANT] = variants = names[codes]
+    for name, margin in lifts.items():
+        _add(frame, variants == treated, plan.by_name[name], margin, past=past, rng=rng)
+    report = analyze(frame, plan, variant=_VARIANT, unit=past.unit, control=control)
+    found = {name: report[name, treated] for name in plan.by_name}
+    guardrails = (metric.name for metric in plan.metrics if metric.role == "guardrail")
+    return (
+        report.decision,
+        [n for n in lifts if found[n].improvement > 0 and found[n].adjusted_p <= plan.alpha],
+        [name for name in guardrails if found[name].safe],
     )
 
 

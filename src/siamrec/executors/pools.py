@@ -1,0 +1,103 @@
+"""Several calls at a time, on threads or in processes, with results in order."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import Executor as Pool
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any, final
+
+from siamrec._core import check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_AHEAD = 2
+"""Calls that wait for each worker, so that none is idle and inputs need not fit into memory."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Runs calls on threads; right where they wait, or leave Python for NumPy or torch.
+
+    Args:
+        workers: Number of threads; the processors of this machine when absent.
+
+    Raises:
+        InvalidParameterError: If it is not a whole number above 0.
+
+    Examples:
+        >>> list(Threads(2).map(abs, [-1, 2, -3]))
+        [1, 2, 3]
+    """
+
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_workers(self.workers)
+
+    def map(self, function: Callable[[Any], Any], inputs: Iterable[Any]) -> Iterator[Any]:
+        """Yield `function(x)` for each input, in order; what one raises is raised here."""
+        workers = self.workers or _processors()
+        return _mapped(ThreadPoolExecutor(workers), workers, function, inputs)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Runs calls in new processes, which share nothing with this one, open files and locks least.
+
+    The function and its inputs travel to them: a function of a module, with plain values. A
+    script that uses it guards its own start with `if __name__ == "__main__":`.
+
+    Args:
+        workers: Number of processes; the processors of this machine when absent.
+
+    Raises:
+        InvalidParameterError: If it is not a whole number above 0.
+    """
+
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_workers(self.workers)
+
+    def map(self, function: Callable[[Any], Any], inputs: Iterable[Any]) -> Iterator[Any]:
+        """Yield `function(x)` for each input, in order; what one raises is raised here."""
+        workers = self.workers or _processors()
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+        return _mapped(pool, workers, function, inputs)
+
+
+def _mapped(
+    pool: Pool, workers: int, function: Callable[[Any], Any], inputs: Iterable[Any]
+) -> Iterator[Any]:
+    """Keep a few calls ahead of what is asked for; leave nothing behind when asking ends."""
+    waiting: deque[Future[Any]] = deque()
+    try:
+        for each in inputs:
+            waiting.append(pool.submit(function, each))
+            if len(waiting) >= _AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for call in waiting:
+            call.cancel()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _check_workers(workers: int | None) -> None:
+    if workers is not None:
+        check.count("workers", workers)
+
+
+def _processors() -> int:
+    """The processors that this process may use, which can be fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,92 @@
+"""Executors: the same results in the same order wherever the calls run."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from siamrec.errors import InvalidParameterError
+from siamrec.executors import Here, Processes, Threads
+from siamrec.experiments import Margin, Mean, Plan, null_check, simulate_power
+from siamrec.protocols import Executor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EVERY = [Here(), Threads(), Threads(3), Processes(2)]
+
+
+def one_above(x: int) -> int:
+    return x + 1
+
+
+def refuse(x: int) -> int:
+    if x == 3:
+        raise KeyError(x)
+    return x
+
+
+def whose(_: int) -> int:
+    return os.getpid()
+
+
+@pytest.mark.parametrize("executor", EVERY, ids=repr)
+def test_results_come_in_the_order_of_the_inputs(executor: Executor) -> None:
+    assert isinstance(executor, Executor)
+    assert list(executor.map(one_above, range(20))) == list(range(1, 21))
+    assert list(executor.map(one_above, [])) == []
+
+
+@pytest.mark.parametrize("executor", EVERY, ids=repr)
+def test_what_a_call_raises_is_raised_where_it_is_asked_for(executor: Executor) -> None:
+    results = executor.map(refuse, range(10))
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(KeyError):
+        next(results)
+
+
+def test_inputs_are_taken_as_they_are_needed_and_nothing_stays_behind() -> None:
+    taken: list[int] = []
+
+    def endless() -> Iterator[int]:
+        number = 0
+        while True:
+            taken.append(number)
+            yield number
+            number += 1
+
+    before = threading.active_count()
+    results = Threads(2).map(one_above, endless())
+    assert next(results) == 1
+    assert len(taken) <= 5
+    del results
+    assert threading.active_count() == before
+
+
+def test_processes_are_others() -> None:
+    assert set(Processes(1).map(whose, range(2))) != {os.getpid()}
+
+
+def test_workers_are_a_number() -> None:
+    for each in (Threads, Processes):
+        with pytest.raises(InvalidParameterError, match="workers must be a whole number"):
+            each(0)
+
+
+@pytest.mark.parametrize("executor", [Threads(2), Processes(2)], ids=repr)
+def test_rehearsals_do_not_depend_on_where_they_run(executor: Executor) -> None:
+    history = {"y": np.random.default_rng(1).normal(size=60)}
+    plan = Plan(metrics=[Mean("y")])
+
+    def found(executor: Executor | None) -> tuple[object, object]:
+        rng = np.random.default_rng(2)
+        null = null_check(history, plan, rng=rng, n_runs=20, executor=executor)
+        lift = Margin(absolute=0.5)
+        power = simulate_power(history, plan, lift=lift, rng=rng, n_runs=20, executor=executor)
+        return null, power
+
+    assert found(executor) == found(None)
