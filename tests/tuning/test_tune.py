@@ -277,7 +277,8 @@ def test_tables_and_pictures() -> None:
     assert table["factors"].to_pylist() == [trial.settings["factors"] for trial in best.trials]
     assert table["best_so_far"].to_pylist() == sorted(table["best_so_far"].to_pylist())
     figure = best.plot()
-    assert [trace.name for trace in figure.data[:2]] == ["trial", "best so far"]
+    assert [trace.name for trace in figure.data] == ["trial", "trial", "factors"]
+    assert list(figure.data[1].y) == table["best_so_far"].to_pylist()
     assert len(figure.data) == 3
 
 

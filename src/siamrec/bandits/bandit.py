@@ -12,9 +12,9 @@ from siamrec.bandits._choice import ArmView, draw_many
 from siamrec.bandits._remembering import Remembering
 from siamrec.bandits.insight import ArmPerformance, ArmShare, imbalance, performance
 from siamrec.bandits.log.delay import DelayCurve
-from siamrec.bandits.plots import plot_arms
 from siamrec.bandits.policies.base import ModelT
 from siamrec.data.decisions import Decision, Decisions
+from siamrec.figures import intervals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -306,7 +306,10 @@ class ContextualBandit(Remembering[ModelT]):
         Raises:
             MissingExtraError: If plotly is not installed.
         """
-        return plot_arms(
-            self.describe(context, features=features),
-            f"{self.policy.name}: {dict(context or {})}",
-        )
+        view = self.describe(context, features=features)
+        rows = [
+            (f"{name} (chosen {arm.probability:.0%})", arm.mean, arm.low, arm.high)
+            for name, arm in view.items()
+        ]
+        title = f"{self.policy.name}: {dict(context or {})}"
+        return intervals({"arms": rows}, axis="expected reward with 95 % interval", title=title)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
 import numpy as np
 
-from siamrec._core.lazy import extra
+from siamrec.figures import panels
 from siamrec.models.recommenders import RecommenderRecipe
 
 if TYPE_CHECKING:
@@ -86,44 +86,24 @@ class Tuned(Generic[RecipeT]):
         Raises:
             siamrec.errors.MissingExtraError: If plotly is not installed.
         """
-        graph = extra("plotly.graph_objects", extra="plots", purpose="Plotting a search")
-        subplots = extra("plotly.subplots", extra="plots", purpose="Plotting a search")
         done = [trial for trial in self.trials if trial.state == "complete"]
-        names = sorted({name for trial in done for name in trial.settings})
-        figure = subplots.make_subplots(
-            rows=1, cols=1 + len(names), shared_yaxes=True, horizontal_spacing=0.02
-        )
         value = [trial.value for trial in done]
-        bars = {"type": "data", "array": [_finite(trial.error) for trial in done]}
-        number = [trial.number for trial in done]
-        figure.add_scatter(
-            x=number, y=value, error_y=bars, mode="markers", name="trial", row=1, col=1
-        )
-        figure.add_scatter(
-            x=[trial.number for trial in self.trials],
-            y=[_finite(best) for best in self._best_so_far()],
-            mode="lines",
-            line_shape="hv",
-            name="best so far",
-            row=1,
-            col=1,
-        )
-        figure.update_xaxes(title_text="trial", row=1, col=1)
+        drawn: list[tuple[str, list[Any], Sequence[float], str]] = [
+            ("trial", [trial.number for trial in done], value, "markers"),
+            ("trial", [trial.number for trial in self.trials], self._best_so_far(), "steps"),
+        ]
+        names = sorted({name for trial in done for name in trial.settings})
+        scale = {}
         for place, name in enumerate(names, 2):
             at = [trial.settings.get(name) for trial in done]
             known = [each for each in at if isinstance(each, int | float)]
-            wide = len(known) == len(at) and min(known) > 0 and max(known) > _GAP * min(known)
-            at = at if len(known) == len(at) else [str(each) for each in at]
-            trace = graph.Scatter(
-                x=at,
-                y=value,
-                mode="markers",
-                marker={"color": number, "colorscale": "Viridis"},
-                showlegend=False,
-            )
-            figure.add_trace(trace, row=1, col=place)
-            figure.update_xaxes(title_text=name, type="log" if wide else None, row=1, col=place)
-        figure.update_yaxes(title_text=self.metric, row=1, col=1)
+            whole = len(known) == len(at)
+            if whole and min(known) > 0 and max(known) > _GAP * min(known):
+                scale[place] = "log"
+            drawn.append((name, at if whole else [str(each) for each in at], value, "markers"))
+        figure = panels(drawn, y=self.metric, beside=True)
+        for place, kind in scale.items():
+            figure.update_xaxes(type=kind, row=1, col=place)
         return figure
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 import numpy as np
 
 from siamrec.errors import UnknownNameError
-from siamrec.experiments.analysis.plots import plot_report
+from siamrec.figures import intervals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -152,7 +152,13 @@ class ExperimentReport:
         Raises:
             MissingExtraError: If plotly is not installed.
         """
-        return plot_report(self)
+        rows = [
+            (f"{metric} ({treatment})", found.relative.estimate, *found.relative.interval)
+            for (metric, treatment), found in self.comparisons.items()
+        ]
+        title = self.decision if self.winner is None else f"{self.decision}: {self.winner}"
+        axis = "relative difference"
+        return intervals({"difference": rows}, axis=axis, title=title, form="+.1%", zero=True)
 
     def to_markdown(self) -> str:
         """Return the report as a Markdown page."""

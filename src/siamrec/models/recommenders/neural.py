@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, final
 import numpy as np
 
 from siamrec._core import check
-from siamrec._core.lazy import extra
+from siamrec.figures import panels
 from siamrec.models.recommenders.base import RecommenderRecipe
 
 if TYPE_CHECKING:
@@ -131,18 +131,12 @@ class TrainingRecord:
         Raises:
             siamrec.errors.MissingExtraError: If plotly is not installed.
         """
-        graph = extra("plotly.graph_objects", extra="plots", purpose="Plotting a training")
-        subplots = extra("plotly.subplots", extra="plots", purpose="Plotting a training")
-        titles = ("loss", "validation", "gradient norm", "learning rate")
-        figure = subplots.make_subplots(rows=4, cols=1, shared_xaxes=True, subplot_titles=titles)
-        steps = np.arange(1, self.loss.size + 1)
-        columns = (
-            (steps, self.loss),
-            (self.validation_step, self.validation),
-            (steps, self.gradient_norm),
-            (steps, self.learning_rate),
+        steps = np.arange(1, self.loss.size + 1).tolist()
+        return panels(
+            [
+                ("loss", steps, self.loss.tolist(), "lines"),
+                ("validation", self.validation_step.tolist(), self.validation.tolist(), "lines"),
+                ("gradient norm", steps, self.gradient_norm.tolist(), "lines"),
+                ("learning rate by step", steps, self.learning_rate.tolist(), "lines"),
+            ]
         )
-        for row, (x, y) in enumerate(columns, start=1):
-            figure.add_trace(graph.Scatter(x=x, y=y, name=titles[row - 1]), row=row, col=1)
-        figure.update_xaxes(title_text="step", row=4, col=1)
-        return figure
