@@ -260,7 +260,7 @@ class TwoTowerTraining:
         Raises:
             InvalidDataError: If nothing is liked.
         """
-        from siamrec.models.encoders._towers import train_towers
+        from siamrec.models.encoders._towers import train_towers  # its torch half
 
         liked = (feedback.value >= self.positive) & (feedback.weight > 0)
         if not liked.any():

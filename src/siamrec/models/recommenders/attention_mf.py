@@ -93,7 +93,7 @@ class AttentionMF(NeuralRecipe):
 
         `validation` is the share of people whose ratings are held out.
         """
-        from siamrec.models.recommenders._deep_nets import fit_attention_mf
+        from siamrec.models.recommenders._deep_nets import fit_attention_mf  # its torch half
 
         history = rated(feedback, "AttentionMF")
         bias = BiasModel().learn(history)

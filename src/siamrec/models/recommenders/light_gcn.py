@@ -86,7 +86,7 @@ class LightGCN(NeuralRecipe):
         progress: Progress | None = None,
     ) -> FittedLightGCN:
         """Return the arm fitted to `feedback`; `progress` hears of every pass."""
-        from siamrec.models.recommenders._light_gcn_net import fit_light_gcn
+        from siamrec.models.recommenders._light_gcn_net import fit_light_gcn  # its torch half
 
         history = Histories.of(feedback, feedback.users, feedback.items)
         if history.liked(self.positive).nnz == 0:

@@ -89,7 +89,7 @@ class MultVAE(NeuralRecipe):
         progress: Progress | None = None,
     ) -> FittedMultVAE:
         """Return the arm fitted to `feedback`; `progress` hears of every pass."""
-        from siamrec.models.recommenders._mult_vae_net import fit_mult_vae
+        from siamrec.models.recommenders._mult_vae_net import fit_mult_vae  # its torch half
 
         history = Histories.of(feedback, feedback.users, feedback.items)
         if history.liked(self.positive).nnz == 0:

@@ -88,7 +88,7 @@ class MultiTaskMF(NeuralRecipe):
         progress: Progress | None = None,
     ) -> FittedMultiTask:
         """Return the arm fitted to `feedback`; `progress` hears of every pass."""
-        from siamrec.models.recommenders._deep_nets import fit_multi_task
+        from siamrec.models.recommenders._deep_nets import fit_multi_task  # its torch half
 
         history = rated(feedback, "MultiTaskMF")
         if history.liked(self.positive).nnz == 0:

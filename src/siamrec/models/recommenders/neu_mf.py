@@ -86,7 +86,7 @@ class NeuMF(NeuralRecipe):
         progress: Progress | None = None,
     ) -> FittedNeuMF:
         """Return the arm fitted to `feedback`; `progress` hears of every pass."""
-        from siamrec.models.recommenders._deep_nets import fit_neu_mf
+        from siamrec.models.recommenders._deep_nets import fit_neu_mf  # its torch half
 
         history = rated(feedback, "NeuMF")
         bias = BiasModel().learn(history)

@@ -107,7 +107,7 @@ class SASRec(NeuralRecipe):
 
         `validation` is the share of people whose last item is held out.
         """
-        from siamrec.models.recommenders._sasrec_net import fit_sasrec
+        from siamrec.models.recommenders._sasrec_net import fit_sasrec  # its torch half
 
         history = Histories.of(feedback, feedback.users, feedback.items)
         if not history.latest(2, self.positive)[1][:, 1:].any():
@@ -145,7 +145,7 @@ class FittedSASRec(FittedVectors):
         weights: Mapping[str, Any],
         training: TrainingRecord,
     ) -> None:
-        from siamrec.models.recommenders._sasrec_net import reader
+        from siamrec.models.recommenders._sasrec_net import reader  # its torch half
 
         self.recipe, self.training = recipe, training
         self.users, self.items, self.history = parts["users"], parts["items"], parts["history"]

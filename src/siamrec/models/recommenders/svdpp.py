@@ -81,7 +81,7 @@ class SVDpp(NeuralRecipe):
         progress: Progress | None = None,
     ) -> FittedSVDpp:
         """Return the arm fitted to `feedback`; `progress` hears of every pass."""
-        from siamrec.models.recommenders._svdpp_net import fit_svdpp
+        from siamrec.models.recommenders._svdpp_net import fit_svdpp  # its torch half
 
         history = rated(feedback, "SVDpp")
         weights, record = fit_svdpp(

@@ -93,7 +93,7 @@ class TimeSVDpp(NeuralRecipe):
         progress: Progress | None = None,
     ) -> FittedTimeSVDpp:
         """Return the arm fitted to `feedback`; `progress` hears of every pass."""
-        from siamrec.models.recommenders._svdpp_net import Moments, fit_svdpp
+        from siamrec.models.recommenders._svdpp_net import Moments, fit_svdpp  # its torch half
 
         history = rated(feedback, "TimeSVDpp")
         if not feedback.has_time or history.order is None:

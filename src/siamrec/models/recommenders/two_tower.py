@@ -101,7 +101,7 @@ class TwoTower(NeuralRecipe):
         progress: Progress | None = None,
     ) -> FittedTwoTower:
         """Return the arm fitted to `feedback`; `progress` hears of every pass."""
-        from siamrec.models.recommenders._two_tower_net import fit_two_tower
+        from siamrec.models.recommenders._two_tower_net import fit_two_tower  # its torch half
 
         table, known = item_features(catalog, encoder=self.encoder, features=self.features)
         uses = catalog is not None and table.shape[1] > 0
