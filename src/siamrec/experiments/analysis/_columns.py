@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from siamrec.typing import BoolArray, IntArray
 
 
+_FEW = 16
+"""Values of a column that are looked for one by one."""
+_HEAD = 1_000
+"""Rows in which they are looked for first."""
+
+
 def whole(table: Any, name: str, purpose: str) -> Any:
     """Return a column as one array, without a copy where it is one already."""
     if name in table.column_names and table.column(name).num_chunks == 1:
@@ -34,12 +40,25 @@ def compact(column: Any) -> tuple[list[Any], IntArray]:
     if encoded is not column:
         return encoded.dictionary.to_pylist(), codes
     again = encoded.dictionary.dictionary_encode()
-    codes = again.indices.to_numpy(zero_copy_only=False)[codes]
+    merged = again.indices.to_numpy(zero_copy_only=False)
+    if merged.size != len(again.dictionary):
+        codes = merged[codes]
     listed = again.dictionary.to_pylist()
-    present = np.zeros(len(listed), dtype=np.bool_)
-    present[codes] = True
+    present = _present(codes, len(listed))
+    if present.all():
+        return listed, codes
     place = np.cumsum(present) - 1
     return [value for value, there in zip(listed, present, strict=True) if there], place[codes]
+
+
+def _present(codes: IntArray, n: int) -> BoolArray:
+    """Return which of `n` codes occur; a few are found faster by looking for each."""
+    if n <= _FEW:
+        seen = set(codes[:_HEAD].tolist())
+        return np.array([code in seen or (codes == code).any() for code in range(n)], np.bool_)
+    present = np.zeros(n, dtype=np.bool_)
+    present[codes] = True
+    return present
 
 
 def name_codes(column: Any) -> tuple[tuple[str, ...], IntArray]:
@@ -50,7 +69,9 @@ def name_codes(column: Any) -> tuple[tuple[str, ...], IntArray]:
     where = {name: number for number, name in enumerate(names)}
     small = len(names) <= np.iinfo(np.int8).max  # an eighth of the memory
     place = np.array([where[name] for name in listed], dtype=np.int8 if small else np.int64)
-    return tuple(names), np.asarray(place[codes]) if listed else codes
+    if np.array_equal(place, np.arange(place.size)):
+        return tuple(names), codes.astype(place.dtype, copy=False)
+    return tuple(names), np.asarray(place[codes])
 
 
 def refuse_null_units(column: Any) -> None:
