@@ -49,7 +49,7 @@ def required(lines: list[str]) -> set[str]:
 
 
 HARD = required(PROJECT["dependencies"])
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SRC.rglob("*.py"))}
+WORDS = {path: path.read_text(encoding="utf-8") for path in sorted(SRC.rglob("*.py"))}
 
 
 def running(node: ast.AST) -> Iterator[ast.AST]:
@@ -60,10 +60,20 @@ def running(node: ast.AST) -> Iterator[ast.AST]:
             yield from running(child)
 
 
-def imports(tree: ast.AST) -> set[str]:
+NODES = {
+    path: [
+        node
+        for node in running(ast.parse(words))
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.Call)
+    ]
+    for path, words in WORDS.items()
+}
+
+
+def imports(path: Path) -> set[str]:
     """Top modules of others that a file imports, at load and inside functions."""
     found = set()
-    for node in running(tree):
+    for node in NODES[path]:
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -71,15 +81,17 @@ def imports(tree: ast.AST) -> set[str]:
     return found - sys.stdlib_module_names - {"siamrec"}
 
 
-def calls(tree: ast.AST, name: str) -> Iterator[ast.Call]:
-    for node in running(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == name:
-            yield node
+def calls(path: Path, name: str) -> Iterator[ast.Call]:
+    for node in NODES[path]:
+        if isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else node.func
+            if called == name or (isinstance(called, ast.Name) and called.id == name):
+                yield node
 
 
-def asked(tree: ast.AST) -> Iterator[tuple[str, str]]:
+def asked(path: Path) -> Iterator[tuple[str, str]]:
     """Pairs of a module and the extra that is said to install it."""
-    for call in calls(tree, "extra"):
+    for call in calls(path, "extra"):
         (extra,) = (word.value for word in call.keywords if word.arg == "extra")
         yield ast.literal_eval(call.args[0]), ast.literal_eval(extra)
 
@@ -89,26 +101,24 @@ def is_testing(path: Path) -> bool:
 
 
 def test_hard_dependencies_are_what_is_imported() -> None:
-    found = {module for path in TREES if not is_testing(path) for module in imports(TREES[path])}
+    found = {module for path in WORDS if not is_testing(path) for module in imports(path)}
     assert {distribution(module) for module in found - ASKED_FIRST} == HARD
 
 
 def test_the_extra_for_testing_is_what_the_contract_suites_import() -> None:
-    found = {module for path in TREES if is_testing(path) for module in imports(TREES[path])}
+    found = {module for path in WORDS if is_testing(path) for module in imports(path)}
     assert {distribution(module) for module in found} - HARD == required(EXTRAS["testing"])
 
 
 @pytest.mark.parametrize("module", sorted(ASKED_FIRST))
 def test_what_no_extra_brings_is_looked_for_first(module: str) -> None:
     looked = {
-        ast.literal_eval(call.args[0])
-        for tree in TREES.values()
-        for call in calls(tree, "find_spec")
+        ast.literal_eval(call.args[0]) for path in WORDS for call in calls(path, "find_spec")
     }
     assert module in looked
 
 
-ROOMS = sorted({path.relative_to(SRC).parts[0] for path, tree in TREES.items() if [*asked(tree)]})
+ROOMS = sorted({path.relative_to(SRC).parts[0] for path in WORDS if [*asked(path)]})
 LATE = pytest.mark.xfail(reason="asks for pyarrow as an extra, which is always there", strict=True)
 
 
@@ -116,17 +126,17 @@ LATE = pytest.mark.xfail(reason="asks for pyarrow as an extra, which is always t
     "room", [pytest.param(room, marks=LATE if room == "data" else ()) for room in ROOMS]
 )
 def test_an_extra_installs_what_is_asked_of_it(room: str) -> None:
-    for path, tree in TREES.items():
+    for path in WORDS:
         if path.relative_to(SRC).parts[0] == room:
-            for module, extra in asked(tree):
+            for module, extra in asked(path):
                 assert distribution(module) not in HARD, f"{path}: {module} is always there"
                 assert distribution(module) in required(EXTRAS[extra]), f"{path}: {module}"
 
 
 @pytest.mark.parametrize("extra", sorted({*EXTRAS} - {"all", "dev", "testing"}))
 def test_an_extra_installs_nothing_else(extra: str) -> None:
-    used = {distribution(module) for tree in TREES.values() for module, _ in asked(tree)}
-    words = "\n".join(path.read_text(encoding="utf-8") for path in TREES)
+    used = {distribution(module) for path in WORDS for module, _ in asked(path)}
+    words = "\n".join(WORDS.values())
     used |= {name for name, word in BY_NAME.items() if word in words}
     assert required(EXTRAS[extra]) <= used
 
@@ -138,11 +148,11 @@ def test_all_holds_every_extra_for_users() -> None:
 
 def test_every_extra_that_is_named_exists() -> None:
     named = set()
-    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *TREES]:
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *WORDS]:
         for names in re.findall(r"siamrec\[([\w,-]+)\]", path.read_text(encoding="utf-8")):
             named |= set(names.split(","))
-    for tree in TREES.values():
-        for call in calls(tree, "MissingExtraError"):
+    for path in WORDS:
+        for call in calls(path, "MissingExtraError"):
             if isinstance(call.args[0], ast.Constant):
                 named.add(str(call.args[0].value))
     assert "postgres" in named
