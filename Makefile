@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test test-conport check lint types imports fast slow docs bench clean
+.PHONY: demo test test-conport check lint types imports slow lowest pythons wheel docs bench clean
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
@@ -30,7 +30,7 @@ demo: $(VENV)/.demo  ## the main job on simulated data: runs/demo/report.html
 	$(BIN)/siamrec improve --out runs/demo
 
 test: $(VENV)/.dev  ## the tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 # ConPort asks for a torch of its own, 6 GB of it; it takes ours through a path file instead.
 $(VENV)/conport/.done: $(VENV)/.dev
@@ -43,7 +43,7 @@ $(VENV)/conport/.done: $(VENV)/.dev
 test-conport: $(VENV)/conport/.done  ## the tests against a real ConPort server, installed beside
 	SIAMREC_TEST_CONPORT=$(abspath $(VENV))/conport/bin/conport-mcp $(VENV)/conport/bin/python -m pytest -q -m conport tests/feedback
 
-check: lint types imports test slow docs  ## what CI runs
+check: lint types imports test slow lowest pythons wheel docs  ## what CI runs
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -57,6 +57,16 @@ imports: $(VENV)/.dev
 
 slow: $(VENV)/.dev  ## simulations, and real data where SIAMREC_DATA is set
 	$(BIN)/python -m pytest -q -m 'slow or realdata'
+
+lowest:  ## the rooms without torch, with the lowest versions that are declared
+	VENV=$(VENV) .ci/light lowest
+
+pythons:  ## the same rooms under other Pythons, where there are some
+	VENV=$(VENV) .ci/light 3.12
+	VENV=$(VENV) .ci/light 3.13
+
+wheel: $(VENV)/.dev  ## the wheel, installed as a stranger would
+	VENV=$(VENV) .ci/wheel
 
 docs: $(VENV)/.dev
 	$(BIN)/sphinx-build -q -n -W --keep-going -b html docs docs/_build/html

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import siamrec
+
 if TYPE_CHECKING:
     from docutils.nodes import Element
     from sphinx.application import Sphinx
@@ -15,7 +17,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 project = "siamrec"
 author = "The siamrec developers"
 copyright = "2026, the siamrec developers"  # noqa: A001
-release = "0.1.0"
+release = siamrec.__version__
 
 extensions = [
     "sphinx.ext.autodoc",

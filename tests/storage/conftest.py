@@ -9,11 +9,29 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import create_engine
 
-from siamrec.storage import Store
+from siamrec.storage import Store, _engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from sqlalchemy import Engine
+
+
+@pytest.fixture(autouse=True)
+def _close(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close what a test opened; since Python 3.13 a connection that is dropped warns."""
+    opened: list[Engine] = []
+
+    def connect(url: str, durability: _engine.Durability) -> Engine:
+        opened.append(real(url, durability))
+        return opened[-1]
+
+    real = _engine.connect
+    monkeypatch.setattr(_engine, "connect", connect)
+    yield
+    for engine in opened:
+        engine.dispose()
 
 
 @pytest.fixture(scope="session")

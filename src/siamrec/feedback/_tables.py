@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast, final
 
-from siamrec._core.lazy import extra
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
@@ -153,7 +152,8 @@ def _plain(value: Any) -> str | None:
 
 
 def _parquet(file: Path) -> RawTable:
-    parquet = extra("pyarrow.parquet", extra="demo", purpose="Reading Parquet")
+    from pyarrow import parquet  # CSV needs none of it
+
     try:
         table = parquet.read_table(file)
     except (OSError, ValueError) as error:

@@ -11,7 +11,6 @@ import numpy as np
 from sqlalchemy import BigInteger, Float, Integer, SmallInteger
 from xxhash import xxh3_128_intdigest
 
-from siamrec._core.lazy import extra
 from siamrec.data import NO_TIME
 from siamrec.errors import StorageError
 from siamrec.storage._events import NAMES
@@ -62,7 +61,8 @@ def blob_of(hash_: str) -> str:
 
 def packed(table: Any) -> bytes:
     """Return a table of events as the bytes of a Parquet file."""
-    parquet = extra("pyarrow.parquet", extra="demo", purpose="An archive")
+    from pyarrow import parquet  # only an archive needs it
+
     out = io.BytesIO()
     parquet.write_table(table, out, compression="zstd", version="2.6")
     return out.getvalue()
@@ -74,19 +74,20 @@ def hash_of(data: bytes) -> str:
 
 def table_of(rows: Sequence[Sequence[Any]]) -> Any:
     """Return rows with the columns `STORED` as an Arrow table."""
-    arrow = extra("pyarrow", extra="demo", purpose="An archive")
+    import pyarrow as pa
+
     kinds = {
-        SmallInteger: arrow.int16(),
-        Integer: arrow.int32(),
-        BigInteger: arrow.int64(),
-        Float: arrow.float64(),
+        SmallInteger: pa.int16(),
+        Integer: pa.int32(),
+        BigInteger: pa.int64(),
+        Float: pa.float64(),
     }
     columns = zip(*rows, strict=True)
     arrays = [
-        arrow.array(values, type=arrow.int64() if name == "seq" else _kind(name, kinds, arrow))
+        pa.array(values, type=pa.int64() if name == "seq" else _kind(name, kinds, pa))
         for name, values in zip(STORED, columns, strict=True)
     ]
-    return arrow.Table.from_arrays(arrays, names=list(STORED))
+    return pa.Table.from_arrays(arrays, names=list(STORED))
 
 
 def _kind(name: str, kinds: Mapping[type, Any], arrow: Any) -> Any:
@@ -99,7 +100,8 @@ def unpacked(segment: Segment, data: bytes, columns: Sequence[str] | None = None
     Raises:
         StorageError: If the bytes are not what was sealed.
     """
-    parquet = extra("pyarrow.parquet", extra="demo", purpose="An archive")
+    from pyarrow import parquet
+
     if hash_of(data) != segment.hash:
         raise StorageError(f"Segment {segment.blob!r} of the archive is not what was sealed.")
     return parquet.read_table(io.BytesIO(data), columns=None if columns is None else list(columns))

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from siamrec._core.lazy import extra
 from siamrec.models.encoders._texts import unit_rows
 
 if TYPE_CHECKING:
@@ -16,13 +15,10 @@ if TYPE_CHECKING:
 
 
 def embed(path: Path, texts: list[str], *, length: int) -> Float32Array:
-    """Return the unit vectors that llama.cpp computes.
+    """Return the unit vectors that llama.cpp computes; asked where llama-cpp-python is there."""
+    import llama_cpp  # no extra brings it: it is built by a compiler; who has it is asked first
 
-    Raises:
-        MissingExtraError: If llama-cpp-python is not installed.
-    """
-    llama = extra("llama_cpp", extra="gguf", purpose="Checking with llama.cpp")
-    model = llama.Llama(
+    model = llama_cpp.Llama(
         str(path), embedding=True, n_ctx=length, n_batch=length, n_ubatch=length, verbose=False
     )
     try:

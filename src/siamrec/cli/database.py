@@ -1,0 +1,178 @@
+"""`siamrec db`: look after the database of a store."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from siamrec.cli.door import one_line, plain, say
+from siamrec.errors import InvalidParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from siamrec.storage import Store
+
+app = typer.Typer(name="db", help="Look after the database of a store.", no_args_is_help=True)
+
+_Db = Annotated[
+    str, typer.Option("--db", envvar="SIAMREC_DB", help="Database: a URL, or a SQLite file.")
+]
+_Archive = Annotated[
+    Path | None, typer.Option(help="Folder of sealed files.", show_default="beside a SQLite file")
+]
+
+
+def _url(db: str) -> str:
+    return db if "://" in db else f"sqlite:///{db}"
+
+
+@contextmanager
+def _opened(db: str, archive: Path | None = None) -> Iterator[Store]:
+    """Open a database that is there; one that is not would be made by a mistyped name."""
+    from siamrec.storage import Store, inspected  # SQLAlchemy takes its time
+
+    found = inspected(_url(db))
+    if found.state == "empty":
+        raise InvalidParameterError("--db", db, "a database with the tables of siamrec")
+    store = Store(_url(db), archive=archive)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@app.command()
+def upgrade(db: _Db = "siamrec.db") -> None:
+    """Bring a database to the newest revision, or make a new one."""
+    console = Console()
+    with one_line(console):
+        from siamrec.storage import Store, inspected
+
+        Store(_url(db)).close()
+        found = inspected(_url(db))
+    say(console, f"{found.url}: revision {found.revision}")
+
+
+@app.command()
+def check(db: _Db = "siamrec.db") -> None:
+    """Show revision, rows and damage, and change nothing; exit code 1 if something is amiss."""
+    console = Console()
+    with one_line(console):
+        from siamrec.storage import inspected
+
+        found = inspected(_url(db))
+    said = {
+        "current": "is up to date",
+        "old": f"is older than {found.newest}: run `siamrec db upgrade`",
+        "newer": "was made by a newer version of siamrec: upgrade siamrec",
+        "empty": "has no tables of siamrec: run `siamrec db upgrade`",
+    }[found.state]
+    say(console, f"{found.url}: revision {found.revision} {said}")
+    table = Table("table", "rows")
+    for name, n_rows in found.counts.items():
+        table.add_row(plain(name), f"{n_rows:,}")
+    if found.counts:
+        console.print(table)
+    for line in found.damage:
+        say(console, plain("Damaged: ", "red"), line)
+    if found.damage or found.state != "current":
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    db: _Db = "siamrec.db",
+    archive: _Archive = None,
+    bandits: Annotated[
+        str | None,
+        typer.Option(help="Function 'module:name' that opens your bandits on the store given."),
+    ] = None,
+) -> None:
+    """Check that all derived state is the fold of the log, and sealed files are as sealed."""
+    console = Console()
+    with one_line(console), _opened(db, archive) as store:
+        if bandits is not None:
+            _named(bandits)(store)
+        found = store.verify()
+    for name, n_sums in found.checked.items():
+        say(console, f"{name}: {n_sums:,} sums agree with the log")
+    for name in found.unchecked:
+        say(console, plain(f"{name}: not checked", "yellow"), ", open it with --bandits")
+    say(console, f"archive: {found.archived:,} events as sealed")
+
+
+@app.command("archive")
+def archive_events(
+    before: Annotated[
+        str, typer.Option(help="Date or time such as 2026-01-31, or an age such as 90d.")
+    ],
+    db: _Db = "siamrec.db",
+    archive: _Archive = None,
+    segment_rows: Annotated[int, typer.Option(help="Most events in one file.")] = 100_000,
+) -> None:
+    """Move old events into sealed Parquet files; they stay part of the log."""
+    console = Console()
+    with one_line(console):
+        instant = _instant(before)
+        with _opened(db, archive) as store:
+            sealed = store.archive(instant, segment_rows=segment_rows)
+    say(console, f"{sealed.n_events:,} events in {len(sealed.segments)} new files")
+    if sealed.held_by:
+        say(console, f"Old events wait for {', '.join(sealed.held_by)}.")
+
+
+@app.command()
+def erase(
+    user: Annotated[str, typer.Argument(help="Id of the user.")],
+    db: _Db = "siamrec.db",
+    archive: _Archive = None,
+    number: Annotated[bool, typer.Option(help="The id is a whole number, not text.")] = False,  # noqa: FBT002
+    yes: Annotated[bool, typer.Option(help="Do not ask.")] = False,  # noqa: FBT002
+) -> None:
+    """Erase a user from the log and the archive; decisions for the user are kept for nobody."""
+    console = Console()
+    with one_line(console):
+        if number and not user.removeprefix("-").isdecimal():
+            raise InvalidParameterError("user", user, "a whole number with --number")
+        if not yes:
+            typer.confirm(
+                f"Erase {user!r} from {_url(db).rpartition('@')[2]} for ever?", abort=True
+            )
+        with _opened(db, archive) as store:
+            done = store.erase(int(user) if number else user)
+    say(
+        console,
+        f"{done.n_events:,} events erased, {done.n_segments} files written anew, "
+        f"{done.n_redacted} snapshots redacted, {done.n_decisions:,} decisions detached",
+    )
+
+
+def _instant(text: str) -> int:
+    from siamrec._core.clock import SystemClock, duration
+
+    try:
+        stamp = datetime.fromisoformat(text)
+    except ValueError:
+        return SystemClock().now() - duration("--before", text)
+    aware = stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
+    return round(aware.timestamp() * 1e6) * 1_000
+
+
+def _named(place: str) -> Any:
+    module, _, name = place.partition(":")
+    sys.path.insert(0, "")  # as `python -m` does: modules of the folder one is in
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidParameterError("--bandits", place, f"module:function ({error})") from error
+    finally:
+        sys.path.remove("")
