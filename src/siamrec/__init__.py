@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from siamrec._core.book import find_plugins_by
+
 if TYPE_CHECKING:
     from siamrec.bandits import BetaThompson as BetaThompson
     from siamrec.bandits import Context as Context
@@ -169,6 +171,17 @@ __all__ = [
     "default_registry",
     "hookimpl",
 ]
+
+
+def _find_plugins() -> Registry:
+    """Find the installed plugins, when a name is first asked for that no book has."""
+    from siamrec.plugins.registry import found_and_published
+
+    return found_and_published()
+
+
+find_plugins_by(_find_plugins)
+
 __version__ = "0.1.0"
 
 

@@ -1,5 +1,6 @@
 """Who gets which variant: experiments, hashes of units, and what is remembered of them."""
 
+from siamrec.experiments.assignment._book import HASHERS
 from siamrec.experiments.assignment.allocation import Allocation
 from siamrec.experiments.assignment.assigner import BoundAssigner, HashAssigner
 from siamrec.experiments.assignment.experiment import Experiment
@@ -10,6 +11,7 @@ from siamrec.experiments.assignment.hashers import (
     GrowthBookV1,
     GrowthBookV2,
     Hasher,
+    HashRecipe,
     LayerRule,
     PlanOutSha1,
     UnleashMurmur3,
@@ -19,6 +21,7 @@ from siamrec.experiments.assignment.sticky import MemorySticky, StickyStore, Sti
 from siamrec.experiments.assignment.targeting import Condition
 
 __all__ = [
+    "HASHERS",
     "Allocation",
     "BoundAssigner",
     "Condition",
@@ -30,6 +33,7 @@ __all__ = [
     "GrowthBookV1",
     "GrowthBookV2",
     "HashAssigner",
+    "HashRecipe",
     "Hasher",
     "LayerRule",
     "MemoryExposures",
