@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from typing_extensions import override
 
-from siamrec.plugins import default_registry
+from siamrec.losses import LOSSES
+from siamrec.models.recommenders import RECOMMENDERS
 from siamrec.testing.losses import LossContract
 from siamrec.testing.recommenders import RecommenderContract
 
@@ -21,12 +22,11 @@ pytest.importorskip("siamrec_guest")
 class TestGuestArm(RecommenderContract):
     @override
     def make(self) -> RecommenderRecipe:
-        recipe: RecommenderRecipe = default_registry().make("recommender", "shuffled", seed=1)
-        return recipe
+        return RECOMMENDERS.make("shuffled:seed=1")
 
 
 class TestGuestLoss(LossContract):
     @override
     def make(self) -> EmbeddingLoss:
-        loss: EmbeddingLoss = default_registry().make("loss", "absolute-cosine", model=None)
+        loss: EmbeddingLoss = LOSSES.factory("absolute-cosine")(None)
         return loss

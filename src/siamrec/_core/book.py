@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import getattr_static
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast, final
 
-from typing_extensions import override
+from typing_extensions import get_protocol_members, is_protocol, override
 
 from siamrec._core import settings as read
 from siamrec.errors import InvalidParameterError, PluginConflictError, UnknownNameError
@@ -85,6 +86,15 @@ def tell_plugins(hook: str, **news: object) -> None:
     plugins = installed_plugins()
     if plugins is not None:
         plugins.tell(hook, **news)
+
+
+def lacking(part: object, protocol: type) -> list[str]:
+    """Return the members of a protocol that an object lacks; no property is worked out."""
+    return sorted(
+        name
+        for name in get_protocol_members(protocol)
+        if getattr_static(part, name, None) is None and not hasattr(part, name)
+    )
 
 
 def named(part: object) -> str | None:
@@ -254,7 +264,7 @@ class Book(Generic[PartT]):
             given = dict(part)
             name = given.pop("name", None)
             if not isinstance(name, str):
-                raise InvalidParameterError(self.kind, part, self._expected())
+                raise InvalidParameterError(self.kind, part, self._expected(part))
             factory = self.factory(name)
             given = read.decoded(f"{self.kind} {name!r}", factory, given)
         elif isinstance(part, type):
@@ -264,7 +274,7 @@ class Book(Generic[PartT]):
         elif self._is_one(part):
             return cast("PartT", part)
         else:
-            raise InvalidParameterError(self.kind, part, self._expected())
+            raise InvalidParameterError(self.kind, part, self._expected(part))
         return cast("PartT", read.called(f"{self.kind} {name!r}", factory, given, known))
 
     def name_of(self, part: PartT) -> str:
@@ -298,11 +308,16 @@ class Book(Generic[PartT]):
         return self.make(dict(config))
 
     def _is_one(self, part: object) -> bool:
-        return not isinstance(part, type) and isinstance(part, self._contract)
+        return not isinstance(part, type) and any(
+            not lacking(part, each) if is_protocol(each) else isinstance(part, each)
+            for each in self._contract
+        )
 
-    def _expected(self) -> str:
+    def _expected(self, part: object) -> str:
         classes = " or ".join(each.__name__ for each in self._contract)
-        return f"a name, settings with a 'name', or an object that is a {classes}"
+        said = f"a name, settings with a 'name', or an object that is a {classes}"
+        missing = lacking(part, self._contract[0]) if is_protocol(self._contract[0]) else []
+        return f"{said} (it lacks {', '.join(missing)})" if missing else said
 
     def _entry(self, name: object) -> Entry | None:
         if name not in self._entries:

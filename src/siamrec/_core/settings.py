@@ -130,7 +130,7 @@ def _encode(name: str, value: Any) -> Any:  # noqa: PLR0911  (one kind of value 
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, int | float):
-        return value
+        return int(value) if isinstance(value, int) else float(value)  # NumPy's are floats too
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):

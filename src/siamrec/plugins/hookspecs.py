@@ -3,8 +3,8 @@
 A component hook returns factories by name and does nothing else; it is called once, when a
 registry is made. A factory is what the book of the kind holds and the constructor that takes the
 part expects: for a loss a `LossSpec`, for a format an `Exporter`, else whatever makes the part
-from keyword settings. An observer hook is told that something happened; what it raises is logged and
-goes no further. Hook specs are protocol classes, so that a plugin can be checked statically:
+from keyword settings. An observer hook is told that something happened; what it raises is logged
+and goes no further. Hook specs are protocol classes, so that a plugin can be checked statically:
 `plugin: RecommenderHooks = my_module`.
 """
 

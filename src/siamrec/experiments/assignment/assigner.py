@@ -59,7 +59,8 @@ class HashAssigner:
             on with experiments that began there. The salt is then the experiment's salt or,
             without one, its key. A hasher that is an `ExposureRule` says who is exposed,
             otherwise exposure takes the first part of each variant's range, which is
-            GrowthBook's rule; one that is a `LayerRule` places units in layers. Holdouts are always drawn by our own hash.
+            GrowthBook's rule; one that is a `LayerRule` places units in layers. Holdouts are
+            always drawn by our own hash.
 
     Raises:
         InvalidDataError: If an override is for something that cannot be a unit.
