@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from contextlib import contextmanager
@@ -205,24 +206,70 @@ def _cell(measured: Any) -> str:
 
 
 @app.command()
-def plugins() -> None:
-    """List what is installed, from where, and what is broken."""
-    from siamrec.plugins import default_registry  # loads every plugin
-
+def plugins(
+    kind: Annotated[
+        str | None, typer.Option(help="Only parts of this kind, such as recommender.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Only parts of this name, with their settings.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
+    check: Annotated[  # noqa: FBT002
+        bool, typer.Option("--check", help="Make every part once; exit code 1 if one is amiss.")
+    ] = False,
+) -> None:
+    """List what is installed, from where, in which version, and what is broken."""
     console = Console()
-    table = Table("plugin", "from", "kind", "parts")
-    broken = []
-    for info in default_registry().plugins:
-        if info.error:
-            broken.append(info)
-            table.add_row(info.name, info.source, "[red]broken[/]", info.error)
-        for kind, names in info.parts.items():
-            table.add_row(info.name, info.source, kind, ", ".join(names))
-        if info.observes:
-            table.add_row(info.name, info.source, "observer", ", ".join(info.observes))
-    console.print(table)
-    if broken:
+    with _one_line(console):
+        from siamrec.plugins import _listing, default_registry  # loads every plugin
+
+        registry = default_registry()
+        entries = _listing.listing(registry, kind=kind, name=name)
+        broken = [f"{entry['name']}: {entry['error']}" for entry in entries if entry["error"]]
+        amiss = _listing.problems(registry) if check else broken
+    if as_json:
+        found = {"plugins": entries, "problems": amiss}
+        typer.echo(json.dumps(found, indent=2, default=str))
+    else:
+        for line in _listing.lines(entries):
+            typer.echo(line)
+        for line in amiss if check else ():
+            typer.echo(f"amiss: {line}")
+    if amiss:
         raise typer.Exit(1)
+
+
+new = typer.Typer(name="new", help="Begin something of your own.", no_args_is_help=True)
+app.add_typer(new)
+
+
+@new.callback()
+def _new() -> None:
+    """Begin something of your own."""
+
+
+@new.command("plugin")
+def new_plugin(
+    name: Annotated[str, typer.Argument(help="Name of the package and its part: newest-first.")],
+    kind: Annotated[
+        str, typer.Option(help="What to begin with: recommender, metric, loss, policy, …")
+    ] = "recommender",
+    folder: Annotated[
+        Path | None, typer.Option(help="Where [default: a folder of that name here].")
+    ] = None,
+) -> None:
+    """Write a package with one part, its contract test and its entry point."""
+    console = Console()
+    with _one_line(console):
+        from siamrec.plugins._scaffold import write_plugin  # loads the room of the kind
+
+        target = write_plugin(name, kind=kind, folder=folder)
+    console.print(
+        f"{target} written. Try it: cd {target} && pip install -e '.[dev]' && pytest",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 _Db = Annotated[

@@ -217,9 +217,9 @@ class Book(Generic[PartT]):
         """
         if not name.replace("-", "").replace("_", "").isalnum():
             raise InvalidParameterError("name", name, "made of letters, digits, '-' and '_'")
-        if not isinstance(factory, self._factories):
+        if not self.is_factory(factory):
             raise InvalidParameterError(
-                f"the {self.kind} {name!r}", factory, f"a {self._factories.__name__}"
+                f"the {self.kind} {name!r}", factory, f"a {self.brings_more}"
             )
         with self._lock:
             taken = self._entries.get(name)
@@ -271,11 +271,9 @@ class Book(Generic[PartT]):
             raise InvalidParameterError(
                 self.kind, part, f"an object, not its class: call it, {part.__name__}()"
             )
-        elif self._is_one(part):
-            return cast("PartT", part)
         else:
-            raise InvalidParameterError(self.kind, part, self._expected(part))
-        return cast("PartT", read.called(f"{self.kind} {name!r}", factory, given, known))
+            return self.require(part)
+        return self.require(read.called(f"{self.kind} {name!r}", factory, given, known))
 
     def name_of(self, part: PartT) -> str:
         """Return the name under which the class of a part stands in the book.
@@ -306,6 +304,33 @@ class Book(Generic[PartT]):
     def from_config(self, config: Mapping[str, Any]) -> PartT:
         """Return the part that `to_config` wrote; raises as `make` does."""
         return self.make(dict(config))
+
+    @property
+    def brings_more(self) -> str:
+        """Name of the class that factories of this kind are of; empty where they make the part."""
+        return "" if self._factories is object else self._factories.__name__
+
+    def is_factory(self, factory: object) -> bool:
+        """Whether this can stand in the book."""
+        return isinstance(factory, self._factories)
+
+    def made_by(self, name: str, factory: Factory) -> PartT:
+        """Return what a factory makes of nothing.
+
+        Raises:
+            MissingInputError: If it needs a setting.
+        """
+        return cast("PartT", read.called(f"{self.kind} {name!r}", factory, {}, {}))
+
+    def require(self, part: object) -> PartT:
+        """Return a part when it is one of this kind.
+
+        Raises:
+            InvalidParameterError: If it is not; what it lacks is named.
+        """
+        if not self._is_one(part):
+            raise InvalidParameterError(self.kind, part, self._expected(part))
+        return cast("PartT", part)
 
     def _is_one(self, part: object) -> bool:
         return not isinstance(part, type) and any(
