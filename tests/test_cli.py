@@ -32,8 +32,8 @@ def _small_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def encoder(name: Any) -> Any:
         return HashingEncoder(dim=64) if str(name) == "all-MiniLM-L6-v2" else real(name)
 
-    real = _parts.default_encoder
-    monkeypatch.setattr(_parts, "default_encoder", encoder)
+    real = _parts.encoder_of
+    monkeypatch.setattr(_parts, "encoder_of", encoder)
 
 
 @pytest.fixture(scope="module")
@@ -232,8 +232,8 @@ def test_control_c_leaves_a_run_that_goes_on(files: tuple[Path, Path], tmp_path:
 def test_plugins_are_listed() -> None:
     result = runner.invoke(app, ["plugins"])
     assert result.exit_code == 0
-    assert "built in" in result.output
-    assert "recommender" in result.output
+    assert "siamrec 0" in result.output
+    assert "  recommender: attention-mf, bias" in result.output
 
 
 def test_help_is_there() -> None:

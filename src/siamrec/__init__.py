@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from siamrec._core.book import find_plugins_by
+from siamrec._core.book import find_plugins_at
 
 if TYPE_CHECKING:
     from siamrec.bandits import BetaThompson as BetaThompson
@@ -173,14 +173,7 @@ __all__ = [
 ]
 
 
-def _find_plugins() -> Registry:
-    """Find the installed plugins, when a name is first asked for that no book has."""
-    from siamrec.plugins.registry import found_and_published
-
-    return found_and_published()
-
-
-find_plugins_by(_find_plugins)
+find_plugins_at("siamrec.plugins.registry:found_and_published")
 
 __version__ = "0.1.0"
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 import pytest
@@ -202,7 +203,7 @@ def test_plugins_are_asked_once_and_only_for_unknown_names(
     plugins: Callable[[Nobody], Nobody],
 ) -> None:
     book: Book[Drink] = Book("drink", {"tea": Tea}, contract=Drink)
-    finder = plugins(Nobody(lambda: book.add("juice", Water, owner="guest")))
+    finder = plugins(Nobody(partial(book.add, "juice", Water, owner="guest")))
     book.make("tea")
     assert finder.asked == 0
     assert book.make("juice:litres=1") == Water(litres=1.0)
@@ -226,7 +227,7 @@ def test_a_plugin_that_asks_while_it_loads_is_told_that_nobody_knows(
 def test_eight_threads_fill_the_books_once(plugins: Callable[[Nobody], Nobody]) -> None:
     for _ in range(20):
         book: Book[Drink] = Book("drink", {}, contract=Drink)
-        finder = plugins(Nobody(lambda book=book: book.add("juice", Water, owner="guest")))
+        finder = plugins(Nobody(partial(book.add, "juice", Water, owner="guest")))
         with ThreadPoolExecutor(8) as pool:
             made = list(pool.map(book.make, ["juice:litres=1"] * 8))
         assert made == [Water(litres=1.0)] * 8

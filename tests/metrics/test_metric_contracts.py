@@ -33,7 +33,7 @@ def suite_of(stem: str) -> type[MetricContract | PooledMetricContract]:
     return type(f"Test_{stem}", (base,), {"make": lambda _self: metric})
 
 
-globals().update({f"Test_{stem}": suite_of(stem) for stem in METRICS})
+globals().update({f"Test_{stem}": suite_of(stem) for stem in METRICS.house()})
 
 
 @final

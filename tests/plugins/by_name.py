@@ -121,7 +121,7 @@ def tuning(folder: Path) -> object:
         maximise=True,
         space={"strength": Float(0.0, 1.0)},
     )
-    return [best.metric, type(best.recipe.base).__name__]
+    return [best.metric, best.recipe.to_config()["base"]["name"]]
 
 
 def miners(folder: Path) -> object:
@@ -177,7 +177,7 @@ PLACES: dict[str, tuple[Callable[[Path], object], object]] = {
     "evaluate": (estimators, ["ips", "root"]),
     "export": (exporters, "written by a guest\n"),
     "ensembles": (arms, True),
-    "tune": (tuning, ["list_length", "Shuffled"]),
+    "tune": (tuning, ["list_length", "shuffled"]),
     "RatingPairs": (miners, 2),
     "ImprovementLoop": (
         loop,

@@ -114,4 +114,4 @@ def test_numbers_of_numpy_are_numbers() -> None:
 
 
 def test_a_policy_carries_the_name_it_is_registered_under() -> None:
-    assert [POLICIES.make(name).name for name in POLICIES] == list(POLICIES)
+    assert [POLICIES.make(name).name for name in POLICIES.house()] == list(POLICIES.house())

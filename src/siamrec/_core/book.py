@@ -71,9 +71,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_INSTALLED.unlock)
 
 
-def find_plugins_by(find: Callable[[], Plugins]) -> None:
-    """Say how the installed plugins are found; `find` also writes their parts into the books."""
-    _INSTALLED.find = find
+def find_plugins_at(address: str) -> None:
+    """Say what finds the installed plugins and writes their parts into the books.
+
+    Args:
+        address: Address `"module:name"` of a function; loaded when a name is first asked for that
+            no book has.
+    """
+    _INSTALLED.find = lambda: cast("Plugins", _at(address)())
 
 
 def installed_plugins() -> Plugins | None:
@@ -107,6 +112,11 @@ def named(part: object) -> str | None:
     return None
 
 
+def _at(address: str) -> Any:
+    module, _, name = address.partition(":")
+    return getattr(import_module(module), name)
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -124,8 +134,7 @@ class Entry:
         """Return the factory."""
         if not isinstance(self.factory, str):
             return self.factory
-        module, _, name = self.factory.partition(":")
-        return cast("Factory", getattr(import_module(module), name))
+        return cast("Factory", _at(self.factory))
 
     def makes(self, kind: type) -> bool:
         """Whether this is a class itself, told without loading what is not loaded."""

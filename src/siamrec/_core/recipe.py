@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from siamrec._core.book import Book
 
 
-class Recipe:
+class Recipe(ABC):
     """Settings that can be written down; inherited by the contract of each kind of part.
 
     Attributes:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, final
 
 from typing_extensions import override
 
@@ -259,6 +259,7 @@ def _parameters(factory: Factory) -> dict[str, inspect.Parameter]:
     return {name: each for name, each in found.items() if each.kind in named}
 
 
+@final
 class _Open(type):
     """A type whose name is known to the type checker only: it lets every value in."""
 
@@ -274,6 +275,7 @@ class _Open(type):
         return Any
 
 
+@final
 class _Names(dict[str, Any]):
     """Names of a module; those imported for the type checker alone stand for anything."""
 

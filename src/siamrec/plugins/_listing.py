@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
 
 from siamrec._core import check
 from siamrec.errors import MissingInputError, SiamrecError, UnknownNameError
@@ -57,6 +59,37 @@ def lines(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
                 yield from (f"    {setting}" for setting in about["settings"])
         if entry["observes"]:
             yield f"  hears: {', '.join(entry['observes'])}"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What to print, and what is amiss."""
+
+    text: str
+    amiss: tuple[str, ...]
+
+
+def shown(
+    registry: Registry, *, kind: str | None, name: str | None, as_json: bool, checks: bool
+) -> Told:
+    """Return a listing as text, and what is amiss; raises as `listing` does.
+
+    Args:
+        registry: Knows the plugins.
+        kind: As in `listing`.
+        name: As in `listing`.
+        as_json: Whether the text is JSON.
+        checks: Whether every part is made once, beside the plugins being loaded.
+    """
+    entries = listing(registry, kind=kind, name=name)
+    broken = [f"{entry['name']}: {entry['error']}" for entry in entries if entry["error"]]
+    amiss = problems(registry) if checks else broken
+    if as_json:
+        text = json.dumps({"plugins": entries, "problems": amiss}, indent=2)
+    else:
+        text = "\n".join([*lines(entries), *(f"amiss: {line}" for line in amiss if checks)])
+    return Told(text, tuple(amiss))
 
 
 def problems(registry: Registry) -> list[str]:

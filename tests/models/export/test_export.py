@@ -198,7 +198,7 @@ def test_only_tables_of_words_are_static(tmp_path: Path, encoder: SentenceEncode
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("form", sorted(EXPORTERS))
+@pytest.mark.parametrize("form", sorted(EXPORTERS.house()))
 def test_every_format_writes_its_report_and_refuses_on_failure(
     tmp_path: Path, encoder: SentenceEncoder, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, final
 
@@ -37,15 +38,18 @@ class Letters(EncoderRecipe):
     @property
     def fingerprint(self) -> str:
         """There are no weights: the settings say it all."""
-        return f"letters-{self.power}"
+        return hashlib.sha256(f"letters {self.power}".encode()).hexdigest()
 
     def encode(
         self, texts: Sequence[str], *, kind: Literal["query", "document"] = "document"
     ) -> Float32Array:
         """Return one unit vector for each text."""
         del kind
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise InvalidDataError("texts must be a list of texts.")
+        if isinstance(texts, str):
+            raise InvalidDataError(f"texts must be a sequence of texts, got {texts!r}.")
+        for place, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise InvalidDataError(f"texts must be text, got {text!r} in place {place}.")
         table = np.zeros((len(texts), self.dim), dtype=np.float64)
         table[:, _LETTERS] = 1.0
         for row, text in zip(table, texts, strict=True):
