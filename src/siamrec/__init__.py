@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from siamrec._core.book import find_plugins_at
+
 if TYPE_CHECKING:
     from siamrec.bandits import BetaThompson as BetaThompson
     from siamrec.bandits import Context as Context
@@ -169,6 +171,10 @@ __all__ = [
     "default_registry",
     "hookimpl",
 ]
+
+
+find_plugins_at("siamrec.plugins.registry:found_and_published")
+
 __version__ = "0.1.0"
 
 

@@ -32,8 +32,8 @@ def _small_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def encoder(name: Any) -> Any:
         return HashingEncoder(dim=64) if str(name) == "all-MiniLM-L6-v2" else real(name)
 
-    real = _parts.default_encoder
-    monkeypatch.setattr(_parts, "default_encoder", encoder)
+    real = _parts.encoder_of
+    monkeypatch.setattr(_parts, "encoder_of", encoder)
 
 
 @pytest.fixture(scope="module")

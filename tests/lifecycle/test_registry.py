@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from siamrec._core import book
 from siamrec.errors import InvalidDataError, InvalidParameterError, ModelLoadError, StaleWriteError
-from siamrec.lifecycle import ROLLED_BACK, Lineage, ModelRegistry
+from siamrec.lifecycle import Lineage, ModelRegistry
 from siamrec.storage import FolderBlobs, Store
 
 if TYPE_CHECKING:
@@ -104,8 +105,45 @@ def test_every_change_of_an_alias_is_told(tmp_path: Path) -> None:
     registry.activate("live", one, reason="again")
     registry.activate("live", two, reason="better")
     registry.rollback("live", reason="worse")
-    assert [(change.version, change.reason) for change in told] == [
-        (one, "first"),
-        (two, "better"),
-        (one, f"{ROLLED_BACK}worse"),
+    assert [(change.version, change.action, change.reason) for change in told] == [
+        (one, "activated", "first"),
+        (two, "activated", "better"),
+        (one, "rolled_back", "worse"),
+    ]
+    assert registry.history("live") == told
+
+
+def test_the_words_of_a_reason_make_no_rollback(registry: ModelRegistry) -> None:
+    one, two, three = (registry.register("m", {"a.json": str(n).encode()}).id for n in range(3))
+    registry.activate("live", one, reason="first")
+    registry.activate("live", two, reason="rollback: of what was measured before")
+    registry.activate("live", three, reason="rolled back")
+    assert registry.rollback("live", reason="worse").version == two
+    assert registry.rollback("live", reason="worse").version == one
+
+
+class Listener:
+    """Plugins that hear what the installed ones would hear."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str]] = []
+
+    def tell(self, hook: str, **news: Any) -> None:
+        """Remember the hook and the version."""
+        self.heard.append((hook, news["change"]["version"]))
+
+
+def test_plugins_hear_of_every_change_that_a_host_makes(
+    registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = Listener()
+    monkeypatch.setattr(book._INSTALLED, "found", listener)
+    one, two = (registry.register("m", {"a.json": str(n).encode()}).id for n in range(2))
+    registry.activate("live", one, reason="first")
+    registry.activate("live", two, reason="better")
+    registry.rollback("live", reason="worse")
+    assert listener.heard == [
+        ("siamrec_version_activated", one),
+        ("siamrec_version_activated", two),
+        ("siamrec_rolled_back", one),
     ]

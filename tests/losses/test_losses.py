@@ -18,6 +18,7 @@ from siamrec.errors import (
     UnknownNameError,
 )
 from siamrec.losses import (
+    LOSSES,
     Anchored,
     BradleyTerry,
     Distilled,
@@ -34,7 +35,6 @@ from siamrec.losses import (
     WeightedCosine,
     WeightedTriplet,
     build_loss,
-    losses,
 )
 from siamrec.losses._embedding import embedded
 from siamrec.losses.theirs import THEIRS
@@ -297,7 +297,7 @@ def test_missing_parts_are_named() -> None:
 
 
 def test_names_find_losses() -> None:
-    assert {"feedback-infonce", "mnrl", "gist", "bradley-terry"} <= set(losses())
+    assert {"feedback-infonce", "mnrl", "gist", "bradley-terry"} <= set(LOSSES)
     with pytest.raises(UnknownNameError, match="Did you mean 'feedback-infonce'"):
         build_loss("feedback_infonce", tiny_model(["a"]))
 
@@ -314,7 +314,7 @@ def training_pairs() -> Pairs:
     return replace(pairs, negatives=negatives, user=user, users=users)
 
 
-@pytest.mark.parametrize("name", sorted(losses()))
+@pytest.mark.parametrize("name", sorted(LOSSES.house()))
 def test_every_loss_runs_in_the_plain_trainer(name: str, tmp_path: Path) -> None:
     from sentence_transformers import (
         SentenceTransformerTrainer,
@@ -337,7 +337,7 @@ def test_every_loss_runs_in_the_plain_trainer(name: str, tmp_path: Path) -> None
     SentenceTransformerTrainer(
         model=model,
         args=arguments,
-        train_dataset=training_set(pairs, losses()[name].columns),
+        train_dataset=training_set(pairs, LOSSES.factory(name).columns),
         loss=build_loss(name, model, pairs=pairs),
     ).train()
     after = model.state_dict()
@@ -359,7 +359,7 @@ def test_every_loss_of_sentence_transformers_has_a_name() -> None:
         "CachedMultipleNegativesSymmetricRankingLoss",
     }
     assert set(theirs.__all__) - no_losses == wrapped
-    assert {factory.name for factory in THEIRS} <= set(losses())
+    assert {factory.name for factory in THEIRS} <= set(LOSSES)
 
 
 def test_a_triplet_loss_given_pairs_says_so() -> None:
@@ -373,9 +373,9 @@ def test_a_triplet_loss_given_pairs_says_so() -> None:
 def test_the_model_itself_is_the_teacher_unless_another_is_given(name: str) -> None:
     pairs = training_pairs()
     model = tiny_model(pairs.texts).eval()
-    rows = training_set(pairs, losses()[name].columns)[:4]
+    rows = training_set(pairs, LOSSES.factory(name).columns)[:4]
     labels = torch.tensor(np.array(rows["label"]))
-    features = [model.preprocess(rows[column]) for column in losses()[name].columns]
+    features = [model.preprocess(rows[column]) for column in LOSSES.factory(name).columns]
     own = build_loss(name, model, pairs=pairs)(features, labels)
     assert float(own.detach()) == pytest.approx(0.0, abs=1e-10)
     other = build_loss(name, model, pairs=pairs, teacher=tiny_model(pairs.texts, seed=1))

@@ -12,12 +12,12 @@ import torch
 from siamrec.data import Pairs, Vocabulary
 from siamrec.errors import InvalidParameterError, MissingInputError
 from siamrec.losses import (
+    LOSSES,
     FeedbackInfoNCE,
     GradCached,
     ListwiseRating,
     QueuedInfoNCE,
     build_loss,
-    losses,
 )
 from siamrec.testing.tiny import tiny_model
 
@@ -117,7 +117,7 @@ def test_the_queue_knows_what_the_pairs_know() -> None:
         ]
     assert values["knows"] == [0.0, 0.0], "the user likes all that is remembered"
     assert values["plain"][1] > 0
-    assert losses()["queued-infonce"].takes_negatives
+    assert LOSSES.factory("queued-infonce").takes_negatives
 
 
 def test_settings_that_a_loss_does_not_know_are_named() -> None:

@@ -12,7 +12,7 @@ from typing_extensions import override
 from siamrec.data.rankings import Rankings
 from siamrec.data.truth import Truth
 from siamrec.metrics import Metric, PooledMetric, Suite
-from siamrec.metrics._builtin import BUILTIN
+from siamrec.metrics._builtin import METRICS
 from siamrec.testing.metrics import MetricContract, PooledMetricContract
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ REQUIRED = {"partial_auc": {"negatives": 3}, "short_lists": {"k": 5}}
 
 def suite_of(stem: str) -> type[MetricContract | PooledMetricContract]:
     """Return a test class for one metric of the house, at k = 5 where it has a cut-off."""
-    made: Any = BUILTIN[stem]
+    made: Any = METRICS.factory(stem)
     settings: dict[str, Any] = dict(REQUIRED.get(stem, {}))
     if "k" in made.__dataclass_fields__:
         settings["k"] = 5
@@ -33,7 +33,7 @@ def suite_of(stem: str) -> type[MetricContract | PooledMetricContract]:
     return type(f"Test_{stem}", (base,), {"make": lambda _self: metric})
 
 
-globals().update({f"Test_{stem}": suite_of(stem) for stem in BUILTIN})
+globals().update({f"Test_{stem}": suite_of(stem) for stem in METRICS.house()})
 
 
 @final
@@ -68,7 +68,7 @@ def test_a_guest_is_built_by_name_or_given_as_an_object() -> None:
 
 
 def test_every_metric_of_the_house_is_frozen_final_and_documented() -> None:
-    for stem, made in BUILTIN.items():
+    for stem, made in METRICS.house().items():
         kind: Any = made
         assert issubclass(kind, Metric | PooledMetric), stem
         assert kind.__final__, stem

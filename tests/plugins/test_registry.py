@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from siamrec.data import Rankings, Truth
+from siamrec._core.book import Book
 from siamrec.errors import PluginConflictError, PluginError, UnknownNameError
-from siamrec.lifecycle import ROLLED_BACK, LoopEvent
-from siamrec.metrics import Suite
-from siamrec.models.recommenders import EASE, Popularity
+from siamrec.lifecycle import LoopEvent
+from siamrec.losses import LOSSES
+from siamrec.models import recommenders
+from siamrec.models.recommenders import EASE, RECOMMENDERS, Popularity, RecommenderRecipe
 from siamrec.plugins import PluginObserver, Registry, default_registry, hookimpl
 from siamrec.plugins import registry as registry_module
-from siamrec.testing.recommenders import small_feedback
+from siamrec.plugins.hookspecs import COMPONENTS, OBSERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +55,7 @@ def test_guests_add_parts() -> None:
 
 def test_a_name_taken_twice_names_both() -> None:
     with pytest.raises(
-        PluginConflictError, match="'built in' and 'Taken' both offer the recommender 'ease'"
+        PluginConflictError, match="'siamrec' and 'Taken' both offer the recommender 'ease'"
     ):
         Registry(Taken())
 
@@ -79,23 +80,23 @@ class Listener:
         self.heard: list[dict[str, str]] = []
 
     @hookimpl
-    def siamrec_alert(self, alert: dict[str, str]) -> None:
-        self.heard.append(alert)
+    def siamrec_experiment_decided(self, result: dict[str, str]) -> None:
+        self.heard.append(result)
 
 
 class Broken:
     @hookimpl
-    def siamrec_alert(self, alert: dict[str, str]) -> None:
-        raise RuntimeError(alert["name"])
+    def siamrec_experiment_decided(self, result: dict[str, str]) -> None:
+        raise RuntimeError(result["decision"])
 
 
 def test_observers_hear_and_may_not_break_the_host(caplog: pytest.LogCaptureFixture) -> None:
     listener = Listener()
     registry = Registry(Broken(), listener)
     with caplog.at_level(logging.ERROR):
-        registry.tell("siamrec_alert", alert={"name": "srm"})
-    assert listener.heard == [{"name": "srm"}]
-    assert "Plugin Broken failed in siamrec_alert" in caplog.text
+        registry.tell("siamrec_experiment_decided", result={"decision": "ship"})
+    assert listener.heard == [{"decision": "ship"}]
+    assert "Plugin Broken failed in siamrec_experiment_decided" in caplog.text
 
 
 def entry(name: str, value: str) -> EntryPoint:
@@ -117,25 +118,46 @@ def test_a_broken_plugin_is_left_out_and_reported(monkeypatch: pytest.MonkeyPatc
     assert registry.make("recommender", "fresh") == Popularity(half_life="30d")
 
 
+def test_a_registry_is_a_value_and_writes_to_no_book() -> None:
+    registry = Registry(Guest())
+    assert "fresh" in registry.factories("recommender")
+    with pytest.raises(UnknownNameError, match="No recommender is named 'fresh'"):
+        RECOMMENDERS.make("fresh")
+
+
+def test_parts_are_written_into_the_books_and_what_a_host_has_taken_is_reported(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book: Book[RecommenderRecipe] = Book("recommender", {}, contract=RecommenderRecipe)
+    monkeypatch.setattr(recommenders, "RECOMMENDERS", book)
+    registry = Registry(Guest())
+    registry.publish()
+    assert book.make("fresh") == Popularity(half_life="30d")
+    assert book.owner("fresh") == "Guest"
+    registry.publish()
+    assert "'Guest' and 'Guest' both offer the recommender 'fresh'" in caplog.text
+    assert "PluginConflictError" in registry.plugins[-1].error
+
+
+class PlainLoss:
+    @hookimpl
+    def siamrec_losses(self) -> dict[str, Callable[..., Any]]:
+        return {"plain": lambda model, pairs=None: model}
+
+
+def test_a_loss_must_bring_its_columns(caplog: pytest.LogCaptureFixture) -> None:
+    registry = Registry(PlainLoss())
+    registry.publish()
+    assert "the loss 'plain' must be a LossSpec" in caplog.text
+    assert "plain" not in LOSSES.names()
+
+
 def test_the_installed_guest_is_found() -> None:
     pytest.importorskip("siamrec_guest")
-    registry = default_registry()
-    info = next(info for info in registry.plugins if info.name == "guest")
-    assert info.source == "siamrec-guest 1.0.0"
-    assert info.parts == {
-        "loss": ("absolute-cosine",),
-        "metric": ("list_length",),
-        "recommender": ("shuffled",),
-        "store": ("json-lines",),
-    }
-    assert info.observes == ("siamrec_alert",)
-    arm = registry.make("recommender", "shuffled", seed=3).fit(small_feedback())
-    assert len(arm.recommend(["u1"], k=3).lists()["u1"]) == 3
-    suite = Suite(["list_length"], extra=registry.factories("metric"))
-    lists = Rankings.from_lists({"ann": ["a", "b"], "bob": ["c"]})
-    assert suite.evaluate(lists, Truth.from_lists({"ann": ["a"], "bob": ["c"]}))[
-        "list_length"
-    ].mean == pytest.approx(1.5)
+    info = next(info for info in default_registry().plugins if info.name == "guest")
+    assert (info.source, info.version, info.error) == ("siamrec-guest", "1.0.0", "")
+    assert set(info.parts) == {component.kind for component in COMPONENTS.values()}
+    assert set(info.observes) == set(OBSERVERS)
 
 
 def test_the_default_registry_is_made_once() -> None:
@@ -171,8 +193,8 @@ def test_the_news_of_a_loop_reach_plugins() -> None:
         ("finished", "arms", {"tuning": {"verdict": "ship"}}),
         ("finished", "register", {"base": "b", "tuned": "t"}),
         ("finished", "experiment", {"decision": "continue"}),
-        ("activated", "activate", {"version": "t", "reason": "better"}),
-        ("activated", "activate", {"version": "b", "reason": f"{ROLLED_BACK}worse"}),
+        ("activated", "activate", {"version": "t", "action": "activated"}),
+        ("activated", "activate", {"version": "b", "action": "rolled_back"}),
     ]
     for kind, step, result in news:
         observe(LoopEvent(kind=kind, step=step, result=result))

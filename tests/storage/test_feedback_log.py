@@ -241,10 +241,19 @@ def test_an_older_database_is_brought_up_to_date(url: str) -> None:
                whole_ids, value, weight) VALUES (7, 'k', 'd', 0, 5, 6, 'ann', 'x', 0, 4, 1)"""
         )
         connection.exec_driver_sql("INSERT INTO reward VALUES (1, 'd', 'a', 0.5, 3, 1, 4)")
+        connection.exec_driver_sql(
+            "INSERT INTO alias_log (seq, name, version, time, reason) VALUES "
+            "(1, 'live', 'a', 1, 'better'), (2, 'live', 'b', 2, 'rollback: worse')"
+        )
     engine.dispose()
     store = Store(url)
     assert rows_of(store.feedback.read()) == [("ann", "x", 4.0, 5)]
     assert store.counts()["reward"] == 1
+    changes = store.versions.history("live")
+    assert [(change.action, change.reason) for change in changes] == [
+        ("activated", "better"),
+        ("rolled_back", "worse"),
+    ]
     tail = store.tail("new")
     assert len(tail.fetch() or ()) == 1
     store.feedback.write(Feedback.of(user=["bob"], item=["x"], time=[1]))

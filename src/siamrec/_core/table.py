@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 from typing_extensions import override
 
-from siamrec._core.lazy import extra
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
@@ -143,15 +142,12 @@ class Table:
         )
 
     def arrow(self) -> Any:
-        """Return a pyarrow table; an interval is a list of two numbers.
+        """Return a pyarrow table; an interval is a list of two numbers."""
+        import pyarrow as pa  # takes its time
 
-        Raises:
-            MissingExtraError: If pyarrow is not installed.
-        """
-        arrow = extra("pyarrow", extra="demo", purpose="Exporting to Arrow")
         columns = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.head)
-        return arrow.table(
-            [arrow.array([_listed(cell) for cell in column]) for column in columns],
+        return pa.table(
+            [pa.array([_listed(cell) for cell in column]) for column in columns],
             names=list(self.head),
         )
 

@@ -18,6 +18,7 @@ from siamrec.bandits.log.journal import RewardReceipt
 from siamrec.bandits.log.rewards import RewardRule, SuccessRule
 from siamrec.bandits.log.snapshot import Snapshot
 from siamrec.bandits.neural_linear import NeuralLinear
+from siamrec.bandits.policies._book import POLICIES
 from siamrec.bandits.policies.adversarial import Exp3IX, TsallisINF
 from siamrec.bandits.policies.amounts import GammaThompson, NormalThompson
 from siamrec.bandits.policies.base import Policy
@@ -31,6 +32,7 @@ from siamrec.bandits.policies.ucb import KLUCB, UCB1, BayesUCB
 
 __all__ = [
     "KLUCB",
+    "POLICIES",
     "UCB1",
     "ArmPerformance",
     "ArmShare",

@@ -19,6 +19,7 @@ from siamrec.bandits.log import packing as _state
 from siamrec.bandits.log.delay import DelayCurve
 from siamrec.bandits.log.journal import Journal, RewardReceipt
 from siamrec.bandits.log.ledger import Early
+from siamrec.bandits.policies._book import POLICIES
 from siamrec.bandits.policies.base import ModelT, Policy, Space
 from siamrec.data.decisions import Decision, Decisions
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Self
 
+    from siamrec._core.book import Named
     from siamrec.bandits.log.snapshot import Snapshot
     from siamrec.bandits.policies.base import Sums
     from siamrec.data.rewards import Rewards
@@ -40,7 +42,7 @@ class Remembering(ABC, Generic[ModelT]):
 
     def __init__(
         self,
-        policy: Policy[ModelT],
+        policy: Policy[ModelT] | Named,
         arms: Sequence[str],
         *,
         context: Context | None = None,
@@ -60,7 +62,7 @@ class Remembering(ABC, Generic[ModelT]):
         n_features: int = 0,
         clock: Clock | None = None,
     ) -> None:
-        self.policy = policy
+        policy = self.policy = POLICIES.make(policy)
         self.context = Context.none() if context is None else context
         self._settings = Settings(
             name=name,

@@ -33,7 +33,7 @@ class ContextualBandit(Remembering[ModelT]):
     threads: give each its own, under its own `worker` name, and merge.
 
     Args:
-        policy: How to weigh the arms.
+        policy: How to weigh the arms: a policy or its name, such as `"beta-thompson"`.
         arms: Distinct names of the arms.
         context: Factors whose combinations are the cells; one cell when absent.
         limits: Least and greatest probability of an arm.

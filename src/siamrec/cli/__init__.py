@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command()(improve.improve)
 app.command()(plugins.plugins)
 app.add_typer(database.app)
+app.add_typer(plugins.new)
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001  Typer hands the option over by position

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from siamrec.lifecycle import CycleReport, LoopEvent
-    from siamrec.lifecycle.events import Observer
 
 _HEADS = {"long_tail_share@10": "long tail"}
 
@@ -35,7 +34,7 @@ def improve(
         typer.Option(help="Database URL of the event log.", show_default="a file in --out"),
     ] = None,
     model: Annotated[
-        str, typer.Option(help="Text encoder: a hub name or a local path.")
+        str, typer.Option(help="Text encoder: a registered name, a hub name or a local path.")
     ] = "all-MiniLM-L6-v2",
     strategy: Annotated[
         str,
@@ -58,7 +57,7 @@ def improve(
     ] = 0.05,
     arm: Annotated[
         list[str] | None,
-        typer.Option(help="Further arm by name, from a plugin; may be repeated."),
+        typer.Option(help="Further arm by name, such as ease:l2=300; may be repeated."),
     ] = None,
     user: Annotated[str | None, typer.Option(help="Column of user ids in --feedback.")] = None,
     item: Annotated[str | None, typer.Option(help="Column of item ids in --feedback.")] = None,
@@ -112,11 +111,8 @@ def _material(
 def _run(console: Console, arguments: dict[str, Any], arms: list[str]) -> CycleReport:
     with console.status("Loading …"):
         from siamrec.lifecycle import ImprovementLoop  # torch takes seconds
-        from siamrec.plugins import PluginObserver, default_registry
 
         _quiet_libraries()
-    registry = default_registry()
-    more = {name: registry.make("recommender", name) for name in arms}
     progress = Progress(
         TextColumn("{task.description:>10}"),
         BarColumn(bar_width=24),
@@ -137,8 +133,7 @@ def _run(console: Console, arguments: dict[str, Any], arms: list[str]) -> CycleR
             say(console, f"{event.step:>10}  {event.message}")
 
     with progress:
-        observers: list[Observer] = [show, PluginObserver(registry)]
-        return ImprovementLoop(**arguments, arms=more, observers=observers).run()
+        return ImprovementLoop(**arguments, arms=arms, observers=[show]).run()
 
 
 def _quiet_libraries() -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siamrec._core.lazy import extra
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError, UnknownNameError
 
@@ -37,25 +36,28 @@ def table_of(frame: object) -> Any:
     Raises:
         InvalidDataError: If it is neither.
     """
-    arrow = extra("pyarrow", extra="demo", purpose="Reading a data frame")
-    if isinstance(frame, arrow.Table):
+    import pyarrow as pa  # takes its time
+
+    if isinstance(frame, pa.Table):
         return frame
     if hasattr(frame, "__arrow_c_stream__"):
-        return arrow.table(frame)
+        return pa.table(frame)
     if isinstance(frame, Mapping):
-        return arrow.table({str(name): _column(arrow, values) for name, values in frame.items()})
+        return pa.table({str(name): _column(values) for name, values in frame.items()})
     raise InvalidDataError(
         "A frame must export __arrow_c_stream__ (polars, pandas, pyarrow, DuckDB) or map names "
         f"to columns, got {type(frame).__name__}."
     )
 
 
-def _column(arrow: Any, values: Any) -> Any:
+def _column(values: Any) -> Any:
+    import pyarrow as pa
+
     if hasattr(values, "__arrow_c_stream__"):  # a polars series, an Arrow column
-        return arrow.chunked_array(values)
+        return pa.chunked_array(values)
     if hasattr(values, "__array__"):  # NumPy, and a pandas series
         return np.asarray(values)
-    return arrow.array(list(values))
+    return pa.array(list(values))
 
 
 def pick(table: Any, name: str, purpose: str) -> Any:
@@ -133,13 +135,14 @@ def instants_of(column: Any, name: str) -> IntArray:
 
 def _stamps(column: Any, kind: str) -> Any:
     """Cast to nanoseconds; text may or may not name a zone, and a stamp keeps its own."""
-    arrow = extra("pyarrow", extra="demo", purpose="Reading times")
+    import pyarrow as pa  # takes its time
+
     if "string" in kind:
         try:
-            return column.cast(arrow.timestamp("ns", tz="UTC"))
+            return column.cast(pa.timestamp("ns", tz="UTC"))
         except ValueError:
-            return column.cast(arrow.timestamp("ns"))
-    return column.cast(arrow.timestamp("ns", tz=getattr(column.type, "tz", None)))
+            return column.cast(pa.timestamp("ns"))
+    return column.cast(pa.timestamp("ns", tz=getattr(column.type, "tz", None)))
 
 
 def _exact(column: Any, kind: str) -> IntArray | None:
@@ -163,12 +166,13 @@ def instants_of_numbers(values: FloatArray, exact: IntArray | None = None) -> In
 
 def arrow_table(columns: Mapping[str, npt.NDArray[Any] | Sequence[Any]]) -> Any:
     """Return columns as a pyarrow table; object and string columns go through Python lists."""
-    arrow = extra("pyarrow", extra="demo", purpose="Exporting to Arrow")
-    return arrow.table(
+    import pyarrow as pa  # takes its time
+
+    return pa.table(
         {
-            name: arrow.array(values.tolist())
+            name: pa.array(values.tolist())
             if isinstance(values, np.ndarray) and values.dtype.kind in "OUST"
-            else arrow.array(values)
+            else pa.array(values)
             for name, values in columns.items()
         }
     )
@@ -176,6 +180,7 @@ def arrow_table(columns: Mapping[str, npt.NDArray[Any] | Sequence[Any]]) -> Any:
 
 def with_instants(table: Any, name: str) -> Any:
     """Return the table with a column of nanoseconds as timestamps in UTC."""
-    arrow = extra("pyarrow", extra="demo", purpose="Exporting to Arrow")
-    stamps = table[name].cast("int64").cast(arrow.timestamp("ns", tz="UTC"))
+    import pyarrow as pa  # takes its time
+
+    stamps = table[name].cast("int64").cast(pa.timestamp("ns", tz="UTC"))
     return table.set_column(table.column_names.index(name), name, stamps)

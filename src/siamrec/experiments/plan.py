@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Literal, final
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments.metrics import ExperimentMetric
-from siamrec.experiments.sequential.confidence_sequences import Sequence as LookingRule
+from siamrec.experiments.sequential._book import LOOKING_RULES
 from siamrec.statistics.corrections import CORRECTIONS, Correction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from siamrec._core.book import Named
+    from siamrec.experiments.sequential.confidence_sequences import Sequence as LookingRule
 
 _ROUNDING = 1e-6
 
@@ -25,7 +28,8 @@ class Plan:
     Args:
         metrics: What is measured; names must differ. Primary metrics decide, guardrails may not
             get worse by more than their margin.
-        sequential: Rule that allows looking at any time; without one the experiment is to be
+        sequential: Rule that allows looking at any time, or its name such as `"asymptotic-cs"`,
+            which takes over `planned` as its own; without one the experiment is to be
             looked at once, at `planned` units where that is given.
         alpha: Error rate over all primary comparisons, in (0, 1).
         correction: How primary comparisons share alpha (`"holm"`, …, `"none"`).
@@ -50,7 +54,7 @@ class Plan:
     """
 
     metrics: Sequence[ExperimentMetric]
-    sequential: LookingRule | None = None
+    sequential: LookingRule | Named | None = None
     alpha: float = 0.05
     correction: Correction = "holm"
     adjustment: Literal["lin", "pooled", "none"] = "lin"
@@ -86,15 +90,20 @@ class Plan:
             isinstance(metric, ExperimentMetric) for metric in self.metrics
         ):
             raise InvalidParameterError("metrics", self.metrics, "a list of metrics, as Mean")
-        if self.sequential is not None and not isinstance(self.sequential, LookingRule):
-            raise InvalidParameterError(
-                "sequential", self.sequential, "a looking rule, as AsymptoticCS(planned=...)"
-            )
+        if self.sequential is not None:
+            known = {} if self.planned is None else {"planned": self.planned}
+            rule = LOOKING_RULES.make(self.sequential, **known)
+            object.__setattr__(self, "sequential", rule)
+
+    @property
+    def rule(self) -> LookingRule | None:
+        """The looking rule, None where the experiment is looked at once."""
+        return None if self.sequential is None else LOOKING_RULES.make(self.sequential)
 
     @property
     def planned_units(self) -> float | None:
         """Units of both variants after which the experiment ends, if that is planned."""
-        return self.planned if self.sequential is None else self.sequential.planned_units
+        return self.planned if self.rule is None else self.rule.planned_units
 
 
 def _are_shares(shares: Mapping[str, float]) -> bool:

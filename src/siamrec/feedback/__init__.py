@@ -1,5 +1,6 @@
 """Feedback: where it comes from, and how much each event counts."""
 
+from siamrec.feedback._book import FEEDBACK_SOURCES
 from siamrec.feedback.conport import (
     ConPortClient,
     ConPortDocuments,
@@ -31,6 +32,7 @@ from siamrec.feedback.sources import (
 )
 
 __all__ = [
+    "FEEDBACK_SOURCES",
     "BurstFilter",
     "ConPortClient",
     "ConPortDocuments",

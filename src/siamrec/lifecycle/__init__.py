@@ -3,11 +3,10 @@
 from siamrec.lifecycle.events import LoopEvent
 from siamrec.lifecycle.holdout import HeldOut, hold_out
 from siamrec.lifecycle.loop import ImprovementLoop
-from siamrec.lifecycle.registry import ROLLED_BACK, Lineage, ModelRegistry
+from siamrec.lifecycle.registry import Lineage, ModelRegistry
 from siamrec.lifecycle.report import ArmResult, CycleReport, MeanWithInterval
 
 __all__ = [
-    "ROLLED_BACK",
     "ArmResult",
     "CycleReport",
     "HeldOut",

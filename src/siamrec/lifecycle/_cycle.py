@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from siamrec._core.book import tell_plugins
 from siamrec._core.clock import ManualClock
+from siamrec.bandits import HierarchicalBeta, Policy
 from siamrec.errors import InvalidDataError
 from siamrec.lifecycle import _evaluate, _parts, _serve, _tune
 from siamrec.lifecycle._journal import Journal, write_whole
@@ -68,6 +70,7 @@ class Cycle:
             "encoder": parts.encoder.fingerprint,
             "settings": settings.as_dict(),
             "arms": {name: repr(recipe) for name, recipe in parts.arms.items()},
+            **({"policy": repr(parts.bandit)} if isinstance(parts.bandit, Policy) else {}),
         }
         self.journal = Journal(parts.out, key, parts.observers)
         url = parts.store or f"sqlite:///{parts.out / 'siamrec.db'}"
@@ -249,6 +252,7 @@ class Cycle:
                 packages=_parts.package_versions(),
             ),
         )
+        tell_plugins("siamrec_model_trained", version=tuned.id, result=tuning)
         return {"base": base.id, "tuned": tuned.id}
 
     def serve(self) -> dict[str, Any]:
@@ -287,7 +291,9 @@ class Cycle:
                 f"serving must be one of the arms {', '.join(self.traffic.arms)}, "
                 f"got {self.serving!r}."
             )
-        return _serve.run_experiment(self.traffic, assigner, treated, control=self.serving)
+        found = _serve.run_experiment(self.traffic, assigner, treated, control=self.serving)
+        tell_plugins("siamrec_experiment_decided", result=found)
+        return found
 
     def activate(self) -> dict[str, Any]:
         """Activate what won, or keep what serves and say why."""
@@ -358,11 +364,12 @@ class Cycle:
     # --- helpers ------------------------------------------------------------------------------
 
     def _new_bandit(self, clock: ManualClock) -> Bandit:
-        if self.parts.bandit is None:
-            return _serve.default_bandit(
-                tuple(self.traffic.arms), self.traffic, self.settings.seed, clock
-            )
-        return _serve.fresh(self.parts.bandit, self.traffic.arms)
+        given = self.parts.bandit
+        if given is None or isinstance(given, Policy):
+            policy = HierarchicalBeta() if given is None else given
+            seed = self.settings.seed
+            return _serve.bandit_with(policy, self.traffic, seed=seed, clock=clock)
+        return _serve.fresh(given, self.traffic.arms)
 
     def _base_files(self) -> dict[str, bytes] | Any:
         """A saved copy of the base where it can be saved, else its name and fingerprint."""

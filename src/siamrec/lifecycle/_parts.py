@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from siamrec._core.book import named
+from siamrec.bandits import POLICIES
 from siamrec.lifecycle._evaluate import WARM_METRICS
 from siamrec.metrics import Suite
 from siamrec.models import SentenceEncoder
+from siamrec.models.encoders import ENCODERS
 from siamrec.models.recommenders import EASE, LongTail, Popularity, TextProfile
-from siamrec.pairs import MinimumCounts, RatingPairs
+from siamrec.pairs import PAIR_GENERATORS, MinimumCounts, RatingPairs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
+    from siamrec._core.book import Named
+    from siamrec.bandits import Policy
+    from siamrec.metrics.base import AnyMetric
     from siamrec.models.recommenders import RecommenderRecipe
-    from siamrec.protocols import MetricSuite, PairGenerator, SiameseEncoder
+    from siamrec.protocols import Bandit, MetricSuite, PairGenerator, SiameseEncoder
 
 MODEL = "all-MiniLM-L6-v2"
 TEXT_BASE, TEXT_TUNED = "text_base", "text_tuned"
 
 
-def default_encoder(encoder: SiameseEncoder | str | Path | None) -> SiameseEncoder:
-    """Return the given encoder, or the model of that name, or the default model."""
+def encoder_of(encoder: SiameseEncoder | Named | Path | None) -> SiameseEncoder:
+    """Return the given encoder, the one of that name, or the model at that path or of the hub."""
     if encoder is None:
         return SentenceEncoder(MODEL)
-    if hasattr(encoder, "encode") and not isinstance(encoder, str):
-        return encoder  # type: ignore[return-value]  # paths and text cannot encode vectors
-    return SentenceEncoder(str(encoder))
+    if isinstance(encoder, Path):
+        return SentenceEncoder(encoder)
+    if isinstance(encoder, str) and ("/" in encoder or named(encoder) not in ENCODERS):
+        return SentenceEncoder(encoder)
+    return ENCODERS.make(encoder)
 
 
-def default_pairs(positive: float) -> PairGenerator:
-    """Return pairs of what one user likes, and of likes with what that user dislikes."""
+def pairs_of(pairs: PairGenerator | Named | None, positive: float) -> PairGenerator:
+    """Return the given generator, or what one user likes, and likes with what is disliked."""
+    if pairs is not None:
+        return PAIR_GENERATORS.make(pairs, positive=positive)
     return RatingPairs(
         positive=positive,
         negative=positive / 2,
@@ -41,9 +50,21 @@ def default_pairs(positive: float) -> PairGenerator:
     )
 
 
-def default_suite() -> MetricSuite:
-    """Return accuracy, coverage, concentration, novelty and long-tail share."""
-    return Suite(list(WARM_METRICS))
+def suite_of(suite: MetricSuite | Sequence[AnyMetric | Named] | None) -> MetricSuite:
+    """Return the given suite, or one of these metrics, or the default one.
+
+    By default accuracy, coverage, concentration, novelty and long-tail share are measured.
+    """
+    if suite is None:
+        return Suite(list(WARM_METRICS))
+    return Suite(suite) if isinstance(suite, Sequence) else suite
+
+
+def bandit_of(
+    bandit: Bandit | Policy[Any] | Named | None,
+) -> Bandit | Policy[Any] | None:
+    """Return the given bandit or policy, or the policy of that name."""
+    return POLICIES.make(bandit) if isinstance(bandit, str | Mapping) else bandit
 
 
 def default_arms(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siamrec.bandits import Context, ContextualBandit, Factor, HierarchicalBeta, Limits
+from siamrec.bandits import Context, ContextualBandit, Factor, Limits
 from siamrec.data import Rewards
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments import AsymptoticCS, Experiment, HashAssigner, Plan, Ratio, analyze
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from siamrec._core.clock import ManualClock
+    from siamrec.bandits import Policy
     from siamrec.data import Decision
     from siamrec.lifecycle.traffic import Traffic
     from siamrec.protocols import Bandit, ExperimentAssigner
@@ -28,11 +29,8 @@ _LOOKS = 25
 _POINTS = 60
 
 
-def default_bandit(arms: Sequence[str], traffic: Traffic, seed: int, clock: ManualClock) -> Bandit:
-    """Return a Beta Thompson bandit over the context that the traffic has.
-
-    Its cells share a pooled prior, so that a context seen for the first time is not met blindly.
-    """
+def bandit_with(policy: Policy[Any], traffic: Traffic, *, seed: int, clock: ManualClock) -> Bandit:
+    """Return a bandit over the arms and the context that the traffic has."""
     factors = [Factor("profile_size", ("small", "medium", "large"))]
     if len(traffic) and "day" in traffic.context[0]:
         factors += [
@@ -40,8 +38,8 @@ def default_bandit(arms: Sequence[str], traffic: Traffic, seed: int, clock: Manu
             Factor("time_of_day", ("night", "morning", "afternoon", "evening")),
         ]
     return ContextualBandit(
-        HierarchicalBeta(),
-        arms=tuple(arms),
+        policy,
+        arms=tuple(traffic.arms),
         context=Context(tuple(factors)),
         limits=Limits(floor=0.02),
         seed=seed,

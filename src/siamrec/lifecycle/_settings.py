@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from siamrec.bandits import Policy
     from siamrec.lifecycle.events import Observers
     from siamrec.models.recommenders import RecommenderRecipe
     from siamrec.models.training.config import Strategy
@@ -72,7 +73,7 @@ class Parts:
     encoder: SiameseEncoder
     suite: MetricSuite
     arms: Mapping[str, RecommenderRecipe]
-    bandit: Bandit | None
+    bandit: Bandit | Policy[Any] | None
     assigner: ExperimentAssigner | None
     store: Store | str | None
     blobs: BlobStore | None

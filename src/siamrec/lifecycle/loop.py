@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from siamrec._core.clock import SystemClock
 from siamrec.data import Feedback
@@ -14,7 +14,7 @@ from siamrec.errors import (
     MissingInputError,
     RejectedDataError,
 )
-from siamrec.feedback import FileFeedback
+from siamrec.feedback import FEEDBACK_SOURCES, FileFeedback
 from siamrec.lifecycle import _lines, _parts
 from siamrec.lifecycle._cycle import Cycle
 from siamrec.lifecycle._journal import write_whole
@@ -22,15 +22,19 @@ from siamrec.lifecycle._settings import Parts, Settings
 from siamrec.lifecycle.events import Observers
 from siamrec.lifecycle.holdout import hold_out
 from siamrec.lifecycle.report import CycleReport
+from siamrec.models.recommenders._book import arms_by_name
 from siamrec.simulation import World
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from siamrec._core.book import Named
+    from siamrec.bandits import Policy
     from siamrec.data import Catalog
     from siamrec.feedback import RejectedRow
     from siamrec.lifecycle.events import Observer
-    from siamrec.models.recommenders import RecommenderRecipe
+    from siamrec.metrics.base import AnyMetric
+    from siamrec.models.recommenders._book import Arms
     from siamrec.models.training.config import Strategy
     from siamrec.protocols import (
         Bandit,
@@ -57,16 +61,21 @@ class ImprovementLoop:
     A run that was interrupted goes on from its last finished step when it is called again with
     the same data, settings and folder. The same seed gives the same `summary.json`, times aside.
 
+    A part is given as an object or by its registered name, with settings where there are any:
+    `"ratings"`, `"ease:l2=300"`, `{"name": "ease", "l2": 300}`.
+
     Args:
         feedback: Events; or give `source`. Without both, a simulated world is used.
         catalog: Items with texts; needed with feedback of your own.
         source: Where to read events from.
         pairs: Makes training pairs.
-        encoder: The text encoder to improve: an encoder, a hub name or a path.
-        bandit: Chooses among the arms; its arms must be those of the loop.
+        encoder: The text encoder to improve: an encoder or its name, a name of the hub, a path.
+        bandit: Chooses among the arms; its arms must be those of the loop. Of a policy a bandit
+            over the arms is made.
         assigner: Splits users into `"control"` and `"bandit"`.
-        suite: Measures the arms.
-        arms: Further arms by name; one of a default name takes its place.
+        suite: Measures the arms: a suite, or a list of metrics.
+        arms: Further arms by name, or a list of names; one of a default name takes its place.
+            `positive` and `encoder` count for arms given by name, where they are not told apart.
         store: Event log and versions: a store or a database URL; a file in `out` by default.
         blobs: Keeps the files of versions; a folder in `out` by default.
         clock: Tells when rows are received.
@@ -86,6 +95,7 @@ class ImprovementLoop:
 
     Raises:
         siamrec.errors.InvalidParameterError: If a number is out of its range.
+        siamrec.errors.UnknownNameError: If a part's name or setting is not known.
         siamrec.errors.MissingInputError: If feedback comes without a catalogue.
     """
 
@@ -94,13 +104,13 @@ class ImprovementLoop:
         *,
         feedback: Feedback | None = None,
         catalog: Catalog | None = None,
-        source: FeedbackSource | None = None,
-        pairs: PairGenerator | None = None,
-        encoder: SiameseEncoder | str | Path | None = None,
-        bandit: Bandit | None = None,
+        source: FeedbackSource | Named | None = None,
+        pairs: PairGenerator | Named | None = None,
+        encoder: SiameseEncoder | Named | Path | None = None,
+        bandit: Bandit | Policy[Any] | Named | None = None,
         assigner: ExperimentAssigner | None = None,
-        suite: MetricSuite | None = None,
-        arms: Mapping[str, RecommenderRecipe] | None = None,
+        suite: MetricSuite | Sequence[AnyMetric | Named] | None = None,
+        arms: Arms | None = None,
         store: Store | str | None = None,
         blobs: BlobStore | None = None,
         clock: Clock | None = None,
@@ -120,7 +130,8 @@ class ImprovementLoop:
             raise InvalidParameterError("source", source, "left out where feedback is given")
         if catalog is None and (feedback is not None or source is not None):
             raise MissingInputError("catalog", "ImprovementLoop(catalog=…), items with texts")
-        self._feedback, self._catalog, self._source = feedback, catalog, source
+        self._feedback, self._catalog = feedback, catalog
+        self._source = None if source is None else FEEDBACK_SOURCES.make(source)
         self._settings = Settings(
             seed=seed,
             strategy=strategy,
@@ -132,12 +143,13 @@ class ImprovementLoop:
             serving=serving,
             max_rejected=max_rejected,
         )
+        chosen = _parts.encoder_of(encoder)
         self._parts = Parts(
-            pairs=pairs or _parts.default_pairs(positive),
-            encoder=_parts.default_encoder(encoder),
-            suite=suite or _parts.default_suite(),
-            arms=dict(arms or {}),
-            bandit=bandit,
+            pairs=_parts.pairs_of(pairs, positive),
+            encoder=chosen,
+            suite=_parts.suite_of(suite),
+            arms=arms_by_name(arms or {}, least=0, positive=positive, encoder=chosen),
+            bandit=_parts.bandit_of(bandit),
             assigner=assigner,
             store=store,
             blobs=blobs,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from siamrec._core.book import tell_plugins
 from siamrec._core.hashing import canonical_json, content_hash
 from siamrec.errors import InvalidDataError, InvalidParameterError, ModelLoadError
 
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
 
     from siamrec.protocols import BlobStore
     from siamrec.storage import Activation, Store, StoredVersion
-
-ROLLED_BACK = "rollback: "
-"""How the reason of a rollback begins in the history of an alias."""
+    from siamrec.storage.versions import Action
 
 _SAFE = frozenset({".json", ".jsonl", ".safetensors", ".txt", ".md", ".npz"})
 
@@ -67,7 +66,7 @@ class ModelRegistry:
     Args:
         store: Keeps manifests and aliases.
         blobs: Keeps files by their hash.
-        on_change: Called after every change of an alias.
+        on_change: Called after every change of an alias; installed plugins hear of it besides.
 
     Examples:
         >>> from tempfile import mkdtemp
@@ -211,22 +210,33 @@ class ModelRegistry:
         now = self.active(alias)
         path: list[str] = []  # replay the log: a rollback takes the last activation back
         for change in self.history(alias):
-            if change.reason.startswith(ROLLED_BACK) and len(path) > 1:
+            if change.action == "rolled_back" and len(path) > 1:
                 path.pop()
             else:
                 path.append(change.version)
         if now is None or len(path) < 2:
             raise InvalidDataError(f"Alias {alias!r} has no earlier version to return to.")
-        return self._point(alias, path[-2], now, f"{ROLLED_BACK}{reason}")
+        return self._point(alias, path[-2], now, reason, action="rolled_back")
 
     def history(self, alias: str) -> list[Activation]:
         """Return every change of an alias, oldest first."""
         return self._versions.history(alias)
 
-    def _point(self, alias: str, version: str, expect: str | None, reason: str) -> Activation:
-        change = self._versions.point(alias, version, expect=expect, reason=reason)
+    def _point(
+        self,
+        alias: str,
+        version: str,
+        expect: str | None,
+        reason: str,
+        *,
+        action: Action = "activated",
+    ) -> Activation:
+        change = self._versions.point(alias, version, expect=expect, reason=reason, action=action)
         if self._on_change is not None:
             self._on_change(change)
+        back = change.action == "rolled_back"
+        hook = "siamrec_rolled_back" if back else "siamrec_version_activated"
+        tell_plugins(hook, change=asdict(change))
         return change
 
 

@@ -13,10 +13,11 @@ from siamrec.losses.labelled import (
 from siamrec.losses.preference import BradleyTerry, ReferencePreference, WeightedTriplet
 from siamrec.losses.queued import QueuedInfoNCE
 from siamrec.losses.rates import TextRates
-from siamrec.losses.registry import LossSpec, build_loss, loss_columns, losses
+from siamrec.losses.registry import LOSSES, LossSpec, build_loss, loss_columns, spec_of
 from siamrec.losses.wrappers import Anchored, Distilled, GradCached, MultiTask
 
 __all__ = [
+    "LOSSES",
     "Anchored",
     "BradleyTerry",
     "Distilled",
@@ -38,5 +39,5 @@ __all__ = [
     "build_loss",
     "feedback_infonce",
     "loss_columns",
-    "losses",
+    "spec_of",
 ]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, final
 
 import torch
 
-from siamrec._core import check
+from siamrec._core.book import Book
 from siamrec.errors import InvalidParameterError
 from siamrec.losses.infonce import FeedbackInfoNCE
 from siamrec.losses.known import KnownPositives
@@ -26,8 +25,6 @@ from siamrec.losses.rates import TextRates, mined_negatives
 from siamrec.losses.theirs import LABELLED, POSITIVES, THEIRS, TRIPLETS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from siamrec.data import Pairs
 
 Columns: TypeAlias = tuple[str, ...]
@@ -39,7 +36,7 @@ LossFactory: TypeAlias = Callable[..., torch.nn.Module]
 @final
 @dataclass(frozen=True, slots=True)
 class LossSpec:
-    """A loss by name.
+    """A factory of losses, with the columns that they need.
 
     Args:
         factory: Builds it.
@@ -53,15 +50,20 @@ class LossSpec:
     columns: Columns = POSITIVES
     takes_negatives: bool = False
 
+    def __call__(
+        self, model: torch.nn.Module | None, *, pairs: Pairs | None = None, **settings: Any
+    ) -> torch.nn.Module:
+        """Return the loss for a model; arguments as for `build_loss`."""
+        return self.factory(model, pairs=pairs, **settings)
 
-def losses() -> Mapping[str, LossSpec]:
-    """Return every loss by name.
 
-    Examples:
-        >>> losses()["feedback-infonce"].columns
-        ('anchor', 'positive')
+def spec_of(name: str) -> LossSpec:
+    """Return a loss by name.
+
+    Raises:
+        UnknownNameError: If no loss has this name; the message offers the nearest ones.
     """
-    return MappingProxyType(_LOSSES)
+    return cast("LossSpec", LOSSES.factory(name))
 
 
 def loss_columns(name: str) -> Columns:
@@ -70,7 +72,7 @@ def loss_columns(name: str) -> Columns:
     Raises:
         UnknownNameError: If no loss has this name; the message offers the nearest ones.
     """
-    return _LOSSES[check.one_of("loss", name, _LOSSES)].columns
+    return spec_of(name).columns
 
 
 def build_loss(
@@ -79,7 +81,7 @@ def build_loss(
     """Return a loss by name for a model.
 
     Args:
-        name: See `losses`.
+        name: See `LOSSES`.
         model: The model whose embeddings it judges.
         pairs: What it will be trained on: known positives and rates come from there.
         settings: Settings of the loss.
@@ -88,8 +90,7 @@ def build_loss(
         UnknownNameError: If no loss has this name; the message offers the nearest ones.
         InvalidParameterError: If the loss knows no such setting.
     """
-    spec = _LOSSES[check.one_of("loss", name, _LOSSES)]
-    return built(spec, name, model, pairs=pairs, **settings)
+    return built(spec_of(name), name, model, pairs=pairs, **settings)
 
 
 def built(
@@ -106,7 +107,7 @@ def built(
         InvalidParameterError: If the loss knows no such setting, or needs another one.
     """
     try:
-        return spec.factory(model, pairs=pairs, **settings)
+        return spec(model, pairs=pairs, **settings)
     except TypeError as error:  # theirs take what their classes take
         said = str(error)
         if "argument" not in said:
@@ -191,15 +192,21 @@ def _ours(kind: type[torch.nn.Module]) -> LossFactory:
     return make
 
 
-_LOSSES: dict[str, LossSpec] = {
-    "feedback-infonce": LossSpec(feedback_infonce_of, POSITIVES, takes_negatives=True),
-    "queued-infonce": LossSpec(queued_infonce_of, POSITIVES, takes_negatives=True),
-    "weighted-cosine": LossSpec(_ours(WeightedCosine), LABELLED),
-    "weighted-cosent": LossSpec(_ours(WeightedCoSENT), LABELLED),
-    "weighted-contrastive": LossSpec(_ours(WeightedContrastive), LABELLED),
-    "listwise-rating": LossSpec(_ours(ListwiseRating), LABELLED),
-    "weighted-triplet": LossSpec(_ours(WeightedTriplet), TRIPLETS),
-    "bradley-terry": LossSpec(_ours(BradleyTerry), TRIPLETS),
-    "reference-preference": LossSpec(_ours(ReferencePreference), TRIPLETS),
-    **{factory.name: LossSpec(factory, factory.columns) for factory in THEIRS},
-}
+LOSSES: Book[torch.nn.Module] = Book(
+    "loss",
+    {
+        "feedback-infonce": LossSpec(feedback_infonce_of, POSITIVES, takes_negatives=True),
+        "queued-infonce": LossSpec(queued_infonce_of, POSITIVES, takes_negatives=True),
+        "weighted-cosine": LossSpec(_ours(WeightedCosine), LABELLED),
+        "weighted-cosent": LossSpec(_ours(WeightedCoSENT), LABELLED),
+        "weighted-contrastive": LossSpec(_ours(WeightedContrastive), LABELLED),
+        "listwise-rating": LossSpec(_ours(ListwiseRating), LABELLED),
+        "weighted-triplet": LossSpec(_ours(WeightedTriplet), TRIPLETS),
+        "bradley-terry": LossSpec(_ours(BradleyTerry), TRIPLETS),
+        "reference-preference": LossSpec(_ours(ReferencePreference), TRIPLETS),
+        **{factory.name: LossSpec(factory, factory.columns) for factory in THEIRS},
+    },
+    contract=torch.nn.Module,
+    factories=LossSpec,
+)
+"""Every loss by name: ours, those of sentence-transformers, those of plugins."""

@@ -1,5 +1,6 @@
 """How good recommendations are: one suite of metrics with intervals, tests and stated policies."""
 
+from siamrec.metrics._builtin import METRICS
 from siamrec.metrics.base import Metric, PooledMetric
 from siamrec.metrics.comparison import PairedComparison, ReportComparison
 from siamrec.metrics.estimate import Estimate
@@ -25,6 +26,7 @@ from siamrec.metrics.tukey import PairOfSystems, tukey_hsd
 from siamrec.metrics.view import EvaluationView
 
 __all__ = [
+    "METRICS",
     "Estimate",
     "EvaluationState",
     "EvaluationView",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from siamrec._core.book import Book
+from siamrec.metrics.base import Metric, MetricRecipe, PooledMetric
 from siamrec.metrics.families import (
     accuracy,
     cascade,
@@ -25,9 +27,7 @@ from siamrec.metrics.families import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from siamrec.metrics.base import MetricFactory
+    from siamrec.metrics.base import AnyMetric, MetricFactory
 
 _ROOMS = (
     accuracy,
@@ -64,5 +64,7 @@ def _collect() -> dict[str, MetricFactory]:
     return found
 
 
-BUILTIN: Mapping[str, MetricFactory] = _collect()
-"""Factory of every metric of the house, by the stem of its name."""
+METRICS: Book[AnyMetric] = Book(
+    "metric", _collect(), contract=(Metric, PooledMetric), recipes=MetricRecipe
+)
+"""Every metric by the stem of its name."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
-from siamrec.errors import InvalidParameterError, UnknownNameError
+from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from siamrec._core.book import Book
     from siamrec.metrics.base import AnyMetric, MetricFactory
 
 Setting: TypeAlias = str | int | float | bool | None
@@ -33,21 +34,20 @@ def expand(text: str) -> list[str]:
     return [f"{stem}{inside}{'' if cut is None else f'@{cut}'}" for cut in cuts]
 
 
-def build(text: str, factories: Mapping[str, MetricFactory]) -> AnyMetric:
-    """Return the metric of one name.
+def build(text: str, factories: Mapping[str, MetricFactory], book: Book[AnyMetric]) -> AnyMetric:
+    """Return the metric of one name: made by one of `factories`, else by the book's.
 
     Raises:
         siamrec.errors.UnknownNameError: If the stem is not known; nearest names are offered.
         siamrec.errors.InvalidParameterError: If a setting is unknown or out of range.
     """
     stem, settings, cuts = _parts(text)
-    if stem not in factories:
-        raise UnknownNameError("metric", stem, factories)
+    factory = factories[stem] if stem in factories else book.factory(stem)
     given: dict[str, Setting] = dict(_setting(text, part) for part in _split(settings))
     if cuts[0] is not None:
         given["k"] = cuts[0]
     try:
-        metric: AnyMetric = factories[stem](**given)
+        metric: AnyMetric = factory(**given)
     except TypeError as error:
         raise InvalidParameterError(
             "metric", text, f"a name whose settings {stem!r} knows ({error})"

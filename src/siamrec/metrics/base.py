@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from siamrec._core.recipe import Recipe
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from siamrec.typing import FloatArray, IntArray
 
 
-class _Named(ABC):
+class MetricRecipe(Recipe, ABC):
     """A recipe with a name made of its stem and its settings."""
 
     __pydantic_config__: ClassVar[Mapping[str, str]] = {"extra": "forbid"}
@@ -39,7 +41,7 @@ class _Named(ABC):
         return f"{self.stem}{f'({inside})' if inside else ''}{'' if k is None else f'@{k}'}"
 
 
-class Metric(_Named):
+class Metric(MetricRecipe):
     """One number for each user, from a shared view.
 
     A leaf is a `@final` frozen dataclass: its fields are its settings, `stem` its name and
@@ -58,7 +60,7 @@ class Metric(_Named):
         """
 
 
-class PooledMetric(_Named):
+class PooledMetric(MetricRecipe):
     """One number for all users together, from sums over users.
 
     Because only sums are kept, batches and workers add up exactly, and leaving out one group of

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, final
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError
 from siamrec.metrics import _names
-from siamrec.metrics._builtin import BUILTIN
+from siamrec.metrics._builtin import METRICS
 from siamrec.metrics._inputs import Inputs
-from siamrec.metrics.base import Metric, PooledMetric
 from siamrec.metrics.compat import preset
 from siamrec.metrics.policies import Policies, SampledMetricWarning
 from siamrec.metrics.slices import Slices, parts_of
@@ -19,6 +18,7 @@ from siamrec.metrics.state import EvaluationState
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from siamrec._core.book import Named
     from siamrec.data.item_columns import ItemNames, ItemNumbers, ItemVectors
     from siamrec.data.rankings import Rankings
     from siamrec.data.truth import Truth
@@ -41,8 +41,8 @@ class Suite:
     """A set of metrics that share every intermediate result.
 
     Args:
-        metrics: Names such as `"ndcg@10"`, `"recall@{5,10}"`, `"ndcg(gain=exp)@10"`, or metric
-            objects.
+        metrics: Names such as `"ndcg@10"`, `"recall@{5,10}"`, `"ndcg(gain=exp)@10"`, the settings
+            that `to_config` of a metric wrote, or metric objects.
         compat: Name of a library whose conventions are taken: `"trec"`, `"ranx"`, `"rectools"`,
             `"sentence-transformers"`, `"lenskit"` or `"torchmetrics"`; policies given here win.
         empty_truth: See `Policies`.
@@ -53,7 +53,7 @@ class Suite:
         seen_items: See `Policies`.
         relevance: See `Policies`.
         confidence: Level of the intervals, in (0, 1).
-        extra: Factories of more metrics by stem, from plugins.
+        extra: Factories of more metrics by stem; those of installed plugins are found without.
 
     Raises:
         siamrec.errors.UnknownNameError: If a metric or a policy is unknown.
@@ -71,7 +71,7 @@ class Suite:
 
     def __init__(
         self,
-        metrics: Sequence[str | AnyMetric],
+        metrics: Sequence[AnyMetric | Named],
         *,
         compat: str | None = None,
         empty_truth: EmptyTruth | None = None,
@@ -97,7 +97,7 @@ class Suite:
         chosen = {name: value for name, value in given.items() if value is not None}
         self._policies = Policies(**{**conventions.policies, **chosen})  # type: ignore[arg-type]
         self._confidence = check.share("confidence", confidence, open_ends=True)
-        self._metrics = _resolved(metrics, {**BUILTIN, **conventions.factories, **(extra or {})})
+        self._metrics = _resolved(metrics, {**conventions.factories, **(extra or {})})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -275,16 +275,18 @@ class Suite:
 
 
 def _resolved(
-    metrics: Sequence[str | AnyMetric], factories: Mapping[str, MetricFactory]
+    metrics: Sequence[AnyMetric | Named], factories: Mapping[str, MetricFactory]
 ) -> dict[str, AnyMetric]:
     if isinstance(metrics, str) or not metrics:
         raise InvalidParameterError("metrics", metrics, "a list of one or more metrics")
     found: dict[str, AnyMetric] = {}
     for asked in metrics:
-        if isinstance(asked, Metric | PooledMetric):
-            named = {asked.name: asked}
+        if isinstance(asked, str):
+            expanded = _names.expand(asked)
+            named = {name: _names.build(name, factories, METRICS) for name in expanded}
         else:
-            named = {name: _names.build(name, factories) for name in _names.expand(asked)}
+            metric = METRICS.make(asked)
+            named = {metric.name: metric}
         for name, metric in named.items():
             if name in found:
                 raise InvalidParameterError("metrics", name, "different names")

@@ -1,14 +1,15 @@
-"""The contract of pair generators, and the recipe steps that they share."""
+"""The contracts of pair generators and miners, and the recipe steps that generators share."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, Protocol, final, runtime_checkable
 
 import numpy as np
 
 from siamrec._core import check
+from siamrec._core.recipe import Recipe
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError
 
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from siamrec.data import Catalog, Feedback, Pairs
-    from siamrec.protocols import DocumentStore
+    from siamrec.protocols import DocumentStore, SiameseEncoder
     from siamrec.typing import BoolArray, CodeArray, IntArray
 
 
-class Generator(ABC):
+class Generator(Recipe, ABC):
     """A recipe that turns feedback into training pairs; it holds settings and never changes."""
 
     __slots__ = ()
@@ -38,6 +39,31 @@ class Generator(ABC):
         Raises:
             InvalidDataError: If the feedback cannot give enough pairs.
         """
+
+
+@runtime_checkable
+class Miner(Protocol):
+    """Finds negatives of positive pairs; `HardNegatives` is one."""
+
+    def mine(self, pairs: Pairs, encoder: SiameseEncoder | None = None) -> Pairs:
+        """Return the same pairs, in their order, with `negatives`, -1 where there is none.
+
+        Args:
+            pairs: Pairs; no row may be dropped.
+            encoder: Says what is near; the miner's own where it is not given.
+        """
+        ...
+
+
+class MinerRecipe(Recipe, ABC):
+    """A miner that holds settings and never changes; what an author inherits."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    @abstractmethod
+    def mine(self, pairs: Pairs, encoder: SiameseEncoder | None = None) -> Pairs:
+        """Return the same pairs with `negatives`; arguments as for `Miner`."""
 
 
 @final

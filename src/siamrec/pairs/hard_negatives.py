@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
@@ -15,6 +16,7 @@ from siamrec.data.pairs.splits import normalise
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidParameterError, StorageError
 from siamrec.pairs._search import SEARCHES, word_vectors
+from siamrec.pairs.base import MinerRecipe
 
 if TYPE_CHECKING:
     from siamrec.data import Pairs
@@ -28,7 +30,7 @@ _COPIES = 16_384
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HardNegatives:
+class HardNegatives(MinerRecipe):
     """Finds, for each positive pair, near texts that do not belong to the anchor.
 
     The nearest `pool` texts of each anchor are found exactly. Of these are left out: the anchor
@@ -77,8 +79,6 @@ class HardNegatives:
         ['c', 'b']
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
     per_positive: int = 4
     pool: int = 100
     skip: int = 0
@@ -107,6 +107,7 @@ class HardNegatives:
         if self.skip >= self.pool:
             raise InvalidParameterError("skip", self.skip, f"below pool, {self.pool}")
 
+    @override
     def mine(
         self,
         pairs: Pairs,

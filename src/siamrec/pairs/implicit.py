@@ -15,14 +15,16 @@ from siamrec.data.frames import NO_TIME
 from siamrec.data.pairs import PairOrigin, Pairs
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidDataError, MissingInputError
+from siamrec.pairs._book import MINERS, PAIR_GENERATORS
 from siamrec.pairs._events import Events
 from siamrec.pairs.base import Generator, MinimumCounts, TextTable, capped, latest
-from siamrec.pairs.miners import Miner  # noqa: TC001  (read at run time)
 from siamrec.pairs.synthetic import Synthetic, finished
 
 if TYPE_CHECKING:
+    from siamrec._core.book import Named
     from siamrec.data import Catalog, Feedback
     from siamrec.feedback import QualityWeights
+    from siamrec.pairs.base import Miner
     from siamrec.protocols import DocumentStore
     from siamrec.typing import BoolArray, FloatArray
 
@@ -48,7 +50,8 @@ class ClickPairs(Generator):
         per_root: Positive pairs of a user by the square root of the number of clicked items.
         per_user: Most positive pairs of a user.
         per_item: Most positive pairs in which an item is the second text.
-        hard_negatives: Mines negatives beside each positive pair: `HardNegatives`, or any miner.
+        hard_negatives: Mines negatives beside each positive pair: a miner, or its name such as
+            `"hard-negatives"`.
         synthetic: Adds pairs made without feedback.
         minimum: Fewest pairs from feedback to return; negatives are optional here.
 
@@ -64,11 +67,12 @@ class ClickPairs(Generator):
     per_root: float = 12.0
     per_user: int = 400
     per_item: int | None = None
-    hard_negatives: Miner | None = None
-    synthetic: Synthetic | None = None
+    hard_negatives: Miner | Named | None = None
+    synthetic: Synthetic | Named | None = None
     minimum: MinimumCounts = field(default_factory=lambda: MinimumCounts(negative=0, total=50))
 
     def __post_init__(self) -> None:
+        self.take_by_name(hard_negatives=MINERS, synthetic=PAIR_GENERATORS)
         check.not_negative("eta", self.eta)
         check.share("1 / clip", 1 / check.positive("clip", self.clip))
         check.share("skipped", self.skipped)
@@ -166,7 +170,8 @@ class QueryPairs(Generator):
         weights: Quality of events. Without it the events' own weights count.
         per_query: Most pairs of a query.
         documents: Where texts are found by id, in the place of the catalogue.
-        hard_negatives: Mines negatives beside each positive pair: `HardNegatives`, or any miner.
+        hard_negatives: Mines negatives beside each positive pair: a miner, or its name such as
+            `"hard-negatives"`.
         synthetic: Adds pairs made without feedback.
         minimum: Fewest pairs from feedback to return; negatives are optional here.
     """
@@ -176,11 +181,12 @@ class QueryPairs(Generator):
     weights: QualityWeights | None = None
     per_query: int = 50
     documents: DocumentStore | None = None
-    hard_negatives: Miner | None = None
-    synthetic: Synthetic | None = None
+    hard_negatives: Miner | Named | None = None
+    synthetic: Synthetic | Named | None = None
     minimum: MinimumCounts = field(default_factory=lambda: MinimumCounts(negative=0, total=50))
 
     def __post_init__(self) -> None:
+        self.take_by_name(hard_negatives=MINERS, synthetic=PAIR_GENERATORS)
         check.count("per_query", self.per_query)
         check.positive("positive - negative", self.positive - self.negative)
 
@@ -259,7 +265,8 @@ class CoEngagementPairs(Generator):
         least_users: Users that two items must have in common.
         lift: How many times as often as by chance.
         per_item: Most pairs of an item, of largest weight.
-        hard_negatives: Mines negatives beside each positive pair: `HardNegatives`, or any miner.
+        hard_negatives: Mines negatives beside each positive pair: a miner, or its name such as
+            `"hard-negatives"`.
         synthetic: Adds pairs made without feedback.
         minimum: Fewest pairs to return.
     """
@@ -268,11 +275,12 @@ class CoEngagementPairs(Generator):
     least_users: int = 3
     lift: float = 1.5
     per_item: int = 20
-    hard_negatives: Miner | None = None
-    synthetic: Synthetic | None = None
+    hard_negatives: Miner | Named | None = None
+    synthetic: Synthetic | Named | None = None
     minimum: MinimumCounts = field(default_factory=lambda: MinimumCounts(negative=0, total=50))
 
     def __post_init__(self) -> None:
+        self.take_by_name(hard_negatives=MINERS, synthetic=PAIR_GENERATORS)
         check.count("least_users", self.least_users)
         check.positive("lift", self.lift)
         check.count("per_item", self.per_item)

@@ -1,16 +1,18 @@
-"""Miners: what finds negatives of pairs; ours, that of sentence-transformers, and guests."""
+"""The miner of sentence-transformers, on pairs."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, final, runtime_checkable
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidParameterError
+from siamrec.pairs.base import MinerRecipe
 from siamrec.pairs.hard_negatives import Known
 
 if TYPE_CHECKING:
@@ -19,23 +21,9 @@ if TYPE_CHECKING:
     from siamrec.typing import CodeArray, IntArray
 
 
-@runtime_checkable
-class Miner(Protocol):
-    """Finds negatives of positive pairs; `HardNegatives` is one."""
-
-    def mine(self, pairs: Pairs, encoder: SiameseEncoder | None = None) -> Pairs:
-        """Return the same pairs, in their order, with `negatives`, -1 where there is none.
-
-        Args:
-            pairs: Pairs; no row may be dropped.
-            encoder: Says what is near; the miner's own where it is not given.
-        """
-        ...
-
-
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SentenceTransformersMiner:
+class SentenceTransformersMiner(MinerRecipe):
     """`mine_hard_negatives` of sentence-transformers, on pairs.
 
     It draws on the nearest texts of each anchor, below a share of the positive's similarity. Where
@@ -55,8 +43,6 @@ class SentenceTransformersMiner:
         InvalidParameterError: If a number is out of its range.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
     per_positive: int = 4
     skip: int = 0
     pool: int = 100
@@ -72,6 +58,7 @@ class SentenceTransformersMiner:
         check.count("co_likes", self.co_likes, least=0)
         check.share("percent", self.percent)
 
+    @override
     def mine(self, pairs: Pairs, encoder: SiameseEncoder | None = None) -> Pairs:
         """Return the same pairs with `negatives`, of shape `(n, per_positive)`.
 

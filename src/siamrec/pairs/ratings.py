@@ -11,14 +11,16 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.pairs._book import MINERS, PAIR_GENERATORS
 from siamrec.pairs._events import Events
 from siamrec.pairs.base import Generator, MinimumCounts, TextTable, capped, latest
-from siamrec.pairs.miners import Miner  # noqa: TC001  (read at run time)
 from siamrec.pairs.synthetic import Synthetic, finished
 
 if TYPE_CHECKING:
+    from siamrec._core.book import Named
     from siamrec.data import Catalog, Feedback, Pairs
     from siamrec.feedback import QualityWeights
+    from siamrec.pairs.base import Miner
 
 
 @final
@@ -42,7 +44,8 @@ class RatingPairs(Generator):
         per_user: Most positive pairs of a user.
         per_item: Most positive pairs in which an item is the second text; no limit by default.
         negatives_per_positive: Negative pairs by positive ones, where enough is disliked.
-        hard_negatives: Mines negatives beside each positive pair: `HardNegatives`, or any miner.
+        hard_negatives: Mines negatives beside each positive pair: a miner, or its name such as
+            `"hard-negatives"`.
         synthetic: Adds pairs made without feedback.
         minimum: Fewest pairs from feedback to return.
 
@@ -73,11 +76,12 @@ class RatingPairs(Generator):
     per_user: int = 400
     per_item: int | None = None
     negatives_per_positive: float = 0.5
-    hard_negatives: Miner | None = None
-    synthetic: Synthetic | None = None
+    hard_negatives: Miner | Named | None = None
+    synthetic: Synthetic | Named | None = None
     minimum: MinimumCounts = field(default_factory=MinimumCounts)
 
     def __post_init__(self) -> None:
+        self.take_by_name(hard_negatives=MINERS, synthetic=PAIR_GENERATORS)
         if not self.negative < self.positive:
             raise InvalidParameterError("negative", self.negative, f"below {self.positive}")
         check.positive("per_root", self.per_root)

@@ -15,14 +15,16 @@ from siamrec.data.frames import NO_TIME
 from siamrec.data.pairs import PairOrigin, Pairs
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
+from siamrec.pairs._book import MINERS, PAIR_GENERATORS
 from siamrec.pairs.base import Generator, TextTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from siamrec._core.book import Named
     from siamrec.data import Catalog, Feedback
-    from siamrec.pairs.miners import Miner
+    from siamrec.pairs.base import Miner
     from siamrec.typing import CodeArray
 
 METHODS = ("beginning", "crop", "noise", "attributes", "neighbours")
@@ -191,8 +193,8 @@ class Synthetic(Generator):
 
 def finished(
     pairs: Pairs,
-    hard_negatives: Miner | None,
-    synthetic: Synthetic | None,
+    hard_negatives: Miner | Named | None,
+    synthetic: Synthetic | Named | None,
     catalog: Catalog,
     *,
     rng: np.random.Generator,
@@ -204,13 +206,22 @@ def finished(
     without what validation knows. Texts are those of the catalogue unless `table` is given.
     """
     if synthetic is not None:
-        n = int(len(pairs) * synthetic.share / (1 - synthetic.share))
+        maker = _maker(synthetic)
+        n = int(len(pairs) * maker.share / (1 - maker.share))
         table = TextTable.of(catalog, pairs.items) if table is None else table
-        pairs = Pairs.concat([pairs, synthetic.make(catalog, table, n=n, rng=rng)])
+        pairs = Pairs.concat([pairs, maker.make(catalog, table, n=n, rng=rng)])
     if hard_negatives is None:
         return pairs
-    mined = hard_negatives.mine(pairs)
-    return mined if mined.miner is not None else replace(mined, miner=hard_negatives)
+    miner = MINERS.make(hard_negatives)
+    mined = miner.mine(pairs)
+    return mined if mined.miner is not None else replace(mined, miner=miner)
+
+
+def _maker(synthetic: Synthetic | Named) -> Synthetic:
+    made = PAIR_GENERATORS.make(synthetic)
+    if not isinstance(made, Synthetic):
+        raise InvalidParameterError("synthetic", made, "a Synthetic, which needs no feedback")
+    return made
 
 
 def _cut(maker: object, text: str, rng: np.random.Generator) -> tuple[str, str] | None:

@@ -1,22 +1,31 @@
 """What a plugin may offer or watch.
 
 A component hook returns factories by name and does nothing else; it is called once, when a
-registry is made. An observer hook is told that something happened; what it raises is logged and
-goes no further. Hook specs are protocol classes, so that a plugin can be checked statically:
+registry is made. A factory is what the book of the kind holds and the constructor that takes the
+part expects: for a loss a `LossSpec`, for a format an `Exporter`, else whatever makes the part
+from keyword settings. An observer hook is told that something happened; what it raises is logged
+and goes no further. Hook specs are protocol classes, so that a plugin can be checked statically:
 `plugin: RecommenderHooks = my_module`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast, final
 
 import pluggy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from siamrec._core.book import Book
     from siamrec.bandits import Policy
+    from siamrec.bandits.ope import Estimator
+    from siamrec.experiments.assignment import Hasher
+    from siamrec.experiments.sequential import Sequence as LookingRule
+    from siamrec.losses import LossSpec
     from siamrec.metrics.base import AnyMetric
+    from siamrec.models.export import Exporter
     from siamrec.models.recommenders import RecommenderRecipe
     from siamrec.pairs import Miner
     from siamrec.protocols import (
@@ -24,8 +33,7 @@ if TYPE_CHECKING:
         PairGenerator,
         SiameseEncoder,
     )
-
-    Factory = Callable[..., Any]
+    from siamrec.rerank import Adjuster, Selector
 
 hookimpl = pluggy.HookimplMarker("siamrec")
 _hookspec = pluggy.HookspecMarker("siamrec")
@@ -54,7 +62,7 @@ class TrainingHooks(Protocol):
         ...
 
     @_hookspec
-    def siamrec_losses(self) -> Mapping[str, Factory]:
+    def siamrec_losses(self) -> Mapping[str, LossSpec]:
         """Return training losses by name."""
         ...
 
@@ -64,7 +72,7 @@ class TrainingHooks(Protocol):
         ...
 
     @_hookspec
-    def siamrec_exporters(self) -> Mapping[str, Factory]:
+    def siamrec_exporters(self) -> Mapping[str, Exporter]:
         """Return export formats by name."""
         ...
 
@@ -78,7 +86,12 @@ class RecommenderHooks(Protocol):
         ...
 
     @_hookspec
-    def siamrec_selectors(self) -> Mapping[str, Factory]:
+    def siamrec_adjusters(self) -> Mapping[str, Callable[..., Adjuster]]:
+        """Return adjusters of scores, for the re-ranking, by name."""
+        ...
+
+    @_hookspec
+    def siamrec_selectors(self) -> Mapping[str, Callable[..., Selector]]:
         """Return selectors of the re-ranking by name."""
         ...
 
@@ -92,7 +105,7 @@ class BanditHooks(Protocol):
         ...
 
     @_hookspec
-    def siamrec_estimators(self) -> Mapping[str, Factory]:
+    def siamrec_estimators(self) -> Mapping[str, Callable[..., Estimator]]:
         """Return off-policy estimators by name."""
         ...
 
@@ -101,13 +114,13 @@ class ExperimentHooks(Protocol):
     """How units are split and how splits are judged."""
 
     @_hookspec
-    def siamrec_hashers(self) -> Mapping[str, Factory]:
+    def siamrec_hashers(self) -> Mapping[str, Callable[..., Hasher]]:
         """Return hashers of units by name."""
         ...
 
     @_hookspec
-    def siamrec_tests(self) -> Mapping[str, Factory]:
-        """Return statistical tests by name."""
+    def siamrec_looking_rules(self) -> Mapping[str, Callable[..., LookingRule]]:
+        """Return rules by which an experiment may be looked at more than once, by name."""
         ...
 
 
@@ -121,17 +134,10 @@ class MetricHooks(Protocol):
 
 
 class LifecycleHooks(Protocol):
-    """Where state lives, what alarms, and what is told about it."""
+    """What is told of: a change of an alias whoever makes it, the rest by the loop.
 
-    @_hookspec
-    def siamrec_stores(self) -> Mapping[str, Factory]:
-        """Return stores by name."""
-        ...
-
-    @_hookspec
-    def siamrec_alert_rules(self) -> Mapping[str, Factory]:
-        """Return alert rules by name."""
-        ...
+    A change has `alias`, `version`, `previous`, `time`, `action` and `reason`.
+    """
 
     @_hookspec
     def siamrec_model_trained(self, version: str, result: Mapping[str, Any]) -> None:
@@ -139,19 +145,15 @@ class LifecycleHooks(Protocol):
 
     @_hookspec
     def siamrec_version_activated(self, change: Mapping[str, Any]) -> None:
-        """Hear that an alias points at another version: alias, version, previous, reason, time."""
+        """Hear that an alias points at another version."""
 
     @_hookspec
     def siamrec_rolled_back(self, change: Mapping[str, Any]) -> None:
-        """Hear that an alias went back: alias, version, previous, reason, time."""
+        """Hear that an alias went back to the version before."""
 
     @_hookspec
     def siamrec_experiment_decided(self, result: Mapping[str, Any]) -> None:
         """Hear what an experiment decided."""
-
-    @_hookspec
-    def siamrec_alert(self, alert: Mapping[str, Any]) -> None:
-        """Hear of an alert."""
 
 
 HOOKS: tuple[type, ...] = (
@@ -164,30 +166,44 @@ HOOKS: tuple[type, ...] = (
     LifecycleHooks,
 )
 
-COMPONENTS: dict[str, str] = {
-    "siamrec_feedback_sources": "feedback source",
-    "siamrec_pair_generators": "pair generator",
-    "siamrec_miners": "miner",
-    "siamrec_losses": "loss",
-    "siamrec_encoders": "encoder",
-    "siamrec_recommenders": "recommender",
-    "siamrec_policies": "policy",
-    "siamrec_estimators": "estimator",
-    "siamrec_hashers": "hasher",
-    "siamrec_tests": "test",
-    "siamrec_metrics": "metric",
-    "siamrec_selectors": "selector",
-    "siamrec_exporters": "exporter",
-    "siamrec_stores": "store",
-    "siamrec_alert_rules": "alert rule",
+
+@final
+class Component(NamedTuple):
+    """One kind of part: what it is called, and the address of the book of its names."""
+
+    kind: str
+    address: str
+
+    def book(self) -> Book[Any]:
+        """Return the book; loads its room."""
+        module, _, name = self.address.partition(":")
+        return cast("Book[Any]", getattr(import_module(module), name))
+
+
+COMPONENTS: dict[str, Component] = {
+    "siamrec_adjusters": Component("adjuster", "siamrec.rerank:ADJUSTERS"),
+    "siamrec_encoders": Component("encoder", "siamrec.models.encoders:ENCODERS"),
+    "siamrec_estimators": Component("estimator", "siamrec.bandits.ope:ESTIMATORS"),
+    "siamrec_exporters": Component("format", "siamrec.models.export:EXPORTERS"),
+    "siamrec_feedback_sources": Component("feedback source", "siamrec.feedback:FEEDBACK_SOURCES"),
+    "siamrec_hashers": Component("hasher", "siamrec.experiments.assignment:HASHERS"),
+    "siamrec_looking_rules": Component(
+        "looking rule", "siamrec.experiments.sequential:LOOKING_RULES"
+    ),
+    "siamrec_losses": Component("loss", "siamrec.losses:LOSSES"),
+    "siamrec_metrics": Component("metric", "siamrec.metrics:METRICS"),
+    "siamrec_miners": Component("miner", "siamrec.pairs:MINERS"),
+    "siamrec_pair_generators": Component("pair generator", "siamrec.pairs:PAIR_GENERATORS"),
+    "siamrec_policies": Component("policy", "siamrec.bandits:POLICIES"),
+    "siamrec_recommenders": Component("recommender", "siamrec.models.recommenders:RECOMMENDERS"),
+    "siamrec_selectors": Component("selector", "siamrec.rerank:SELECTORS"),
 }
-"""Component hooks, and what one of their parts is called."""
+"""Component hooks, and the kind of part that each offers."""
 
 OBSERVERS: tuple[str, ...] = (
     "siamrec_model_trained",
     "siamrec_version_activated",
     "siamrec_rolled_back",
     "siamrec_experiment_decided",
-    "siamrec_alert",
 )
 """Observer hooks."""

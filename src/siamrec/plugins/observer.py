@@ -1,10 +1,8 @@
-"""The bridge from a running loop to the observer hooks of plugins."""
+"""The bridge from a running loop to plugins that are not installed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
-
-from siamrec.lifecycle import ROLLED_BACK
 
 if TYPE_CHECKING:
     from siamrec.lifecycle import LoopEvent
@@ -13,7 +11,9 @@ if TYPE_CHECKING:
 
 @final
 class PluginObserver:
-    """An observer of `ImprovementLoop` that passes its news on to plugins.
+    """An observer of `ImprovementLoop` that passes its news on to the plugins of a registry.
+
+    Installed plugins hear of everything by themselves; this is for those handed in.
 
     Args:
         registry: Knows the plugins.
@@ -41,7 +41,7 @@ class PluginObserver:
     def __call__(self, event: LoopEvent) -> None:
         """Pass one event on, where a hook exists for it."""
         if event.kind == "activated":
-            back = str(event.result["reason"]).startswith(ROLLED_BACK)
+            back = event.result["action"] == "rolled_back"
             hook = "siamrec_rolled_back" if back else "siamrec_version_activated"
             self._registry.tell(hook, change=event.result)
         elif event.kind == "finished" and event.step == "arms":

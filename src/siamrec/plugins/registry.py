@@ -1,27 +1,30 @@
-"""A closed book of named parts, filled once from plugins."""
+"""A closed book of all kinds of parts, filled once from plugins."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, final
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from typing import TYPE_CHECKING, Any, cast, final
 
 import pluggy
 
+from siamrec._core.book import HOUSE, installed_plugins
 from siamrec.errors import PluginConflictError, PluginError, UnknownNameError
-from siamrec.plugins import builtin
 from siamrec.plugins.hookspecs import COMPONENTS, HOOKS, OBSERVERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
     from importlib.metadata import EntryPoint
+
+    from siamrec._core.book import Factory
 
 _log = logging.getLogger("siamrec.plugins")
 
 GROUP = "siamrec"
 """Entry-point group in which plugins are found."""
+
+_HOOKS = {component.kind: hook for hook, component in COMPONENTS.items()}
 
 
 @final
@@ -30,8 +33,9 @@ class PluginInfo:
     """One plugin, whether it works or not.
 
     Attributes:
-        name: Its name: that of its entry point, or of its module.
-        source: Distribution and version it came with; `"built in"` for the house's own.
+        name: Its name: that of its entry point, or of its module; `"siamrec"` for the house.
+        source: Distribution that it came with; its own name where it was handed in.
+        version: Version of the distribution; empty where it was handed in.
         parts: Names of its parts by kind.
         observes: Observer hooks that it implements.
         error: Why it is left out; empty where it works.
@@ -39,6 +43,7 @@ class PluginInfo:
 
     name: str
     source: str
+    version: str = ""
     parts: Mapping[str, tuple[str, ...]]
     observes: tuple[str, ...] = ()
     error: str = ""
@@ -48,7 +53,8 @@ class PluginInfo:
 class Registry:
     """Parts by kind and name, each traceable to the plugin that brought it.
 
-    The house's own parts are always there; they come through the same hooks.
+    The house's own parts are always there. A registry is a value: what it is made of is not
+    written into the books of the rooms, so that what it knows is known where it is handed in.
 
     Args:
         plugins: Plugin objects: modules or instances with hook implementations.
@@ -70,12 +76,10 @@ class Registry:
         self._manager = pluggy.PluginManager("siamrec")
         for hooks in HOOKS:
             self._manager.add_hookspecs(hooks)
-        self._parts: dict[str, dict[str, Callable[..., Any]]] = {
-            kind: {} for kind in COMPONENTS.values()
-        }
+        self._house: dict[str, dict[str, Factory]] = {}
+        self._guests: dict[str, dict[str, Factory]] = {kind: {} for kind in _HOOKS}
         self._owner: dict[tuple[str, str], str] = {}
         self._infos: list[PluginInfo] = []
-        self._add(builtin, "built in", source="built in")
         for plugin in plugins:
             self._add(plugin, _name_of(plugin), source=_name_of(plugin))
 
@@ -99,32 +103,46 @@ class Registry:
         """
         return self.factory(kind, name)(**settings)
 
-    def factory(self, kind: str, name: str) -> Callable[..., Any]:
+    def factory(self, kind: str, name: str) -> Factory:
         """Return what builds the part of that kind and name.
 
         Raises:
             UnknownNameError: If there is no such kind or name; the nearest are offered.
         """
-        if kind not in self._parts:
-            raise UnknownNameError("kind of part", kind, self._parts)
-        if name not in self._parts[kind]:
-            raise UnknownNameError(kind, name, self._parts[kind])
-        return self._parts[kind][name]
+        known = self.factories(kind)
+        if name not in known:
+            raise UnknownNameError(kind, name, known)
+        return known[name]
 
-    def factories(self, kind: str) -> dict[str, Callable[..., Any]]:
-        """Return all factories of one kind by name.
+    def factories(self, kind: str) -> dict[str, Factory]:
+        """Return all factories of one kind by name; loads the room of that kind.
 
         Raises:
             UnknownNameError: If there is no such kind.
         """
-        if kind not in self._parts:
-            raise UnknownNameError("kind of part", kind, self._parts)
-        return dict(self._parts[kind])
+        if kind not in _HOOKS:
+            raise UnknownNameError("kind of part", kind, _HOOKS)
+        if kind not in self._house:
+            self._house[kind] = COMPONENTS[_HOOKS[kind]].book().house()
+        return {**self._house[kind], **self._guests[kind]}
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What the kinds of parts are called."""
+        return tuple(sorted(_HOOKS))
 
     @property
     def plugins(self) -> tuple[PluginInfo, ...]:
-        """Every plugin that was found, the broken ones with their error."""
-        return tuple(self._infos)
+        """The house, then every plugin that was found, the broken ones with their error."""
+        for kind in _HOOKS:
+            self.factories(kind)
+        own = {kind: tuple(sorted(self._house[kind])) for kind in self.kinds}
+        try:
+            number = version("siamrec")
+        except PackageNotFoundError:
+            number = ""
+        house = PluginInfo(name=HOUSE, source=HOUSE, version=number, parts=own)
+        return (house, *self._infos)
 
     def tell(self, hook: str, **news: object) -> None:
         """Tell all observers; what one raises is logged and goes no further.
@@ -141,43 +159,68 @@ class Registry:
             except Exception:  # noqa: BLE001  a guest may raise anything at all
                 _log.exception("Plugin %s failed in %s.", implementation.plugin_name, hook)
 
+    def publish(self) -> None:
+        """Write the guests' parts into the books of the rooms.
+
+        A part whose name was taken meanwhile, by a host, is left out and reported.
+        """
+        for (kind, name), owner in self._owner.items():
+            try:
+                book = COMPONENTS[_HOOKS[kind]].book()
+                book.add(name, self._guests[kind][name], owner=owner)
+            except Exception as error:  # noqa: BLE001  a guest's part may be anything at all
+                self._report(owner, error)
+
+    def _report(self, plugin: str, error: Exception) -> None:
+        _log.warning("Plugin %s is left out in part: %s", plugin, error)
+        self._infos = [
+            replace(info, error=f"{type(error).__name__}: {error}")
+            if info.name == plugin
+            else info
+            for info in self._infos
+        ]
+
     def _add_entry(self, entry: EntryPoint) -> None:
         distribution = entry.dist
-        source = f"{distribution.name} {distribution.version}" if distribution else "unknown"
+        source = distribution.name if distribution else entry.value
+        number = distribution.version if distribution else ""
         try:
-            self._add(entry.load(), entry.name, source=source)
+            self._add(entry.load(), entry.name, source=source, number=number)
         except Exception as error:  # noqa: BLE001  a guest may raise anything at all
-            _log.warning("Plugin %s (%s) is left out: %s", entry.name, source, error)
+            _log.warning("Plugin %s (%s %s) is left out: %s", entry.name, source, number, error)
             self._infos.append(
                 PluginInfo(
                     name=entry.name,
                     source=source,
+                    version=number,
                     parts={},
                     error=f"{type(error).__name__}: {error}",
                 )
             )
 
-    def _add(self, plugin: object, name: str, *, source: str) -> None:
+    def _add(self, plugin: object, name: str, *, source: str, number: str = "") -> None:
         self._manager.register(plugin, name=name)
         try:
-            offers = {kind: self._offers(hook, name) for hook, kind in COMPONENTS.items()}
+            found = {c.kind: self._offers(hook, name) for hook, c in COMPONENTS.items()}
+            offers = {kind: factories for kind, factories in found.items() if factories}
             self._refuse_taken(name, offers)
         except Exception:
             self._manager.unregister(plugin)
             raise
         for kind, factories in offers.items():
-            self._parts[kind].update(factories)
+            self._guests[kind].update(factories)
             self._owner.update({(kind, part): name for part in factories})
         observes = tuple(hook for hook in OBSERVERS if self._implementations(hook, name))
-        parts = {kind: tuple(sorted(found)) for kind, found in offers.items() if found}
-        self._infos.append(PluginInfo(name=name, source=source, parts=parts, observes=observes))
+        parts = {kind: tuple(sorted(factories)) for kind, factories in offers.items()}
+        info = PluginInfo(name=name, source=source, version=number, parts=parts, observes=observes)
+        self._infos.append(info)
 
     def _implementations(self, hook: str, plugin: str) -> list[Any]:
         found = getattr(self._manager.hook, hook).get_hookimpls()
         return [each for each in found if each.plugin_name == plugin]
 
-    def _offers(self, hook: str, plugin: str) -> dict[str, Callable[..., Any]]:
-        offers: dict[str, Callable[..., Any]] = {}
+    def _offers(self, hook: str, plugin: str) -> dict[str, Factory]:
+        offers: dict[str, Factory] = {}
         for implementation in self._implementations(hook, plugin):
             found = implementation.function()
             if not hasattr(found, "items"):
@@ -188,20 +231,33 @@ class Registry:
             offers.update(found)
         return offers
 
-    def _refuse_taken(self, plugin: str, offers: Mapping[str, Iterable[str]]) -> None:
-        for kind, names in offers.items():
-            for name in names:
-                if (kind, name) in self._owner:
+    def _refuse_taken(self, plugin: str, offers: Mapping[str, Mapping[str, Factory]]) -> None:
+        for kind, factories in offers.items():
+            for name in factories:
+                if name in self.factories(kind):
+                    owner = self._owner.get((kind, name), HOUSE)
                     raise PluginConflictError(
-                        f"Plugins {self._owner[kind, name]!r} and {plugin!r} both offer the "
-                        f"{kind} {name!r}; rename one."
+                        f"{owner!r} and {plugin!r} both offer the {kind} {name!r}; rename one."
                     )
 
 
-@cache
 def default_registry() -> Registry:
-    """Return the registry of installed plugins, made on first use."""
-    return Registry.installed()
+    """Return the registry of installed plugins, made on first use.
+
+    Raises:
+        PluginError: If a plugin asks for it while it is being loaded.
+    """
+    found = installed_plugins()
+    if found is None:
+        raise PluginError("The installed plugins are being loaded; ask for them later, on use.")
+    return cast("Registry", found)
+
+
+def found_and_published() -> Registry:
+    """Return the registry of installed plugins, with their parts in the books of the rooms."""
+    registry = Registry.installed()
+    registry.publish()
+    return registry
 
 
 def _name_of(plugin: object) -> str:

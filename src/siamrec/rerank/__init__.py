@@ -1,5 +1,6 @@
 """More diverse lists from scored candidates: score adjusters, then one selector."""
 
+from siamrec.rerank._book import ADJUSTERS, SELECTORS
 from siamrec.rerank.adjusters import LongTailBoost, NicheBoost, PopularityDamping, Serendipity
 from siamrec.rerank.base import Adjuster, Selector
 from siamrec.rerank.candidates import Candidates, Inputs
@@ -14,8 +15,10 @@ from siamrec.rerank.topical import Calibrated, XQuAD
 from siamrec.rerank.tuning import Front, Point, tune_trade_off
 
 __all__ = [
+    "ADJUSTERS",
     "DPP",
     "MMR",
+    "SELECTORS",
     "SSD",
     "Adjuster",
     "Calibrated",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
+from siamrec._core.recipe import Recipe
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from siamrec.typing import FloatArray, IntArray
 
 
-class Adjuster(ABC):
+class Adjuster(Recipe, ABC):
     """A recipe that moves the scores of candidates, one by one and for all users at once.
 
     A leaf is a `@final` frozen dataclass; `name` labels its part of the score in explanations.
@@ -33,7 +35,7 @@ class Adjuster(ABC):
         """
 
 
-class Selector(ABC):
+class Selector(Recipe, ABC):
     """A recipe that picks a list from each user's candidates, place after place.
 
     A leaf is a `@final` frozen dataclass. Equal candidates are told apart by higher score, then

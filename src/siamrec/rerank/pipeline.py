@@ -10,6 +10,7 @@ import numpy as np
 from siamrec._core import check
 from siamrec.data import frames
 from siamrec.errors import InvalidParameterError
+from siamrec.rerank._book import step
 from siamrec.rerank.base import Adjuster, Selector
 from siamrec.rerank.candidates import Candidates, Inputs
 from siamrec.rerank.normalise import RULES, best_places, normalised
@@ -17,6 +18,7 @@ from siamrec.rerank.normalise import RULES, best_places, normalised
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from siamrec._core.book import Named
     from siamrec.data.item_columns import ItemNames, ItemNumbers, ItemVectors
     from siamrec.data.rankings import Rankings
     from siamrec.data.truth import Truth
@@ -63,7 +65,8 @@ class Pipeline:
     the list; without a selector the best by adjusted score are taken.
 
     Args:
-        *steps: Adjusters, in order, and at most one selector, which comes last.
+        *steps: Adjusters, in order, and at most one selector, which comes last; as objects or by
+            name, such as `"popularity-damping:strength=0.1"`, `"mmr"`.
         normalise: How scores of different users are brought onto one scale: `"minmax"`,
             `"zscore"`, `"rank"` or `"none"`.
 
@@ -83,13 +86,14 @@ class Pipeline:
         {'ann': ['hit', 'gem']}
     """
 
-    def __init__(self, *steps: Adjuster | Selector, normalise: str = "minmax") -> None:
-        if not steps or not all(isinstance(step, Adjuster | Selector) for step in steps):
+    def __init__(self, *steps: Adjuster | Selector | Named, normalise: str = "minmax") -> None:
+        if not steps:
             raise InvalidParameterError("steps", steps, "one or more adjusters and selectors")
-        if any(isinstance(step, Selector) for step in steps[:-1]):
+        made = [step(each) for each in steps]
+        if any(isinstance(each, Selector) for each in made[:-1]):
             raise InvalidParameterError("steps", steps, "adjusters before one selector at the end")
-        self._adjusters = tuple(step for step in steps if isinstance(step, Adjuster))
-        self._selector = steps[-1] if isinstance(steps[-1], Selector) else None
+        self._adjusters = tuple(each for each in made if isinstance(each, Adjuster))
+        self._selector = made[-1] if isinstance(made[-1], Selector) else None
         self._normalise = check.one_of("normalise", normalise, RULES)
 
     @property

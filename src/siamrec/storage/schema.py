@@ -185,5 +185,6 @@ alias_log = Table(
     Column("previous", String(64)),
     Column("time", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("action", String(16), nullable=False, server_default="activated"),
 )
 Index("alias_log_name", alias_log.c.name, alias_log.c.seq)

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, func, select
 
 from siamrec._core import check
 from siamrec._core.clock import SystemClock
-from siamrec.bandits import Context, ContextualBandit
+from siamrec.bandits import POLICIES, Context, ContextualBandit
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments import ExperimentManager, HashAssigner
 from siamrec.storage import _engine, schema
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
+    from siamrec._core.book import Named
     from siamrec.bandits import Baseline, Limits, Policy
     from siamrec.bandits.policies.base import ModelT
     from siamrec.experiments import Experiment
@@ -99,7 +100,7 @@ class Store:
     def bandit(
         self,
         name: str,
-        policy: Policy[ModelT],
+        policy: Policy[ModelT] | Named,
         arms: Sequence[str],
         *,
         context: Context | None = None,
@@ -118,7 +119,7 @@ class Store:
 
         Args:
             name: Name of the bandit; opening it again joins it.
-            policy: How to weigh the arms.
+            policy: How to weigh the arms: a policy or its name.
             arms: Distinct names of the arms, in one order for all workers.
             context: Factors whose combinations are the cells; one cell when absent.
             limits: Least and greatest probability of an arm.
@@ -137,11 +138,12 @@ class Store:
                 other arms, policy, context or memory; or a setting is out of range.
             siamrec.errors.UnknownNameError: If tempering names an unknown factor or level.
         """
+        recipe: Policy[ModelT] = POLICIES.make(policy)
         worker = f"{name}.{uuid4().hex[:12] if worker is None else worker}"
 
         def make(names: Sequence[str], clock: Clock) -> ContextualBandit[ModelT]:
             return ContextualBandit(
-                policy, names, context=context, limits=limits, half_life=half_life,
+                recipe, names, context=context, limits=limits, half_life=half_life,
                 window=window, attribution=attribution, holdout=holdout, baseline=baseline,
                 tempering=tempering, seed=seed, name=name, worker=worker,
                 n_features=n_features, clock=clock,
@@ -153,7 +155,7 @@ class Store:
             self._clock,
             Recipe(
                 name=name,
-                policy=policy,
+                policy=recipe,
                 arms=tuple(arms),
                 context=Context.none() if context is None else context,
                 half_life=header["half_life"],

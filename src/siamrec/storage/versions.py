@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
 from sqlalchemy import delete, func, insert, select, update
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from siamrec.protocols import Clock
     from siamrec.typing import Instant
+
+
+Action: TypeAlias = Literal["activated", "rolled_back"]
+"""What a change of an alias was."""
 
 
 @final
@@ -46,12 +50,22 @@ class StoredVersion:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activation:
-    """One change of an alias: from which version to which, when and why."""
+    """One change of an alias.
+
+    Attributes:
+        alias: The alias.
+        version: Version that it points at now; empty for none.
+        previous: Version that it pointed at before.
+        time: When.
+        action: Whether the change was an activation, or took the one before back.
+        reason: Why, in words.
+    """
 
     alias: str
     version: str
     previous: str | None
     time: Instant
+    action: Action
     reason: str
 
 
@@ -112,7 +126,13 @@ class VersionTable:
             return _active(connection, alias)
 
     def point(
-        self, alias: str, version: str | None, *, expect: str | None, reason: str
+        self,
+        alias: str,
+        version: str | None,
+        *,
+        expect: str | None,
+        reason: str,
+        action: Action = "activated",
     ) -> Activation:
         """Move an alias from `expect` to `version` and log it, in one transaction.
 
@@ -142,6 +162,7 @@ class VersionTable:
                 version=version or "",
                 previous=now_at,
                 time=self._clock.now(),
+                action=action,
                 reason=reason,
             )
             connection.execute(
@@ -150,6 +171,7 @@ class VersionTable:
                     version=change.version,
                     previous=change.previous,
                     time=change.time,
+                    action=action,
                     reason=reason,
                 )
             )
@@ -168,6 +190,7 @@ class VersionTable:
                 version=row.version,
                 previous=row.previous,
                 time=row.time,
+                action=row.action,
                 reason=row.reason,
             )
             for row in rows

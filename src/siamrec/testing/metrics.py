@@ -12,7 +12,7 @@ from siamrec.data.rankings import Rankings
 from siamrec.data.truth import Truth
 from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import MissingInputError
-from siamrec.metrics import Metric, Suite
+from siamrec.metrics import METRICS, Metric, Suite
 from siamrec.metrics._names import build
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ def _missing(metric: Metric | PooledMetric) -> None:
 
 def _round_trip(metric: Metric | PooledMetric) -> None:
     """The name must build the metric again."""
-    assert build(metric.name, {metric.stem: type(metric)}) == metric
-    assert hash(metric) == hash(build(metric.name, {metric.stem: type(metric)}))
+    assert build(metric.name, {metric.stem: type(metric)}, METRICS) == metric
+    assert hash(metric) == hash(build(metric.name, {metric.stem: type(metric)}, METRICS))
 
 
 class MetricContract(ABC):

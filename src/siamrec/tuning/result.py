@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Any, Generic, final
 
 import numpy as np
+from typing_extensions import TypeVar
 
 from siamrec.figures import panels
 from siamrec.models.recommenders import RecommenderRecipe
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Tuned"]
 
-RecipeT = TypeVar("RecipeT", bound=RecommenderRecipe)
+RecipeT = TypeVar("RecipeT", bound=RecommenderRecipe, default=RecommenderRecipe)
 _GAP = 60
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
+from typing_extensions import TypeVar
 
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
 from siamrec.errors import InvalidDataError
 from siamrec.metrics import Suite
 from siamrec.metrics.splits import RandomShare
-from siamrec.models.recommenders import RecommenderRecipe
+from siamrec.models.recommenders import RECOMMENDERS, RecommenderRecipe
 from siamrec.tuning._judge import LOWER_IS_BETTER, depth_of, judge, stem
 from siamrec.tuning.result import Tuned
 from siamrec.tuning.space import default, space_of, with_settings
@@ -22,18 +23,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from siamrec._core.book import Named
     from siamrec.data import Catalog, Feedback
     from siamrec.metrics.splits import Fold, Splitter
     from siamrec.models.recommenders import Range
 
 __all__ = ["tune"]
 
-RecipeT = TypeVar("RecipeT", bound=RecommenderRecipe)
+RecipeT = TypeVar("RecipeT", bound=RecommenderRecipe, default=RecommenderRecipe)
 Simplicity = Callable[[Mapping[str, Any]], float]
 
 
 def tune(
-    recipe: RecipeT | type[RecipeT],
+    recipe: RecipeT | type[RecipeT] | Named,
     feedback: Feedback,
     *,
     catalog: Catalog | None = None,
@@ -66,7 +68,7 @@ def tune(
     storage goes on with a study of the same question only.
 
     Args:
-        recipe: A recipe, or its class for the default settings; settings that are not searched
+        recipe: A recipe, its name such as `"ease"`, or its class; settings that are not searched
             stay.
         feedback: All events.
         catalog: For arms that use it.
@@ -117,7 +119,7 @@ def tune(
     check.one_of("choice", choice, ("best", "one-se"))
     check.count("folds", folds)
     metric = Suite([metric]).names[0]
-    base: RecipeT = recipe() if isinstance(recipe, type) else recipe
+    base = cast("RecipeT", recipe() if isinstance(recipe, type) else RECOMMENDERS.make(recipe))
     ranges = space_of(base, space)
     splitter = RandomShare(per_user=True) if splitter is None else splitter
     outer = _first(splitter, feedback, np.random.default_rng([seed, 0]))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from siamrec._core.book import Book
 from siamrec.errors import (
     InvalidParameterError,
     RegressionFound,
@@ -24,12 +25,13 @@ from siamrec.models import (
     StaticEncoder,
 )
 from siamrec.models.export import (
+    EXPORTERS,
     SAMPLE_TEXTS,
+    Exporter,
     ParityReport,
     Thresholds,
     _gguf,
     export,
-    exporters,
 )
 from siamrec.models.export import exporter as room
 from siamrec.models.export._directory import as_sentence_transformer
@@ -124,7 +126,9 @@ def test_an_export_that_differs_is_refused_and_leaves_nothing(
         return np.eye(len(texts), 32, dtype=np.float32), "a broken reader"
 
     broken = room.Exporter(room._write_modern, wrong, room._EXACT)
-    monkeypatch.setitem(room._EXPORTERS, "sentence-transformers", broken)
+    monkeypatch.setattr(
+        room, "EXPORTERS", Book("format", {"sentence-transformers": broken}, contract=Exporter)
+    )
     with pytest.raises(RegressionFound, match="nothing was written"):
         export(encoder, tmp_path / "out", format="sentence-transformers", texts=TEXTS)
     assert list(tmp_path.iterdir()) == []
@@ -196,7 +200,7 @@ def test_only_tables_of_words_are_static(tmp_path: Path, encoder: SentenceEncode
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("form", sorted(exporters()))
+@pytest.mark.parametrize("form", sorted(EXPORTERS.house()))
 def test_every_format_writes_its_report_and_refuses_on_failure(
     tmp_path: Path, encoder: SentenceEncoder, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,11 +210,11 @@ def test_every_format_writes_its_report_and_refuses_on_failure(
     assert stored["passed"] is True
     assert stored["least_cosine"] == report.least_cosine >= report.thresholds.cosine
 
-    made = exporters()[form]
+    made = EXPORTERS.factory(form)
     broken = replace(
         made, read=lambda _, folder, texts: (-made.read(subject, folder, texts)[0], "")
     )
-    monkeypatch.setitem(room._EXPORTERS, form, broken)
+    monkeypatch.setattr(room, "EXPORTERS", Book("format", {form: broken}, contract=Exporter))
     with pytest.raises(RegressionFound, match="nothing was written"):
         export(subject, tmp_path / "bad", format=form, texts=TEXTS)
     assert [path.name for path in tmp_path.iterdir()] == ["good"]
@@ -223,8 +227,10 @@ def test_a_full_disk_leaves_nothing(
         (folder / "half").write_text("half")
         raise OSError(28, "No space left on device")
 
-    broken = replace(exporters()["sentence-transformers"], write=full)
-    monkeypatch.setitem(room._EXPORTERS, "sentence-transformers", broken)
+    broken = replace(EXPORTERS.factory("sentence-transformers"), write=full)
+    monkeypatch.setattr(
+        room, "EXPORTERS", Book("format", {"sentence-transformers": broken}, contract=Exporter)
+    )
     with pytest.raises(StorageError, match="No space left on device"):
         export(encoder, tmp_path / "out", format="sentence-transformers", texts=TEXTS)
     assert list(tmp_path.iterdir()) == []

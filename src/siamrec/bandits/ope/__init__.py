@@ -1,5 +1,6 @@
 """Off-policy evaluation: what another policy would have earned, from a log with propensities."""
 
+from siamrec.bandits.ope._book import ESTIMATORS
 from siamrec.bandits.ope.base import Estimator
 from siamrec.bandits.ope.estimate import Diagnostics, Parts, ValueEstimate, diagnose
 from siamrec.bandits.ope.evaluation import Evaluation, Slope, Tally, adaptive_value, evaluate
@@ -15,6 +16,7 @@ from siamrec.bandits.ope.slates import (
 from siamrec.bandits.ope.weighting import IPS, MIPS, SNIPS, Replay, SubGaussian
 
 __all__ = [
+    "ESTIMATORS",
     "IPS",
     "MIPS",
     "MRDR",

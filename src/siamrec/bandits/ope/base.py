@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, get_args
 
 from siamrec._core import check
+from siamrec._core.recipe import Recipe
 from siamrec.bandits.ope.bounded import bernstein_interval, betting_interval
 from siamrec.bandits.ope.estimate import (
     Method,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from siamrec.typing import FloatArray
 
 
-class Estimator(ABC):
+class Estimator(Recipe, ABC):
     """A way to estimate; a frozen recipe that keeps nothing of the data it has seen."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid", "arbitrary_types_allowed": True}

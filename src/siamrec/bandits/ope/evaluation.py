@@ -10,6 +10,7 @@ from scipy import special
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec.bandits.ope._book import ESTIMATORS
 from siamrec.bandits.ope.base import Estimator
 from siamrec.bandits.ope.estimate import (
     LEAST_SAMPLE,
@@ -22,6 +23,7 @@ from siamrec.bandits.ope.robust import DirectMethod, DoublyRobust
 from siamrec.bandits.ope.weighting import IPS, SNIPS
 from siamrec.errors import (
     InvalidDataError,
+    InvalidParameterError,
     MissingInputError,
     UnknownNameError,
     UnsupportedEstimate,
@@ -30,6 +32,7 @@ from siamrec.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from siamrec._core.book import Named
     from siamrec.bandits.ope.log import Log
     from siamrec.typing import FloatArray
 
@@ -73,7 +76,7 @@ def evaluate(
     log: Log,
     target: FloatArray,
     *,
-    estimators: Sequence[Estimator] | None = None,
+    estimators: Sequence[Estimator | Named] | None = None,
     alpha: float = 0.05,
 ) -> Evaluation:
     """Estimate a target's expected reward in several ways.
@@ -81,8 +84,9 @@ def evaluate(
     Args:
         log: The log.
         target: As for `Estimator.estimate`.
-        estimators: Which; IPS and SNIPS, and with a whole distribution also the direct method
-            and doubly robust, when absent.
+        estimators: Which, as objects or by name, such as `["ips", "switch-dr:tau=5"]`; IPS and
+            SNIPS, and with a whole distribution also the direct method and doubly robust,
+            when absent.
         alpha: One less the coverage of the intervals.
 
     Examples:
@@ -96,7 +100,10 @@ def evaluate(
         whole = np.asarray(target).ndim == 2
         models: tuple[Estimator, ...] = (DirectMethod(), DoublyRobust()) if whole else ()
         estimators = (IPS(), SNIPS(), *models)
-    return Evaluation({each.name: each.estimate(log, target, alpha=alpha) for each in estimators})
+    if isinstance(estimators, str):
+        raise InvalidParameterError("estimators", estimators, "a list of estimators")
+    chosen = [ESTIMATORS.make(each) for each in estimators]
+    return Evaluation({each.name: each.estimate(log, target, alpha=alpha) for each in chosen})
 
 
 @final
@@ -115,11 +122,12 @@ class Slope(Estimator):
         Su, Srinath, Krishnamurthy (2020), ICML: adaptive estimator selection.
     """
 
-    candidates: tuple[Estimator, ...]
+    candidates: tuple[Estimator | Named, ...]
 
     def __post_init__(self) -> None:
         if not self.candidates:
             raise InvalidDataError("candidates must hold at least one estimator.")
+        object.__setattr__(self, "candidates", self._made())
 
     @property
     @override
@@ -130,10 +138,13 @@ class Slope(Estimator):
     def parts(self, log: Log, target: FloatArray) -> Parts:
         return self.pick(log, target).parts(log, target)
 
+    def _made(self) -> tuple[Estimator, ...]:
+        return tuple(ESTIMATORS.make(each) for each in self.candidates)
+
     def pick(self, log: Log, target: FloatArray, *, alpha: float = 0.05) -> Estimator:
         """Return the candidate that would be used."""
         found = []
-        for candidate in self.candidates:
+        for candidate in self._made():
             parts = candidate.parts(log, target)
             error, _ = normal_interval(parts, alpha)
             reach = float(special.ndtri(1 - alpha / (2 * len(self.candidates)))) * error

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, final
 
 import numpy as np
+from typing_extensions import TypeVar
 
+from siamrec._core.recipe import Recipe
 from siamrec.errors import InvalidDataError
 from siamrec.typing import FloatArray
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from siamrec.typing import BoolArray, IntArray
 
-ModelT = TypeVar("ModelT")
+ModelT = TypeVar("ModelT", default=Any)  # a policy given by name tells no type
 
 Sums: TypeAlias = dict[str, FloatArray]
 """Additive sufficient statistics by name: what a bandit has learned, without its priors.
@@ -156,7 +158,7 @@ class Estimates:
     high: FloatArray
 
 
-class Policy(ABC, Generic[ModelT]):
+class Policy(Recipe, ABC, Generic[ModelT]):
     """A recipe for weighing arms; it holds settings and never changes.
 
     What has been learned lives in `Sums`, what follows from it (posteriors, fitted priors) in

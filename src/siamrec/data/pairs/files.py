@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from siamrec._core import check
-from siamrec._core.lazy import extra
 from siamrec.data import frames
 from siamrec.data.frames import NO_TIME
 from siamrec.data.pairs.columns import PairOrigin, writable
@@ -107,13 +106,14 @@ def rows_of(pairs: PairColumns) -> dict[str, list[Any]]:
 
 def arrow_of(pairs: PairColumns) -> Any:
     """Return a pyarrow table of the pairs, without the liked texts."""
-    arrow = extra("pyarrow", extra="demo", purpose="Exporting to Arrow")
+    import pyarrow as pa  # takes its time
+
     rows: dict[str, Any] = rows_of(pairs)
-    rows["negatives"] = arrow.array(rows["negatives"], type=arrow.list_(arrow.string()))
-    rows["time"] = arrow.array(rows["time"], type=arrow.int64())
+    rows["negatives"] = pa.array(rows["negatives"], type=pa.list_(pa.string()))
+    rows["time"] = pa.array(rows["time"], type=pa.int64())
     for name in ("label", "weight"):
-        rows[name] = arrow.array(rows[name], type=arrow.float32())
-    return arrow.table(rows)
+        rows[name] = pa.array(rows[name], type=pa.float32())
+    return pa.table(rows)
 
 
 def save(pairs: PairColumns, path: str | Path) -> None:
@@ -352,28 +352,30 @@ def _of_records(records: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _write_parquet(rows: Mapping[str, list[Any]], path: Path) -> None:
-    parquet = extra("pyarrow.parquet", extra="demo", purpose="Writing Parquet")
-    arrow = extra("pyarrow", extra="demo", purpose="Writing Parquet")
+    import pyarrow as pa  # takes its time
+    from pyarrow import parquet  # takes its time
+
     kinds = {
-        "label": arrow.float32(),
-        "weight": arrow.float32(),
-        "time": arrow.int64(),
-        "negatives": arrow.list_(arrow.string()),
+        "label": pa.float32(),
+        "weight": pa.float32(),
+        "time": pa.int64(),
+        "negatives": pa.list_(pa.string()),
     }
     columns = {}
     for name in COLUMNS:
         try:
-            columns[name] = arrow.array(rows[name], type=kinds.get(name))
+            columns[name] = pa.array(rows[name], type=kinds.get(name))
         except (ValueError, TypeError) as error:  # Arrow's errors are of these kinds
             raise InvalidDataError(
                 f"{name} must hold ids of one kind in a Parquet file: {error}; .jsonl holds "
                 "texts and numbers."
             ) from error
-    parquet.write_table(arrow.table(columns), path)
+    parquet.write_table(pa.table(columns), path)
 
 
 def _read_parquet(path: Path) -> dict[str, list[Any]]:
-    parquet = extra("pyarrow.parquet", extra="demo", purpose="Reading Parquet")
+    from pyarrow import parquet  # takes its time
+
     rows: dict[str, list[Any]] = parquet.read_table(path).to_pydict()
     _require_columns(rows)
     rows["negatives"] = [row or [] for row in rows["negatives"]]

@@ -58,7 +58,7 @@ def decide(
     planned = plan.planned_units
     n_units, every = min(units.values())
     to_come = planned is not None and n_units < planned
-    endless = plan.sequential is not None and planned is None
+    endless = plan.rule is not None and planned is None
     days = None
     if planned is not None and plan.daily_units is not None:
         days = max(planned - n_units, 0.0) / (plan.daily_units * n_units / every)
@@ -87,7 +87,7 @@ def decide(
 
 def _too_early(plan: Plan, n_units: int) -> str | None:
     """Return why a plan that is read at planned times only is not to be read now, if so."""
-    rule, planned = plan.sequential, plan.planned_units
+    rule, planned = plan.rule, plan.planned_units
     if rule is None and planned is not None and n_units < planned:
         return f"{n_units} of {planned:g} planned units: a fixed-horizon test is read once."
     if isinstance(rule, GroupSequential) and not rule.is_planned(n_units):

@@ -154,12 +154,12 @@ def _comparison(
 ) -> Comparison:
     reach = _reach(plan, pair, alpha)
     span, relative_span = pair.spans(reach) if pair.known else (_WHOLE, _WHOLE)
-    if plan.sequential is None:
+    if plan.rule is None:
         absolute = fixed = _fixed(metric, pair, span, lone=lone)
     else:
         once = pair.span(1.0, -1.0, normal_reach(alpha)) if pair.known else _WHOLE
         fixed = _fixed(metric, pair, once, lone=lone)
-        absolute = _sequential(plan.sequential, pair, alpha, span)
+        absolute = _sequential(plan.rule, pair, alpha, span)
     relative = Effect(
         estimate=_effects.relative(pair),
         interval=relative_span,
@@ -171,7 +171,7 @@ def _comparison(
         anytime=absolute.anytime,
     )
     harmful, safe = _against_margin(metric, pair, absolute, reach)
-    rule = plan.sequential
+    rule = plan.rule
     futile = (
         isinstance(rule, GroupSequential)
         and 0 < absolute.error < np.inf
@@ -259,8 +259,8 @@ def _unknown(estimate: float, rule: str, *, anytime: bool = False) -> Effect:
 
 
 def _reach(plan: Plan, pair: TwoValues, alpha: float) -> float:
-    if plan.sequential is not None:
-        return plan.sequential.multiplier(float(sum(pair.n)), alpha)
+    if plan.rule is not None:
+        return plan.rule.multiplier(float(sum(pair.n)), alpha)
     return normal_reach(alpha)
 
 

@@ -1,5 +1,6 @@
 """Who gets which variant: experiments, hashes of units, and what is remembered of them."""
 
+from siamrec.experiments.assignment._book import HASHERS
 from siamrec.experiments.assignment.allocation import Allocation
 from siamrec.experiments.assignment.assigner import BoundAssigner, HashAssigner
 from siamrec.experiments.assignment.experiment import Experiment
@@ -10,6 +11,7 @@ from siamrec.experiments.assignment.hashers import (
     GrowthBookV1,
     GrowthBookV2,
     Hasher,
+    HashRecipe,
     LayerRule,
     PlanOutSha1,
     UnleashMurmur3,
@@ -18,6 +20,7 @@ from siamrec.experiments.assignment.hashers import (
 from siamrec.experiments.assignment.sticky import MemorySticky, StickyStore, StickyVariant
 
 __all__ = [
+    "HASHERS",
     "Allocation",
     "BoundAssigner",
     "EppoMd5",
@@ -28,6 +31,7 @@ __all__ = [
     "GrowthBookV1",
     "GrowthBookV2",
     "HashAssigner",
+    "HashRecipe",
     "Hasher",
     "LayerRule",
     "MemoryExposures",

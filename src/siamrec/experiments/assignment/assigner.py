@@ -15,6 +15,7 @@ from siamrec._core.hashing import uniform
 from siamrec._core.units import Units, unit_error, unit_text
 from siamrec.data.assignments import Assignment, Assignments
 from siamrec.errors import MissingInputError, UnknownNameError
+from siamrec.experiments.assignment._book import HASHERS
 from siamrec.experiments.assignment._entry import Entry, check_layers
 from siamrec.experiments.assignment._overrides import overrides_by_experiment
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from siamrec._core.book import Named
     from siamrec.experiments.assignment.experiment import Attributes, Experiment
     from siamrec.experiments.assignment.hashers import Hasher
     from siamrec.experiments.assignment.sticky import StickyStore, StickyVariant
@@ -52,11 +54,12 @@ class HashAssigner:
         overrides: Variant of some units, for testing; by unit, which then holds in every
             experiment that has the variant, or by experiment and then unit.
         sticky: Where to keep the first variant of a unit, if changes must not move it.
-        hasher: Another system's bucket hash, to go on with experiments that began there. The
-            salt is then the experiment's salt or, without one, its key. A hasher that is an
-            `ExposureRule` says who is exposed, otherwise exposure takes the first part of each
-            variant's range, which is GrowthBook's rule; one that is a `LayerRule` places units
-            in layers. Holdouts are always drawn by our own hash.
+        hasher: Another system's bucket hash, or its name such as `"growthbook-v2"`, to go
+            on with experiments that began there. The salt is then the experiment's salt or,
+            without one, its key. A hasher that is an `ExposureRule` says who is exposed,
+            otherwise exposure takes the first part of each variant's range, which is
+            GrowthBook's rule; one that is a `LayerRule` places units in layers. Holdouts are
+            always drawn by our own hash.
 
     Raises:
         InvalidDataError: If an override is for something that cannot be a unit.
@@ -82,20 +85,21 @@ class HashAssigner:
         | Mapping[str, Mapping[int, str]]
         | None = None,
         sticky: StickyStore | None = None,
-        hasher: Hasher | None = None,
+        hasher: Hasher | Named | None = None,
     ) -> None:
         check.distinct("keys of experiments", [experiment.key for experiment in experiments])
         check_layers(experiments)
+        foreign = None if hasher is None else HASHERS.make(hasher)
         forced = overrides_by_experiment(overrides or {}, experiments)
         self._entries = {
-            experiment.key: Entry.of(experiment, forced.get(experiment.key, {}), hasher)
+            experiment.key: Entry.of(experiment, forced.get(experiment.key, {}), foreign)
             for experiment in experiments
         }
         running = [each.key for each in experiments if each.status == "running"]
         alone = [experiments[0].key] if len(experiments) == 1 else running
         self._only = alone[0] if len(alone) == 1 else ""
         self._sticky = sticky
-        self._hasher = hasher
+        self._hasher = foreign
 
     @property
     def experiments(self) -> dict[str, Experiment]:

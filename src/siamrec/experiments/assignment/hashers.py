@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol, final, runtime_checkable
 
+from typing_extensions import override
+
 from siamrec._core import check
 from siamrec._core.hashing import uniform
+from siamrec._core.recipe import Recipe
 
 _FNV_START, _FNV_PRIME = 0x811C9DC5, 0x01000193
 _MASK = 0xFFFFFFFF
 
 
+@runtime_checkable
 class Hasher(Protocol):
     """Maps a unit under a salt to a number in [0, 1)."""
 
@@ -39,15 +44,26 @@ class LayerRule(Protocol):
         ...
 
 
+class HashRecipe(Recipe, ABC):
+    """A hasher with settings; what an author inherits."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def __call__(self, unit: str, salt: str) -> float:
+        """Return a number in [0, 1) for a unit under a salt."""
+
+
 @final
 @dataclass(frozen=True, slots=True)
-class Xxh3:
+class Xxh3(HashRecipe):
     """The hash of this package: 53 bits of `xxh3_64(unit, seed=xxh3_64(salt))`.
 
     An assigner uses it where no `hasher` is given, with salts of its own for each purpose. Given
     as a `hasher` it is treated as another system's, with one salt, and splits differently.
     """
 
+    @override
     def __call__(self, unit: str, salt: str) -> float:
         """Return a number in [0, 1)."""
         return uniform(unit, salt)
@@ -55,7 +71,7 @@ class Xxh3:
 
 @final
 @dataclass(frozen=True, slots=True)
-class GrowthBookV1:
+class GrowthBookV1(HashRecipe):
     """GrowthBook's first bucket hash: `fnv1a32(unit + seed) % 1000 / 1000`.
 
     Its buckets of two experiments can be strongly correlated (a correlation of -0.88 for the
@@ -66,6 +82,7 @@ class GrowthBookV1:
         0.22
     """
 
+    @override
     def __call__(self, unit: str, salt: str) -> float:
         """Return a number in [0, 1), a multiple of 0.001; the salt is the seed."""
         return _fnv1a(unit + salt) % 1000 / 1000
@@ -77,7 +94,7 @@ class GrowthBookV1:
 
 @final
 @dataclass(frozen=True, slots=True)
-class GrowthBookV2:
+class GrowthBookV2(HashRecipe):
     """GrowthBook's second bucket hash: `fnv1a32(str(fnv1a32(seed + unit))) % 10000 / 10000`.
 
     Examples:
@@ -85,6 +102,7 @@ class GrowthBookV2:
         0.0216
     """
 
+    @override
     def __call__(self, unit: str, salt: str) -> float:
         """Return a number in [0, 1), a multiple of 0.0001; the salt is the seed."""
         return _fnv1a(str(_fnv1a(salt + unit))) % 10_000 / 10_000
@@ -96,7 +114,7 @@ class GrowthBookV2:
 
 @final
 @dataclass(frozen=True, slots=True)
-class UnleashMurmur3:
+class UnleashMurmur3(HashRecipe):
     """Unleash's hash: `murmur3_32(salt + ":" + unit, seed) % normalizer`.
 
     Unleash draws a variant among as many slots as the weights of all variants sum to, under a
@@ -129,6 +147,7 @@ class UnleashMurmur3:
         check.count("normalizer", self.normalizer)
         check.count("seed", self.seed, least=0)
 
+    @override
     def __call__(self, unit: str, salt: str) -> float:
         """Return the middle of the unit's slot in [0, 1), so that no rounding can move it."""
         slot = murmur3_32(f"{salt}:{unit}".encode(), self.seed) % self.normalizer
@@ -142,7 +161,7 @@ class UnleashMurmur3:
 
 @final
 @dataclass(frozen=True, slots=True)
-class PlanOutSha1:
+class PlanOutSha1(HashRecipe):
     """PlanOut's hash: the first 15 hexadecimal digits of `sha1(salt.unit)` over 16**15 - 1.
 
     PlanOut's own salt is `experiment.parameter`; give that as the salt. It is the number behind
@@ -150,6 +169,7 @@ class PlanOutSha1:
     remainder of the digits instead, and its namespaces draw segments: neither can go on here.
     """
 
+    @override
     def __call__(self, unit: str, salt: str) -> float:
         """Return a number in [0, 1]; 1 only for one digest in 10**18."""
         digest = hashlib.sha1(f"{salt}.{unit}".encode(), usedforsecurity=False).hexdigest()
@@ -158,7 +178,7 @@ class PlanOutSha1:
 
 @final
 @dataclass(frozen=True, slots=True)
-class EppoMd5:
+class EppoMd5(HashRecipe):
     """Eppo's shards: the first four bytes of `md5(salt-unit)`, modulo the number of shards.
 
     This is the shard of one split. Eppo draws who takes part by another split with a salt of
@@ -176,6 +196,7 @@ class EppoMd5:
     def __post_init__(self) -> None:
         check.count("shards", self.shards)
 
+    @override
     def __call__(self, unit: str, salt: str) -> float:
         """Return the middle of the unit's shard in [0, 1), so that no rounding can move it."""
         digest = hashlib.md5(f"{salt}-{unit}".encode(), usedforsecurity=False).digest()

@@ -1,5 +1,6 @@
 """Rules by which one may look at an experiment more than once."""
 
+from siamrec.experiments.sequential._book import LOOKING_RULES
 from siamrec.experiments.sequential.confidence_sequences import (
     AsymptoticCS,
     NormalMixture,
@@ -7,4 +8,11 @@ from siamrec.experiments.sequential.confidence_sequences import (
 )
 from siamrec.experiments.sequential.group_sequential import Futility, GroupSequential
 
-__all__ = ["AsymptoticCS", "Futility", "GroupSequential", "NormalMixture", "Sequence"]
+__all__ = [
+    "LOOKING_RULES",
+    "AsymptoticCS",
+    "Futility",
+    "GroupSequential",
+    "NormalMixture",
+    "Sequence",
+]

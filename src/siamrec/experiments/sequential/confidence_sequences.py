@@ -10,9 +10,10 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.recipe import Recipe
 
 
-class Sequence(ABC):
+class Sequence(Recipe, ABC):
     """A way to widen intervals so that continuous looking keeps the error rate.
 
     A rule works on the estimate in units of its standard error, z = estimate / s.e., at

@@ -10,6 +10,7 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec._core.hashing import config_hash, hash64
+from siamrec.models.encoders._book import EncoderRecipe
 from siamrec.models.encoders._texts import distinct, unit_rows
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _WORD = re.compile(r"\w+")
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HashingEncoder:
+class HashingEncoder(EncoderRecipe):
     """Adds up one random direction per word, the same on every machine.
 
     Each word has `spread` signed places drawn by its hash (a sparse random projection of the bag

@@ -150,17 +150,6 @@ def recipe_names(arms: Mapping[str, RecommenderRecipe]) -> dict[str, str]:
     return {name: type(recipe).__name__ for name, recipe in arms.items()}
 
 
-def check_arms(arms: Mapping[str, RecommenderRecipe], *, least: int = 1) -> None:
-    """Refuse what is no mapping of at least `least` recipes.
-
-    Raises:
-        siamrec.errors.InvalidParameterError: If it is not.
-    """
-    recipes: list[object] = list(arms.values())
-    if len(arms) < least or not all(isinstance(each, RecommenderRecipe) for each in recipes):
-        raise InvalidParameterError("arms", dict(arms), f"{least} or more recipes by name")
-
-
 def load_members(
     path: str | Path,
     kind: str,

@@ -11,6 +11,7 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec.models.ensembles.base import FittedEnsemble, fit_members, load_members, recipe_names
 from siamrec.models.recommenders import EASE, FittedRecommender, RecommenderRecipe
+from siamrec.models.recommenders._book import RECOMMENDERS, Arm
 from siamrec.models.recommenders.search import Integer
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class Cascade(RecommenderRecipe):
     rank stands below the rest in the order of the first.
 
     Args:
-        retrieve: Recipe of the arm that proposes.
-        rank: Recipe of the arm that orders.
+        retrieve: The arm that proposes: a recipe or its name.
+        rank: The arm that orders: a recipe or its name.
         depth: Number of items that are passed on, at least 1.
 
     Raises:
@@ -53,16 +54,17 @@ class Cascade(RecommenderRecipe):
 
     search_space: ClassVar[Mapping[str, Range]] = {"depth": Integer(20, 500, log=True)}
 
-    retrieve: RecommenderRecipe = field(default_factory=EASE)
-    rank: RecommenderRecipe = field(default_factory=EASE)
+    retrieve: Arm = field(default_factory=EASE)
+    rank: Arm = field(default_factory=EASE)
     depth: int = 200
 
     def __post_init__(self) -> None:
+        self.take_by_name(retrieve=RECOMMENDERS, rank=RECOMMENDERS)
         check.count("depth", self.depth)
 
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedCascade:
-        arms = dict(zip(_MEMBERS, (self.retrieve, self.rank), strict=True))
+        arms = {name: RECOMMENDERS.make(getattr(self, name)) for name in _MEMBERS}
         members = fit_members(arms, feedback, catalog)
         return FittedCascade(members, self.depth, recipes=recipe_names(arms))
 

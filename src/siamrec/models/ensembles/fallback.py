@@ -10,13 +10,13 @@ from typing_extensions import override
 
 from siamrec.models.ensembles.base import (
     FittedEnsemble,
-    check_arms,
     fit_members,
     load_members,
     recipe_names,
 )
 from siamrec.models.ensembles.scales import rescaled
 from siamrec.models.recommenders import EASE, FittedRecommender, Popularity, RecommenderRecipe
+from siamrec.models.recommenders._book import Arms, arms_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,8 +40,8 @@ class Fallback(RecommenderRecipe):
     each.
 
     Args:
-        arms: Recipes by name, at least one, the preferred one first; EASE, then popularity when
-            absent.
+        arms: Recipes by name, or a list of names, at least one, the preferred one first;
+            EASE, then popularity when absent.
 
     Examples:
         >>> from siamrec.data import Feedback
@@ -53,17 +53,15 @@ class Fallback(RecommenderRecipe):
         ({0: ['y'], 1: ['x', 'y']}, ['ease', 'popularity', 'popularity'])
     """
 
-    arms: Mapping[str, RecommenderRecipe] = field(
-        default_factory=lambda: {"ease": EASE(), "popularity": Popularity()}
-    )
+    arms: Arms = field(default_factory=lambda: {"ease": EASE(), "popularity": Popularity()})
 
     def __post_init__(self) -> None:
-        check_arms(self.arms)
+        object.__setattr__(self, "arms", arms_by_name(self.arms))
 
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedFallback:
-        members = fit_members(self.arms, feedback, catalog)
-        return FittedFallback(members, recipe_names(self.arms))
+        arms = arms_by_name(self.arms)
+        return FittedFallback(fit_members(arms, feedback, catalog), recipe_names(arms))
 
     @staticmethod
     def over(arms: Mapping[str, FittedRecommender]) -> FittedFallback:

@@ -14,7 +14,6 @@ from siamrec.metrics.splits import KFold
 from siamrec.models.ensembles._meta import Meta, Sums
 from siamrec.models.ensembles.base import (
     FittedEnsemble,
-    check_arms,
     fit_members,
     load_members,
     recipe_names,
@@ -30,6 +29,7 @@ from siamrec.models.recommenders import (
     SVDpp,
     UserKNN,
 )
+from siamrec.models.recommenders._book import Arms, arms_by_name
 from siamrec.models.recommenders.search import Choice, Float
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class Stacking(RecommenderRecipe):
     arms are fitted to everything.
 
     Args:
-        arms: Recipes by name, two or more; all must predict ratings for the target `"rating"`.
-            Neighbours, factors and SVD++ when absent.
+        arms: Recipes by name, or a list of names, two or more; all must predict ratings for
+            the target `"rating"`. Neighbours, factors and SVD++ when absent.
         target: `"rating"` or `"ranking"`.
         meta: `"ridge"`, or `"non-negative"` for one weight of at least 0 per arm, without the
             products with counts.
@@ -86,7 +86,7 @@ class Stacking(RecommenderRecipe):
         "meta": Choice("ridge", "non-negative"),
     }
 
-    arms: Mapping[str, RecommenderRecipe] = field(
+    arms: Arms = field(
         default_factory=lambda: {
             "item-knn": ItemKNNBaseline(),
             "user-knn": UserKNN(),
@@ -102,7 +102,7 @@ class Stacking(RecommenderRecipe):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_arms(self.arms, least=2)
+        object.__setattr__(self, "arms", arms_by_name(self.arms, least=2))
         check.one_of("target", self.target, ("rating", "ranking"))
         check.one_of("meta", self.meta, ("ridge", "non-negative"))
         check.count("folds", self.folds, least=2)
@@ -111,17 +111,18 @@ class Stacking(RecommenderRecipe):
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedStacking:
         counts = self.meta == "ridge"
-        sums = Sums.empty(len(self.arms), counts=counts)
+        arms = arms_by_name(self.arms)
+        sums = Sums.empty(len(arms), counts=counts)
         rng = np.random.default_rng(self.seed)
         for fold in KFold(n_folds=self.folds).split(feedback, rng=rng):
-            members = fit_members(self.arms, fold.training, catalog)
+            members = fit_members(arms, fold.training, catalog)
             gather = self._gather_ratings if self.target == "rating" else self._gather_ranks
             gather(sums, FittedStacking.plain(members, self.target, counts=counts), fold)
         if not sums.n:
             raise InvalidDataError("Stacking needs held-out events of known users, got none.")
         kept, meta = sums.solve(self.penalty, non_negative=not counts)
-        names = list(self.arms)
-        chosen = {names[place]: self.arms[names[place]] for place in kept}
+        names = list(arms)
+        chosen = {names[place]: arms[names[place]] for place in kept}
         return FittedStacking(
             fit_members(chosen, feedback, catalog),
             meta,

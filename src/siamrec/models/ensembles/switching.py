@@ -12,12 +12,12 @@ from typing_extensions import override
 from siamrec.errors import InvalidParameterError
 from siamrec.models.ensembles.base import (
     FittedEnsemble,
-    check_arms,
     fit_members,
     load_members,
     recipe_names,
 )
 from siamrec.models.recommenders import EASE, FittedRecommender, Popularity, RecommenderRecipe
+from siamrec.models.recommenders._book import Arms, arms_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ class Switching(RecommenderRecipe):
     An arm serves people from its number of known events up to the next arm's.
 
     Args:
-        arms: Recipes by name, at least one; popularity, then EASE when absent.
+        arms: Recipes by name, or a list of names, at least one; popularity, then EASE when absent.
         least: Least number of events of the people that each arm serves: rising, from 0.
 
     Raises:
@@ -55,19 +55,18 @@ class Switching(RecommenderRecipe):
         ['popularity', 'ease']
     """
 
-    arms: Mapping[str, RecommenderRecipe] = field(
-        default_factory=lambda: {"popularity": Popularity(), "ease": EASE()}
-    )
+    arms: Arms = field(default_factory=lambda: {"popularity": Popularity(), "ease": EASE()})
     least: tuple[int, ...] = (0, 5)
 
     def __post_init__(self) -> None:
-        check_arms(self.arms)
+        object.__setattr__(self, "arms", arms_by_name(self.arms))
         _check_least(self.least, len(self.arms))
 
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedSwitching:
-        members = fit_members(self.arms, feedback, catalog)
-        return FittedSwitching(members, self.least, recipes=recipe_names(self.arms))
+        arms = arms_by_name(self.arms)
+        members = fit_members(arms, feedback, catalog)
+        return FittedSwitching(members, self.least, recipes=recipe_names(arms))
 
     @staticmethod
     def over(arms: Mapping[str, FittedRecommender], least: tuple[int, ...]) -> FittedSwitching:

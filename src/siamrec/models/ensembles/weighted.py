@@ -14,7 +14,6 @@ from siamrec.metrics.splits import RandomShare
 from siamrec.models.ensembles._selection import select
 from siamrec.models.ensembles.base import (
     FittedEnsemble,
-    check_arms,
     fit_members,
     load_members,
     recipe_names,
@@ -22,6 +21,7 @@ from siamrec.models.ensembles.base import (
 )
 from siamrec.models.ensembles.scales import SCALES, Scale, rescaled
 from siamrec.models.recommenders import EDLAE, IALS, FittedRecommender, RecommenderRecipe
+from siamrec.models.recommenders._book import Arms, arms_by_name
 from siamrec.models.recommenders.search import Choice
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class Weighted(RecommenderRecipe):
     ensemble worse.
 
     Args:
-        arms: Recipes by name, at least one; EDLAE and iALS when absent, which differ most
-            among the strong ones.
+        arms: Recipes by name, or a list of names, at least one; EDLAE and iALS when absent, which
+            differ most among the strong ones.
         weights: Weight of each arm; None learns them.
         scale: How scores become comparable: `"z"`, `"minmax"`, `"rank"` or `"rrf"`.
         metric: Metric to learn the weights by.
@@ -85,9 +85,7 @@ class Weighted(RecommenderRecipe):
 
     search_space: ClassVar[Mapping[str, Range]] = {"scale": Choice(*SCALES)}
 
-    arms: Mapping[str, RecommenderRecipe] = field(
-        default_factory=lambda: {"edlae": EDLAE(), "ials": IALS()}
-    )
+    arms: Arms = field(default_factory=lambda: {"edlae": EDLAE(), "ials": IALS()})
     weights: Mapping[str, float] | None = None
     scale: Scale = "z"
     metric: str = "ndcg@10"
@@ -98,21 +96,23 @@ class Weighted(RecommenderRecipe):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_arms(self.arms)
+        arms = arms_by_name(self.arms)
+        object.__setattr__(self, "arms", arms)
         check.one_of("scale", self.scale, SCALES)
         check.share("validation", self.validation, open_ends=True)
         check.count("rounds", self.rounds)
         check.count("repeats", self.repeats)
         for name in self.weights or {}:
-            check.one_of("arm", name, self.arms)
+            check.one_of("arm", name, arms)
 
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedWeighted:
-        weights = self._learned(feedback, catalog) if self.weights is None else self.weights
-        kept = {name: float(weights.get(name, 0.0)) for name in self.arms}
+        arms = arms_by_name(self.arms)
+        weights = self._learned(arms, feedback, catalog) if self.weights is None else self.weights
+        kept = {name: float(weights.get(name, 0.0)) for name in arms}
         why = "its weight is" if self.weights is not None else "on validation its weight is"
         dropped = {name: f"{why} {weight:g}" for name, weight in kept.items() if not weight > 0}
-        chosen = {name: recipe for name, recipe in self.arms.items() if name not in dropped}
+        chosen = {name: recipe for name, recipe in arms.items() if name not in dropped}
         if not chosen:
             raise InvalidParameterError("weights", dict(weights), "above 0 for at least one arm")
         return FittedWeighted(
@@ -123,13 +123,18 @@ class Weighted(RecommenderRecipe):
             recipes=recipe_names(chosen),
         )
 
-    def _learned(self, feedback: Feedback, catalog: Catalog | None) -> Mapping[str, float]:
+    def _learned(
+        self,
+        arms: Mapping[str, RecommenderRecipe],
+        feedback: Feedback,
+        catalog: Catalog | None,
+    ) -> Mapping[str, float]:
         rng = np.random.default_rng(self.seed)
         splitter = RandomShare(share=self.validation, per_user=True)
         found = []
         for _ in range(self.repeats):
             fold = next(splitter.split(feedback, rng=rng))
-            members = fit_members(self.arms, fold.training, catalog)
+            members = fit_members(arms, fold.training, catalog)
             weights = select(
                 Weighted.over(members, dict.fromkeys(members, 1.0)),
                 fold.truth(least=self.positive),
@@ -142,7 +147,7 @@ class Weighted(RecommenderRecipe):
         table = np.array(found)
         helps = (table > 0).mean(axis=0) > 0.5
         mean = np.where(helps, table.mean(axis=0), 0.0)
-        return dict(zip(self.arms, mean.tolist(), strict=True))
+        return dict(zip(arms, mean.tolist(), strict=True))
 
     @staticmethod
     def over(

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, final
 
 from siamrec._core import check
+from siamrec._core.book import Book
 from siamrec.errors import InvalidParameterError
 from siamrec.models._writing import writing
 from siamrec.models.encoders import SentenceEncoder
@@ -49,16 +50,6 @@ class Exporter:
     reads: Callable[[str], bool] = bool
 
 
-def exporters() -> Mapping[str, Exporter]:
-    """Return every format by name.
-
-    Examples:
-        >>> sorted(exporters())
-        ['gguf', 'onnx', 'sentence-transformers', 'sentence-transformers-legacy', 'static']
-    """
-    return MappingProxyType(_EXPORTERS)
-
-
 def export(
     encoder: SiameseEncoder,
     path: str | Path,
@@ -77,7 +68,8 @@ def export(
             takes the first alone, `"static"` no `SentenceEncoder`, ONNX no `StaticEncoder`.
         path: Folder to write; it must not hold anything yet.
         format: `"sentence-transformers"`, `"sentence-transformers-legacy"` (for readers of before
-            version 6), `"static"` (that folder for a table of words), `"onnx"` or `"gguf"`.
+            version 6), `"static"` (that folder for a table of words), `"onnx"` or `"gguf"`; or
+            one of a plugin.
         quantization: Of GGUF: `"f16"` (default), `"f32"`, `"bf16"` or `"q8_0"`; of ONNX: `"f32"`
             (default) or `"int8"`, about twice as fast on a CPU and no longer the same vectors.
         texts: Texts to compare on, at least 3.
@@ -92,7 +84,7 @@ def export(
         RegressionFound: If the export differs too much; nothing is written then.
         StorageError: If the folder cannot be written.
     """
-    exporter = _EXPORTERS[check.one_of("format", format, _EXPORTERS)]
+    exporter = cast("Exporter", EXPORTERS.factory(format))
     chosen = next(iter(exporter.thresholds)) if quantization is None else quantization
     if quantization is not None and "" in exporter.thresholds:
         raise InvalidParameterError(
@@ -194,26 +186,32 @@ def _by_llama(path: Path, encoder: SentenceEncoder, texts: list[str]) -> Any:
 
 
 _EXACT = MappingProxyType({"": Thresholds(0.9999, 0.99)})
-_EXPORTERS: dict[str, Exporter] = {
-    "sentence-transformers": Exporter(_write_modern, _read_directory, _EXACT),
-    "sentence-transformers-legacy": Exporter(_write_legacy, _read_directory, _EXACT),
-    "static": Exporter(_write_static, _read_directory, _EXACT),
-    "onnx": Exporter(
-        _write_onnx,
-        _read_onnx,
-        MappingProxyType({"f32": Thresholds(0.9999, 0.99), "int8": Thresholds(0.95, 0.75)}),
-    ),
-    "gguf": Exporter(
-        _write_gguf,
-        _read_gguf,
-        MappingProxyType(
-            {
-                "f16": Thresholds(0.9999, 0.98),
-                "f32": Thresholds(0.9999, 0.99),
-                "bf16": Thresholds(0.999, 0.95),
-                "q8_0": Thresholds(0.995, 0.93),
-            }
+EXPORTERS: Book[Exporter] = Book(
+    "format",
+    {
+        "sentence-transformers": Exporter(_write_modern, _read_directory, _EXACT),
+        "sentence-transformers-legacy": Exporter(_write_legacy, _read_directory, _EXACT),
+        "static": Exporter(_write_static, _read_directory, _EXACT),
+        "onnx": Exporter(
+            _write_onnx,
+            _read_onnx,
+            MappingProxyType({"f32": Thresholds(0.9999, 0.99), "int8": Thresholds(0.95, 0.75)}),
         ),
-        _gguf.read_by_llama,
-    ),
-}
+        "gguf": Exporter(
+            _write_gguf,
+            _read_gguf,
+            MappingProxyType(
+                {
+                    "f16": Thresholds(0.9999, 0.98),
+                    "f32": Thresholds(0.9999, 0.99),
+                    "bf16": Thresholds(0.999, 0.95),
+                    "q8_0": Thresholds(0.995, 0.93),
+                }
+            ),
+            _gguf.read_by_llama,
+        ),
+    },
+    contract=Exporter,
+    factories=Exporter,
+)
+"""Every format by name."""

@@ -1,5 +1,6 @@
 """Arms: recipes that learn from feedback and rank items."""
 
+from siamrec.models.recommenders._book import RECOMMENDERS
 from siamrec.models.recommenders._linear import FittedItemWeights
 from siamrec.models.recommenders._sequence import FittedSequenceWeights
 from siamrec.models.recommenders.attention_mf import AttentionMF, FittedAttentionMF
@@ -46,6 +47,7 @@ __all__ = [
     "EDLAE",
     "GFCF",
     "IALS",
+    "RECOMMENDERS",
     "SLIT",
     "AttentionMF",
     "BiasModel",

@@ -17,6 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from siamrec._core import check
+from siamrec._core.recipe import Recipe
 from siamrec.data import Rankings, Vocabulary
 from siamrec.errors import MissingCapabilityError
 from siamrec.models.recommenders.capability import Capability
@@ -342,7 +343,7 @@ def _score(rankings: Rankings) -> FloatArray:
     return rankings.score
 
 
-class RecommenderRecipe(ABC):
+class RecommenderRecipe(Recipe, ABC):
     """Settings of an arm; fitting returns a new value and leaves the recipe untouched.
 
     Leaves are frozen keyword-only dataclasses.

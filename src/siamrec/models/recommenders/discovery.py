@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.errors import InvalidDataError, MissingInputError, UnknownNameError
+from siamrec.models.recommenders._book import RECOMMENDERS, Arm
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders._item_features import names_of
 from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
@@ -77,7 +78,7 @@ class HiddenGems(RecommenderRecipe):
     σ((mean − average) / smooth)`, which does not jump.
 
     Args:
-        base: The arm underneath.
+        base: The arm underneath: a recipe or its name.
         weight: In standard deviations of a person's scores, at least 0.
         votes: Votes below which an item is in the long tail, above 0.
         average: Average above which an item is good, on the scale of the averages.
@@ -101,7 +102,7 @@ class HiddenGems(RecommenderRecipe):
 
     search_space: ClassVar[Mapping[str, Range]] = _BOOST
 
-    base: RecommenderRecipe = field(default_factory=EASE)
+    base: Arm = field(default_factory=EASE)
     weight: float = 1.0
     votes: float = 1000.0
     average: float = 7.5
@@ -110,6 +111,7 @@ class HiddenGems(RecommenderRecipe):
     averaged: str | None = None
 
     def __post_init__(self) -> None:
+        self.take_by_name(base=RECOMMENDERS)
         check.not_negative("weight", self.weight)
         check.positive("votes", self.votes)
         if self.smooth is not None:
@@ -117,7 +119,7 @@ class HiddenGems(RecommenderRecipe):
 
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedBoost:
-        base = self.base.fit(feedback, catalog=catalog)
+        base = RECOMMENDERS.make(self.base).fit(feedback, catalog=catalog)
         value = base.history.value
         n_items = len(base.items)
         count = np.bincount(value.indices, minlength=n_items).astype(np.float64)
@@ -161,16 +163,17 @@ class Niche(RecommenderRecipe):
 
     search_space: ClassVar[Mapping[str, Range]] = _BOOST
 
-    base: RecommenderRecipe = field(default_factory=EASE)
+    base: Arm = field(default_factory=EASE)
     attribute: str = "genres"
     weight: float = 1.0
 
     def __post_init__(self) -> None:
+        self.take_by_name(base=RECOMMENDERS)
         check.not_negative("weight", self.weight)
 
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedBoost:
-        base = self.base.fit(feedback, catalog=catalog)
+        base = RECOMMENDERS.make(self.base).fit(feedback, catalog=catalog)
         names = [names_of(value) for value in _attribute(catalog, self.attribute, base.items)]
         count = np.bincount(base.history.value.indices, minlength=len(base.items))
         met: dict[str, float] = {}
@@ -197,7 +200,7 @@ class Coverage(RecommenderRecipe):
     times gets `weight (1 − log(1 + e) / log(1 + max e))`.
 
     Args:
-        base: The arm underneath.
+        base: The arm underneath: a recipe or its name.
         weight: In standard deviations of a person's scores, at least 0.
         depth: Length of the lists that are counted, at least 1.
 
@@ -207,17 +210,18 @@ class Coverage(RecommenderRecipe):
 
     search_space: ClassVar[Mapping[str, Range]] = _BOOST
 
-    base: RecommenderRecipe = field(default_factory=EASE)
+    base: Arm = field(default_factory=EASE)
     weight: float = 1.0
     depth: int = 10
 
     def __post_init__(self) -> None:
+        self.take_by_name(base=RECOMMENDERS)
         check.not_negative("weight", self.weight)
         check.count("depth", self.depth)
 
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedBoost:
-        base = self.base.fit(feedback, catalog=catalog)
+        base = RECOMMENDERS.make(self.base).fit(feedback, catalog=catalog)
         lists = base.recommend(base.users.ids, k=self.depth)
         shown = np.log1p(np.bincount(lists.item, minlength=len(base.items)))
         boost = self.weight * (1.0 - shown / max(float(shown.max(initial=0.0)), 1e-12))

@@ -10,6 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec.models.recommenders._book import RECOMMENDERS, Arm
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
 from siamrec.models.recommenders.capability import PASSED_ON, Capability
@@ -36,7 +37,7 @@ class LongTail(RecommenderRecipe):
     over all items and `n_i` counts the users with feedback on the item.
 
     Args:
-        base: Recipe of the arm to damp.
+        base: The arm to damp: a recipe or its name.
         strength: How much a doubling of popularity costs, in standard deviations, at least 0;
             0.2 moves the tail at almost no cost, 0.5 makes a discovery arm.
 
@@ -54,15 +55,18 @@ class LongTail(RecommenderRecipe):
 
     search_space: ClassVar[Mapping[str, Range]] = {"strength": Float(0.0, 1.0)}
 
-    base: RecommenderRecipe = field(default_factory=EASE)
+    base: Arm = field(default_factory=EASE)
     strength: float = 0.5
 
     def __post_init__(self) -> None:
+        self.take_by_name(base=RECOMMENDERS)
         check.not_negative("strength", self.strength)
 
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedLongTail:
-        return FittedLongTail(self.base.fit(feedback, catalog=catalog), self.strength)
+        return FittedLongTail(
+            RECOMMENDERS.make(self.base).fit(feedback, catalog=catalog), self.strength
+        )
 
     @staticmethod
     def over(base: FittedRecommender, strength: float = 0.5) -> FittedLongTail:

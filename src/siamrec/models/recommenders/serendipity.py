@@ -12,6 +12,8 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.errors import MissingInputError
+from siamrec.models.encoders._book import ENCODERS, Encoder
+from siamrec.models.recommenders._book import RECOMMENDERS, Arm
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
 from siamrec.models.recommenders.capability import PASSED_ON, Capability
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from siamrec.data import Catalog, Feedback
     from siamrec.models.recommenders.histories import Histories
     from siamrec.models.recommenders.search import Range
-    from siamrec.protocols import SiameseEncoder
     from siamrec.typing import CodeArray, Float32Array
 
 _KIND = "serendipity"
@@ -43,7 +44,7 @@ class SerendipityExplorer(RecommenderRecipe):
     is that of texts with an encoder, else of who met the items.
 
     Args:
-        base: The arm underneath.
+        base: The arm underneath: a recipe or its name.
         weight: What an item at a right angle to the history gets, in standard deviations, at
             least 0.
         floor: Share of the items that are not relevant enough to surprise, in [0, 1).
@@ -62,27 +63,29 @@ class SerendipityExplorer(RecommenderRecipe):
         "floor": Float(0.5, 0.99),
     }
 
-    base: RecommenderRecipe = field(default_factory=EASE)
+    base: Arm = field(default_factory=EASE)
     weight: float = 1.0
     floor: float = 0.9
-    encoder: SiameseEncoder | None = None
+    encoder: Encoder | None = None
 
     def __post_init__(self) -> None:
+        self.take_by_name(base=RECOMMENDERS, encoder=ENCODERS)
         check.not_negative("weight", self.weight)
         check.below_one("floor", self.floor)
 
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedSerendipity:
-        base = self.base.fit(feedback, catalog=catalog)
+        base = RECOMMENDERS.make(self.base).fit(feedback, catalog=catalog)
         vectors = None
         if self.encoder is not None:
             if catalog is None:
                 raise MissingInputError("catalog", "fit(feedback, catalog=catalog)")
             aligned = catalog.aligned(base.items)
-            vectors = np.zeros((len(base.items), self.encoder.dim), dtype=np.float32)
+            encoder = ENCODERS.make(self.encoder)
+            vectors = np.zeros((len(base.items), encoder.dim), dtype=np.float32)
             texts = [text for text in aligned.text if text is not None]
             if texts:
-                vectors[aligned.has_text] = self.encoder.encode(texts)
+                vectors[aligned.has_text] = encoder.encode(texts)
         return FittedSerendipity(base, vectors, weight=self.weight, floor=self.floor)
 
     @staticmethod

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.errors import InvalidDataError, MissingInputError
+from siamrec.models.encoders._book import ENCODERS, Encoder
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
 from siamrec.models.recommenders.capability import Capability
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from siamrec.data import Catalog, Feedback, Vocabulary
-    from siamrec.protocols import SiameseEncoder
     from siamrec.typing import BoolArray, Float32Array
 
 _CAN = Capability.RANKING | Capability.COLD_USER | Capability.COLD_ITEM | Capability.SIMILAR
@@ -38,7 +38,7 @@ class TextProfile(RecommenderRecipe):
     rated are ranked like any other; items without a text are never ranked.
 
     Args:
-        encoder: Maps texts to unit vectors.
+        encoder: Maps texts to unit vectors: an encoder or its registered name.
         positive: Smallest value that counts as liking; None counts every event.
 
     Raises:
@@ -48,8 +48,11 @@ class TextProfile(RecommenderRecipe):
 
     capabilities: ClassVar[Capability] = _CAN
 
-    encoder: SiameseEncoder
+    encoder: Encoder
     positive: float | None = 4.0
+
+    def __post_init__(self) -> None:
+        self.take_by_name(encoder=ENCODERS)
 
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedTextProfile:
@@ -60,9 +63,10 @@ class TextProfile(RecommenderRecipe):
         written = aligned.has_text
         if not written.any():
             raise InvalidDataError("TextProfile needs items with texts, got none.")
-        vectors = np.zeros((len(items), self.encoder.dim), dtype=np.float32)
+        encoder = ENCODERS.make(self.encoder)
+        vectors = np.zeros((len(items), encoder.dim), dtype=np.float32)
         texts = [text for text in aligned.text if text is not None]
-        vectors[written] = self.encoder.encode(texts, kind="document")
+        vectors[written] = encoder.encode(texts, kind="document")
         return self.with_vectors(feedback, items, vectors, written)
 
     def with_vectors(

@@ -10,7 +10,9 @@ from scipy.linalg import cho_factor, cho_solve
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError, MissingInputError
+from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
+from siamrec.models.encoders._book import ENCODERS, Encoder
+from siamrec.models.recommenders._book import RECOMMENDERS
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders._vectors import FittedVectors
 from siamrec.models.recommenders.base import RecommenderRecipe
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from siamrec._core.book import Named
     from siamrec.data import Catalog, Feedback
     from siamrec.models.recommenders.search import Range
-    from siamrec.protocols import SiameseEncoder
     from siamrec.typing import Float32Array, FloatArray, Id, IntArray
 
 _CAN = (
@@ -51,7 +53,7 @@ class TextToFactor(RecommenderRecipe):
     any other, and people are folded in by what they liked.
 
     Args:
-        encoder: Maps texts to unit vectors.
+        encoder: Maps texts to unit vectors: an encoder or its registered name.
         base: The factors to aim for.
         l2: Penalty of the map, above 0.
         trust: Likings at which feedback and text count alike, above 0.
@@ -72,12 +74,14 @@ class TextToFactor(RecommenderRecipe):
         "trust": Float(0.1, 50.0, log=True),
     }
 
-    encoder: SiameseEncoder
-    base: IALS = field(default_factory=IALS)
+    encoder: Encoder
+    base: IALS | Named = field(default_factory=IALS)
     l2: float = 20.0
     trust: float = 1.0
 
     def __post_init__(self) -> None:
+        self.take_by_name(encoder=ENCODERS, base=RECOMMENDERS)
+        _factors(self.base)
         check.positive("l2", self.l2)
         check.positive("trust", self.trust)
 
@@ -85,16 +89,17 @@ class TextToFactor(RecommenderRecipe):
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedTextToFactor:
         if catalog is None:
             raise MissingInputError("catalog", "fit(feedback, catalog=catalog)")
-        base = self.base.fit(feedback)
+        recipe, encoder = _factors(self.base), ENCODERS.make(self.encoder)
+        base = recipe.fit(feedback)
         items = feedback.items.extend(catalog.items)
         aligned = catalog.aligned(items)
         written = aligned.has_text
         n_known = len(feedback.items)
         if not written[:n_known].any():
             raise InvalidDataError("TextToFactor needs items with feedback and a text, got none.")
-        text = np.zeros((len(items), self.encoder.dim))
-        text[written] = self.encoder.encode([t for t in aligned.text if t is not None])
-        liked = base.history.liked(self.base.positive)
+        text = np.zeros((len(items), encoder.dim))
+        text[written] = encoder.encode([t for t in aligned.text if t is not None])
+        liked = base.history.liked(recipe.positive)
         count = np.zeros(len(items), dtype=np.int64)
         count[:n_known] = np.bincount(liked.indices, minlength=n_known)
         vectors = self._placed(base.vectors, text, written.astype(float), count)
@@ -106,7 +111,7 @@ class TextToFactor(RecommenderRecipe):
             "vectors": vectors.astype(np.float32),
             "rankable": (written | (count > 0)).astype(np.uint8),
         }
-        return FittedTextToFactor(self.base, parts)
+        return FittedTextToFactor(recipe, parts)
 
     def _placed(
         self, factors: FloatArray, text: FloatArray, written: FloatArray, count: IntArray
@@ -175,3 +180,9 @@ class FittedTextToFactor(FittedVectors):
             "rankable": np.asarray(self.rankable, dtype=np.uint8),
         }
         save_arm(path, self, kind=_KIND, recipe=asdict(self.recipe), arrays=arrays)
+
+
+def _factors(base: object) -> IALS:
+    if not isinstance(base, IALS):
+        raise InvalidParameterError("base", base, "an IALS, by whose factors items are placed")
+    return base

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.errors import InvalidDataError
+from siamrec.models.encoders._book import ENCODERS, Encoder
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders._item_features import item_features
 from siamrec.models.recommenders._vectors import FittedVectors
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from siamrec.data import Catalog, Feedback
     from siamrec.models.recommenders.neural import Progress
     from siamrec.models.recommenders.search import Range
-    from siamrec.protocols import SiameseEncoder
     from siamrec.typing import Float32Array
 
 _CAN = Capability.RANKING | Capability.COLD_USER | Capability.SIMILAR
@@ -73,7 +73,7 @@ class TwoTower(NeuralRecipe):
         "factors": Integer(32, 128, log=True),
     }
 
-    encoder: SiameseEncoder | None = None
+    encoder: Encoder | None = None
     features: tuple[str, ...] = ()
     factors: int = 64
     temperature: float = 0.1
@@ -86,6 +86,7 @@ class TwoTower(NeuralRecipe):
     learning_rate: float = 3e-3
 
     def __post_init__(self) -> None:
+        self.take_by_name(encoder=ENCODERS)
         self._check_training()
         check.count("factors", self.factors)
         check.positive("temperature", self.temperature)
@@ -103,7 +104,8 @@ class TwoTower(NeuralRecipe):
         """Return the arm fitted to `feedback`; `progress` hears of every pass."""
         from siamrec.models.recommenders._two_tower_net import fit_two_tower  # its torch half
 
-        table, known = item_features(catalog, encoder=self.encoder, features=self.features)
+        encoder = None if self.encoder is None else ENCODERS.make(self.encoder)
+        table, known = item_features(catalog, encoder=encoder, features=self.features)
         uses = catalog is not None and table.shape[1] > 0
         items = feedback.items.extend(catalog.items) if uses and catalog else feedback.items
         feature = np.zeros((len(items), table.shape[1]), dtype=np.float32)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, TypeAlias, final
 
 from siamrec._core import check
+from siamrec._core.book import Named  # noqa: TC001  (read at run time)
 from siamrec._core.hashing import config_hash
 from siamrec.errors import InvalidParameterError
 from siamrec.models.encoders.sentence import PRECISIONS, Precision
 from siamrec.models.training.card.plain_values import plainly
 from siamrec.models.training.validation.retention import Retention  # noqa: TC001  (read at run time)
-from siamrec.pairs import HardNegatives  # noqa: TC001  (read at run time)
+from siamrec.pairs import MINERS, HardNegatives
 
 Strategy: TypeAlias = Literal["adapter", "top-layers", "lora", "full"]
 """What is trained: a head on cached vectors, the last layers, small changes of all, or all."""
@@ -37,7 +38,7 @@ class FineTuneConfig:
     Args:
         strategy: `"adapter"`, seconds on a CPU; `"top-layers"`; `"lora"` (extra `[lora]`), a
             change of low rank in every layer, merged into the result; or `"full"`.
-        loss: Name of the loss (see `siamrec.losses.losses`); the adapter knows only
+        loss: Name of the loss (see `siamrec.losses.LOSSES`); the adapter knows only
             `"feedback-infonce"`.
         loss_settings: Further settings of the loss: JSON values, arrays, a teacher.
         layers: Layers that `"top-layers"` trains, from the last.
@@ -54,8 +55,8 @@ class FineTuneConfig:
         pull: Strength of the pull of the head back to where it started (adapter only).
         rows_per_user: Rows of one user that stand together in a batch, so that what the user likes
             is read once for several rows; 1 draws rows one by one (not the adapter).
-        mine: Mines negatives with the encoder as it stands: before the first step, and anew at
-            each evaluation (not the adapter).
+        mine: `HardNegatives`, or its name `"hard-negatives"`: mines negatives with the encoder as
+            it stands, before the first step, and anew at each evaluation (not the adapter).
         popularity: Strength in [0, 1] of the logQ correction; 1 makes in-batch negatives an
             unbiased sample, less favours rarer texts.
         co_likes: Texts that this many training users like together are no negatives of each other;
@@ -105,7 +106,7 @@ class FineTuneConfig:
     whiten: float = 0.5
     pull: float = 0.0
     rows_per_user: int = 1
-    mine: HardNegatives | None = None
+    mine: HardNegatives | Named | None = None
     popularity: float = 1.0
     co_likes: int | None = None
     cold_share: float = 0.1
@@ -143,9 +144,18 @@ class FineTuneConfig:
             check.share("cold_share", self.cold_share, open_ends=True)
         if self.wise_ft != "auto":
             check.share("wise_ft", check.positive("wise_ft", self.wise_ft))
-        if self.mine is not None and self.mine.encoder is not None:
-            raise InvalidParameterError("mine", "an encoder", "a recipe without an encoder")
+        object.__setattr__(self, "mine", self.miner)
         self._check_optional()
+
+    @property
+    def miner(self) -> HardNegatives | None:
+        """What mines negatives while training goes on."""
+        if self.mine is None:
+            return None
+        miner = MINERS.make(self.mine)
+        if not isinstance(miner, HardNegatives) or miner.encoder is not None:
+            raise InvalidParameterError("mine", miner, "HardNegatives without an encoder")
+        return miner
 
     def _check_optional(self) -> None:
         for name in (

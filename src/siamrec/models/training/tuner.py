@@ -50,7 +50,7 @@ class FineTuner:
 
     Args:
         config: How it is to go.
-        losses: Further losses by name beside those of `siamrec.losses.losses`, such as a plugin's.
+        losses: Further losses by name beside those of `siamrec.losses.LOSSES`; they win.
 
     Examples:
         >>> tuner = FineTuner(FineTuneConfig(strategy="adapter", seed=7))

@@ -8,7 +8,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from siamrec.errors import MissingInputError
-from siamrec.losses import EmbeddingLoss, Side
+from siamrec.losses import EmbeddingLoss, LossSpec, Side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,3 +45,7 @@ def absolute_cosine(model: nn.Module | None, *, pairs: Pairs | None = None) -> A
     """Return the loss for a model; it needs to know nothing of the pairs."""
     del pairs
     return AbsoluteCosine(model)
+
+
+ABSOLUTE_COSINE = LossSpec(absolute_cosine, ("left", "right"))
+"""The loss as a fine-tuning takes it: with the columns that it needs."""

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from transformers import PrinterCallback
 
-from siamrec._core import check
 from siamrec._core.processor import multiplies
 from siamrec.errors import InvalidParameterError
-from siamrec.losses import FeedbackInfoNCE, QueuedInfoNCE, losses
+from siamrec.losses import FeedbackInfoNCE, QueuedInfoNCE
 from siamrec.losses.registry import built
 from siamrec.models._writing import writing
 from siamrec.models.training._store import Checkpoints
@@ -93,8 +92,7 @@ def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Wei
     """Train and return the best weights with their step."""
     config = run.config
     pairs = run.material.without_hidden()
-    known = {**losses(), **run.losses}
-    spec = known[check.one_of("loss", config.loss, known)]
+    spec = run.spec()
     live = _live(run, pairs, spec)
     dataset = training_set(
         pairs,
@@ -152,14 +150,15 @@ def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Wei
 
 
 def _live(run: Run, pairs: Pairs, spec: LossSpec) -> LiveNegatives | None:
-    if run.config.mine is None:
+    miner = run.config.miner
+    if miner is None:
         return None
     if not spec.takes_negatives:
         raise InvalidParameterError(
             "mine", run.config.loss, "used with a loss that takes negatives, as 'feedback-infonce'"
         )
     rows = pairs.where(learned_rows(pairs, spec.columns))
-    return LiveNegatives(run.config.mine, rows, run.material.hidden)
+    return LiveNegatives(miner, rows, run.material.hidden)
 
 
 def _grouped(run: Run, pairs: Pairs, spec: LossSpec) -> tuple[CodeArray, int] | None:
