@@ -85,7 +85,7 @@ def test_the_shell_completes_commands(typed: str, offered: str) -> None:
 def test_plugins_are_listed() -> None:
     result = runner.invoke(app, ["plugins"])
     assert result.exit_code == 0
-    assert "built in" in result.output
+    assert "  recommender: attention-mf, bias" in result.output
     assert "recommender" in result.output
 
 
