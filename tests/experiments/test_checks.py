@@ -92,5 +92,5 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(InvalidDataError, match="at least one row"):
         sample_ratio_by({"variant": [None], "day": [1]}, "day")
     for bad in ([data], {"a": Moments.of({"y": np.arange(3.0)})}):
-        with pytest.raises(InvalidDataError, match="need one frame"):
+        with pytest.raises(InvalidDataError, match="must be one frame"):
             sample_ratio_by(bad, "day")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
 from siamrec.experiments import (
     AsymptoticCS,
     Count,
@@ -154,7 +154,6 @@ def test_the_page_says_what_each_number_is() -> None:
     [
         {"metrics": Mean("y")},
         {"metrics": ["y"]},
-        {"metrics": [Mean("y")], "sequential": "asymptotic"},
         {"metrics": [Mean("y")], "shares": {"control": 1.5, "new": -0.5}},
         {"metrics": [Mean("y")], "stratum_shares": {"s": {"control": 0.5, "new": 0.6}}},
     ],
@@ -162,6 +161,8 @@ def test_the_page_says_what_each_number_is() -> None:
 def test_plans_of_another_kind_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(InvalidParameterError, match="must be"):
         Plan(**settings)
+    with pytest.raises(UnknownNameError, match="'asymptotic-cs'"):
+        Plan(metrics=[Mean("y")], sequential="asymptotic")
 
 
 def test_counts_are_whole_and_absent_ones_are_zero() -> None:

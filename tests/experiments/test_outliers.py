@@ -80,8 +80,8 @@ def test_bad_input_is_refused() -> None:
         outlier_sensitivity(spending(), PLAN, shares=[0.5])
     with pytest.raises(InvalidParameterError, match=r"shares must be in \(0, 1\)"):
         outlier_sensitivity(spending(), PLAN, shares=[0.0])
-    with pytest.raises(InvalidDataError, match="need one frame"):
+    with pytest.raises(InvalidDataError, match="must be one frame"):
         outlier_sensitivity([spending()], PLAN)
     moments = {name: Moments.of({"spent": np.arange(9.0)}) for name in ("control", "new")}
-    with pytest.raises(InvalidDataError, match="need one frame"):
+    with pytest.raises(InvalidDataError, match="must be one frame"):
         outlier_sensitivity(moments, PLAN)

@@ -8,12 +8,11 @@ import numpy as np
 
 from siamrec.errors import InvalidDataError
 from siamrec.experiments.analysis import _effects
-from siamrec.experiments.analysis._adaptive import PropensityWatch, refuse_adaptive_plan
-from siamrec.experiments.analysis._compared import balance, compared
+from siamrec.experiments.analysis._adaptive import refuse_adaptive_plan
+from siamrec.experiments.analysis._comparing import balance, compared
 from siamrec.experiments.analysis._decision import decide
 from siamrec.experiments.analysis._ratio_check import check_of_ratio
-from siamrec.experiments.analysis._sample import control_of
-from siamrec.experiments.analysis._strata import samples_of
+from siamrec.experiments.analysis._samples import Sample, control_of, samples_of
 from siamrec.experiments.analysis.checks import sample_ratio_within
 from siamrec.experiments.analysis.report import Check, Comparison, ExperimentReport
 from siamrec.experiments.metrics import ExperimentMetric, Proportion, Quantile
@@ -84,9 +83,14 @@ def analyze(
         ('ship', True)
     """
     refuse_adaptive_plan(plan)
-    if propensity is not None:
-        data = PropensityWatch(variant, propensity, strata).watched(data)
-    parts = samples_of(data, plan, variant, unit, strata)
+    parts = samples_of(
+        data, plan, variant=variant, unit=unit, strata=strata, propensity=propensity
+    )
+    return report_of(parts, plan, control)
+
+
+def report_of(parts: Mapping[str, Sample], plan: Plan, control: str) -> ExperimentReport:
+    """Return what the samples of strata say."""
     variants = tuple(sorted({name for part in parts.values() for name in part.variants}))
     control_of(variants, control)
     treatments = [name for name in variants if name != control]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 
 from siamrec._core import check
-from siamrec.data.frames import floats_of, table_of
-from siamrec.errors import InvalidDataError, InvalidParameterError
-from siamrec.experiments.analysis._columns import whole
-from siamrec.experiments.analysis._sample import is_chunks, is_moments
-from siamrec.experiments.analysis.analysis import analyze
+from siamrec.errors import InvalidParameterError
+from siamrec.experiments.analysis._adaptive import refuse_adaptive_plan
+from siamrec.experiments.analysis._samples import samples_within
+from siamrec.experiments.analysis.analysis import report_of
+from siamrec.experiments.analysis.observations import Observations
 from siamrec.experiments.metrics import Proportion, Quantile
 
 if TYPE_CHECKING:
@@ -113,31 +112,22 @@ def outlier_sensitivity(
     given = sorted({check.share("shares", share, open_ends=True) for share in shares})
     if not given or given[-1] >= 0.5:
         raise InvalidParameterError("shares", tuple(shares), "one or more in (0, 0.5)")
-    if is_chunks(data) or is_moments(data):
-        raise InvalidDataError("Outliers need one frame, got chunks or moments.")
-    table = table_of(data)
+    refuse_adaptive_plan(plan)
+    rows = Observations.read(data, plan.columns, variant=variant, unit=unit, strata=strata)
     capped = {
         metric.name: metric.outcome.numerator
         for metric in plan.metrics
         if not isinstance(metric, Proportion | Quantile)
     }
-    there = whole(table, variant, "the variant").is_valid().to_numpy(zero_copy_only=False)
-    columns = {
-        name: floats_of(whole(table, name, "a metric"), name)
-        for name in dict.fromkeys(capped.values())
-    }
-    again = partial(analyze, plan=plan, variant=variant, unit=unit, control=control, strata=strata)
-    reports = {0.0: again(table)}
+    reports = {0.0: report_of(samples_within(rows, plan), plan, control)}
     caps: dict[str, dict[float, float]] = {name: {} for name in capped}
     for share in given:
-        changed = table
-        for name, values in columns.items():
-            cap = _cap(values[there], share)
-            place = table.column_names.index(name)
-            changed = changed.set_column(place, name, [np.minimum(values, cap)])
-            for metric in (each for each, column in capped.items() if column == name):
-                caps[metric][share] = cap
-        reports[share] = again(changed)
+        cap = {name: _cap(rows.numbers[name], share) for name in capped.values()}
+        numbers = {name: np.minimum(rows.numbers[name], limit) for name, limit in cap.items()}
+        changed = replace(rows, numbers={**rows.numbers, **numbers})
+        reports[share] = report_of(samples_within(changed, plan), plan, control)
+        for metric, name in capped.items():
+            caps[metric][share] = cap[name]
     return OutlierReport(reports, caps)
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
 from siamrec._core import check
-from siamrec.data.frames import table_of
 from siamrec.errors import InvalidDataError
-from siamrec.experiments.analysis._columns import compact, whole
-from siamrec.experiments.analysis._sample import is_chunks, is_moments
 from siamrec.experiments.analysis.checks import sample_ratio, sample_ratio_within
+from siamrec.experiments.analysis.observations import Observations
 from siamrec.statistics.corrections import adjust
 
 if TYPE_CHECKING:
@@ -86,23 +84,18 @@ def sample_ratio_by(
         >>> sample_ratio_by(kept, "day").found()
         ('tue',)
     """
-    if is_chunks(data) or is_moments(data):
-        raise InvalidDataError("Sample ratios by part need one frame, got chunks or moments.")
-    table = table_of(data)
-    chosen = whole(table, variant, "the variant")
-    table = table.filter(chosen.is_valid())
-    if not table.num_rows:
+    rows = Observations.read(data, (), variant=variant, unit=unit, strata=by)
+    if not len(rows):
         raise InvalidDataError("The data must hold at least one row with a variant.")
-    variants, group = _codes(table, variant, "the variant")
-    names, part = _codes(table, by, "days or segments")
-    n_mixed = 0
-    if unit is not None:
-        group, part, n_mixed = _first_parts(_codes(table, unit, "the unit")[1], group, part)
-    table_of_counts = np.zeros((len(names), len(variants)), dtype=np.int64)
+    group, n_mixed = rows.variant, 0
+    part = np.zeros(len(rows), dtype=np.int64) if rows.part is None else rows.part
+    if rows.unit is not None:
+        group, part, n_mixed = _first_parts(rows.unit, group, part)
+    table_of_counts = np.zeros((len(rows.parts), len(rows.variants)), dtype=np.int64)
     np.add.at(table_of_counts, (part, group), 1)
     counts = {
-        name: dict(zip(variants, row, strict=True))
-        for name, row in zip(names, table_of_counts.tolist(), strict=True)
+        name: dict(zip(rows.variants, row, strict=True))
+        for name, row in zip(rows.parts, table_of_counts.tolist(), strict=True)
         if sum(row)
     }
     planned = part_shares or {}
@@ -114,18 +107,6 @@ def sample_ratio_by(
         sample_ratio_within(counts, shares, part_shares),
         n_mixed,
     )
-
-
-def _codes(table: Any, name: str, purpose: str) -> tuple[tuple[str, ...], IntArray]:
-    """Return the values of a column in their own order, as text, and each row's place."""
-    column = whole(table, name, purpose)
-    if column.null_count:
-        raise InvalidDataError(f"{name} must not be null, got {column.null_count} nulls.")
-    values, codes = compact(column)
-    order = sorted(range(len(values)), key=values.__getitem__)
-    place = np.empty(len(values), dtype=np.int64)
-    place[order] = np.arange(len(values))
-    return tuple(str(values[code]) for code in order), place[codes]
 
 
 def _first_parts(

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from siamrec._core import check
-from siamrec.experiments.analysis._strata import split_table
-from siamrec.experiments.analysis.analysis import analyze
+from siamrec.experiments.analysis._adaptive import PropensityWatch, refuse_adaptive_plan
+from siamrec.experiments.analysis._samples import sample_of
+from siamrec.experiments.analysis.analysis import report_of
+from siamrec.experiments.analysis.observations import Observations
 from siamrec.statistics.corrections import adjust
 
 if TYPE_CHECKING:
@@ -66,11 +68,15 @@ def analyze_segments(
         UnknownNameError: As for `analyze`.
         UnsupportedEstimate: As for `analyze`.
     """
+    refuse_adaptive_plan(plan)
+    rows = Observations.read(
+        data, plan.columns, variant=variant, unit=unit, strata=segment, propensity=propensity
+    )
+    if propensity is not None:
+        PropensityWatch(propensity).see(rows)
     reports = {
-        name: analyze(
-            part, plan, variant=variant, unit=unit, control=control, propensity=propensity
-        )
-        for name, part in split_table(data, segment)
+        name: report_of({"": sample_of(rows.where(places), plan)}, plan, control)
+        for name, places in rows.by_part().items()
     }
     keys = [(name, *key) for name, report in reports.items() for key in report.comparisons]
     p = np.array([reports[s].comparisons[metric, arm].absolute.p for s, metric, arm in keys])

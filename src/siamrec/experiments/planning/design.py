@@ -12,7 +12,7 @@ from siamrec._core import check
 from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 from siamrec.experiments.analysis._effects import linearised
-from siamrec.experiments.analysis._sample import sample_of
+from siamrec.experiments.analysis._samples import samples_of
 from siamrec.experiments.metrics import Margin, Proportion
 from siamrec.experiments.plan import Plan
 from siamrec.experiments.planning._power import HYPOTHESES, AssumedEffect, Hypothesis, power_of
@@ -273,13 +273,14 @@ class _History:
 def _history_of(metric: ExperimentMetric, baseline: object, unit: str | None) -> _History:
     plan = Plan(metrics=[metric])
     if isinstance(baseline, Moments):
-        sample = sample_of({"all": baseline}, plan, "", None)
+        found = samples_of({"all": baseline}, plan, variant="", unit=None, strata=None)
     else:
         from siamrec.data.frames import table_of  # pyarrow only where needed
 
         table = table_of(baseline)
         marked = table.append_column("#variant", [["all"] * table.num_rows])
-        sample = sample_of(marked, plan, "#variant", unit)
+        found = samples_of(marked, plan, variant="#variant", unit=unit, strata=None)
+    sample = found[""]
     moments = sample.moments[metric.name][0]
     if moments.n < 2:
         raise InvalidDataError(

@@ -12,11 +12,11 @@ import numpy as np
 from scipy import special
 
 from siamrec._core import check
-from siamrec.data.frames import floats_of, table_of
+from siamrec.data.frames import table_of
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
 from siamrec.executors import Here
-from siamrec.experiments.analysis._columns import whole
 from siamrec.experiments.analysis.analysis import analyze
+from siamrec.experiments.analysis.observations import Observations
 from siamrec.experiments.metrics import ExperimentMetric, Margin, Proportion, Quantile
 from siamrec.statistics.proportions import wilson
 
@@ -281,18 +281,13 @@ class _History:
     @classmethod
     def of(cls, history: object, plan: Plan, unit: str | None) -> _History:
         table = table_of(history)
-        columns = {name: floats_of(whole(table, name, "a metric"), name) for name in plan.columns}
-        n = table.num_rows
-        starts = np.arange(n + 1)
-        if unit is not None:
-            column = whole(table, unit, "the unit")
-            if column.null_count:
-                raise InvalidDataError(f"{unit} must not be null, got {column.null_count} nulls.")
-            encoded = column.dictionary_encode() if not hasattr(column, "indices") else column
-            codes = encoded.indices.to_numpy(zero_copy_only=False)
-            order = np.argsort(codes, kind="stable")
+        marked = table.append_column(_VARIANT, [["all"] * table.num_rows])
+        rows = Observations.read(marked, plan.columns, variant=_VARIANT, unit=unit)
+        columns, starts = rows.numbers, np.arange(len(rows) + 1)
+        if rows.unit is not None:
+            order = np.argsort(rows.unit, kind="stable")
             columns = {name: values[order] for name, values in columns.items()}
-            starts = np.append(np.flatnonzero(np.diff(codes[order], prepend=-1)), n)
+            starts = np.append(np.flatnonzero(np.diff(rows.unit[order], prepend=-1)), len(rows))
         if starts.size - 1 < 4:
             what = "rows" if unit is None else "units"
             raise InvalidDataError(

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from siamrec.experiments.analysis._effects import Pair, gradient_of, slope_of, spread_of, welch
+from siamrec.experiments.analysis._metric_moments import UnitRows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from siamrec.data.moments import Moments
-    from siamrec.experiments.analysis._sample import Sample
+    from siamrec.experiments.analysis._samples import Sample
     from siamrec.experiments.metrics import Term
     from siamrec.typing import FloatArray, IntArray
-
-
-class UnitRows(NamedTuple):
-    """The totals of each unit in a stratum.
-
-    Attributes:
-        unit: Number of the unit, the same in every stratum.
-        group: Place of its variant.
-        columns: Its totals, shape `(columns, units)`, in the order of the moments' names.
-    """
-
-    unit: IntArray
-    group: IntArray
-    columns: FloatArray
 
 
 def returning(

@@ -1,33 +1,33 @@
-"""From data frames to the moments of each metric in each variant, in one pass."""
+"""From rows to the moments of each metric in each variant, stratum by stratum, in one pass."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeGuard, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from siamrec._core import check
-from siamrec.data.frames import floats_of, pick, table_of
 from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError, UnknownNameError
-from siamrec.experiments.analysis._collect import ROWS, Rows, collect, unit_rows
-from siamrec.experiments.analysis._columns import (
-    clusters_of,
-    count_units,
-    fingerprints,
-    name_codes,
-    whole,
+from siamrec.experiments.analysis._adaptive import PropensityWatch
+from siamrec.experiments.analysis._cross_fitting import FOLDS, with_predictions
+from siamrec.experiments.analysis._metric_moments import ROWS, Rows, collect, unit_rows
+from siamrec.experiments.analysis.observations import (
+    Observations,
+    differs_within,
+    is_chunks,
+    is_moments,
 )
-from siamrec.experiments.analysis._crossfit import fold_uniforms, with_predictions
 from siamrec.experiments.analysis.report import Check
 from siamrec.experiments.metrics import Count, ExperimentMetric, Mean, Proportion, Quantile, Term
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from siamrec.experiments.analysis._returning import UnitRows
+    import numpy.typing as npt
+
+    from siamrec.experiments.analysis._metric_moments import UnitRows
     from siamrec.experiments.plan import Plan
     from siamrec.statistics.quantiles import OrderStatistics
     from siamrec.typing import IntArray
@@ -76,33 +76,92 @@ class Sample:
         return tuple(Term(term.numerator, term.denominator or ROWS) for term in terms)
 
 
-def sample_of(data: object, plan: Plan, variant: str, unit: str | None) -> Sample:
-    """Return the sample in a frame, in an iterator of frames, or in moments by variant.
+def samples_of(
+    data: object,
+    plan: Plan,
+    *,
+    variant: str,
+    unit: str | None,
+    strata: str | None,
+    propensity: str | None = None,
+) -> dict[str, Sample]:
+    """Return the sample of each stratum of a frame, or the one sample of any data.
 
     Raises:
         InvalidDataError: If the data cannot be read this way; the message says why.
         UnknownNameError: If a column is missing.
+        UnsupportedEstimate: If propensities differ within a variant.
     """
     if is_moments(data):
-        return _of_moments(data, plan)
-    if is_chunks(data):
-        return predicted(_of_chunks(data, plan, variant, unit), plan)
-    return predicted(of_table(table_of(data), plan, variant, unit), plan)
+        if propensity is not None:
+            raise InvalidDataError("A propensity needs the rows, got moments; pass one frame.")
+        if strata is not None:
+            raise InvalidDataError("Strata and segments need one frame, got moments.")
+        return {"": _of_moments(data, plan)}
+    watch = None if propensity is None else PropensityWatch(propensity)
+
+    def read(frame: object) -> Observations:
+        rows = Observations.read(
+            *(frame, plan.columns),
+            variant=variant,
+            unit=unit,
+            strata=strata,
+            propensity=propensity,
+        )
+        return rows if watch is None else watch.see(rows)
+
+    if not is_chunks(data):
+        return samples_within(read(data), plan)
+    if strata is not None:
+        raise InvalidDataError("Strata and segments need one frame, got chunks.")
+    return {"": predicted(_of_chunks(map(read, data), plan), plan)}
 
 
-def is_moments(data: object) -> TypeGuard[Mapping[Any, Moments]]:
-    """Whether data are moments by variant."""
-    return (
-        isinstance(data, Mapping)
-        and bool(data)
-        and all(isinstance(each, Moments) for each in data.values())
-    )
+def samples_within(rows: Observations, plan: Plan) -> dict[str, Sample]:
+    """Return the sample of each stratum; units that come back in another are told."""
+    if rows.part is None:
+        return {"": sample_of(rows, plan)}
+    unit = rows.unit
+    if unit is not None and differs_within(unit, rows.part, len(rows.units)).any():
+        return _with_returners(rows, unit, plan)
+    return {name: sample_of(rows.where(places), plan) for name, places in rows.by_part().items()}
 
 
-def is_chunks(data: object) -> TypeGuard[Iterable[object]]:
-    """Whether data are parts of a frame, one after the other."""
-    framed = hasattr(data, "__arrow_c_stream__") or isinstance(data, Mapping)
-    return isinstance(data, Iterable) and not framed
+def _with_returners(rows: Observations, unit: IntArray, plan: Plan) -> dict[str, Sample]:
+    """Return the samples of strata that share units, which are counted where they came first."""
+    for metric in plan.metrics:
+        if isinstance(metric, Quantile) or metric.model is not None:
+            raise InvalidDataError(
+                f"Units must not come back in another stratum for {metric.name!r}: its error "
+                "over strata that share units is not known."
+            )
+    n_units = len(rows.units)
+    mixed = differs_within(unit, rows.variant, n_units)
+    checks = [Check("unit", "note", f"Units come back in other strata: {n_units} in all.")]
+    checks += _mixed_check(int(mixed.sum()), n_units)
+    is_first = np.zeros(len(rows), dtype=np.bool_)
+    is_first[np.unique(unit, return_index=True)[1]] = True
+    samples = {}
+    for name, places in rows.by_part().items():
+        kept = places[~mixed[unit[places]]]
+        if not kept.size:
+            continue
+        part = rows.where(kept)
+        sample = predicted(_sample(part, plan, returning=True), plan)
+        new = np.bincount(part.variant[is_first[kept]], minlength=len(part.variants))
+        samples[name] = replace(
+            sample, n_units=tuple(new.tolist()), checks=(*checks, *sample.checks)
+        )
+    return samples
+
+
+def sample_of(rows: Observations, plan: Plan) -> Sample:
+    """Return the sample of rows without strata.
+
+    Raises:
+        InvalidDataError: If there is no row, or the variants are too many to be some.
+    """
+    return predicted(_sample(rows, plan), plan)
 
 
 def predicted(sample: Sample, plan: Plan) -> Sample:
@@ -160,20 +219,19 @@ def _check_binary_moments(metric: Proportion, variant: str, moments: Moments) ->
         )
 
 
-def _of_chunks(data: Any, plan: Plan, variant: str, unit: str | None) -> Sample:
+def _of_chunks(chunks: Iterable[Observations], plan: Plan) -> Sample:
     _refuse_quantiles(plan, "chunks")
     _refuse_winsorizing(plan)
     total: Sample | None = None
-    seen: list[IntArray] = []
-    for chunk in data:
-        table = table_of(chunk)
-        if not table.num_rows:
+    seen: list[npt.NDArray[np.uint64]] = []
+    for rows in chunks:
+        if not len(rows) and not rows.n_unassigned:
             continue
-        part = of_table(table, plan, variant, unit)
+        part = _sample(rows, plan)
         if part.clustered:
             raise InvalidDataError(_REPEATED)
-        if unit is not None:
-            seen.append(fingerprints(whole(table, unit, "the unit")))
+        if rows.unit is not None:
+            seen.append(rows.fingerprints())
         total = part if total is None else _merged(total, part)
     if total is None:
         raise InvalidDataError("The data must hold at least one row.")
@@ -209,38 +267,75 @@ def _merged(left: Sample, right: Sample) -> Sample:
     )
 
 
-def of_table(
-    table: Any, plan: Plan, variant: str, unit: str | None, *, ids: IntArray | None = None
-) -> Sample:
-    """Return the sample of a table; with the totals of its units where they have numbers."""
+def _sample(rows: Observations, plan: Plan, *, returning: bool = False) -> Sample:
+    """Return the sample of rows; with the totals of units that come back in other strata."""
     checks: list[Check] = []
-    column = whole(table, variant, "the variant")
-    if column.null_count:
-        note = f"{column.null_count} rows without a variant were left out."
+    if rows.n_unassigned:
+        note = f"{rows.n_unassigned} rows without a variant were left out."
         checks.append(Check("variant", "note", note))
-        ids = None if ids is None else ids[column.is_valid().to_numpy(zero_copy_only=False)]
-        table = table.filter(column.is_valid())
-        column = pick(table, variant, "the variant")
-    names, groups = name_codes(column)
-    if not names:
+    if not rows.variants:
         raise InvalidDataError("The data must hold at least one row with a variant.")
-    if len(names) > _MOST_VARIANTS:
+    n_variants = len(rows.variants)
+    if n_variants > _MOST_VARIANTS:
         raise InvalidDataError(
-            f"{variant!r} must hold names of variants, got {len(names)} different values."
+            f"The variant must be one of a few names, got {n_variants} different values."
         )
-    clusters: IntArray | None = None
-    if unit is None:
+    groups, clusters = rows.variant, None
+    if rows.unit is None:
         checks.append(Check("unit", "note", "No unit column: rows are taken as independent."))
     else:
-        groups, clusters = clusters_of(whole(table, unit, "the unit"), groups, checks)
-    modelled = unit is not None and any(metric.model is not None for metric in plan.metrics)
-    uniforms = fold_uniforms(whole(table, unit, "the unit")) if unit and modelled else None
-    n_units = count_units(groups, clusters, len(names))
-    columns = {name: floats_of(whole(table, name, "a metric"), name) for name in plan.columns}
-    rows = Rows(columns, groups, clusters, uniforms, len(names))
-    moments, orders = collect(plan, rows, checks)
-    kept = None if ids is None else unit_rows(plan, rows, ids)
-    return Sample(names, n_units, moments, clusters is not None, tuple(checks), orders, kept)
+        groups, clusters = _clusters_of(rows.unit, groups, checks)
+    modelled = any(metric.model is not None for metric in plan.metrics)
+    uniforms = rows.uniforms(FOLDS) if rows.unit is not None and modelled else None
+    read = Rows(rows.numbers, groups, clusters, uniforms, n_variants)
+    moments, orders = collect(plan, read, checks)
+    return Sample(
+        rows.variants,
+        _count_units(groups, clusters, n_variants),
+        moments,
+        clusters is not None,
+        tuple(checks),
+        orders,
+        unit_rows(plan, read, rows.unit) if returning and rows.unit is not None else None,
+    )
+
+
+def _clusters_of(
+    unit: IntArray, groups: IntArray, checks: list[Check]
+) -> tuple[IntArray, IntArray | None]:
+    """Return the groups without units seen in several variants, and clusters if units repeat."""
+    counts = np.bincount(unit)
+    n_units = int(np.count_nonzero(counts))
+    if n_units == unit.size:
+        return groups, None
+    clusters = unit.astype(np.int64, copy=False)
+    mixed = differs_within(clusters, groups, counts.size)
+    checks.append(
+        Check("unit", "note", f"{unit.size} rows of {n_units} units: clustered by unit.")
+    )
+    n_mixed = int(mixed.sum())
+    if n_mixed:
+        checks += _mixed_check(n_mixed, n_units)
+        groups = np.where(mixed[clusters], -1, groups)
+    return groups, clusters
+
+
+def _mixed_check(n_mixed: int, n_units: int) -> list[Check]:
+    if not n_mixed:
+        return []
+    share = n_mixed / n_units
+    message = f"{n_mixed} units ({share:.2%}) met several variants and were left out."
+    serious = share > 0.01
+    return [Check("multiple exposure", "failure" if serious else "warning", message)]
+
+
+def _count_units(groups: IntArray, clusters: IntArray | None, n_groups: int) -> tuple[int, ...]:
+    if clusters is None:
+        return tuple(int(np.count_nonzero(groups == group)) for group in range(n_groups))
+    kept = groups >= 0
+    _, first = np.unique(clusters[kept], return_index=True)
+    counts = np.bincount(groups[kept][first], minlength=n_groups)
+    return tuple(counts.tolist())
 
 
 def _refuse_winsorizing(plan: Plan) -> None:

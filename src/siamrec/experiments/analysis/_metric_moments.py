@@ -8,8 +8,7 @@ import numpy as np
 
 from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError
-from siamrec.experiments.analysis._crossfit import fold_key, folds_of
-from siamrec.experiments.analysis._returning import UnitRows
+from siamrec.experiments.analysis._cross_fitting import fold_key, folds_of
 from siamrec.experiments.analysis.report import Check
 from siamrec.experiments.metrics import Count, ExperimentMetric, Mean, Proportion, Quantile
 from siamrec.statistics.quantiles import OrderStatistics
@@ -34,6 +33,20 @@ class Rows(NamedTuple):
     clusters: IntArray | None
     uniforms: FloatArray | None
     n_groups: int
+
+
+class UnitRows(NamedTuple):
+    """The totals of each unit in a stratum.
+
+    Attributes:
+        unit: Number of the unit, the same in every stratum.
+        group: Place of its variant.
+        columns: Its totals, shape `(columns, units)`, in the order of the moments' names.
+    """
+
+    unit: IntArray
+    group: IntArray
+    columns: FloatArray
 
 
 class Collected(NamedTuple):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from siamrec.errors import InvalidDataError
 from siamrec.experiments.analysis import _effects
-from siamrec.experiments.analysis._returning import returning
+from siamrec.experiments.analysis._returning_units import returning
 from siamrec.experiments.analysis.report import Check
 from siamrec.experiments.metrics import Proportion, Quantile
 from siamrec.statistics.proportions import proportions
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from siamrec.data.moments import Moments
-    from siamrec.experiments.analysis._sample import Sample
+    from siamrec.experiments.analysis._samples import Sample
     from siamrec.experiments.metrics import ExperimentMetric
     from siamrec.experiments.plan import Plan
     from siamrec.statistics.difference import TwoValues

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import add
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from siamrec._core.units import Units
 from siamrec.data.moments import Moments
 from siamrec.errors import MissingInputError
 from siamrec.experiments.analysis._effects import linearised
@@ -23,16 +22,8 @@ if TYPE_CHECKING:
     from siamrec.experiments.metrics import CrossFitted, ExperimentMetric, Term
     from siamrec.typing import FloatArray, IntArray
 
-_SALT = "cross-fitting"
-
-
-def fold_uniforms(column: Any) -> FloatArray:
-    """Return a number in [0, 1) for the unit of each row; a unit keeps it for ever."""
-    encoded = column.dictionary_encode() if not hasattr(column, "indices") else column
-    values = Units(encoded.dictionary).uniforms(_SALT)
-    codes: IntArray = encoded.indices.to_numpy(zero_copy_only=False)
-    found: FloatArray = values[codes]
-    return found
+FOLDS = "cross-fitting"
+"""Salt of the hash that gives a unit its fold."""
 
 
 def folds_of(model: CrossFitted, uniforms: FloatArray | None) -> IntArray:
