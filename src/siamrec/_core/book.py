@@ -186,7 +186,6 @@ class Book(Generic[PartT, FactoryT]):
         self._contract = contract if isinstance(contract, tuple) else (contract,)
         self._factories = factories
         self._entries = {name: Entry(factory, HOUSE) for name, factory in parts.items()}
-        self._lock = RLock()
         if recipes is not None:
             recipes.book = self
 
@@ -232,7 +231,7 @@ class Book(Generic[PartT, FactoryT]):
             raise InvalidParameterError(
                 f"the {self.kind} {name!r}", factory, f"a {self.brings_more}"
             )
-        with self._lock:
+        with _INSTALLED.lock:  # renewed in a forked child
             taken = self._entries.get(name)
             if taken is not None:
                 raise PluginConflictError(
