@@ -120,6 +120,7 @@ def test_every_abstraction_and_port_is_importable_from_the_top() -> None:
         ("siamrec.data", ("torch", "pyarrow", "pandas", "pydantic")),
         ("siamrec.models", ("torch", "sentence_transformers", "pyarrow")),
         ("siamrec.cli", ("torch", "numpy", "sqlalchemy")),
+        ("siamrec.plugins", ("torch", "numpy", "scipy", "sqlalchemy", "pydantic")),
     ],
 )
 def test_imports_are_light(module: str, absent: tuple[str, ...]) -> None:

@@ -29,6 +29,7 @@ from siamrec.storage import Store
 from siamrec.testing.tiny import tiny_model
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from siamrec.simulation import SimulatedWorld
@@ -300,3 +301,31 @@ def test_the_whole_encoder_can_be_tuned(
     assert tuned.fingerprint != encoder.fingerprint
     versions = report.summary()["registry"]["versions"]
     assert versions["base"] != versions["tuned"]
+
+
+class OwnRecipe:
+    """An arm's recipe of a host that inherits nothing."""
+
+    def fit(self, feedback: Any, *, catalog: Any = None) -> Any:
+        return Popularity().fit(feedback, catalog=catalog)
+
+
+def test_parts_are_taken_by_name_and_what_is_unknown_is_told_at_once(
+    make_loop: Callable[..., ImprovementLoop], tmp_path: Path
+) -> None:
+    loop = make_loop(arms={"own": OwnRecipe(), "other": "popularity:half_life=30d"})
+    assert set(loop._parts.arms) == {"own", "other"}
+    assert loop._parts.arms["other"] == Popularity(half_life="30d", positive=4.0)
+    for wrong in (
+        {"arms": ["eas"]},
+        {"pairs": "rating"},
+        {"suite": ["ndgc@10"]},
+        {"bandit": "beta-tompson"},
+        {"source": "fiel", "feedback": None},
+        {"arms": {"long": "long-tail:base=eas"}},
+    ):
+        with pytest.raises(UnknownNameError, match="Did you mean"):
+            make_loop(**wrong)
+    with pytest.raises(InvalidParameterError, match=r"not its class: call it, OwnRecipe\(\)"):
+        make_loop(arms={"own": OwnRecipe})
+    assert not list(tmp_path.iterdir())

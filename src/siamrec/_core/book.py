@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from inspect import getattr_static
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast, final
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, cast, final
 
-from typing_extensions import get_protocol_members, is_protocol, override
+from typing_extensions import TypeVar, get_protocol_members, is_protocol, override
 
 from siamrec._core import settings as read
 from siamrec.errors import InvalidParameterError, PluginConflictError, UnknownNameError
@@ -24,6 +24,8 @@ PartT = TypeVar("PartT")
 
 Factory: TypeAlias = Callable[..., Any]
 """Makes a part from keyword settings; the same in the hook, the book and the constructor."""
+
+FactoryT = TypeVar("FactoryT", default=Factory)
 
 Named: TypeAlias = str | Mapping[str, Any]
 """A part by name: `"ease"`, `"ease:l2=300"` or `{"name": "ease", "l2": 300}`."""
@@ -144,7 +146,7 @@ class Entry:
 
 
 @final
-class Book(Generic[PartT]):
+class Book(Generic[PartT, FactoryT]):
     """The names of one kind of part.
 
     The house's parts are there from the start, as factories or as addresses that are loaded on
@@ -184,7 +186,6 @@ class Book(Generic[PartT]):
         self._contract = contract if isinstance(contract, tuple) else (contract,)
         self._factories = factories
         self._entries = {name: Entry(factory, HOUSE) for name, factory in parts.items()}
-        self._lock = RLock()
         if recipes is not None:
             recipes.book = self
 
@@ -206,10 +207,10 @@ class Book(Generic[PartT]):
         """Return the names known so far, sorted; no plugin is looked for."""
         return tuple(sorted(self._entries))
 
-    def house(self) -> dict[str, Factory]:
+    def house(self) -> dict[str, FactoryT]:
         """Return the house's own factories by name, loaded."""
         own = {name: entry for name, entry in self._entries.items() if entry.owner == HOUSE}
-        return {name: entry.load() for name, entry in own.items()}
+        return {name: cast("FactoryT", entry.load()) for name, entry in own.items()}
 
     def add(self, name: str, factory: Factory, *, owner: str) -> None:
         """Write a part into the book.
@@ -230,7 +231,7 @@ class Book(Generic[PartT]):
             raise InvalidParameterError(
                 f"the {self.kind} {name!r}", factory, f"a {self.brings_more}"
             )
-        with self._lock:
+        with _INSTALLED.lock:  # renewed in a forked child
             taken = self._entries.get(name)
             if taken is not None:
                 raise PluginConflictError(
@@ -243,13 +244,13 @@ class Book(Generic[PartT]):
         """Return who brought a part; raises as `factory` does."""
         return self._known(name).owner
 
-    def factory(self, name: str) -> Factory:
+    def factory(self, name: str) -> FactoryT:
         """Return what makes a part.
 
         Raises:
             UnknownNameError: If no part has this name; the message offers the nearest ones.
         """
-        return self._known(name).load()
+        return cast("FactoryT", self._known(name).load())
 
     def make(self, part: PartT | Named, **known: Any) -> PartT:
         """Return a part given as an object, by name, or by name with settings.
@@ -267,14 +268,14 @@ class Book(Generic[PartT]):
         """
         if isinstance(part, str):
             name, given = read.parted(self.kind, part)
-            factory = self.factory(name)
+            factory = self._known(name).load()
             given = read.typed(f"{self.kind} {name!r}", factory, given)
         elif isinstance(part, Mapping) and not self._is_one(part):
             given = dict(part)
             name = given.pop("name", None)
             if not isinstance(name, str):
                 raise InvalidParameterError(self.kind, part, self._expected(part))
-            factory = self.factory(name)
+            factory = self._known(name).load()
             given = read.decoded(f"{self.kind} {name!r}", factory, given)
         elif isinstance(part, type):
             raise InvalidParameterError(

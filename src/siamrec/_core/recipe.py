@@ -21,9 +21,9 @@ class Recipe(ABC):
 
     __slots__ = ()
 
-    book: ClassVar[Book[Any]]
+    book: ClassVar[Book[Any, Any]]
 
-    def take_by_name(self, **books: Book[Any]) -> None:
+    def take_by_name(self, **books: Book[Any, Any]) -> None:
         """Put parts in the place of names in the fields given, while a recipe is being made."""
         for name, book in books.items():
             part = getattr(self, name)

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from siamrec._core.book import named
 from siamrec.bandits import POLICIES
@@ -15,6 +15,7 @@ from siamrec.metrics import Suite
 from siamrec.models import SentenceEncoder
 from siamrec.models.encoders import ENCODERS
 from siamrec.models.recommenders import EASE, LongTail, Popularity, TextProfile
+from siamrec.models.recommenders._book import arms_by_name
 from siamrec.pairs import PAIR_GENERATORS, MinimumCounts, RatingPairs
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from siamrec.bandits import Policy
     from siamrec.metrics.base import AnyMetric
     from siamrec.models.recommenders import RecommenderRecipe
+    from siamrec.models.recommenders._book import Arms
     from siamrec.protocols import Bandit, MetricSuite, PairGenerator, SiameseEncoder
 
 MODEL = "all-MiniLM-L6-v2"
@@ -48,6 +50,20 @@ def pairs_of(pairs: PairGenerator | Named | None, positive: float) -> PairGenera
         negative=positive / 2,
         minimum=MinimumCounts(positive=20, negative=0, total=20),
     )
+
+
+def arms_of(
+    arms: Arms | None, *, positive: float, encoder: SiameseEncoder
+) -> dict[str, RecommenderRecipe]:
+    """Return the arms by name; an object of the host's own that can `fit` is taken as it is."""
+    known = {"positive": positive, "encoder": encoder}
+    if not isinstance(arms, Mapping):
+        return arms_by_name(arms or (), least=0, **known)
+    own = {name: arm for name, arm in arms.items() if callable(getattr(arm, "fit", None))}
+    own = {name: arm for name, arm in own.items() if not isinstance(arm, type)}
+    named_ones = {name: arm for name, arm in arms.items() if name not in own}
+    found = {**own, **arms_by_name(named_ones, least=0, **known)}
+    return {name: cast("RecommenderRecipe", found[name]) for name in arms}
 
 
 def suite_of(suite: MetricSuite | Sequence[AnyMetric | Named] | None) -> MetricSuite:

@@ -22,7 +22,6 @@ from siamrec.lifecycle._settings import Parts, Settings
 from siamrec.lifecycle.events import Observers
 from siamrec.lifecycle.holdout import hold_out
 from siamrec.lifecycle.report import CycleReport
-from siamrec.models.recommenders._book import arms_by_name
 from siamrec.simulation import World
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ class ImprovementLoop:
             pairs=_parts.pairs_of(pairs, positive),
             encoder=chosen,
             suite=_parts.suite_of(suite),
-            arms=arms_by_name(arms or {}, least=0, positive=positive, encoder=chosen),
+            arms=_parts.arms_of(arms, positive=positive, encoder=chosen),
             bandit=_parts.bandit_of(bandit),
             assigner=assigner,
             store=store,

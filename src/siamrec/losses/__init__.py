@@ -13,7 +13,7 @@ from siamrec.losses.labelled import (
 from siamrec.losses.preference import BradleyTerry, ReferencePreference, WeightedTriplet
 from siamrec.losses.queued import QueuedInfoNCE
 from siamrec.losses.rates import TextRates
-from siamrec.losses.registry import LOSSES, LossSpec, build_loss, loss_columns, spec_of
+from siamrec.losses.registry import LOSSES, LossSpec, build_loss, loss_columns
 from siamrec.losses.wrappers import Anchored, Distilled, GradCached, MultiTask
 
 __all__ = [
@@ -39,5 +39,4 @@ __all__ = [
     "build_loss",
     "feedback_infonce",
     "loss_columns",
-    "spec_of",
 ]

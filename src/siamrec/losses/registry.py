@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import torch
 
@@ -57,22 +57,13 @@ class LossSpec:
         return self.factory(model, pairs=pairs, **settings)
 
 
-def spec_of(name: str) -> LossSpec:
-    """Return a loss by name.
-
-    Raises:
-        UnknownNameError: If no loss has this name; the message offers the nearest ones.
-    """
-    return cast("LossSpec", LOSSES.factory(name))
-
-
 def loss_columns(name: str) -> Columns:
     """Return the text columns that a loss needs.
 
     Raises:
         UnknownNameError: If no loss has this name; the message offers the nearest ones.
     """
-    return spec_of(name).columns
+    return LOSSES.factory(name).columns
 
 
 def build_loss(
@@ -90,7 +81,7 @@ def build_loss(
         UnknownNameError: If no loss has this name; the message offers the nearest ones.
         InvalidParameterError: If the loss knows no such setting.
     """
-    return built(spec_of(name), name, model, pairs=pairs, **settings)
+    return built(LOSSES.factory(name), name, model, pairs=pairs, **settings)
 
 
 def built(
@@ -192,7 +183,7 @@ def _ours(kind: type[torch.nn.Module]) -> LossFactory:
     return make
 
 
-LOSSES: Book[torch.nn.Module] = Book(
+LOSSES: Book[torch.nn.Module, LossSpec] = Book(
     "loss",
     {
         "feedback-infonce": LossSpec(feedback_infonce_of, POSITIVES, takes_negatives=True),

@@ -174,10 +174,10 @@ class Component(NamedTuple):
     kind: str
     address: str
 
-    def book(self) -> Book[Any]:
+    def book(self) -> Book[Any, Any]:
         """Return the book; loads its room."""
         module, _, name = self.address.partition(":")
-        return cast("Book[Any]", getattr(import_module(module), name))
+        return cast("Book[Any, Any]", getattr(import_module(module), name))
 
 
 COMPONENTS: dict[str, Component] = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 from siamrec._core import check
 from siamrec._core.book import Book
@@ -84,7 +84,7 @@ def export(
         RegressionFound: If the export differs too much; nothing is written then.
         StorageError: If the folder cannot be written.
     """
-    exporter = cast("Exporter", EXPORTERS.factory(format))
+    exporter = EXPORTERS.factory(format)
     chosen = next(iter(exporter.thresholds)) if quantization is None else quantization
     if quantization is not None and "" in exporter.thresholds:
         raise InvalidParameterError(
@@ -186,7 +186,7 @@ def _by_llama(path: Path, encoder: SentenceEncoder, texts: list[str]) -> Any:
 
 
 _EXACT = MappingProxyType({"": Thresholds(0.9999, 0.99)})
-EXPORTERS: Book[Exporter] = Book(
+EXPORTERS: Book[Exporter, Exporter] = Book(
     "format",
     {
         "sentence-transformers": Exporter(_write_modern, _read_directory, _EXACT),

@@ -10,7 +10,7 @@ import numpy as np
 from siamrec._core.clock import Stopwatch
 from siamrec._core.hashing import uniforms
 from siamrec.errors import InvalidDataError
-from siamrec.losses import spec_of
+from siamrec.losses import LOSSES
 from siamrec.models.training.result import TrainingEvent
 from siamrec.models.training.validation.choosing import Slices, means, merit
 from siamrec.models.training.validation.retention import Retention, drift, reciprocal_rank
@@ -75,7 +75,7 @@ class Run:
     def spec(self) -> LossSpec:
         """Return the loss of the configuration: one handed in with the run, else by its name."""
         given = self.losses.get(self.config.loss)
-        return spec_of(self.config.loss) if given is None else given
+        return LOSSES.factory(self.config.loss) if given is None else given
 
     def tell(
         self,
