@@ -119,12 +119,9 @@ def test_what_no_extra_brings_is_looked_for_first(module: str) -> None:
 
 
 ROOMS = sorted({path.relative_to(SRC).parts[0] for path in WORDS if [*asked(path)]})
-LATE = pytest.mark.xfail(reason="asks for pyarrow as an extra, which is always there", strict=True)
 
 
-@pytest.mark.parametrize(
-    "room", [pytest.param(room, marks=LATE if room == "data" else ()) for room in ROOMS]
-)
+@pytest.mark.parametrize("room", ROOMS)
 def test_an_extra_installs_what_is_asked_of_it(room: str) -> None:
     for path in WORDS:
         if path.relative_to(SRC).parts[0] == room:

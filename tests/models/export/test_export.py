@@ -58,6 +58,7 @@ def normal(*shape: int) -> Float32Array:
 
 @pytest.fixture(params=["linear", "bent", "smaller"])
 def tuned(request: pytest.FixtureRequest, encoder: SentenceEncoder) -> AdapterEncoder:
+    encoder = SentenceEncoder.of(encoder.model, name="tiny", precision="float32")
     if request.param == "linear":
         return AdapterEncoder(encoder, normal(32, 32), normal(32))
     if request.param == "smaller":
@@ -70,7 +71,7 @@ def tuned(request: pytest.FixtureRequest, encoder: SentenceEncoder) -> AdapterEn
 @pytest.mark.parametrize("form", ["sentence-transformers", "sentence-transformers-legacy"])
 def test_a_head_becomes_ordinary_layers(tmp_path: Path, tuned: AdapterEncoder, form: str) -> None:
     report = export(CachedEncoder(tuned), tmp_path / "out", format=form, texts=TEXTS)
-    assert report.least_cosine > 0.99999
+    assert report.least_cosine > 0.99995  # read back in bfloat16 where the processor has it
     again = SentenceEncoder(tmp_path / "out", precision="float32")
     np.testing.assert_allclose(again.encode(TEXTS), tuned.encode(TEXTS), atol=1e-5)
     stored = json.loads((tmp_path / "out" / "parity.json").read_text())
