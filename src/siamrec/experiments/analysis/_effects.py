@@ -10,14 +10,8 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec.errors import InvalidDataError
-from siamrec.statistics.difference import (
-    DUST,
-    Hybrid,
-    TwoValues,
-    averaged,
-    deviate_of_t,
-    t_of_deviate,
-)
+from siamrec.statistics.difference import DUST, Hybrid, TwoValues, averaged
+from siamrec.statistics.tails import deviate_of_t, t_of_deviate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,9 +12,14 @@ from scipy import special
 from siamrec._core import check
 from siamrec._core.hashing import uniform
 from siamrec.errors import InvalidDataError, InvalidParameterError
-from siamrec.statistics.difference import deviate_of_t, t_of_deviate
 from siamrec.statistics.effect import Effect
-from siamrec.statistics.tails import positive_p, reach_of_t, two_sided_t
+from siamrec.statistics.tails import (
+    deviate_of_t,
+    positive_p,
+    reach_of_t,
+    t_of_deviate,
+    two_sided_t,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -16,7 +16,7 @@ from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameE
 from siamrec.experiments.analysis._columns import whole
 from siamrec.experiments.analysis.analysis import analyze
 from siamrec.experiments.metrics import ExperimentMetric, Margin, Proportion, Quantile
-from siamrec.statistics.proportions import wilson
+from siamrec.statistics import wilson
 
 if TYPE_CHECKING:
     from siamrec.experiments.plan import Plan
@@ -202,12 +202,11 @@ def simulate_power(
             found = report[name, treated]
             wins[name] += found.improvement > 0 and found.adjusted_p <= plan.alpha
         safe.update(name for name in guardrails if report[name, treated].safe)
-    reach = float(special.ndtri(0.975))
     return PowerReport(
         n_runs,
         size,
         {name: count / n_runs for name, count in wins.items()},
-        {name: wilson(count, n_runs, reach) for name, count in wins.items()},
+        {name: wilson(count, n_runs) for name, count in wins.items()},
         {name: safe[name] / n_runs for name in guardrails},
         {name: count / n_runs for name, count in sorted(decisions.items())},
     )
