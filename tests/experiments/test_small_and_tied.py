@@ -26,7 +26,8 @@ from siamrec.experiments import (
     Ratio,
     analyze,
 )
-from siamrec.statistics.difference import Hybrid, deviate_of_t, t_of_deviate
+from siamrec.statistics.difference import Hybrid
+from siamrec.statistics.tails import deviate_of_t, t_of_deviate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -33,9 +33,9 @@ def bounded_interval(
 ) -> tuple[float, float]:
     """Return an interval for the mean of bounded outcomes, after all of them.
 
-    No normality, no least sample size; valid at any time of stopping or, a little narrower, after
-    a number of outcomes that was fixed beforehand (`anytime=False`). With outcomes scaled to
-    [0, 1], alpha = 1 - confidence and bets made from the past alone,
+    No normality, no least sample size; valid at any time of stopping, or after a number of
+    outcomes that was fixed beforehand (`anytime=False`, narrower by betting). With outcomes
+    scaled to [0, 1], alpha = 1 - confidence and bets made from the past alone,
 
         lambda_t = sqrt( 2 ln(2 / alpha) / (s²_(t-1) t ln(1 + t)) )
         s²_t     = (1/4 + sum (x_i - m_i)²) / (t + 1),   m_t = (1/2 + sum x_i) / (t + 1),

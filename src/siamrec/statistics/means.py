@@ -75,9 +75,9 @@ def mean_interval(
     first, last = low, high
     if has_spread(mean, error):
         half = reach_of_t(df, 1 - confidence) * error
-        first, last = max(mean - half, low), min(mean + half, high)
+        first, last = min(max(mean - half, low), high), max(min(mean + half, high), low)
         inside = mean - half >= low and mean + half <= high
-        if inside or n >= _ENOUGH or math.isinf(high - low):
+        if first < last and (inside or n >= _ENOUGH or math.isinf(high - low)):
             return first, last
     if math.isinf(high - low):
         return low, high

@@ -47,9 +47,7 @@ def proportions(treatment: Moments, control: Moments, column: str) -> Hybrid:
     )
 
 
-def wilson(
-    successes: float, trials: float, *, confidence: float = 0.95
-) -> tuple[float, float]:
+def wilson(successes: float, trials: float, *, confidence: float = 0.95) -> tuple[float, float]:
     """Return Wilson's score interval of a share of independent trials.
 
     Args:

@@ -35,8 +35,8 @@ def mixture_log_e(z: float, information: float) -> float:
         e = (1 + s)^(-1/2) exp( z² s / (2 (1 + s)) )
 
     Examples:
-        >>> round(mixture_log_e(mixture_reach(1.0, 0.05), 1.0) + np.log(0.05), 12)
-        0.0
+        >>> round(mixture_log_e(mixture_reach(1.0, 0.05), 1.0), 4), round(float(np.log(20)), 4)
+        (2.9957, 2.9957)
     """
     s = information
     return float(0.5 * z * z * s / (s + 1) - 0.5 * np.log1p(s))
