@@ -17,17 +17,19 @@ from siamrec.plugins import builtin
 from siamrec.statistics import wilson
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from siamrec.typing import FloatArray
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "mips": {"groups": (0, 1)},
     "slope": {"candidates": (IPS(), SNIPS())},
 }
-REWARDS = {
+REWARDS: dict[str, Callable[[int], FloatArray]] = {
     "all 0": np.zeros,
     "all 1": np.ones,
     "one": lambda n: np.eye(1, n, 0)[0],
-    "half": lambda n: np.arange(n) // 2 % 2.0,
+    "half": lambda n: (np.arange(n) // 2 % 2).astype(np.float64),
 }
 
 

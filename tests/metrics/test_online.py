@@ -184,7 +184,7 @@ def test_ratio_equals_the_textbook_delta_method_and_adds() -> None:
     assert whole.standard_error == pytest.approx(np.sqrt(variance))
     parts = RatioOfSums.of(x[:20], y[:20]) + RatioOfSums.of(x[20:], y[20:])
     assert parts.standard_error == pytest.approx(whole.standard_error)
-    low, high = bootstrap_interval(x, y, method="percentile", rng=rng)
+    low, high = bootstrap_interval(x, np.asarray(y, np.float64), method="percentile", rng=rng)
     assert (low, high) == pytest.approx(whole.estimate().interval, abs=0.03)
     assert RatioOfSums.of([1.0], [2.0]).estimate().interval == (-np.inf, np.inf)
 

@@ -51,8 +51,9 @@ class World:
         self.before = {u: rng.permutation(N_ITEMS)[:6].tolist() for u in range(N_USERS)}
         if alike:
             first = max(self.lists, key=lambda user: self.lists[user].size)
-            for rows in (self.lists, self.scores, self.likes, self.past, self.before):
-                rows.update(dict.fromkeys(rows, rows[first]))  # type: ignore[attr-defined]
+            tables: list[dict[int, Any]] = [self.lists, self.scores, self.likes]
+            for table in (*tables, self.past, self.before):
+                table.update(dict.fromkeys(table, table[first]))
         self.counts = np.sort(rng.integers(1, 100, N_ITEMS))[::-1].astype(float)
         self.vectors = rng.standard_normal((N_ITEMS, 4))
         self.kinds = {n: [f"k{n % 4}"] if n % 3 else [f"k{n % 4}", "k9"] for n in range(N_ITEMS)}
