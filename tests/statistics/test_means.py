@@ -18,7 +18,7 @@ from siamrec.statistics import (
     paired_difference,
     wilson,
 )
-from siamrec.statistics.means import error_of_mean
+from siamrec.statistics.means import error_of_mean, fieller, welch_freedom
 
 
 def test_paired_difference_and_tiny_p_values() -> None:
@@ -133,3 +133,22 @@ def test_the_jackknife_of_a_mean_is_its_error() -> None:
     left_out = (values.sum() - values) / 8
     assert jackknife_error(left_out) == pytest.approx(error_of_mean(values))
     assert jackknife_error(values[:1]) == math.inf
+
+
+def test_welchs_freedom_is_scipys() -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=12), rng.normal(0, 3, 30)
+    theirs = stats.ttest_ind(a, b, equal_var=False).df
+    own = welch_freedom(a.var(ddof=1) / 12, b.var(ddof=1) / 30, 11, 29)
+    assert own == pytest.approx(theirs)
+    assert welch_freedom(0.0, 0.0, 3, 4) == 7.0
+    assert welch_freedom(1.0, 1.0, 0, 4) == 1.0
+
+
+def test_fieller_by_hand() -> None:
+    # Only the control is off: 1.2 / (1 ± .196) - 1.
+    low, high = fieller((1.2, 1.0), (0.0, 0.0, 0.01), 1.96)
+    assert (low, high) == pytest.approx((1.2 / 1.196 - 1, 1.2 / 0.804 - 1))
+    assert fieller((-1.2, -1.0), (0.0, 0.0, 0.01), 1.96) == pytest.approx((-high, -low))
+    assert fieller((1.2, 0.1), (0.0, 0.0, 0.01), 1.96) == (-math.inf, math.inf)
+    assert fieller((1.2, 1.0), (0.0, 0.0, 0.01), math.inf) == (-math.inf, math.inf)

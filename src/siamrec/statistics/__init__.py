@@ -7,10 +7,12 @@ from siamrec.statistics.difference import TwoValues
 from siamrec.statistics.effect import Effect
 from siamrec.statistics.means import (
     PairedDifference,
+    fieller,
     jackknife_error,
     mean_interval,
     mean_test,
     paired_difference,
+    welch_freedom,
 )
 from siamrec.statistics.poisson_bootstrap import BootstrapTotals, poisson_bootstrap
 from siamrec.statistics.proportions import newcombe, two_proportions, wilson
@@ -41,6 +43,7 @@ __all__ = [
     "bounded_interval",
     "chi_square_tail",
     "e_benjamini_hochberg",
+    "fieller",
     "independence",
     "jackknife_error",
     "log_beta_tail",
@@ -61,6 +64,7 @@ __all__ = [
     "two_proportions",
     "two_sided_t",
     "two_sided_z",
+    "welch_freedom",
     "wilcoxon",
     "wilson",
 ]

@@ -127,6 +127,71 @@ def error_of_mean(values: FloatArray) -> float:
     return math.sqrt(float(away @ away) / (n - 1) / n)
 
 
+def welch_freedom(first: float, second: float, free: int, other: int) -> float:
+    """Return the degrees of freedom of the sum of two independent errors; 1 where one has none.
+
+        (v + w)² / (v² / free + w² / other)
+
+    Args:
+        first: Variance v of the first mean.
+        second: Variance w of the second.
+        free: Degrees of freedom of the first.
+        other: Degrees of freedom of the second.
+
+    References:
+        Welch (1947), Biometrika 34; Satterthwaite (1946), Biometrics Bulletin 2.
+
+    Examples:
+        >>> welch_freedom(1.0, 1.0, 9, 9), welch_freedom(1.0, 0.0, 9, 9)
+        (18.0, 9.0)
+    """
+    if min(free, other) < 1:
+        return 1.0
+    total = first + second
+    if total <= 0:
+        return float(free + other)
+    share = first / total
+    return 1 / (share**2 / free + (1 - share) ** 2 / other)
+
+
+def fieller(
+    values: tuple[float, float], spread: tuple[float, float, float], reach: float
+) -> tuple[float, float]:
+    """Return the interval of the relative difference `(t - c) / |c|` of two values.
+
+    The ratios r with `|t - r c| <= reach s.e.(t - r c)` are those between the roots of
+
+        (c² - q² v_c) r² - 2 (t c - q² v_tc) r + (t² - q² v_t) = 0,
+
+    unless the control's own interval covers 0: then the data do not bound the ratio, and the
+    interval is infinite.
+
+    Args:
+        values: Treatment t and control c.
+        spread: Variance of the treatment, covariance of both, variance of the control.
+        reach: Standard errors q to each side.
+
+    References:
+        Fieller (1954), JRSS B 16.
+
+    Examples:
+        >>> [round(end, 4) for end in fieller((1.2, 1.0), (0.0, 0.0, 0.01), 1.96)]
+        [0.0033, 0.4925]
+    """
+    if not math.isfinite(reach):
+        return UNBOUNDED
+    t, c = values
+    square = reach**2
+    v_t, v_tc, v_c = spread
+    lead = c * c - square * v_c
+    if lead <= 0:
+        return UNBOUNDED
+    middle = t * c - square * v_tc
+    root = math.sqrt(max(middle * middle - lead * (t * t - square * v_t), 0.0))
+    low, high = (middle - root) / lead - 1.0, (middle + root) / lead - 1.0
+    return (low, high) if c > 0 else (-high, -low)
+
+
 def jackknife_error(left_out: FloatArray) -> float:
     """Return the standard error of a number from its values without each of g groups in turn.
 

@@ -11,11 +11,10 @@ import numpy as np
 from siamrec._core import check, special
 from siamrec.errors import InvalidDataError
 from siamrec.statistics.difference import Hybrid
+from siamrec.statistics.tails import TWO_SIDED_95
 
 if TYPE_CHECKING:
     from siamrec.typing import BoolArray, FloatArray, IntArray
-
-_Z = 1.959963984540054
 
 
 def quantile_with_error(
@@ -127,8 +126,8 @@ class OrderStatistics:
     @property
     def error(self) -> float:
         """Standard error: the distance of the 95 % limits over twice their deviate."""
-        low, high = self.limits(_Z)
-        return (high - low) / (2 * _Z)
+        low, high = self.limits(TWO_SIDED_95)
+        return (high - low) / (2 * TWO_SIDED_95)
 
 
 def quantiles(treatment: OrderStatistics, control: OrderStatistics) -> Hybrid:

@@ -16,6 +16,9 @@ from siamrec._core import special
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+TWO_SIDED_95 = 1.959963984540054
+"""The normal deviate beyond which 5 % lie, half on each side."""
+
 _LEAST_P = float(np.nextafter(0, 1))
 _LEAST_LOG = math.log(_LEAST_P)
 _LEAST_TAIL = 1e-290
