@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from siamrec.statistics import chi_square_tail, log_beta_tail, two_sided_t, two_sided_z
 from siamrec.statistics.tails import (
@@ -185,13 +186,26 @@ def test_quantiles_by_hand() -> None:
     assert reach_of_t(0, 0.05) == math.inf
 
 
-@given(st.floats(0.05, 1e3), st.floats(1, 1e9))
-@settings(max_examples=100, deadline=None)
-def test_deviates_and_quantiles_turn_each_other_round(t: float, freedom: float) -> None:
-    deviate = deviate_of_t(t, freedom)
-    assert 0 < deviate <= t * (1 + 1e-9)
-    assert t_of_deviate(deviate, freedom) == pytest.approx(t, rel=1e-6)
-    assert deviate_of_t(-t, freedom) == -deviate
+@given(
+    freedom=st.floats(1.0, 1e6),
+    deviate=st.floats(0.001, 20.0),
+)
+@settings(max_examples=200, deadline=None)
+def test_deviates_go_both_ways(freedom: float, deviate: float) -> None:
+    t = t_of_deviate(deviate, freedom)
+    assert t >= deviate * (1 - 1e-9)
+    assert deviate_of_t(t, freedom) == pytest.approx(deviate, rel=1e-6)
+    assert deviate_of_t(-t, freedom) == pytest.approx(-deviate, rel=1e-6)
+    if deviate < 6:
+        assert stats.t.sf(t, freedom) == pytest.approx(stats.norm.sf(deviate), rel=1e-6)
+
+
+def test_far_deviates_rise_and_do_not_overflow() -> None:
+    for freedom in (1.0, 3.0, 50.0, 1e5):
+        found = [deviate_of_t(t, freedom) for t in np.geomspace(1, 1e160, 60)]
+        assert np.isfinite(found).all()
+        assert t_of_deviate(60.0, freedom) > t_of_deviate(10.0, freedom)
+    assert t_of_deviate(2000.0, 2.0) == np.inf
 
 
 @given(st.floats(0, 100), st.floats(1, 1e9), st.floats(1.001, 2))
