@@ -90,11 +90,13 @@ def score_limits(share: float, n: float, reach: float) -> tuple[float, float]:
         return 0.0, 1.0
     share = min(max(share, 0.0), 1.0)
     square = reach * reach / n
-    centre = share + square / 2
     half = math.sqrt(square * (share * (1 - share) + square / 4))
-    low = 0.0 if share == 0 else (centre - half) / (1 + square)
-    high = 1.0 if share == 1 else (centre + half) / (1 + square)
-    return max(0.0, low), min(1.0, high)
+
+    def lower(part: float) -> float:
+        # (centre - half) / (1 + z²/n), multiplied out so that no digits cancel
+        return part * part / (part + square / 2 + half) if part else 0.0
+
+    return lower(share), 1.0 - lower(1.0 - share)
 
 
 def newcombe(
