@@ -114,7 +114,9 @@ def test_every_abstraction_and_port_is_importable_from_the_top() -> None:
     ("module", "absent"),
     [
         ("siamrec", HEAVY),
-        ("siamrec.metrics", ("torch", "pyarrow", "pandas", "sqlalchemy", "scipy.stats")),
+        ("siamrec.metrics", ("torch", "pyarrow", "pandas", "sqlalchemy", "scipy")),
+        ("siamrec.metrics.online", ("torch", "pyarrow", "pandas", "sqlalchemy", "scipy")),
+        ("siamrec.statistics", ("torch", "pyarrow", "pandas", "sqlalchemy", "scipy")),
         ("siamrec.bandits", ("torch", "pyarrow", "pandas", "sqlalchemy", "scipy.stats")),
         ("siamrec.experiments", ("torch", "pyarrow", "pandas", "sqlalchemy", "scipy.stats")),
         ("siamrec.data", ("torch", "pyarrow", "pandas", "pydantic")),

@@ -10,6 +10,7 @@ from siamrec.bandits import BetaThompson, ContextualBandit, EpsilonGreedy, Exp3I
 from siamrec.bandits.ope import IPS, SNIPS, Log
 from siamrec.data import Rewards
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
+from siamrec.statistics import wilson
 
 
 def test_the_spread_of_a_linear_arm_shrinks_with_data() -> None:
@@ -31,15 +32,20 @@ def test_a_cold_linear_arm_is_as_wide_as_its_prior() -> None:
         assert (view.high - view.low) / 2 == pytest.approx(1.96 / np.sqrt(ridge), rel=1e-3)
 
 
-def test_a_constant_reward_has_an_interval_without_width() -> None:
+def test_a_constant_reward_is_judged_by_its_range() -> None:
     # Resampling with a denominator that stays gives [0.97, 1.03] around a value that is 1.
     rng = np.random.default_rng(0)
-    log = Log(action=rng.integers(0, 3, 400), reward=np.ones(400), propensity=np.full(400, 1 / 3))
+    log = Log(
+        action=rng.integers(0, 3, 400),
+        reward=np.ones(400),
+        propensity=np.full(400, 1 / 3),
+        reward_range=(0.0, 1.0),
+    )
     estimate = SNIPS().estimate(
         log, np.tile([0.6, 0.3, 0.1], (400, 1)), interval="bootstrap", rng=rng
     )
     assert estimate.value == pytest.approx(1.0)
-    assert estimate.interval == pytest.approx((1.0, 1.0))
+    assert estimate.interval == wilson(400, 400)
 
 
 def test_decay_does_not_depend_on_batches() -> None:

@@ -40,6 +40,7 @@ from siamrec.errors import (
     UnknownNameError,
     UnsupportedEstimate,
 )
+from siamrec.statistics import wilson
 
 if TYPE_CHECKING:
     from siamrec.typing import FloatArray
@@ -130,17 +131,50 @@ def test_snips_moves_with_the_rewards(shift: float, seed: int) -> None:
 
 
 @pytest.mark.parametrize("interval", ["normal", "bootstrap"])
-def test_a_constant_reward_leaves_no_doubt(interval: str) -> None:
+def test_a_constant_reward_is_judged_by_its_range(interval: str) -> None:
     """Resampling weighted rewards without renormalising would give [0.97, 1.03] here."""
     log, target, _ = make(1000, 4)
-    ones = Log(action=log.action, reward=np.ones(1000), propensity=log.propensity)
-    found = SNIPS().estimate(
-        ones,
-        log.chosen(target),
-        interval=interval,  # type: ignore[arg-type]
-        rng=np.random.default_rng(0),
-    )
-    assert found.interval == pytest.approx((1.0, 1.0), abs=1e-12)
+    intervals = []
+    for reward_range in ((-np.inf, np.inf), (0.0, 1.0)):
+        ones = Log(
+            action=log.action,
+            reward=np.ones(1000),
+            propensity=log.propensity,
+            reward_range=reward_range,
+        )
+        found = SNIPS().estimate(
+            ones,
+            log.chosen(target),
+            interval=interval,  # type: ignore[arg-type]
+            rng=np.random.default_rng(0),
+        )
+        assert found.raw == 1.0
+        intervals.append(found.interval)
+    assert intervals == [(-np.inf, np.inf), wilson(1000, 1000)]
+
+
+def test_rewards_keep_to_their_range() -> None:
+    with pytest.raises(InvalidDataError, match=r"reward must be in \[0, 1\], got 0.0 to 2.0"):
+        Log(
+            action=np.zeros(2),
+            reward=np.array([0.0, 2.0]),
+            propensity=np.ones(2),
+            reward_range=(0.0, 1.0),
+        )
+
+
+def test_sums_keep_their_digits_far_from_zero() -> None:
+    rng = np.random.default_rng(0)
+    noise, weight = rng.normal(size=500), rng.uniform(0.2, 1, 500)
+    widths = []
+    for shift in (0.0, 1e8):
+        log = Log(action=np.zeros(500), reward=noise + shift, propensity=np.full(500, 0.5))
+        parts = [
+            Tally.of(log.rows(rows), weight[rows]) for rows in np.array_split(np.arange(500), 3)
+        ]
+        low, high = (parts[0] + parts[1] + parts[2]).snips()[1]
+        widths.append(high - low)
+    assert widths[1] == pytest.approx(widths[0], rel=1e-6)
 
 
 def test_by_hand() -> None:

@@ -119,3 +119,27 @@ def test_bad_input_is_refused() -> None:
         NormalPosterior(1.0, 0.0)
     with pytest.raises(InvalidParameterError, match="error"):
         NormalPosterior.of(1.0, 0.0, prior_deviation=1.0)
+
+
+@pytest.mark.parametrize(
+    ("wins", "n", "exact"),
+    [
+        ((0, 1), (1, 1), 5 / 6),
+        ((0, 0), (3, 30), 4 / 35),
+        ((3, 0), (3, 200), 1 / 71452955),
+        ((1, 2), (3, 200), 24281 / 14290591),
+        ((3, 30), (5, 200), 14499320 / 1991435887),
+    ],
+)
+def test_the_chance_of_being_best_is_exact(
+    wins: tuple[int, int], n: tuple[int, int], exact: float
+) -> None:
+    """Sums of rational numbers, for posteriors of very different width."""
+    found = best_proportion(dict(zip("ab", wins, strict=True)), dict(zip("ab", n, strict=True)))
+    assert found.best["b"] == pytest.approx(exact, rel=1e-9)
+
+
+def test_rates_of_two_and_three_events_by_hand() -> None:
+    # Gamma(4) above Gamma(3): at most 3 of 6 heads, 42 / 64.
+    found = best_rate({"a": 2, "b": 3}, {"a": 1, "b": 1})
+    assert found.best["b"] == pytest.approx(0.65625, rel=1e-12)

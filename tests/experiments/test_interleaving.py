@@ -121,7 +121,12 @@ def test_the_sign_test_is_exact() -> None:
 
 def test_edge_cases_have_a_stated_result() -> None:
     same = preference(np.zeros((5, 2)))
-    assert (same.estimate, same.p, same.interval) == (0.0, 1.0, (0.0, 0.0))
+    # Users who tie every time are, with 97.5 %, at least .025^(1/5) of all users.
+    reach = 1 - 0.025 ** (1 / 5)
+    assert (same.estimate, same.p) == (0.0, 1.0)
+    assert same.interval == pytest.approx((-reach, reach))
+    looked = preference(np.zeros((5, 2)), sequential=AsymptoticCS(planned=100))
+    assert (looked.estimate, looked.p, looked.interval) == (0.0, 1.0, (-1.0, 1.0))
     agreed = preference(np.array([[0.0, 1.0]] * 8))
     assert agreed.p == pytest.approx(2 * 0.5**8)
     assert preference(np.array([[0.0, 1.0]])).interval == (-1.0, 1.0)

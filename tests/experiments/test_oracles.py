@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from siamrec.experiments import (
     Design,
@@ -19,7 +18,6 @@ from siamrec.experiments import (
     analyze,
     sample_ratio,
 )
-from siamrec.statistics import independence
 
 
 def users(n: int = 2000) -> dict[str, Any]:
@@ -115,12 +113,3 @@ def test_sizes_are_those_of_statsmodels() -> None:
     n = Design(metric=Mean("y"), baseline={"y": y}, mde=Margin(absolute=0.2)).sample_size()
     per_arm = power.TTestIndPower().solve_power(0.2 / y.std(ddof=1), alpha=0.05, power=0.8)
     assert n == pytest.approx(2 * per_arm, rel=0.005)
-
-
-def test_independence_is_that_of_scipy() -> None:
-    events = {"a": 40, "b": 55, "c": 71}
-    units = {"a": 400, "b": 410, "c": 405}
-    table = np.array([[events[k], units[k] - events[k]] for k in events])
-    assert independence(events, units)[0] == pytest.approx(
-        stats.chi2_contingency(table, correction=False).pvalue, rel=1e-12
-    )

@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import optimize, stats
 
 from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError, InvalidParameterError
@@ -26,7 +23,6 @@ from siamrec.experiments import (
     Ratio,
     analyze,
 )
-from siamrec.statistics.difference import Hybrid, deviate_of_t, t_of_deviate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,51 +148,6 @@ def test_a_tiny_stratum_does_not_hide_the_others() -> None:
     assert np.isfinite(report["y"].absolute.interval).all()
     assert report["y"].n == (500, 500)
     assert any("2 strata ('lone', 'tiny') of 11 units" in check.message for check in report.checks)
-
-
-@given(
-    freedom=st.floats(1.0, 1e6),
-    deviate=st.floats(0.001, 20.0),
-)
-@settings(max_examples=200, deadline=None)
-def test_deviates_go_both_ways(freedom: float, deviate: float) -> None:
-    t = t_of_deviate(deviate, freedom)
-    assert t >= deviate * (1 - 1e-9)
-    assert deviate_of_t(t, freedom) == pytest.approx(deviate, rel=1e-6)
-    assert deviate_of_t(-t, freedom) == pytest.approx(-deviate, rel=1e-6)
-    if deviate < 6:
-        assert stats.t.sf(t, freedom) == pytest.approx(stats.norm.sf(deviate), rel=1e-6)
-
-
-def test_far_deviates_rise_and_do_not_overflow() -> None:
-    for freedom in (1.0, 3.0, 50.0, 1e5):
-        found = [deviate_of_t(t, freedom) for t in np.geomspace(1, 1e160, 60)]
-        assert np.isfinite(found).all()
-        assert t_of_deviate(60.0, freedom) > t_of_deviate(10.0, freedom)
-    assert t_of_deviate(2000.0, 2.0) == np.inf
-
-
-@given(
-    t=st.floats(-5, 5),
-    c=st.floats(0.5, 5),
-    off=st.tuples(*[st.floats(0.01, 0.4)] * 4),
-)
-@settings(max_examples=100, deadline=None)
-def test_relative_limits_are_where_the_contrast_meets_zero(
-    t: float, c: float, off: tuple[float, float, float, float]
-) -> None:
-    """The limits of a ratio by root finding, one contrast after the other."""
-    pair = Hybrid((t, c), (9, 9), lambda _: ((t - off[0], t + off[1]), (c - off[2], c + off[3])),
-                  (0.1, 0.1))  # fmt: skip
-    low, high = pair.spans(2.0)[1]
-    ratio = t / c
-    upper = optimize.brentq(lambda r: pair.span(1.0, -r, 2.0)[1], ratio, ratio + 60)
-    lower = optimize.brentq(lambda r: pair.span(1.0, -r, 2.0)[0], ratio - 60, ratio)
-    assert (low, high) == pytest.approx((lower - 1, upper - 1), rel=1e-6, abs=1e-6)
-    turned = Hybrid((-t, -c), (9, 9),
-                    lambda _: ((-t - off[1], -t + off[0]), (-c - off[3], -c + off[2])),
-                    (0.1, 0.1))  # fmt: skip
-    assert turned.spans(2.0)[1] == pytest.approx((-high, -low), rel=1e-6, abs=1e-6)
 
 
 def test_winsorizing_bounds_all_variants_alike() -> None:

@@ -43,6 +43,7 @@ class LastPlace(Metric):
 
     stem: ClassVar[str] = "last_place"
     needs: ClassVar[frozenset[str]] = frozenset({"truth"})
+    limits: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     k: int = 3
 

@@ -274,7 +274,9 @@ class ContextualBandit(Remembering[ModelT]):
         names = self._roster.names
         return {
             (labels[code], names[arm]): found
-            for (code, arm), found in performance(level, outcomes).items()
+            for (code, arm), found in performance(
+                level, outcomes, within=self.policy.reward_range
+            ).items()
         }
 
     def delay_curve(self, *, time: Instant | None = None) -> DelayCurve:

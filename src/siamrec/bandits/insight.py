@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
-from scipy import special
 
-from siamrec._core import check
+from siamrec._core import check, special
 from siamrec.errors import InvalidDataError
+from siamrec.statistics.means import UNBOUNDED, Range, mean_interval
+from siamrec.statistics.tails import log_beta_tail, two_sided_z
 
 if TYPE_CHECKING:
     from siamrec.bandits.policies.base import Outcomes
@@ -73,8 +75,10 @@ def imbalance(
         raise InvalidDataError(f"counts must hold {len(arms)} numbers of at least 0.")
     n = float(chosen.sum())
     rest = n - chosen
-    tail = special.betaincc(chosen + 1, rest + 1, limit)
-    log_mass = special.betaln(chosen + 1, rest + 1) + np.log(np.maximum(tail, 1e-300))
+    tail = [
+        log_beta_tail(no + 1, yes + 1, 1 - limit) for yes, no in zip(chosen, rest, strict=True)
+    ]
+    log_mass = special.betaln(chosen + 1, rest + 1) + np.array(tail)
     log_e = log_mass - np.log1p(-limit) - chosen * np.log(limit) - rest * np.log1p(-limit)
     log_p = np.minimum(-log_e, 0.0)
     alarm = float(np.log(alpha))
@@ -92,7 +96,8 @@ class ArmPerformance:
     Attributes:
         n: Rewarded picks.
         mean: Mean reward, picks weighed by their inverse propensities.
-        interval: 95 % interval of the mean; infinite for fewer than two picks.
+        interval: 95 % interval of the mean, inside the range of the rewards; the whole range for
+            fewer than two picks.
     """
 
     n: int
@@ -100,14 +105,18 @@ class ArmPerformance:
     interval: tuple[float, float]
 
 
-def performance(level: IntArray, outcomes: Outcomes) -> dict[tuple[int, int], ArmPerformance]:
+def performance(
+    level: IntArray, outcomes: Outcomes, *, within: Range = UNBOUNDED
+) -> dict[tuple[int, int], ArmPerformance]:
     """Return the performance of every arm at every level that has rewards.
 
-    The weighed mean is `sum(w r / p) / sum(w / p)`, its error that of the delta method.
+    The weighed mean is `sum(w r / p) / sum(w / p)`, its error that of the delta method; where
+    picks weigh differently they count as many as `(sum w / p)² / sum (w / p)²` equal ones.
 
     Args:
         level: Code of the level of each outcome.
         outcomes: Rewarded choices.
+        within: The least and the greatest reward that there can be.
     """
     found = {}
     keys = np.stack([level, outcomes.arm], axis=1)
@@ -117,12 +126,13 @@ def performance(level: IntArray, outcomes: Outcomes) -> dict[tuple[int, int], Ar
         reward, n = outcomes.reward[rows], int(rows.sum())
         total = float(weight.sum())
         mean = float((weight * reward).sum() / total) if total > 0 else 0.0
-        if n < 2 or total <= 0:
-            found[code, arm] = ArmPerformance(n, mean, (-np.inf, np.inf))
-            continue
-        residual = weight * (reward - mean) / (total / n)
-        reach = float(special.stdtrit(n - 1, 0.975) * residual.std(ddof=1) / np.sqrt(n))
-        found[code, arm] = ArmPerformance(n, mean, (mean - reach, mean + reach))
+        error, alike = math.inf, 0.0
+        if n > 1 and total > 0:
+            residual = weight * (reward - mean) / (total / n)
+            error = float(residual.std(ddof=1)) / math.sqrt(n)
+            alike = total * total / float(weight @ weight)
+        interval = mean_interval(mean, error, alike, confidence=0.95, within=within, freedom=n - 1)
+        found[code, arm] = ArmPerformance(n, mean, interval)
     return found
 
 
@@ -208,10 +218,10 @@ def calibration(decisions: Decisions) -> float:
         raise InvalidDataError("decisions must hold 2 rows or more.")
     inverse = 1 / decisions.propensity
     gap = float(inverse.mean()) - len(decisions.arms)
-    error = float(inverse.std(ddof=1)) / np.sqrt(len(decisions))
+    error = float(inverse.std(ddof=1)) / math.sqrt(len(decisions))
     if error == 0:
         return 1.0 if abs(gap) < 1e-9 else float(np.nextafter(0, 1))
-    return float(2 * special.ndtr(-abs(gap / error)))
+    return two_sided_z(gap / error)[0]
 
 
 def _divergence(p: FloatArray, q: float) -> FloatArray:

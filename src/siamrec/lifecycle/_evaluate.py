@@ -87,13 +87,13 @@ def paired(before: list[float | None], after: list[float | None]) -> dict[str, A
     both = np.isfinite(base) & np.isfinite(tuned)
     if both.sum() < 2:
         return {"base": None, "tuned": None, "difference": None, "low": None, "high": None}
-    difference = paired_difference(tuned[both], base[both])
+    found = paired_difference(tuned[both], base[both])
     return {
         "base": float(base[both].mean()),
         "tuned": float(tuned[both].mean()),
-        "difference": difference.mean,
-        "low": difference.low,
-        "high": difference.high,
+        "difference": found.mean,
+        "low": found.low if math.isfinite(found.low) else None,
+        "high": found.high if math.isfinite(found.high) else None,
         "users": int(both.sum()),
     }
 
@@ -111,21 +111,19 @@ def judged(
         if slice_["difference"] is None:
             reasons.append(f"{metric} on {name} items cannot be compared: too few users.")
             continue
-        kind = (
-            "gains"
-            if slice_["low"] > 0
-            else "loses"
-            if slice_["high"] < 0
-            else "does not move clearly"
-        )
+        low, high = _ends(slice_)
+        kind = "gains" if low > 0 else "loses" if high < 0 else "does not move clearly"
         reasons.append(
             f"{metric} on {name} items {kind}: {slice_['base']:.4f} to {slice_['tuned']:.4f}, "
-            f"{slice_['difference']:+.4f} [{slice_['low']:+.4f}, {slice_['high']:+.4f}], "
+            f"{slice_['difference']:+.4f} [{low:+.4f}, {high:+.4f}], "
             f"{slice_['users']} users."
         )
-    gains = warm["difference"] is not None and warm["low"] > 0
-    loses = cold["difference"] is not None and cold["high"] < 0
-    return gains and not loses, reasons
+    return _ends(warm)[0] > 0 and not _ends(cold)[1] < 0, reasons
+
+
+def _ends(slice_: Mapping[str, Any]) -> tuple[float, float]:
+    low, high = slice_["low"], slice_["high"]
+    return -math.inf if low is None else low, math.inf if high is None else high
 
 
 def _column(values: list[float | None]) -> FloatArray:

@@ -12,6 +12,7 @@ from siamrec.bandits import Context, ContextualBandit, Factor, Limits
 from siamrec.data import Rewards
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments import AsymptoticCS, Experiment, HashAssigner, Plan, Ratio, analyze
+from siamrec.metrics import RatioOfSums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -124,17 +125,12 @@ def bandit_summary(
     }
 
 
-def _with_interval(traffic: Traffic, reward: FloatArray) -> dict[str, float | None]:
+def _with_interval(traffic: Traffic, reward: FloatArray) -> dict[str, float]:
     """Mean reward with a 95 % interval by the delta method: visits of one user go together."""
     _, user = np.unique(np.asarray(traffic.unit), return_inverse=True)
     total, visits = np.bincount(user, weights=reward), np.bincount(user)
-    mean = float(total.sum() / visits.sum())
-    n = total.size
-    if n < 2:
-        return {"mean": mean, "low": None, "high": None}
-    spread = np.var(total - mean * visits, ddof=1)
-    half = 1.959964 * math.sqrt(spread / n) / visits.mean()
-    return {"mean": mean, "low": mean - half, "high": mean + half}
+    found = RatioOfSums.of(total, visits, range=(0.0, 1.0)).estimate()
+    return {"mean": found.mean, "low": found.interval[0], "high": found.interval[1]}
 
 
 def _over_time(arm: IntArray, n_arms: int) -> dict[str, list[Any]]:

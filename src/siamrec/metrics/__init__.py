@@ -17,7 +17,7 @@ from siamrec.metrics.pairs import (
     uniformity,
 )
 from siamrec.metrics.policies import Policies, SampledMetricWarning, SeenItemsWarning
-from siamrec.metrics.ratio import RatioOfSums, bootstrap_ratio, wilson_interval
+from siamrec.metrics.ratio import RatioOfSums
 from siamrec.metrics.report import Report
 from siamrec.metrics.slices import Slices, by_cold, by_history_length, by_popularity
 from siamrec.metrics.state import EvaluationState
@@ -46,7 +46,6 @@ __all__ = [
     "alignment",
     "best_accuracy",
     "best_f1",
-    "bootstrap_ratio",
     "by_cold",
     "by_history_length",
     "by_popularity",
@@ -57,5 +56,4 @@ __all__ = [
     "triplet_accuracy",
     "tukey_hsd",
     "uniformity",
-    "wilson_interval",
 ]

@@ -7,12 +7,20 @@ from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from siamrec._core.recipe import Recipe
+from siamrec.statistics.means import UNBOUNDED, Range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from siamrec.metrics.view import EvaluationView
     from siamrec.typing import FloatArray, IntArray
+
+
+UNIT: Range = (0.0, 1.0)
+"""The range of shares."""
+
+POSITIVE: Range = (0.0, float("inf"))
+"""The range of what is not negative."""
 
 
 class MetricRecipe(Recipe, ABC):
@@ -25,6 +33,20 @@ class MetricRecipe(Recipe, ABC):
 
     needs: ClassVar[frozenset[str]] = frozenset()
     """Inputs of `Suite.evaluate` that must be given, such as `"truth"` or `"popularity"`."""
+
+    limits: ClassVar[Range] = UNBOUNDED
+    """The least and the greatest value that the metric can have, whatever its settings."""
+
+    census: ClassVar[bool] = False
+    """Whether nothing is sampled: the number is exact and its interval is the number itself."""
+
+    @property
+    def range(self) -> Range:
+        """The least and the greatest value; override it where they depend on settings.
+
+        No interval of the metric leaves the range.
+        """
+        return self.limits
 
     @property
     def name(self) -> str:
@@ -44,8 +66,9 @@ class MetricRecipe(Recipe, ABC):
 class Metric(MetricRecipe):
     """One number for each user, from a shared view.
 
-    A leaf is a `@final` frozen dataclass: its fields are its settings, `stem` its name and
-    `needs` the inputs it cannot do without. A setting called `k` is the cut-off.
+    A leaf is a `@final` frozen dataclass: its fields are its settings, `stem` its name, `needs`
+    the inputs it cannot do without and `limits` the range of its values. A setting called `k` is
+    the cut-off.
     """
 
     averages_ties: ClassVar[bool] = False

@@ -12,15 +12,18 @@ import numpy as np
 from siamrec._core import check
 from siamrec.errors import InvalidDataError, UnknownNameError
 from siamrec.metrics import _render
-from siamrec.metrics.multiplicity import adjusted
-from siamrec.statistics import resampling as resample
-from siamrec.statistics.paired import paired_difference
+from siamrec.statistics.corrections import adjust
+from siamrec.statistics.means import paired_difference
 from siamrec.statistics.ranks import wilcoxon
+from siamrec.statistics.resampling import sign_flips
+from siamrec.statistics.tails import positive_p
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from siamrec.metrics.report import Report
+    from siamrec.statistics.corrections import Correction
+    from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray
 
 TESTS = ("sign-flip", "t", "wilcoxon")
@@ -128,6 +131,12 @@ def _cells(row: PairedComparison) -> list[str]:
     return [row.name, *map(_render.number, values), record]
 
 
+def difference_range(values: Range) -> Range:
+    """Return the range of the difference between two quantities of one range."""
+    low, high = values
+    return low - high, high - low
+
+
 def paired_values(first: Report, second: Report, name: str) -> tuple[FloatArray, FloatArray]:
     """Return the values of the users whom both reports have, in one order.
 
@@ -158,7 +167,7 @@ def _pseudo_values(report: Report, name: str) -> FloatArray:
 
 
 def compared(
-    first: Report, second: Report, *, test: str, correction: str, seed: int, resamples: int
+    first: Report, second: Report, *, test: str, correction: Correction, seed: int, resamples: int
 ) -> ReportComparison:
     """Return the differences of all metrics that both reports have.
 
@@ -174,7 +183,7 @@ def compared(
     rows = [_difference(first, second, name, test) for name in names]
     if test == "sign-flip":
         rows = _with_sign_flips(first, second, rows, seed, resamples)
-    fixed = adjusted([row.log_p for row in rows], correction)
+    fixed = adjust(np.array([positive_p(row.log_p)[0] for row in rows]), correction).tolist()
     return ReportComparison(
         rows=tuple(replace(row, adjusted_p=p) for row, p in zip(rows, fixed, strict=True)),
         test=test,
@@ -193,7 +202,7 @@ def _with_sign_flips(
     pairs = [paired_values(first, second, name) for name in names]
     table = np.column_stack([np.nan_to_num(own - others) for own, others in pairs])
     chance = np.random.default_rng(seed)
-    values = resample.sign_flips(table, rng=chance, resamples=resamples)
+    values = sign_flips(table, rng=chance, resamples=resamples)
     found = dict(zip(names, values.tolist(), strict=True))
     return [
         replace(row, p=found[row.name], log_p=math.log(found[row.name]))
@@ -208,7 +217,8 @@ def _difference(first: Report, second: Report, name: str, test: str) -> PairedCo
     both = ~np.isnan(own) & ~np.isnan(others)
     own, others = own[both], others[both]
     per_user = name in first.per_user_names
-    paired = paired_difference(own, others, confidence=first.confidence)
+    within = difference_range(first.range(name))
+    paired = paired_difference(own, others, confidence=first.confidence, within=within)
     moved = own - others
     spread = float(moved.std(ddof=1)) if moved.size > 1 else 0.0
     p, log_p = paired.p, paired.log_p

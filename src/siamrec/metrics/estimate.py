@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from siamrec.statistics.tails import t_interval
+from siamrec.statistics.means import (
+    UNBOUNDED,
+    Range,
+    error_of_mean,
+    jackknife_error,
+    mean_interval,
+)
 
 if TYPE_CHECKING:
+    from siamrec.data.moments import Moments
     from siamrec.typing import FloatArray
 
 
@@ -21,12 +28,13 @@ class Estimate:
 
     Args:
         mean: The estimate; NaN where no user defines it.
-        interval: Lower and upper bound; both infinite where fewer than two users (or groups of
-            users) say anything about the error.
+        interval: Lower and upper bound, inside the range of the quantity; the whole range where
+            fewer than two users (or groups of users) say anything about the error.
         n: Number of users behind it.
         standard_error: Standard error; infinite where it cannot be known.
         confidence: Level of the interval.
-        method: How the interval was made: `"t"`, `"jackknife"`, `"percentile"`, `"bca"`.
+        method: How the interval was made: `"t"`, `"jackknife"`, `"delta"`, or `"census"` where
+            nothing is sampled and there is no error.
     """
 
     mean: float
@@ -37,41 +45,42 @@ class Estimate:
     method: str
 
 
-def of_users(values: FloatArray, confidence: float, *, nan_counts: bool = False) -> Estimate:
-    """Return the mean over the users for whom a metric is defined, with Student's interval."""
+def of_users(
+    values: FloatArray,
+    confidence: float,
+    *,
+    nan_counts: bool = False,
+    within: Range = UNBOUNDED,
+    census: bool = False,
+) -> Estimate:
+    """Return the mean over the users for whom a metric is defined, with its interval."""
     defined = values
     if not nan_counts and np.isnan(values.sum()):
         defined = values[~np.isnan(values)]
     n = defined.size
     mean = float(defined.mean()) if n else math.nan
-    error = math.inf
-    if n > 1:
-        away = defined - mean
-        error = math.sqrt(float(away @ away) / (n - 1) / n)
-    return Estimate(
-        mean=mean,
-        interval=t_interval(mean, error, n - 1, confidence),
-        n=n,
-        standard_error=error,
-        confidence=confidence,
-        method="t",
-    )
+    return estimate_of(mean, error_of_mean(defined), n, confidence, within=within, census=census)
 
 
-def of_moments(n: int, mean: float, squares: float, confidence: float) -> Estimate:
-    """Return the mean of `n` users from their centred sum of squares, with Student's interval."""
+def of_moments(
+    moments: Moments, confidence: float, *, within: Range = UNBOUNDED, census: bool = False
+) -> Estimate:
+    """Return the mean over users from their moments, with its interval."""
+    n, squares = moments.n, float(moments.product[0, 0])
+    mean = float(moments.mean[0]) if n else math.nan
     error = math.sqrt(squares / (n - 1) / n) if n > 1 else math.inf
-    return Estimate(
-        mean=mean if n else math.nan,
-        interval=t_interval(mean, error, n - 1, confidence),
-        n=n,
-        standard_error=error,
-        confidence=confidence,
-        method="t",
-    )
+    return estimate_of(mean, error, n, confidence, within=within, census=census)
 
 
-def of_groups(whole: float, left_out: FloatArray, n: int, confidence: float) -> Estimate:
+def of_groups(
+    whole: float,
+    left_out: FloatArray,
+    n: int,
+    confidence: float,
+    *,
+    within: Range = UNBOUNDED,
+    census: bool = False,
+) -> Estimate:
     """Return a pooled number with the interval of the delete-a-group jackknife.
 
     Args:
@@ -79,20 +88,51 @@ def of_groups(whole: float, left_out: FloatArray, n: int, confidence: float) -> 
         left_out: The number without each of the groups in turn, shape `(n_groups,)`.
         n: Number of users.
         confidence: Level of the interval.
-
-    References:
-        Kott (2001), "The delete-a-group jackknife", Journal of Official Statistics 17(4).
+        within: The least and the greatest value that the number can have.
+        census: Whether nothing is sampled.
     """
     left_out = left_out[np.isfinite(left_out)]
-    size = left_out.size
-    error = math.inf
-    if size > 1 and math.isfinite(whole):
-        error = math.sqrt((size - 1) / size * float(((left_out - left_out.mean()) ** 2).sum()))
+    error = jackknife_error(left_out) if math.isfinite(whole) else math.inf
+    freedom = left_out.size - 1
+    return estimate_of(
+        whole,
+        error,
+        n,
+        confidence,
+        within=within,
+        census=census,
+        freedom=freedom,
+        method="jackknife",
+    )
+
+
+def estimate_of(
+    mean: float,
+    error: float,
+    n: int,
+    confidence: float,
+    *,
+    within: Range,
+    census: bool = False,
+    freedom: float | None = None,
+    method: str = "t",
+) -> Estimate:
+    """Return a number with the interval that `siamrec.statistics.mean_interval` gives it."""
+    if census:
+        return Estimate(
+            mean=mean,
+            interval=(mean, mean),
+            n=n,
+            standard_error=0.0,
+            confidence=confidence,
+            method="census",
+        )
+    interval = mean_interval(mean, error, n, confidence=confidence, within=within, freedom=freedom)
     return Estimate(
-        mean=whole,
-        interval=t_interval(whole, error, size - 1, confidence),
+        mean=mean,
+        interval=interval,
         n=n,
         standard_error=error,
         confidence=confidence,
-        method="jackknife",
+        method=method,
     )

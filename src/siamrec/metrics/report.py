@@ -13,20 +13,27 @@ from siamrec.data.frames import arrow_table
 from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import InvalidParameterError, RegressionFound, UnknownNameError
 from siamrec.metrics import _render
-from siamrec.metrics.comparison import ReportComparison, compared, paired_values
+from siamrec.metrics.comparison import (
+    ReportComparison,
+    compared,
+    difference_range,
+    paired_values,
+)
 from siamrec.metrics.estimate import Estimate, of_groups, of_moments, of_users
 from siamrec.metrics.slices import Slices, sliced
-from siamrec.statistics import resampling as resample
-from siamrec.statistics.paired import paired_difference
+from siamrec.statistics.means import UNBOUNDED, paired_difference
+from siamrec.statistics.resampling import bootstrap_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import numpy.typing as npt
 
     from siamrec.data.moments import Moments
     from siamrec.metrics.base import PooledMetric
-    from siamrec.statistics.paired import PairedDifference
+    from siamrec.statistics.corrections import Correction
+    from siamrec.statistics.means import PairedDifference, Range
+    from siamrec.statistics.resampling import Method
     from siamrec.typing import FloatArray, Id, IntArray
 
 
@@ -76,6 +83,8 @@ class Report:
         policies: What was done in cases that definitions leave open.
         confidence: Level of the intervals.
         nan_counts: Whether one undefined user makes a mean NaN.
+        ranges: The least and the greatest value of each metric; unbounded where absent.
+        census: Names of the metrics in which nothing is sampled.
     """
 
     def __init__(
@@ -90,6 +99,8 @@ class Report:
         policies: Mapping[str, str] | None = None,
         confidence: float = 0.95,
         nan_counts: bool = False,
+        ranges: Mapping[str, Range] | None = None,
+        census: Collection[str] = (),
     ) -> None:
         self.names = tuple(names)
         self.users = users
@@ -100,6 +111,8 @@ class Report:
         self._moments = dict(moments or {})
         self.n_users = len(users) if n_users is None else n_users
         self._nan_counts = nan_counts
+        self._ranges = dict(ranges or {})
+        self._census = frozenset(census)
         self._estimates = {name: self._estimate(name) for name in self.names}
 
     def __getitem__(self, name: str) -> Estimate:
@@ -150,7 +163,7 @@ class Report:
         self,
         name: str,
         *,
-        method: str = "bca",
+        method: Method = "bca",
         rng: np.random.Generator,
         resamples: int = 2000,
     ) -> tuple[float, float]:
@@ -172,13 +185,23 @@ class Report:
             Efron (1987), "Better bootstrap confidence intervals", JASA 82(397).
         """
         values = self.per_user(name)
-        return resample.bootstrap_interval(
+        return bootstrap_interval(
             values[~np.isnan(values)],
             method=method,
             confidence=self.confidence,
             rng=rng,
             resamples=resamples,
+            within=self.range(name),
         )
+
+    def range(self, name: str) -> Range:
+        """Return the least and the greatest value that a metric can have.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If there is no such metric.
+        """
+        self._known(name)
+        return self._ranges.get(name, UNBOUNDED)
 
     def where(self, chosen: IntArray) -> Report:
         """Return the report on some of the users; metrics without per-user values are left out.
@@ -193,6 +216,8 @@ class Report:
             policies=self.policies,
             confidence=self.confidence,
             nan_counts=self._nan_counts,
+            ranges=self._ranges,
+            census=self._census,
         )
 
     def slices(
@@ -214,7 +239,7 @@ class Report:
         other: Report,
         *,
         test: str = "sign-flip",
-        correction: str = "holm",
+        correction: Correction = "holm",
         seed: int = 0,
         resamples: int = 10_000,
     ) -> ReportComparison:
@@ -223,7 +248,7 @@ class Report:
         Args:
             other: The report that is subtracted (the baseline).
             test: `"sign-flip"`, `"t"` or `"wilcoxon"`; pooled metrics take a t test over groups.
-            correction: `"holm"`, `"bh"`, `"by"` or `"none"`, over all metrics.
+            correction: Over all metrics: see `siamrec.statistics.adjust`.
             seed: Seed of the sign flips.
             resamples: Number of sign flips where there are too many to take them all.
 
@@ -240,7 +265,8 @@ class Report:
         """Refuse this report if one metric is worse than a baseline by more than a margin.
 
         The lower bound of the paired interval of `self - baseline` must be above `-margin`
-        (a non-inferiority test); a higher value must be the better one.
+        (a non-inferiority test), unless both agree for every user; a higher value must be the
+        better one.
 
         Args:
             baseline: The report to hold against.
@@ -252,7 +278,10 @@ class Report:
         """
         check.not_negative("margin", margin)
         difference = self.difference(baseline, name)
-        if not difference.low > -margin and not (margin == 0 and difference.low == 0):
+        own, others = paired_values(self, baseline, name)
+        if (own == others).all():  # the same lists: there is nothing to be worse
+            return
+        if not difference.low > -margin:
             raise RegressionFound(
                 f"{name} may be worse than the baseline by more than {margin:g}: difference "
                 f"{difference.mean:+.6g}, {self.confidence:.0%} interval "
@@ -267,7 +296,8 @@ class Report:
             siamrec.errors.InvalidDataError: If the reports share no user.
         """
         own, others = paired_values(self, baseline, name)
-        return paired_difference(own, others, confidence=self.confidence)
+        within = difference_range(self.range(name))
+        return paired_difference(own, others, confidence=self.confidence, within=within)
 
     def to_arrow(self) -> Any:
         """Return a pyarrow table of the per-user values: a row for each user, a column each."""
@@ -295,11 +325,13 @@ class Report:
             raise UnknownNameError("metric of this report", name, self.names)
 
     def _estimate(self, name: str) -> Estimate:
+        within, census, level = self.range(name), name in self._census, self.confidence
         if name in self._values:
-            return of_users(self._values[name], self.confidence, nan_counts=self._nan_counts)
+            values, counts = self._values[name], self._nan_counts
+            return of_users(values, level, nan_counts=counts, within=within, census=census)
         if name in self._moments:
-            kept = self._moments[name]
-            mean, squares = float(kept.mean[0]), float(kept.product[0, 0])
-            return of_moments(kept.n, mean, squares, self.confidence)
+            return of_moments(self._moments[name], level, within=within, census=census)
         pooled = self._pooled[name]
-        return of_groups(pooled.value(), pooled.left_out(), pooled.n, self.confidence)
+        return of_groups(
+            pooled.value(), pooled.left_out(), pooled.n, level, within=within, census=census
+        )

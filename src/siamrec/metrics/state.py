@@ -149,6 +149,8 @@ class EvaluationState:
             policies=noted(self._policies, self._counts),
             confidence=self._confidence,
             nan_counts=self._policies.empty_truth == "nan",
+            ranges={name: metric.range for name, metric in self._metrics.items()},
+            census=[name for name, metric in self._metrics.items() if metric.census],
         )
 
     def _take(self, name: str, values: FloatArray) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 
 from siamrec.errors import InvalidDataError
-from siamrec.metrics.comparison import paired_values
+from siamrec.metrics.comparison import difference_range, paired_values
+from siamrec.statistics.tukey import tukey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,8 +45,8 @@ def tukey_hsd(
 ) -> list[PairOfSystems]:
     """Return all pairwise differences of one metric, with intervals that hold together.
 
-    Tukey's honestly significant difference with the users as blocks (a two-way layout), so that
-    the differences between users do not count as noise.
+    See `siamrec.statistics.tukey`: the users are the blocks, so that the differences between
+    users do not count as noise.
 
     Args:
         reports: At least two reports by name of the system, over the same users.
@@ -55,40 +55,21 @@ def tukey_hsd(
 
     Raises:
         siamrec.errors.InvalidDataError: If there are fewer than two reports or shared users.
-
-    References:
-        Tukey (1953); Carterette (2012), "Multiple testing in statistical analysis of
-        systems-based information retrieval experiments", ACM TOIS 30(1).
     """
-    from scipy.stats import studentized_range  # half a second at import
-
     names = list(reports)
     table = _table(reports, name)
-    n, size = table.shape
-    mean = table.mean(axis=0)
-    rest = table - table.mean(axis=1, keepdims=True) - mean + table.mean()
-    df = (n - 1) * (size - 1)
-    error = float(np.sqrt((rest**2).sum() / df / n))
-    half = float(studentized_range.ppf(confidence, size, df)) * error
-    smallest = float(np.finfo(np.float64).tiny)
-    pairs = []
-    for i, j in combinations(range(size), 2):
-        difference = float(mean[i] - mean[j])
-        if error > 0:
-            p = float(studentized_range.sf(abs(difference) / error, size, df))
-        else:
-            p = 1.0 if difference == 0 else smallest
-        pairs.append(
-            PairOfSystems(
-                first=names[i],
-                second=names[j],
-                difference=difference,
-                low=difference - half,
-                high=difference + half,
-                p=max(p, smallest),
-            )
+    within = difference_range(reports[names[0]].range(name))
+    return [
+        PairOfSystems(
+            first=names[pair.first],
+            second=names[pair.second],
+            difference=pair.difference,
+            low=pair.low,
+            high=pair.high,
+            p=pair.p,
         )
-    return pairs
+        for pair in tukey(table, confidence=confidence, within=within)
+    ]
 
 
 def _table(reports: Mapping[str, Report], name: str) -> FloatArray:

@@ -27,16 +27,20 @@ def bounded_interval(
     *,
     low: float = 0.0,
     high: float = 1.0,
-    alpha: float = 0.05,
+    confidence: float = 0.95,
     method: Method = "betting",
+    anytime: bool = True,
 ) -> tuple[float, float]:
-    """Return a confidence sequence for the mean of bounded outcomes, after all of them.
+    """Return an interval for the mean of bounded outcomes, after all of them.
 
-    No normality, no least sample size, valid at any time of stopping. With outcomes scaled to
-    [0, 1], bets made from the past alone,
+    No normality, no least sample size; valid at any time of stopping, or after a number of
+    outcomes that was fixed beforehand (`anytime=False`, narrower by betting). With outcomes
+    scaled to [0, 1], alpha = 1 - confidence and bets made from the past alone,
 
         lambda_t = sqrt( 2 ln(2 / alpha) / (s²_(t-1) t ln(1 + t)) )
         s²_t     = (1/4 + sum (x_i - m_i)²) / (t + 1),   m_t = (1/2 + sum x_i) / (t + 1),
+
+    (n in the place of t ln(1 + t) for a fixed number n)
 
     `"betting"` lets a gambler bet on and against every candidate mean m; m is kept while
 
@@ -49,7 +53,10 @@ def bounded_interval(
         ± ( ln(2 / alpha) + sum (x_i - m_(i-1))² (-ln(1 - lambda_i) - lambda_i) ) / sum lambda_i
 
     (bets cut at 1/2), of which the intersection over time is returned; it takes one pass over the
-    outcomes and is a little wider.
+    outcomes and is a little wider. For a fixed number of independent outcomes it is instead, with
+    V the sample variance,
+
+        mean ± ( sqrt(2 V ln(4 / alpha) / n) + 7 ln(4 / alpha) / (3 (n - 1)) ).
 
     Both hold for outcomes with one mean, whatever else changes. Where no mean is left that fits
     all of the outcomes, they had different ones over time (or, with a probability of at most
@@ -59,18 +66,20 @@ def bounded_interval(
         outcomes: Outcomes in time order, within `[low, high]`.
         low: Least possible outcome, finite.
         high: Greatest possible outcome, finite.
-        alpha: One less the coverage, in (0, 1).
+        confidence: Level, in (0, 1).
         method: `"betting"` or `"empirical-bernstein"`.
+        anytime: Whether the interval holds at every look.
 
     Raises:
         InvalidDataError: If an outcome is outside the bounds or not finite.
-        InvalidParameterError: If the bounds are not finite or do not rise, or alpha is out of
-            range.
+        InvalidParameterError: If the bounds are not finite or do not rise, or `confidence` is out
+            of range.
         UnknownNameError: If the method is not known.
         UnsupportedEstimate: If no mean fits all of the outcomes.
 
     References:
-        Waudby-Smith and Ramdas (2024), JRSS B 86, arXiv:2010.09686, theorems 2 and 3.
+        Waudby-Smith and Ramdas (2024), JRSS B 86, arXiv:2010.09686, theorems 2 and 3; Maurer and
+        Pontil (2009), COLT, theorem 4.
 
     Examples:
         >>> bounded_interval(np.tile([0.0, 1.0], 500))[0] > 0.4
@@ -80,12 +89,15 @@ def bounded_interval(
         >>> low < 1e-4 < high < 5e-4
         True
     """
-    check.share("alpha", alpha, open_ends=True)
+    check.share("confidence", confidence, open_ends=True)
     check.one_of("method", method, _METHODS)
-    x = _scaled("outcomes", outcomes, low, high)
+    x, alpha = _scaled("outcomes", outcomes, low, high), 1 - confidence
     if not x.size:
         return low, high
-    first, last = _ends(_bets(x, alpha), alpha, method)
+    if method == "empirical-bernstein" and not anytime:
+        first, last = _maurer_pontil(x, alpha)
+    else:
+        first, last = _ends(_bets(x, alpha, anytime=anytime), alpha, method)
     return low + (high - low) * first, low + (high - low) * last
 
 
@@ -183,13 +195,22 @@ class _Bets(NamedTuple):
     size: FloatArray
 
 
-def _bets(x: FloatArray, alpha: float) -> _Bets:
+def _maurer_pontil(x: FloatArray, alpha: float) -> tuple[float, float]:
+    if x.size < 2:
+        return 0.0, 1.0
+    doubt = float(np.log(4 / alpha))
+    reach = np.sqrt(2 * x.var(ddof=1) * doubt / x.size) + 7 * doubt / (3 * (x.size - 1))
+    return max(0.0, float(x.mean() - reach)), min(1.0, float(x.mean() + reach))
+
+
+def _bets(x: FloatArray, alpha: float, *, anytime: bool = True) -> _Bets:
     time = np.arange(1, x.size + 1)
     mean = (0.5 + np.cumsum(x)) / (time + 1)
     spread = (0.25 + np.cumsum((x - mean) ** 2)) / (time + 1)
     # Bets may depend on the past only: mean and variance before each outcome.
     before = np.concatenate([[0.25], spread[:-1]])
-    size = np.sqrt(2 * np.log(2 / alpha) / (before * time * np.log1p(time)))
+    looks = time * np.log1p(time) if anytime else float(x.size)
+    size = np.sqrt(2 * np.log(2 / alpha) / (before * looks))
     return _Bets(x, np.concatenate([[0.5], mean[:-1]]), size)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, final
 
-from scipy import special
 from typing_extensions import override
 
 if TYPE_CHECKING:
@@ -16,10 +15,6 @@ if TYPE_CHECKING:
 
 DUST = 1e-13
 """Differences and errors below this share of the values are rounding: the data are constant."""
-_LEAST_TAIL = 1e-100
-"""Tails below this are taken by an approximation: the quantiles of libraries fail far out."""
-_NO_SQUARE = 1e150
-"""From here on, squares overflow."""
 _FARTHEST = 2.0**12
 _HALVINGS = 48
 
@@ -213,38 +208,6 @@ def averaged(parts: Sequence[Hybrid], weights: Sequence[float]) -> Hybrid:
         ),
         known=all(part.known for part in parts),
     )
-
-
-def deviate_of_t(statistic: float, freedom: float) -> float:
-    """Return the normal deviate with as much beyond it as Student's distribution has.
-
-    References:
-        Wallace (1959), Annals of Mathematical Statistics 30, for the far tail.
-    """
-    size = abs(statistic)
-    if math.isinf(freedom):
-        return statistic
-    tail = special.stdtr(freedom, -size)
-    if tail > _LEAST_TAIL:
-        return math.copysign(float(special.ndtri(tail)), statistic)
-    shape = (8 * freedom + 1) / (8 * freedom + 3)
-    if size < _NO_SQUARE:
-        spread = math.log1p(size * size / freedom)
-    else:
-        spread = 2 * math.log(size) - math.log(freedom)
-    deviate = math.sqrt(freedom * spread) * shape
-    return math.copysign(deviate, statistic)
-
-
-def t_of_deviate(deviate: float, freedom: float) -> float:
-    """Return Student's quantile with as much beyond it as a normal deviate above 0 has."""
-    if math.isinf(freedom):
-        return deviate
-    tail = special.ndtr(-deviate)
-    if tail > _LEAST_TAIL:
-        return -float(special.stdtrit(freedom, tail))
-    scaled = (deviate * (8 * freedom + 3) / (8 * freedom + 1)) ** 2 / freedom
-    return math.sqrt(freedom * math.expm1(scaled)) if scaled < 700 else math.inf
 
 
 def _sum_of(left: float, right: float) -> tuple[float, float]:

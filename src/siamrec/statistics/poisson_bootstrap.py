@@ -11,7 +11,7 @@ import xxhash
 from siamrec._core import check
 from siamrec._core.units import unit_texts
 from siamrec.errors import InvalidDataError
-from siamrec.statistics.effect import Effect
+from siamrec.statistics.resampling import effect_of_draws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from siamrec.statistics.effect import Effect
     from siamrec.typing import FloatArray
 
 _TOGETHER = 1_000_000
@@ -39,8 +40,8 @@ class BootstrapTotals:
         names: Names of the columns.
         salt: What the weights depend on beside unit and resample.
         weight: Total weight: of the sample (its number of rows), then of each resample; shape
-            `(1 + n_resamples,)`.
-        total: Weighted totals of the columns, shape `(1 + n_resamples, d)`.
+            `(1 + resamples,)`.
+        total: Weighted totals of the columns, shape `(1 + resamples, d)`.
 
     Raises:
         InvalidDataError: If shapes do not fit or a number is not finite.
@@ -50,8 +51,8 @@ class BootstrapTotals:
         streams; Hanley and MacGibbon (2006), Computer Methods and Programs in Biomedicine 83.
 
     Examples:
-        >>> first = BootstrapTotals.of(["a", "b"], {"y": np.array([1.0, 2.0])}, n_resamples=100)
-        >>> second = BootstrapTotals.of(["c"], {"y": np.array([6.0])}, n_resamples=100)
+        >>> first = BootstrapTotals.of(["a", "b"], {"y": np.array([1.0, 2.0])}, resamples=100)
+        >>> second = BootstrapTotals.of(["c"], {"y": np.array([6.0])}, resamples=100)
         >>> (first + second).total[0].tolist()
         [9.0]
     """
@@ -77,7 +78,7 @@ class BootstrapTotals:
         units: Iterable[Any],
         columns: Mapping[str, npt.NDArray[np.float64]],
         *,
-        n_resamples: int = 1000,
+        resamples: int = 1000,
         salt: str = "bootstrap",
     ) -> Self:
         """Return the totals of some rows.
@@ -85,25 +86,25 @@ class BootstrapTotals:
         Args:
             units: Unit of each row: text or whole numbers.
             columns: Columns of finite numbers, one entry per row.
-            n_resamples: Number of resamples, at least 100.
+            resamples: Number of resamples, at least 100.
             salt: Another salt draws other weights.
 
         Raises:
             InvalidDataError: If lengths differ, a unit is empty or a number is not finite.
             InvalidParameterError: If there are fewer than 100 resamples.
         """
-        check.count("n_resamples", n_resamples, least=100)
+        check.count("resamples", resamples, least=100)
         names, texts = tuple(columns), unit_texts(units)
         check.same_length(units=np.empty(len(texts)), **columns)
         ones = np.ones(len(texts))
         rows = np.stack([ones, *(check.finite(name, columns[name]) for name in names)], axis=1)
         keys = _keys(texts, salt)
-        sums = np.zeros((1 + n_resamples, 1 + len(names)))
+        sums = np.zeros((1 + resamples, 1 + len(names)))
         sums[0] = rows.sum(axis=0)
-        block = max(1, _TOGETHER // n_resamples)
+        block = max(1, _TOGETHER // resamples)
         for start in range(0, len(texts), block):  # blocks, to bound memory
             part = slice(start, start + block)
-            sums[1:] += poisson_weights(keys[part], n_resamples).T @ rows[part]
+            sums[1:] += poisson_weights(keys[part], resamples).T @ rows[part]
         return cls(names=names, salt=salt, weight=sums[:, 0], total=sums[:, 1:])
 
     def __add__(self, other: BootstrapTotals) -> Self:
@@ -154,7 +155,8 @@ def poisson_bootstrap(
 
     Returns:
         The effect; its p-value is the least alpha whose percentile interval leaves 0 out, not
-        below 1 / n_resamples.
+        below 1 / resamples. Where all resamples agree they say nothing about the error: the
+        interval is unbounded and p is 1.
 
     Raises:
         InvalidDataError: If the numbers of resamples differ, a variant is empty or the statistic
@@ -174,27 +176,17 @@ def poisson_bootstrap(
             values = np.asarray(statistic(totals.means()), dtype=np.float64)
         found.append(check.finite("statistic", values))
     gaps = found[0] - found[1]
-    drawn = gaps[1:]
-    low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2])
-    below = float((drawn < 0).mean() + (drawn == 0).mean() / 2)
-    p = min(max(2 * min(below, 1 - below), 1 / drawn.size), 1.0)
-    return Effect(
-        estimate=float(gaps[0]),
-        interval=(float(low), float(high)),
-        p=p,
-        log_p=float(np.log(p)),
-        error=float(drawn.std(ddof=1)),
-        rule="bootstrap (Poisson)",
-    )
+    levels = np.array([alpha / 2, 1 - alpha / 2])
+    return effect_of_draws(float(gaps[0]), gaps[1:], levels, rule="bootstrap (Poisson)")
 
 
-def poisson_weights(keys: npt.NDArray[np.uint64], n_resamples: int) -> FloatArray:
-    """Return Poisson(1) weights, shape `(n, n_resamples)`: a fixed function of key and resample.
+def poisson_weights(keys: npt.NDArray[np.uint64], resamples: int) -> FloatArray:
+    """Return Poisson(1) weights, shape `(n, resamples)`: a fixed function of key and resample.
 
     SplitMix64 of `key + b * golden ratio` is a uniform number of 64 bits; its place among the
     cumulative probabilities 1/e sum 1/k! is the weight.
     """
-    steps = np.arange(1, n_resamples + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    steps = np.arange(1, resamples + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     bits = keys[:, None] + steps
     bits ^= bits >> np.uint64(30)
     bits *= np.uint64(0xBF58476D1CE4E5B9)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from siamrec._core import check
+from siamrec._core import check, special
 from siamrec.errors import InvalidDataError
 from siamrec.statistics.difference import Hybrid
+from siamrec.statistics.tails import TWO_SIDED_95
 
 if TYPE_CHECKING:
     from siamrec.typing import BoolArray, FloatArray, IntArray
-
-_Z = 1.959963984540054
 
 
 def quantile_with_error(
@@ -23,8 +22,8 @@ def quantile_with_error(
 ) -> tuple[float, float]:
     """Return a quantile and its standard error.
 
-    The order statistics at the ranks `n q ± z sqrt(n q (1 - q))`, rounded outwards, enclose the
-    quantile with 95 %; their distance over 2 z is the standard error, infinite where there are
+    The order statistics between which the quantile lies with 95 %, by the binomial distribution
+    of ranks, are taken; their distance over 2 z is the standard error, infinite where there are
     too few values for such ranks. Where units have several rows, the ranks move by the clustered
     error of the share of rows below the quantile instead.
 
@@ -63,6 +62,7 @@ class OrderStatistics:
         value: The quantile.
         spread: Standard error of the share of rows below it.
         n: Units.
+        clustered: Whether units have several rows.
     """
 
     ordered: FloatArray
@@ -70,6 +70,7 @@ class OrderStatistics:
     value: float
     spread: float
     n: int
+    clustered: bool = False
 
     @classmethod
     def of(
@@ -90,32 +91,43 @@ class OrderStatistics:
             # Of tied values, some would have to be below and some above: take the wider.
             sides = [_clustered(below, clusters) for below in (values <= value, values < value)]
             spread, n = max(sides), np.unique(clusters).size
-        return cls(ordered, q, value, spread, n)
+        return cls(ordered, q, value, spread, n, clusters is not None)
 
     def limits(self, reach: float) -> tuple[float, float]:
         """Return the order statistics that enclose the quantile; infinite beyond the sample.
 
-        The interval from the r-th to the s-th value holds the quantile if at least r and fewer
-        than s values lie below it, whether or not values are tied.
+        The number of values below the quantile is binomial: the r-th value lies above it with
+        the probability P(Binomial(n, q) < r), and the greatest r is taken for which that is at
+        most the tail beyond `reach`; from above likewise. So each end errs at most that often,
+        whether or not values are tied, and is open where no rank does. Where units repeat, the
+        ranks move by the clustered error of the share below instead.
 
         Args:
-            reach: How far to each side, in standard errors of the rank.
+            reach: How far to each side, as a normal deviate.
+
+        References:
+            David and Nagaraja (2003), Order Statistics, section 7.1.
         """
         if math.isinf(reach):
             return -math.inf, math.inf
         size = self.ordered.size
-        low = math.floor(size * (self.q - reach * self.spread)) - 1
-        high = math.ceil(size * (self.q + reach * self.spread))
+        if self.clustered:
+            low = math.floor(size * (self.q - reach * self.spread)) - 1
+            high = math.ceil(size * (self.q + reach * self.spread))
+        else:
+            tail = float(special.ndtr(-reach))
+            low = _rank(size, self.q, tail) - 1
+            high = size - _rank(size, 1 - self.q, tail)
         return (
-            float(self.ordered[low]) if low >= 0 else -math.inf,
-            float(self.ordered[high]) if high < size else math.inf,
+            min(float(self.ordered[low]), self.value) if low >= 0 else -math.inf,
+            max(float(self.ordered[high]), self.value) if high < size else math.inf,
         )
 
     @property
     def error(self) -> float:
         """Standard error: the distance of the 95 % limits over twice their deviate."""
-        low, high = self.limits(_Z)
-        return (high - low) / (2 * _Z)
+        low, high = self.limits(TWO_SIDED_95)
+        return (high - low) / (2 * TWO_SIDED_95)
 
 
 def quantiles(treatment: OrderStatistics, control: OrderStatistics) -> Hybrid:
@@ -127,6 +139,18 @@ def quantiles(treatment: OrderStatistics, control: OrderStatistics) -> Hybrid:
         errors=(treatment.error, control.error),
         known=min(treatment.n, control.n) > 1,
     )
+
+
+def _rank(n: int, q: float, tail: float) -> int:
+    """Return the greatest r with P(Binomial(n, q) < r) at most `tail`; 0 where there is none."""
+    least, most = 0, n
+    while least < most:
+        middle = (least + most + 1) // 2
+        if special.bdtr(middle - 1, n, q) <= tail:
+            least = middle
+        else:
+            most = middle - 1
+    return least
 
 
 def _clustered(below: BoolArray, clusters: IntArray) -> float:

@@ -31,9 +31,12 @@ class World:
     Args:
         seed: Which world.
         label: Name of each item; without it, its number.
+        alike: Whether all users are one and the same.
     """
 
-    def __init__(self, seed: int, label: Mapping[int, Any] | None = None) -> None:
+    def __init__(
+        self, seed: int, label: Mapping[int, Any] | None = None, *, alike: bool = False
+    ) -> None:
         rng = np.random.default_rng(seed)
         self.label = dict(label or {item: item for item in range(N_ITEMS)})
         self.lists = {u: rng.permutation(N_ITEMS)[: rng.integers(0, 9)] for u in range(N_USERS)}
@@ -46,6 +49,11 @@ class World:
             row.update({item: float(rng.integers(1, 4)) for item in row})
         self.past = {u: rng.permutation(N_ITEMS)[:4].tolist() for u in range(N_USERS)}
         self.before = {u: rng.permutation(N_ITEMS)[:6].tolist() for u in range(N_USERS)}
+        if alike:
+            first = max(self.lists, key=lambda user: self.lists[user].size)
+            tables: list[dict[int, Any]] = [self.lists, self.scores, self.likes]
+            for table in (*tables, self.past, self.before):
+                table.update(dict.fromkeys(table, table[first]))
         self.counts = np.sort(rng.integers(1, 100, N_ITEMS))[::-1].astype(float)
         self.vectors = rng.standard_normal((N_ITEMS, 4))
         self.kinds = {n: [f"k{n % 4}"] if n % 3 else [f"k{n % 4}", "k9"] for n in range(N_ITEMS)}
@@ -110,6 +118,30 @@ def _round_trip(metric: Metric | PooledMetric) -> None:
     assert hash(metric) == hash(build(metric.name, {metric.stem: type(metric)}, METRICS))
 
 
+def _keeps_its_range(metric: Metric | PooledMetric, *, alike: bool) -> None:
+    """The range is declared, holds every value, and no interval leaves it or has no width."""
+    low, high = metric.range
+    assert low < high, f"the range of {metric.name} must rise"
+    assert low > -np.inf or high < np.inf, f"{metric.name} must declare its range (limits=)"
+    for seed in SEEDS:
+        for n_users in (1, 2, 3, 6, N_USERS):
+            report = _evaluated(metric, World(seed, alike=alike), list(range(n_users)))
+            found = report[metric.name]
+            slack = 1e-9 * max(abs(found.mean), 1.0)
+            if isinstance(metric, Metric):
+                values = report.per_user(metric.name)
+                values = values[~np.isnan(values)]
+                assert (values >= low - slack).all()
+                assert (values <= high + slack).all()
+            assert np.isnan(found.mean) or low - slack <= found.mean <= high + slack
+            if metric.census:
+                assert found.method == "census"
+                continue
+            first, last = found.interval
+            assert low <= first < last <= high
+            assert np.isnan(found.mean) or first - slack <= found.mean <= last + slack
+
+
 class MetricContract(ABC):
     """Laws of a metric with one number for each user.
 
@@ -161,6 +193,10 @@ class MetricContract(ABC):
             state.update(world.rankings(users), world.truth(users))
         np.testing.assert_array_equal(state.compute().per_user(metric.name), plain)
 
+    @pytest.mark.parametrize("alike", [False, True])
+    def test_range_is_declared_and_kept(self, *, alike: bool) -> None:
+        _keeps_its_range(self.make(), alike=alike)
+
     def test_missing_inputs_are_named(self) -> None:
         _missing(self.make())
 
@@ -207,6 +243,10 @@ class PooledMetricContract(ABC):
         found = merged.compute()[metric.name]
         assert found.mean == pytest.approx(plain.mean, rel=1e-12)
         assert found.interval == pytest.approx(plain.interval, rel=1e-9)
+
+    @pytest.mark.parametrize("alike", [False, True])
+    def test_range_is_declared_and_kept(self, *, alike: bool) -> None:
+        _keeps_its_range(self.make(), alike=alike)
 
     def test_missing_inputs_are_named(self) -> None:
         _missing(self.make())

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar, get_args
 
 from siamrec._core import check
 from siamrec._core.recipe import Recipe
-from siamrec.bandits.ope.bounded import bernstein_interval, betting_interval
 from siamrec.bandits.ope.estimate import (
     Method,
     Parts,
     ValueEstimate,
     bootstrap_interval,
     diagnose,
+    exact_interval,
     normal_interval,
 )
 from siamrec.errors import MissingInputError
@@ -57,9 +57,10 @@ class Estimator(Recipe, ABC):
                 shape `(n,)`, or its whole distribution, shape `(n, n_actions)`.
             alpha: One less the coverage of the interval.
             interval: `"normal"` (delta method) or `"bootstrap"` (studentised), right for large
-                logs; `"betting"` or `"empirical-bernstein"`, right for every size and shape, for
-                estimators that are a plain mean of weighted rewards within a known range. They
-                hold the mean of what the estimator averages: a clip's bias is not in them.
+                logs and inside the range of rewards that the log states; `"betting"` or
+                `"empirical-bernstein"`, right for every size and shape, for estimators that are a
+                plain mean of weighted rewards within a known range. They hold the mean of what
+                the estimator averages: a clip's bias is not in them.
             rng: Source of the bootstrap's draws.
             within: Least and greatest weighted reward that a row could have had, known before
                 the log is seen: for rewards in [0, 1] and propensities of at least p,
@@ -77,16 +78,15 @@ class Estimator(Recipe, ABC):
         check.one_of("interval", interval, get_args(Method))
         weights = log.weights(target)
         parts = self.parts(log, target)
-        error, bounds = normal_interval(parts, alpha)
+        error, bounds = normal_interval(parts, alpha, log.reward_range)
         if interval == "bootstrap":
             if rng is None:
                 raise MissingInputError("rng", "rng=np.random.default_rng(seed)")
-            bounds = bootstrap_interval(parts, alpha, rng=rng)
+            bounds = bootstrap_interval(parts, alpha, rng=rng, within=log.reward_range)
         elif interval != "normal":
             if within is None:
                 raise MissingInputError("within", "within=(0.0, greatest weight)")
-            exact = betting_interval if interval == "betting" else bernstein_interval
-            bounds = exact(parts, alpha, within=within)
+            bounds = exact_interval(parts, alpha, within=within, method=interval)
         return ValueEstimate(
             estimator=self.name,
             raw=parts.value(),

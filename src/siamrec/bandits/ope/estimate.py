@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, final
 
 import numpy as np
-from scipy import special
 
 from siamrec._core import check
-from siamrec.errors import InvalidParameterError, UnsupportedEstimate
+from siamrec.errors import InvalidDataError, InvalidParameterError, UnsupportedEstimate
+from siamrec.statistics.bounded import bounded_interval
+from siamrec.statistics.means import UNBOUNDED, Range, has_spread, mean_interval
 
 if TYPE_CHECKING:
     from siamrec.typing import FloatArray, IntArray
@@ -161,25 +163,42 @@ def diagnose(weights: FloatArray) -> Diagnostics:
     )
 
 
-def normal_interval(parts: Parts, alpha: float) -> tuple[float, tuple[float, float]]:
-    """Return the standard error and the interval of the delta method."""
+def error_of(parts: Parts) -> float:
+    """Return the standard error by the delta method; infinite for fewer than two rows."""
     n = parts.base.size
+    return float(parts.influence().std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
+
+
+def normal_interval(
+    parts: Parts, alpha: float, within: Range = UNBOUNDED
+) -> tuple[float, tuple[float, float]]:
+    """Return the standard error and the interval of the delta method.
+
+    Args:
+        parts: What the estimate is made of.
+        alpha: One less the coverage.
+        within: The least and the greatest reward that there can be: see `mean_interval`.
+    """
     check.share("alpha", alpha, open_ends=True)
-    if n < 2:
-        return np.inf, (-np.inf, np.inf)
-    error = float(parts.influence().std(ddof=1) / np.sqrt(n))
-    reach = float(special.stdtrit(n - 1, 1 - alpha / 2)) * error
-    value = parts.value()
-    return error, (value - reach, value + reach)
+    error = error_of(parts)
+    interval = mean_interval(
+        parts.value(), error, parts.base.size, confidence=1 - alpha, within=within
+    )
+    return error, interval
 
 
 def bootstrap_interval(
-    parts: Parts, alpha: float, *, rng: np.random.Generator, n_resamples: int = 1000
+    parts: Parts,
+    alpha: float,
+    *,
+    rng: np.random.Generator,
+    resamples: int = 1000,
+    within: Range = UNBOUNDED,
 ) -> tuple[float, float]:
     """Return the studentised bootstrap interval.
 
-    Every resample is normalised by its own weights and judged by its own error, so that a
-    constant reward gives an interval of width 0 for a self-normalised estimator.
+    Every resample is normalised by its own weights and judged by its own error. Where all rows
+    agree, resamples say nothing, and the interval is that of the delta method.
 
     Raises:
         InvalidParameterError: If there are fewer than 100 resamples.
@@ -187,14 +206,60 @@ def bootstrap_interval(
     References:
         Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 12.
     """
-    if n_resamples < 100:
-        raise InvalidParameterError("n_resamples", n_resamples, "at least 100")
-    value, (error, _) = parts.value(), normal_interval(parts, alpha)
+    check.count("resamples", resamples, least=100)
+    value, (error, plain) = parts.value(), normal_interval(parts, alpha, within)
+    if not math.isfinite(error) or not has_spread(value, error):
+        return plain
     n = parts.base.size
-    ratios = np.zeros(n_resamples)
-    for turn in range(n_resamples):  # resamples, not rows
+    ratios = np.zeros(resamples)
+    for turn in range(resamples):  # resamples, not rows
         again = parts.rows(rng.integers(0, n, n))
-        own, _ = normal_interval(again, alpha)
+        own = error_of(again)
         ratios[turn] = (again.value() - value) / own if own > 0 else 0.0
     low, high = np.quantile(ratios, [alpha / 2, 1 - alpha / 2])
-    return value - float(high) * error, value - float(low) * error
+    ends = np.clip([value - float(high) * error, value - float(low) * error], *within)
+    first, last = ends.tolist()
+    return (first, last) if first < last else plain
+
+
+def exact_interval(
+    parts: Parts, alpha: float, *, within: Range, method: Literal["betting", "empirical-bernstein"]
+) -> tuple[float, float]:
+    """Return the interval of a mean of weighted rewards whose range is known beforehand.
+
+    See `siamrec.statistics.bounded_interval`, for a fixed number of rows.
+
+    Args:
+        parts: What the estimate is made of; a plain mean of weighted rewards.
+        alpha: One less the coverage.
+        within: Least and greatest weighted reward that a row could have had.
+        method: `"betting"` or `"empirical-bernstein"`.
+
+    Raises:
+        InvalidDataError: If a weighted reward lies outside the range.
+        InvalidParameterError: If the estimate is no plain mean, or the range or alpha is wrong.
+    """
+    low, high = float(within[0]), float(within[1])
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise InvalidParameterError("within", within, "a finite range (low, high), low < high")
+    if parts.base.any() or not (parts.below == 1).all():
+        raise InvalidParameterError(
+            "interval",
+            "betting or empirical-bernstein",
+            "that of an estimator which is a plain mean of weighted rewards, such as IPS",
+        )
+    scores, slack = parts.top, 1e-9 * (high - low)
+    if scores.min() < low - slack or scores.max() > high + slack:
+        raise InvalidDataError(
+            f"Weighted rewards must be within ({low:g}, {high:g}), got {scores.min():g} to "
+            f"{scores.max():g}."
+        )
+    check.share("alpha", alpha, open_ends=True)
+    return bounded_interval(
+        np.clip(scores, low, high),
+        low=low,
+        high=high,
+        confidence=1 - alpha,
+        method=method,
+        anytime=False,
+    )

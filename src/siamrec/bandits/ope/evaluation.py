@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
-from scipy import special
 from typing_extensions import override
 
 from siamrec._core import check
@@ -17,10 +17,11 @@ from siamrec.bandits.ope.estimate import (
     Parts,
     ValueEstimate,
     diagnose,
-    normal_interval,
+    error_of,
 )
 from siamrec.bandits.ope.robust import DirectMethod, DoublyRobust
 from siamrec.bandits.ope.weighting import IPS, SNIPS
+from siamrec.data.moments import Moments
 from siamrec.errors import (
     InvalidDataError,
     InvalidParameterError,
@@ -28,6 +29,8 @@ from siamrec.errors import (
     UnknownNameError,
     UnsupportedEstimate,
 )
+from siamrec.statistics.means import UNBOUNDED, Range, mean_interval
+from siamrec.statistics.tails import normal_reach
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -146,8 +149,7 @@ class Slope(Estimator):
         found = []
         for candidate in self._made():
             parts = candidate.parts(log, target)
-            error, _ = normal_interval(parts, alpha)
-            reach = float(special.ndtri(1 - alpha / (2 * len(self.candidates)))) * error
+            reach = normal_reach(alpha / len(self.candidates)) * error_of(parts)
             found.append((reach, parts.value(), candidate))
         found.sort(key=lambda each: -each[0])
         slack = np.sqrt(6.0) - 1.0
@@ -160,46 +162,68 @@ class Slope(Estimator):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """Sums from which IPS and SNIPS follow; they add, so logs of any size stream through.
+    """Moments from which IPS and SNIPS follow; they add, so logs of any size stream through.
 
     Attributes:
-        n: Rows.
-        sums: Totals of w, w², w r, w² r, w² r² .
+        moments: Those of w and of w (r - centre), over rows.
+        centre: What rewards are taken from, near their mean, so that no digits are lost.
         most: Greatest weight.
+        reward_range: Least and greatest reward that there can be.
 
     Examples:
         >>> from siamrec.bandits.ope import Log
-        >>> log = Log(action=np.zeros(90), reward=np.ones(90), propensity=np.ones(90))
-        >>> (Tally.of(log, np.ones(90)) + Tally.of(log, np.ones(90))).snips()
-        (1.0, (1.0, 1.0))
+        >>> log = Log(action=np.zeros(90), reward=np.arange(90) % 2.0, propensity=np.ones(90))
+        >>> value, (low, high) = (Tally.of(log, np.ones(90)) + Tally.of(log, np.ones(90))).snips()
+        >>> value, round(low, 3), round(high, 3)
+        (0.5, 0.426, 0.574)
     """
 
-    n: int
-    sums: tuple[float, float, float, float, float]
+    moments: Moments
+    centre: float
     most: float
+    reward_range: Range = UNBOUNDED
 
     @classmethod
     def of(cls, log: Log, target: FloatArray) -> Tally:
-        """Return the sums of one part of a log."""
-        w, r = log.weights(target), log.reward
-        totals = (w, w * w, w * r, w * w * r, w * w * r * r)
-        first, second, third, fourth, fifth = (float(total.sum()) for total in totals)
-        return cls(len(log), (first, second, third, fourth, fifth), float(w.max()))
+        """Return the moments of one part of a log."""
+        weight, centre = log.weights(target), float(log.reward.mean())
+        moments = Moments.of({"weight": weight, "gain": weight * (log.reward - centre)})
+        return cls(
+            moments=moments,
+            centre=centre,
+            most=float(weight.max()),
+            reward_range=log.reward_range,
+        )
 
     def __add__(self, other: Tally) -> Tally:
-        first, second, third, fourth, fifth = (
-            a + b for a, b in zip(self.sums, other.sums, strict=True)
-        )
+        low, high = zip(self.reward_range, other.reward_range, strict=True)
         return Tally(
-            self.n + other.n, (first, second, third, fourth, fifth), max(self.most, other.most)
+            moments=self.moments + other.around(self.centre),
+            centre=self.centre,
+            most=max(self.most, other.most),
+            reward_range=(min(low), max(high)),
         )
+
+    def around(self, centre: float) -> Moments:
+        """Return the moments of w and of w (r - centre), for another centre."""
+        turn = np.array([[1.0, 0.0], [self.centre - centre, 1.0]])
+        kept = self.moments
+        product = turn @ kept.product @ turn.T
+        return Moments(names=kept.names, n=kept.n, mean=turn @ kept.mean, product=product)
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return self.moments.n
 
     @property
     def effective_sample_size(self) -> float:
         """`(sum w)² / sum w²`."""
-        return self.sums[0] ** 2 / self.sums[1] if self.sums[1] > 0 else 0.0
+        mean, square = float(self.moments.mean[0]), float(self.moments.product[0, 0])
+        whole = self.n * mean * mean
+        return self.n * whole / (square + whole) if whole > 0 else 0.0
 
     def snips(self, *, alpha: float = 0.05) -> tuple[float, tuple[float, float]]:
         """Return the self-normalised estimate and its delta-method interval.
@@ -208,23 +232,25 @@ class Tally:
             UnsupportedEstimate: If the effective sample size is below 30.
         """
         self._check()
-        w, w2, wr, w2r, w2r2 = self.sums
-        value = wr / w
-        return self._around(value, w2r2 - 2 * value * w2r + value**2 * w2, w, alpha)
+        weight, gain = self.moments.mean.tolist()
+        value = self.centre + gain / weight
+        return self._around(value, self.around(value), weight, alpha)
 
     def ips(self, *, alpha: float = 0.05) -> tuple[float, tuple[float, float]]:
         """Return the IPS estimate and its interval; raises as `snips` does."""
         self._check()
-        value = self.sums[2] / self.n
-        return self._around(value, self.sums[4] - self.n * value**2, float(self.n), alpha)
+        moments = self.around(0.0)
+        return self._around(float(moments.mean[1]), moments, 1.0, alpha)
 
     def _around(
-        self, value: float, square: float, below: float, alpha: float
+        self, value: float, moments: Moments, below: float, alpha: float
     ) -> tuple[float, tuple[float, float]]:
         check.share("alpha", alpha, open_ends=True)
-        error = np.sqrt(max(square, 0.0) * self.n / max(self.n - 1, 1)) / below
-        reach = float(special.stdtrit(max(self.n - 1, 1), 1 - alpha / 2) * error)
-        return value, (value - reach, value + reach)
+        spread = max(float(moments.product[1, 1]), 0.0) / max(self.n - 1, 1)
+        error = math.sqrt(spread / self.n) / below
+        return value, mean_interval(
+            value, error, self.n, confidence=1 - alpha, within=self.reward_range
+        )
 
     def _check(self) -> None:
         if self.effective_sample_size < LEAST_SAMPLE:
@@ -268,11 +294,18 @@ def adaptive_value(log: Log, target: FloatArray, *, alpha: float = 0.05) -> Valu
     share = 1.0 / np.sqrt(ratio.sum(axis=1))
     value = float((share * score).sum() / share.sum())
     error = float(np.sqrt((share**2 * (score - value) ** 2).sum()) / share.sum())
-    reach = float(special.ndtri(1 - alpha / 2)) * error
+    interval = mean_interval(
+        value,
+        error,
+        len(log),
+        confidence=1 - check.share("alpha", alpha, open_ends=True),
+        within=log.reward_range,
+        freedom=math.inf,
+    )
     return ValueEstimate(
         estimator="adaptively weighted doubly robust",
         raw=value,
-        interval=(value - reach, value + reach),
+        interval=interval,
         error=error,
         diagnostics=diagnose(weights),
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec.errors import InvalidDataError, MissingInputError
+from siamrec.statistics.means import UNBOUNDED, Range
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,10 +35,12 @@ class Log:
         logging: The whole logging distribution of each round, shape `(n, n_actions)`, where it
             is known; some estimators need it.
         n_actions: Number of actions; as many as occur when absent.
+        reward_range: Least and greatest reward that there can be, where they are known. Intervals
+            stay inside it; without it, rewards that are all the same have no interval.
 
     Raises:
-        InvalidDataError: If lengths differ, a propensity is not in `(0, 1]`, or `logging` does
-            not agree with `propensity`.
+        InvalidDataError: If lengths differ, a propensity is not in `(0, 1]`, a reward is outside
+            `reward_range`, or `logging` does not agree with `propensity`.
 
     Examples:
         >>> log = Log(action=np.array([0, 1]), reward=np.array([1.0, 0.0]),
@@ -53,6 +56,7 @@ class Log:
     features: FloatArray | None = None
     logging: FloatArray | None = None
     n_actions: int | None = None
+    reward_range: Range = UNBOUNDED
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "action", check.frozen(self.action, np.int32))
@@ -77,6 +81,12 @@ class Log:
         if self.action.min() < 0 or most > known:
             raise InvalidDataError(f"action must hold codes 0 to {known - 1}.")
         object.__setattr__(self, "n_actions", known)
+        low, high = self.reward_range
+        if not (self.reward.min() >= low and self.reward.max() <= high):
+            raise InvalidDataError(
+                f"reward must be in [{low:g}, {high:g}], got {self.reward.min()} to "
+                f"{self.reward.max()}."
+            )
         self._check_tables(n)
 
     def _check_tables(self, n: int) -> None:
@@ -92,7 +102,14 @@ class Log:
             object.__setattr__(self, "logging", table)
 
     @classmethod
-    def of(cls, decisions: Decisions, rewards: Rewards, *, default: float | None = None) -> Log:
+    def of(
+        cls,
+        decisions: Decisions,
+        rewards: Rewards,
+        *,
+        default: float | None = None,
+        reward_range: Range = UNBOUNDED,
+    ) -> Log:
         """Return the log of a bandit's decisions, joined with their rewards by decision id.
 
         Args:
@@ -100,6 +117,7 @@ class Log:
             rewards: Their rewards; where a decision has several, the latest counts.
             default: Reward of a decision without one, such as 0 for "no click"; without it
                 such decisions are left out.
+            reward_range: Least and greatest reward that there can be.
 
         Raises:
             InvalidDataError: If no decision has a reward.
@@ -114,6 +132,7 @@ class Log:
             reward=np.array([value for value in values if value is not None], dtype=float),
             propensity=decisions.propensity[kept],
             n_actions=len(decisions.arms),
+            reward_range=reward_range,
         )
 
     def __len__(self) -> int:
@@ -129,6 +148,7 @@ class Log:
             features=None if self.features is None else self.features[chosen],
             logging=None if self.logging is None else self.logging[chosen],
             n_actions=self.n_actions,
+            reward_range=self.reward_range,
         )
 
     def weights(self, target: FloatArray) -> FloatArray:

@@ -19,12 +19,12 @@ from siamrec.bandits.policies._cholesky import inverse, inverse_root, solve
 from siamrec.bandits.policies.base import Estimates, Policy, Weighing
 from siamrec.bandits.policies.counting import greedy_share
 from siamrec.errors import InvalidParameterError, MissingInputError
+from siamrec.statistics.tails import TWO_SIDED_95
 
 if TYPE_CHECKING:
     from siamrec.bandits.policies.base import Outcomes, Rounds, Space, Sums
     from siamrec.typing import FloatArray, IntArray
 
-_TWO_SIDED_95 = 1.959963984540054
 _FAR = 8.5
 """An arm whose mean lies so many deviations below another's bound is best with P < 1e-16."""
 _REBUILD = 500
@@ -389,5 +389,5 @@ def best_normal(
 def linear_estimate(model: LinearPosterior, rounds: Rounds, noise: float) -> Estimates:
     """Return means and 95 % intervals."""
     centre, width = model.predict(vectors_of(rounds))
-    reach = _TWO_SIDED_95 * noise * width
+    reach = TWO_SIDED_95 * noise * width
     return Estimates(mean=centre, low=centre - reach, high=centre + reach)

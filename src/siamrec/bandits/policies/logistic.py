@@ -15,6 +15,7 @@ from siamrec.bandits.policies._beta import beta_sums, count_beta, non_negative
 from siamrec.bandits.policies._laplace import laplace
 from siamrec.bandits.policies.amounts import weigh_grid
 from siamrec.bandits.policies.base import Estimates, Policy, Weighing
+from siamrec.statistics.tails import TWO_SIDED_95
 
 if TYPE_CHECKING:
     from siamrec.bandits.policies._quadrature import Grid
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _HERMITE, _HERMITE_WEIGHT = np.polynomial.hermite_e.hermegauss(15)
 _HERMITE_WEIGHT = _HERMITE_WEIGHT / _HERMITE_WEIGHT.sum()
-_TWO_SIDED_95 = float(special.ndtri(0.975))
 
 
 @final
@@ -131,7 +131,7 @@ class LogisticThompson(Policy[LogisticPosterior]):
     def estimate(self, model: LogisticPosterior, rounds: Rounds) -> Estimates:
         logit, deviation = _cells(model, rounds.cell)
         draws = special.expit(logit[..., None] + deviation[..., None] * _HERMITE)
-        reach = _TWO_SIDED_95 * deviation
+        reach = TWO_SIDED_95 * deviation
         return Estimates(
             mean=np.asarray(draws @ _HERMITE_WEIGHT, dtype=np.float64),
             low=special.expit(logit - reach),

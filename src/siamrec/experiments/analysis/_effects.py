@@ -10,14 +10,9 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec.errors import InvalidDataError
-from siamrec.statistics.difference import (
-    DUST,
-    Hybrid,
-    TwoValues,
-    averaged,
-    deviate_of_t,
-    t_of_deviate,
-)
+from siamrec.statistics.difference import DUST, Hybrid, TwoValues, averaged
+from siamrec.statistics.means import fieller, welch_freedom
+from siamrec.statistics.tails import deviate_of_t, t_of_deviate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +82,7 @@ class Pair(TwoValues):
         t = t_of_deviate(reach, self.freedom)
         estimate, error = self.gap
         off = t * error if error > 0 else 0.0
-        return (estimate - off, estimate + off), fieller(self, t)
+        return (estimate - off, estimate + off), fieller(self.values, self.spread, t)
 
     @override
     def deviate(self) -> float:
@@ -140,7 +135,7 @@ def compare(
         return Pair(
             values=(float(t_values[0]), float(c_values[0])),
             spread=(part_t, 0.0, part_c),
-            freedom=welch(part_t, part_c, n_t - 1, n_c - 1),
+            freedom=welch_freedom(part_t, part_c, n_t - 1, n_c - 1),
             n=(n_t, n_c),
             reduction=0.0,
             known=min(n_t, n_c) > 1,
@@ -154,7 +149,7 @@ def compare(
     return Pair(
         values=values,
         spread=spread_of(covariance),
-        freedom=welch(*parts, n_t - 1 - k, n_c - 1 - k),
+        freedom=welch_freedom(*parts, n_t - 1 - k, n_c - 1 - k),
         n=(n_t, n_c),
         reduction=1 - after / plain if plain > 0 else 0.0,
         known=min(n_t, n_c) > 1 + k,
@@ -307,47 +302,6 @@ def slope_of(spread: FloatArray) -> FloatArray:
     scaled = spread[1:, 1:] / np.outer(scale, scale)
     found: FloatArray = np.linalg.pinv(scaled, rcond=1e-10) @ (spread[1:, 0] / scale) / scale
     return found
-
-
-def welch(part_t: float, part_c: float, free_t: int, free_c: int) -> float:
-    if min(free_t, free_c) < 1:
-        return 1.0
-    total = part_t + part_c
-    if total <= 0:
-        return float(free_t + free_c)
-    share = part_t / total
-    return float(1 / (share**2 / free_t + (1 - share) ** 2 / free_c))
-
-
-def fieller(pair: Pair, reach: float) -> tuple[float, float]:
-    """Return the interval of the relative difference `(t - c) / |c|`.
-
-    The ratios r with `|t - r c| <= reach s.e.(t - r c)` are those between the roots of
-
-        (c² - q² v_c) r² - 2 (t c - q² v_tc) r + (t² - q² v_t) = 0,
-
-    unless the control's own interval covers 0: then the data do not bound the ratio, and the
-    interval is infinite.
-
-    Args:
-        pair: The values and their errors.
-        reach: Standard errors q to each side.
-
-    References:
-        Fieller (1954), JRSS B 16.
-    """
-    if not math.isfinite(reach):
-        return -np.inf, np.inf
-    t, c = pair.values
-    square = reach**2
-    v_t, v_tc, v_c = pair.spread
-    lead = c * c - square * v_c
-    if lead <= 0:
-        return -np.inf, np.inf
-    middle = t * c - square * v_tc
-    root = math.sqrt(max(middle * middle - lead * (t * t - square * v_t), 0.0))
-    low, high = (middle - root) / lead - 1.0, (middle + root) / lead - 1.0
-    return (low, high) if c > 0 else (-high, -low)
 
 
 def relative(pair: TwoValues) -> float:

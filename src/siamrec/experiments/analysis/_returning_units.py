@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from siamrec.experiments.analysis._effects import Pair, gradient_of, slope_of, spread_of, welch
+from siamrec.experiments.analysis._effects import Pair, gradient_of, slope_of, spread_of
 from siamrec.experiments.analysis._metric_moments import UnitRows
+from siamrec.statistics.means import welch_freedom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,7 +65,7 @@ def returning(
     return Pair(
         values=(float(values[0]), float(values[1])),
         spread=spread_of(arms[0] + arms[1]),
-        freedom=welch(own[0], own[1], n[0] - 1 - k, n[1] - 1 - k),
+        freedom=welch_freedom(own[0], own[1], n[0] - 1 - k, n[1] - 1 - k),
         n=n,
         reduction=0.0,
         known=min(n) > 1 + k,

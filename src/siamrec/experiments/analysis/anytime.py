@@ -12,9 +12,8 @@ from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInput
 from siamrec.experiments.analysis.checks import check_counts
 from siamrec.experiments.analysis.report import SampleRatio
 from siamrec.experiments.sequential.confidence_sequences import AsymptoticCS
-from siamrec.statistics.difference import deviate_of_t, t_of_deviate
 from siamrec.statistics.effect import Effect
-from siamrec.statistics.tails import positive_p
+from siamrec.statistics.tails import deviate_of_t, positive_p, t_of_deviate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

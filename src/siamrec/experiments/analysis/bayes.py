@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from siamrec.typing import FloatArray
 
 _NODE, _WEIGHT = np.polynomial.legendre.leggauss(200)
+_FINE, _FINE_WEIGHT = np.polynomial.legendre.leggauss(10)
+_FARTHEST = 8.0
+_DEVIATES = np.array([-_FARTHEST, -6.5, *np.arange(-5.0, 6.0), 6.5, _FARTHEST])
+"""Normal deviates between whose quantiles a posterior is smooth."""
 
 
 @final
@@ -294,12 +298,23 @@ def _check_region(low: float, high: float) -> None:
 
 
 def _best(rates: PosteriorRates, better: Literal["higher", "lower"]) -> BestOf:
-    """Integrate on the quantile scale of each variant: P(a best) = ∫ ∏_{b≠a} F_b(Q_a(u)) du."""
+    """Integrate P(a best) = ∫ ∏_{b≠a} F_b(Q_a(u)) du on the scale of normal deviates, u = Φ(z).
+
+    There the ends are not steep, and the scale is cut at the quantiles of all variants, for each
+    is smooth between two of its own: narrow posteriors beside wide ones cost no digits.
+    """
     check.one_of("better", better, ("higher", "lower"))
-    u, weight, mean = (_NODE + 1) / 2, _WEIGHT / 2, rates.mean
+    mean = rates.mean
+    levels = special.ndtr(_DEVIATES)
+    cuts = np.concatenate([rates.quantile(place, levels) for place in range(mean.size)])
     best, furthest = np.empty(mean.size), 0.0
     for place in range(mean.size):  # variants
-        points, product = rates.quantile(place, u), np.ones(u.size)
+        steps = np.clip(special.ndtri(rates.below(place, cuts)), -_FARTHEST, _FARTHEST)
+        edges = np.unique([*_DEVIATES, *steps])
+        half = np.diff(edges)[:, None] / 2
+        z = (edges[:-1, None] + half * (1 + _FINE)).ravel()
+        weight = (half * _FINE_WEIGHT).ravel() * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
+        points, product = rates.quantile(place, special.ndtr(z)), np.ones(z.size)
         for other in range(mean.size):
             if other != place:
                 below = rates.below(other, points)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy import special
 
 from siamrec._core import check
 from siamrec.errors import InvalidDataError
-from siamrec.statistics.difference import deviate_of_t
-from siamrec.statistics.tails import positive_p
+from siamrec.statistics.tails import deviate_of_t, one_sided_z, positive_p
 
 if TYPE_CHECKING:
     from siamrec.statistics.effect import Effect
@@ -52,7 +50,7 @@ def one_sided(
     if effect.error == 0:
         return positive_p(-np.inf) if lead > 0 else (1.0, 0.0)
     deviate = deviate_of_t(lead / effect.error, effect.freedom)
-    return positive_p(float(special.log_ndtr(-deviate)))
+    return one_sided_z(deviate)
 
 
 def equivalence(effect: Effect, *, margin: float) -> tuple[float, float]:

@@ -12,9 +12,14 @@ from scipy import special
 from siamrec._core import check
 from siamrec._core.hashing import uniform
 from siamrec.errors import InvalidDataError, InvalidParameterError
-from siamrec.statistics.difference import deviate_of_t, t_of_deviate
 from siamrec.statistics.effect import Effect
-from siamrec.statistics.tails import positive_p, reach_of_t, two_sided_t
+from siamrec.statistics.tails import (
+    deviate_of_t,
+    positive_p,
+    reach_of_t,
+    t_of_deviate,
+    two_sided_t,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -264,7 +269,9 @@ def preference(
         deviate = deviate_of_t(estimate / error, n - 1) if error > 0 else 0.0
         reach = t_of_deviate(sequential.multiplier(n, alpha), n - 1) if error > 0 else 0.0
         p, log_p = positive_p(sequential.log_p(deviate, n, alpha))
-    low, high = max(-1.0, estimate - reach * error), min(1.0, estimate + reach * error)
+    low, high = -1.0, 1.0
+    if error > 0:
+        low, high = max(low, estimate - reach * error), min(high, estimate + reach * error)
     return Effect(
         estimate=estimate,
         interval=(low, high),
@@ -288,7 +295,7 @@ def _gaps(credit: FloatArray) -> FloatArray:
 
 def _of_one_mind(say: float, n: int, alpha: float) -> Effect:
     """Return the effect where every user says the same."""
-    factor = float((alpha / 2) ** (1 / n)) if say else 1.0
+    factor = float((alpha / 2) ** (1 / n))  # at least this share of all users says the same
     p, log_p = positive_p(min(float(np.log(2) - n * np.log1p(abs(say))), 0.0) if say else 0.0)
     return Effect(
         estimate=say,

@@ -18,7 +18,7 @@ from siamrec.executors import Here
 from siamrec.experiments.analysis.analysis import analyze
 from siamrec.experiments.analysis.observations import Observations
 from siamrec.experiments.metrics import ExperimentMetric, Margin, Proportion, Quantile
-from siamrec.statistics.proportions import wilson
+from siamrec.statistics import wilson
 
 if TYPE_CHECKING:
     from siamrec.experiments.plan import Plan
@@ -223,12 +223,11 @@ def simulate_power(
         decisions[decision] += 1
         wins.update(won)
         safe.update(kept)
-    reach = float(special.ndtri(0.975))
     return PowerReport(
         n_runs,
         size,
         {name: wins[name] / n_runs for name in lifts},
-        {name: wilson(wins[name], n_runs, reach) for name in lifts},
+        {name: wilson(wins[name], n_runs) for name in lifts},
         {name: safe[name] / n_runs for name in guardrails},
         {name: count / n_runs for name, count in sorted(decisions.items())},
     )

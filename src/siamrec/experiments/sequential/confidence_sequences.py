@@ -6,11 +6,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.recipe import Recipe
+from siamrec.statistics.sequences import mixture_log_e, mixture_reach, tightest_at
 
 
 class Sequence(Recipe, ABC):
@@ -91,8 +91,7 @@ class AsymptoticCS(Sequence):
 
     @override
     def multiplier(self, n: float, alpha: float) -> float:
-        scaled = n * self._precision(alpha)
-        return float(np.sqrt(2 * (scaled + 1) / scaled * (0.5 * np.log1p(scaled) - np.log(alpha))))
+        return mixture_reach(n * tightest_at(self.planned, alpha), alpha)
 
     @override
     def log_p(self, z: float, n: float, alpha: float) -> float:
@@ -100,11 +99,7 @@ class AsymptoticCS(Sequence):
 
     def log_e(self, z: float, n: float, alpha: float) -> float:
         """Return the logarithm of the e-value; its arguments are those of `log_p`."""
-        scaled = n * self._precision(alpha)
-        return float(0.5 * z * z * scaled / (scaled + 1) - 0.5 * np.log1p(scaled))
-
-    def _precision(self, alpha: float) -> float:
-        return float((-2 * np.log(alpha) + np.log(1 - 2 * np.log(alpha))) / self.planned)
+        return mixture_log_e(z, n * tightest_at(self.planned, alpha))
 
 
 @final
@@ -147,8 +142,7 @@ class NormalMixture(Sequence):
 
     @override
     def multiplier(self, n: float, alpha: float) -> float:
-        scaled = n * (self.effect / 2) ** 2
-        return float(np.sqrt(2 * (scaled + 1) / scaled * (0.5 * np.log1p(scaled) - np.log(alpha))))
+        return mixture_reach(n * (self.effect / 2) ** 2, alpha)
 
     @override
     def log_p(self, z: float, n: float, alpha: float) -> float:
@@ -156,5 +150,4 @@ class NormalMixture(Sequence):
 
     def log_e(self, z: float, n: float) -> float:
         """Return the logarithm of the e-value of z standard errors at n units."""
-        scaled = n * (self.effect / 2) ** 2
-        return float(0.5 * z * z * scaled / (scaled + 1) - 0.5 * np.log1p(scaled))
+        return mixture_log_e(z, n * (self.effect / 2) ** 2)

@@ -9,12 +9,13 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.metrics.base import Metric
+from siamrec.metrics.base import UNIT, Metric
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from siamrec.metrics.view import EvaluationView
+    from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray
 
 
@@ -57,6 +58,7 @@ class Precision(Metric):
     """
 
     stem: ClassVar[str] = "precision"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = frozenset({"truth"})
     averages_ties: ClassVar[bool] = True
 
@@ -89,6 +91,7 @@ class Recall(Metric):
     """
 
     stem: ClassVar[str] = "recall"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = frozenset({"truth"})
     averages_ties: ClassVar[bool] = True
 
@@ -124,6 +127,7 @@ class FScore(Metric):
     """
 
     stem: ClassVar[str] = "f"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = frozenset({"truth"})
 
     k: int | None = None
@@ -155,6 +159,7 @@ class Hit(Metric):
     """
 
     stem: ClassVar[str] = "hit"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = frozenset({"truth"})
 
     k: int | None = None
@@ -182,6 +187,7 @@ class RPrecision(Metric):
     """
 
     stem: ClassVar[str] = "r_precision"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = frozenset({"truth"})
 
     k: int | None = None

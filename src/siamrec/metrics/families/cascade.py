@@ -10,11 +10,12 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.errors import InvalidDataError
-from siamrec.metrics.base import Metric
+from siamrec.metrics.base import POSITIVE, UNIT, Metric
 from siamrec.metrics.families.accuracy import check_cut, divided
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
+    from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray
 
 _TRUTH = frozenset({"truth"})
@@ -36,6 +37,7 @@ class RankBiasedPrecision(Metric):
     """
 
     stem: ClassVar[str] = "rbp"
+    limits: ClassVar[Range] = POSITIVE
     needs: ClassVar[frozenset[str]] = _TRUTH
 
     k: int | None = None
@@ -68,6 +70,7 @@ class ExpectedReciprocalRank(Metric):
     """
 
     stem: ClassVar[str] = "err"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _TRUTH
 
     k: int | None = None
@@ -110,6 +113,7 @@ class CumulativeReciprocalRank(Metric):
     """
 
     stem: ClassVar[str] = "ncrr"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _TRUTH
 
     k: int | None = None

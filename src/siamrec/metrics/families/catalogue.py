@@ -10,11 +10,12 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError
-from siamrec.metrics.base import PooledMetric
+from siamrec.metrics.base import POSITIVE, UNIT, PooledMetric
 from siamrec.metrics.families.accuracy import check_cut
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
+    from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray, IntArray
 
 _CATALOG = frozenset({"catalog_size"})
@@ -75,6 +76,7 @@ class Coverage(PooledMetric):
     """
 
     stem: ClassVar[str] = "coverage"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _CATALOG
     by_item: ClassVar[bool] = True
 
@@ -114,6 +116,7 @@ class Gini(PooledMetric):
     """
 
     stem: ClassVar[str] = "gini"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _CATALOG
     by_item: ClassVar[bool] = True
 
@@ -150,6 +153,7 @@ class Entropy(PooledMetric):
     """
 
     stem: ClassVar[str] = "entropy"
+    limits: ClassVar[Range] = POSITIVE
     by_item: ClassVar[bool] = True
 
     k: int | None = None
@@ -179,6 +183,7 @@ class EffectiveCatalogue(PooledMetric):
     """
 
     stem: ClassVar[str] = "effective_catalogue"
+    limits: ClassVar[Range] = (1.0, np.inf)
     by_item: ClassVar[bool] = True
 
     k: int | None = None
@@ -208,6 +213,7 @@ class Concentration(PooledMetric):
     """
 
     stem: ClassVar[str] = "concentration"
+    limits: ClassVar[Range] = UNIT
     by_item: ClassVar[bool] = True
 
     k: int | None = None
@@ -241,6 +247,7 @@ class Personalisation(PooledMetric):
     """
 
     stem: ClassVar[str] = "personalisation"
+    limits: ClassVar[Range] = UNIT
     by_item: ClassVar[bool] = True
 
     k: int | None = None

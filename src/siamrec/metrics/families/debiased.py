@@ -9,13 +9,14 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.metrics.base import Metric
+from siamrec.metrics.base import POSITIVE, UNIT, Metric
 from siamrec.metrics.families.accuracy import check_cut, divided
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from siamrec.metrics.view import EvaluationView
+    from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray
 
 _PROPENSE = frozenset({"propensity", "truth"})
@@ -63,6 +64,7 @@ class InversePropensity(Metric):
     """
 
     stem: ClassVar[str] = "ips"
+    limits: ClassVar[Range] = POSITIVE
     needs: ClassVar[frozenset[str]] = _PROPENSE
 
     k: int | None = None
@@ -97,6 +99,7 @@ class SelfNormalisedPropensity(Metric):
     """
 
     stem: ClassVar[str] = "snips"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _PROPENSE
 
     k: int | None = None

@@ -12,11 +12,12 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.metrics.base import Metric, PooledMetric
+from siamrec.metrics.base import UNIT, Metric, PooledMetric
 from siamrec.metrics.families.accuracy import check_cut, divided
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
+    from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray, IntArray
 
 _TRUTH = frozenset({"truth"})
@@ -54,6 +55,7 @@ class AUC(Metric):
     """
 
     stem: ClassVar[str] = "auc"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _TRUTH
 
     rel: float | None = None
@@ -81,6 +83,7 @@ class GroupAUC(PooledMetric):
     """
 
     stem: ClassVar[str] = "gauc"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _TRUTH
 
     rel: float | None = None
@@ -117,6 +120,7 @@ class PartialAUC(Metric):
     """
 
     stem: ClassVar[str] = "partial_auc"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _TRUTH
 
     negatives: int
@@ -155,6 +159,11 @@ class MeanRank(Metric):
 
     def __post_init__(self) -> None:
         check_cut(self.k, self.rel)
+
+    @property
+    @override
+    def range(self) -> Range:
+        return (1.0, np.inf if self.k is None else self.k + 1.0)
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:

@@ -10,13 +10,14 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.errors import InvalidDataError
-from siamrec.metrics.base import Metric
+from siamrec.metrics.base import POSITIVE, UNIT, Metric
 from siamrec.metrics.families.accuracy import check_cut, divided
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from siamrec.metrics.view import EvaluationView
+    from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray
 
 Distance: TypeAlias = (
@@ -62,6 +63,13 @@ class IntraListDiversity(Metric):
         check_cut(self.k)
         if not callable(self.distance):
             check.one_of("distance", self.distance, ("cosine", "euclidean", "hamming", "jaccard"))
+
+    @property
+    @override
+    def range(self) -> Range:
+        return {"cosine": (0.0, 2.0), "hamming": UNIT, "jaccard": UNIT}.get(
+            str(self.distance), POSITIVE
+        )
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
@@ -140,6 +148,11 @@ class Vendi(Metric):
 
     def __post_init__(self) -> None:
         check_cut(self.k)
+
+    @property
+    @override
+    def range(self) -> Range:
+        return (1.0, np.inf if self.k is None else float(self.k))
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:

@@ -9,13 +9,14 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.metrics.base import Metric, PooledMetric
+from siamrec.metrics.base import POSITIVE, UNIT, Metric, PooledMetric
 from siamrec.metrics.families.accuracy import check_cut
 from siamrec.metrics.families.popularity_bias import count_cells
 from siamrec.metrics.families.topics import distribution
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
+    from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray, IntArray
 
 _GROUPS = frozenset({"groups"})
@@ -44,6 +45,7 @@ class ExposureRatio(PooledMetric):
     """
 
     stem: ClassVar[str] = "exposure_ratio"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _GROUPS
 
     k: int | None = None
@@ -105,6 +107,7 @@ class AttentionFairness(Metric):
     """
 
     stem: ClassVar[str] = "awrf"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _GROUPS
 
     k: int | None = None
@@ -142,6 +145,7 @@ class WorstGroup(PooledMetric):
     """
 
     stem: ClassVar[str] = "worst_group"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = frozenset({"groups", "truth"})
 
     k: int | None = None
@@ -173,6 +177,7 @@ class GroupOpportunity(PooledMetric):
     """
 
     stem: ClassVar[str] = "reo"
+    limits: ClassVar[Range] = POSITIVE
     needs: ClassVar[frozenset[str]] = frozenset({"groups", "truth"})
 
     k: int | None = None
@@ -206,6 +211,7 @@ class Theil(PooledMetric):
     """
 
     stem: ClassVar[str] = "theil"
+    limits: ClassVar[Range] = POSITIVE
     needs: ClassVar[frozenset[str]] = _GROUPS
 
     k: int | None = None

@@ -9,12 +9,13 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.metrics.base import Metric
+from siamrec.metrics.base import UNIT, Metric
 from siamrec.metrics.families.accuracy import check_cut
 from siamrec.metrics.families.topics import distribution
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
+    from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray
 
 
@@ -48,6 +49,11 @@ class Miscalibration(Metric):
         check_cut(self.k)
         check.one_of("divergence", self.divergence, ("kl", "jsd", "hellinger"))
         check.share("alpha", self.alpha, open_ends=True)
+
+    @property
+    @override
+    def range(self) -> Range:
+        return (0.0, -float(np.log(self.alpha))) if self.divergence == "kl" else UNIT
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:

@@ -9,12 +9,13 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.metrics.base import Metric, PooledMetric
+from siamrec.metrics.base import POSITIVE, UNIT, Metric, PooledMetric
 from siamrec.metrics.families.accuracy import check_cut, divided
 from siamrec.statistics.ranks import average_ranks
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
+    from siamrec.statistics.means import Range
     from siamrec.typing import BoolArray, FloatArray, IntArray
 
 _POPULARITY = frozenset({"popularity"})
@@ -58,6 +59,7 @@ class SelfInformation(Metric):
     """
 
     stem: ClassVar[str] = "novelty"
+    limits: ClassVar[Range] = POSITIVE
     needs: ClassVar[frozenset[str]] = _POPULARITY
 
     k: int | None = None
@@ -93,6 +95,7 @@ class LongTailShare(Metric):
     """
 
     stem: ClassVar[str] = "long_tail_share"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _POPULARITY
 
     k: int | None = None
@@ -136,6 +139,7 @@ class InverseUserFrequency(Metric):
     """
 
     stem: ClassVar[str] = "miuf"
+    limits: ClassVar[Range] = POSITIVE
     needs: ClassVar[frozenset[str]] = frozenset({"n_users", "popularity"})
 
     k: int | None = None
@@ -174,6 +178,11 @@ class PopularityRank(Metric):
     def __post_init__(self) -> None:
         check_cut(self.k)
 
+    @property
+    @override
+    def range(self) -> Range:
+        return UNIT if self.percentile else (1.0, np.inf)
+
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
         rank = average_ranks(-view.of_item.popularity)
@@ -199,6 +208,7 @@ class PopularityComplement(Metric):
     """
 
     stem: ClassVar[str] = "epc"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _POPULARITY
 
     k: int | None = None
@@ -237,6 +247,7 @@ class LongTailCoverage(PooledMetric):
     """
 
     stem: ClassVar[str] = "long_tail_coverage"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _POPULARITY
     by_item: ClassVar[bool] = True
 

@@ -9,12 +9,13 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.metrics.base import Metric, PooledMetric
+from siamrec.metrics.base import POSITIVE, UNIT, Metric, PooledMetric
 from siamrec.metrics.families.accuracy import check_cut, divided
 from siamrec.metrics.families.novelty import mean_of_places, tail_of
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
+    from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray, IntArray
 
 _POPULARITY = frozenset({"popularity"})
@@ -33,6 +34,7 @@ class AveragePopularity(Metric):
     """
 
     stem: ClassVar[str] = "arp"
+    limits: ClassVar[Range] = POSITIVE
     needs: ClassVar[frozenset[str]] = _POPULARITY
 
     k: int | None = None
@@ -68,6 +70,11 @@ class LongTailCount(Metric):
         check_cut(self.k)
         check.share("head", self.head, open_ends=True)
 
+    @property
+    @override
+    def range(self) -> Range:
+        return POSITIVE if self.k is None else (0.0, float(self.k))
+
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
         tail = tail_of(view, self.head, None, None).astype(np.float64)
@@ -92,6 +99,7 @@ class PopularityLift(Metric):
     """
 
     stem: ClassVar[str] = "popularity_lift"
+    limits: ClassVar[Range] = (-1.0, np.inf)
     needs: ClassVar[frozenset[str]] = frozenset({"history", "popularity"})
 
     k: int | None = None
@@ -135,6 +143,7 @@ class PopularityOpportunity(PooledMetric):
     """
 
     stem: ClassVar[str] = "pop_reo"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = frozenset({"popularity", "truth"})
 
     k: int | None = None
@@ -179,6 +188,7 @@ class PopularityParity(PooledMetric):
     """
 
     stem: ClassVar[str] = "pop_rsp"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = frozenset({"history", "popularity"})
 
     k: int | None = None

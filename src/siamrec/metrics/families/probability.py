@@ -15,10 +15,11 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.errors import InvalidDataError
-from siamrec.metrics.base import PooledMetric
+from siamrec.metrics.base import POSITIVE, UNIT, PooledMetric
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
+    from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray, IntArray
 
 _SCORED = frozenset({"truth", "scores"})
@@ -65,6 +66,11 @@ class LogLoss(PooledMetric):
     stem: ClassVar[str] = "log_loss"
     needs: ClassVar[frozenset[str]] = _SCORED
 
+    @property
+    @override
+    def range(self) -> Range:
+        return (0.0, -math.log(_TINY))
+
     @override
     def tally(self, view: EvaluationView, group: IntArray, n_groups: int) -> FloatArray:
         user, chance, label = cases(view)
@@ -85,6 +91,7 @@ class Brier(PooledMetric):
     """
 
     stem: ClassVar[str] = "brier"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _SCORED
 
     @override
@@ -107,6 +114,7 @@ class NormalisedEntropy(PooledMetric):
     """
 
     stem: ClassVar[str] = "normalised_entropy"
+    limits: ClassVar[Range] = POSITIVE
     needs: ClassVar[frozenset[str]] = _SCORED
 
     @override
@@ -134,6 +142,7 @@ class CalibrationRatio(PooledMetric):
     """
 
     stem: ClassVar[str] = "calibration_ratio"
+    limits: ClassVar[Range] = POSITIVE
     needs: ClassVar[frozenset[str]] = _SCORED
 
     @override
@@ -163,6 +172,7 @@ class CalibrationError(PooledMetric):
     """
 
     stem: ClassVar[str] = "ece"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _SCORED
 
     bins: int = 10

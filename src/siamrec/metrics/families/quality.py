@@ -9,12 +9,13 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.metrics.base import Metric
+from siamrec.metrics.base import UNIT, Metric
 from siamrec.metrics.families.accuracy import check_cut, divided
 from siamrec.metrics.families.novelty import mean_of_places
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
+    from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray
 
 
@@ -28,6 +29,7 @@ class ShortLists(Metric):
     """
 
     stem: ClassVar[str] = "short_lists"
+    limits: ClassVar[Range] = UNIT
 
     k: int
 
@@ -45,6 +47,7 @@ class CoveredUsers(Metric):
     """1 where a user has a list of at least one item, else 0; the mean is the user coverage."""
 
     stem: ClassVar[str] = "covered_users"
+    limits: ClassVar[Range] = UNIT
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
@@ -61,6 +64,7 @@ class SeenShare(Metric):
     """
 
     stem: ClassVar[str] = "seen_share"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = frozenset({"history"})
 
     k: int | None = None
@@ -90,6 +94,7 @@ class ColdItems(Metric):
     """
 
     stem: ClassVar[str] = "cold_items"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = frozenset({"popularity"})
 
     k: int | None = None
@@ -115,6 +120,7 @@ class Repeats(Metric):
     """
 
     stem: ClassVar[str] = "repeats"
+    limits: ClassVar[Range] = UNIT
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:

@@ -9,11 +9,12 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.metrics.base import Metric
+from siamrec.metrics.base import POSITIVE, UNIT, Metric
 from siamrec.metrics.families.accuracy import check_cut, divided
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
+    from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray
 
 _TRUTH = frozenset({"truth"})
@@ -90,6 +91,7 @@ class DCG(Metric):
     """
 
     stem: ClassVar[str] = "dcg"
+    limits: ClassVar[Range] = POSITIVE
     needs: ClassVar[frozenset[str]] = _TRUTH
     averages_ties: ClassVar[bool] = True
 
@@ -134,6 +136,7 @@ class NDCG(Metric):
     """
 
     stem: ClassVar[str] = "ndcg"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _TRUTH
     averages_ties: ClassVar[bool] = True
 
@@ -183,6 +186,7 @@ class AveragePrecision(Metric):
     """
 
     stem: ClassVar[str] = "map"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _TRUTH
 
     k: int | None = None
@@ -223,6 +227,7 @@ class ReciprocalRank(Metric):
     """
 
     stem: ClassVar[str] = "mrr"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _TRUTH
 
     k: int | None = None

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, ClassVar, final
 import numpy as np
 from typing_extensions import override
 
-from siamrec.metrics.base import Metric, PooledMetric
+from siamrec.metrics.base import POSITIVE, UNIT, Metric, PooledMetric
 from siamrec.metrics.families.accuracy import divided
 from siamrec.statistics.ranks import average_ranks
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
+    from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray, IntArray
 
 _SCORED = frozenset({"truth", "scores"})
@@ -38,6 +39,7 @@ class RootMeanSquaredError(PooledMetric):
     """`RMSE = sqrt(mean (score - grade)²)` over all rated places."""
 
     stem: ClassVar[str] = "rmse"
+    limits: ClassVar[Range] = POSITIVE
     needs: ClassVar[frozenset[str]] = _SCORED
 
     @override
@@ -56,6 +58,7 @@ class MeanSquaredError(PooledMetric):
     """`MSE = mean (score - grade)²` over all rated places."""
 
     stem: ClassVar[str] = "mse"
+    limits: ClassVar[Range] = POSITIVE
     needs: ClassVar[frozenset[str]] = _SCORED
 
     @override
@@ -74,6 +77,7 @@ class MeanAbsoluteError(PooledMetric):
     """`MAE = mean |score - grade|` over all rated places."""
 
     stem: ClassVar[str] = "mae"
+    limits: ClassVar[Range] = POSITIVE
     needs: ClassVar[frozenset[str]] = _SCORED
 
     @override
@@ -92,6 +96,7 @@ class DeterminationCoefficient(PooledMetric):
     """`R² = 1 - sum (score - grade)² / sum (grade - mean grade)²` over all rated places."""
 
     stem: ClassVar[str] = "r2"
+    limits: ClassVar[Range] = (-math.inf, 1.0)
     needs: ClassVar[frozenset[str]] = _SCORED
 
     @override
@@ -114,6 +119,7 @@ class MacroRootMeanSquaredError(Metric):
     """RMSE of each user over its rated places; the mean weighs users, not ratings."""
 
     stem: ClassVar[str] = "macro_rmse"
+    limits: ClassVar[Range] = POSITIVE
     needs: ClassVar[frozenset[str]] = _SCORED
 
     @override
@@ -144,6 +150,7 @@ class Spearman(Metric):
     """
 
     stem: ClassVar[str] = "spearman"
+    limits: ClassVar[Range] = (-1.0, 1.0)
     needs: ClassVar[frozenset[str]] = _SCORED
 
     @override
@@ -173,6 +180,7 @@ class Kendall(Metric):
     """
 
     stem: ClassVar[str] = "kendall"
+    limits: ClassVar[Range] = (-1.0, 1.0)
     needs: ClassVar[frozenset[str]] = _SCORED
 
     @override
@@ -198,6 +206,7 @@ class PairwiseAccuracy(Metric):
     """
 
     stem: ClassVar[str] = "pairwise_accuracy"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _SCORED
 
     @override

@@ -9,11 +9,12 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.metrics.base import Metric
+from siamrec.metrics.base import UNIT, Metric
 from siamrec.metrics.families.accuracy import check_cut, divided
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
+    from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray
 
 
@@ -81,6 +82,7 @@ class Unexpectedness(Metric):
     """
 
     stem: ClassVar[str] = "unexpectedness"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = frozenset({"expected"})
 
     k: int | None = None
@@ -110,6 +112,7 @@ class ContentUnexpectedness(Metric):
     """
 
     stem: ClassVar[str] = "unexpectedness_content"
+    limits: ClassVar[Range] = (0.0, 2.0)
     needs: ClassVar[frozenset[str]] = frozenset({"embeddings", "history"})
 
     k: int | None = None
@@ -139,6 +142,7 @@ class Serendipity(Metric):
     """
 
     stem: ClassVar[str] = "serendipity"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = frozenset({"expected", "truth"})
 
     k: int | None = None
@@ -170,6 +174,7 @@ class ContentSerendipity(Metric):
     """
 
     stem: ClassVar[str] = "serendipity_content"
+    limits: ClassVar[Range] = (0.0, 2.0)
     needs: ClassVar[frozenset[str]] = frozenset({"embeddings", "history", "truth"})
 
     k: int | None = None
@@ -203,6 +208,7 @@ class PopularitySerendipity(Metric):
     """
 
     stem: ClassVar[str] = "serendipity_popularity"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = frozenset({"catalog_size", "popularity", "truth"})
 
     k: int | None = None

@@ -9,11 +9,12 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.metrics.base import Metric
+from siamrec.metrics.base import UNIT, Metric
 from siamrec.metrics.families.accuracy import check_cut, divided
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
+    from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray
 
 _PREVIOUS = frozenset({"previous"})
@@ -46,6 +47,7 @@ class Overlap(Metric):
     """
 
     stem: ClassVar[str] = "overlap"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _PREVIOUS
 
     k: int | None = None
@@ -75,6 +77,7 @@ class Churn(Metric):
     """
 
     stem: ClassVar[str] = "churn"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _PREVIOUS
 
     k: int | None = None
@@ -105,6 +108,7 @@ class RankBiasedOverlap(Metric):
     """
 
     stem: ClassVar[str] = "rbo"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _PREVIOUS
 
     k: int | None = None

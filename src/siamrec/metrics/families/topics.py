@@ -9,11 +9,12 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.metrics.base import Metric
+from siamrec.metrics.base import POSITIVE, UNIT, Metric
 from siamrec.metrics.families.accuracy import check_cut, divided
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
+    from siamrec.statistics.means import Range
     from siamrec.typing import BoolArray, FloatArray
 
 _CATEGORIES = frozenset({"categories"})
@@ -41,6 +42,7 @@ class SubtopicRecall(Metric):
     """
 
     stem: ClassVar[str] = "subtopic_recall"
+    limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _TOPICAL
 
     k: int | None = None
@@ -78,6 +80,7 @@ class AlphaNDCG(Metric):
     """
 
     stem: ClassVar[str] = "alpha_ndcg"
+    limits: ClassVar[Range] = POSITIVE
     needs: ClassVar[frozenset[str]] = _TOPICAL
 
     k: int | None = None
@@ -135,6 +138,7 @@ class CategoryEntropy(Metric):
     """
 
     stem: ClassVar[str] = "category_entropy"
+    limits: ClassVar[Range] = POSITIVE
     needs: ClassVar[frozenset[str]] = _CATEGORIES
 
     k: int | None = None

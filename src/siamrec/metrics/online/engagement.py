@@ -8,6 +8,7 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec.errors import InvalidDataError, MissingInputError
+from siamrec.metrics.base import POSITIVE, UNIT
 from siamrec.metrics.online.events import UserSums, by_user
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def ctr(events: Events, *, examined: Mapping[int, float] | None = None) -> UserS
     clicks = once_per_impression(events.of("click"))
     weights = None if examined is None else _inverse(clicks, examined)
     shown = by_user(once_per_impression(events.of("impression")))
-    return UserSums(events.users, by_user(clicks, weights), shown)
+    range_ = UNIT if examined is None else POSITIVE
+    return UserSums(events.users, by_user(clicks, weights), shown, range_)
 
 
 def _inverse(clicks: Events, examined: Mapping[int, float]) -> FloatArray:
@@ -75,14 +77,15 @@ def user_ctr(events: Events) -> UserSums:
     sums = ctr(events)
     seen = sums.bottom > 0
     own = np.divide(sums.top, sums.bottom, out=np.zeros(sums.top.size), where=seen)
-    return UserSums(events.users, own, seen.astype(np.float64))
+    return UserSums(events.users, own, seen.astype(np.float64), UNIT)
 
 
 def click_share(events: Events) -> UserSums:
     """Return the share of users with an impression who clicked at all."""
     sums = ctr(events)
     seen = sums.bottom > 0
-    return UserSums(events.users, (seen & (sums.top > 0)).astype(float), seen.astype(float))
+    clicked = (seen & (sums.top > 0)).astype(np.float64)
+    return UserSums(events.users, clicked, seen.astype(np.float64), UNIT)
 
 
 def ctr_by_position(events: Events) -> dict[int, UserSums]:
@@ -102,34 +105,34 @@ def ctr_by_position(events: Events) -> dict[int, UserSums]:
 def rating_rate(events: Events) -> UserSums:
     """Return ratings over impressions."""
     shown = by_user(once_per_impression(events.of("impression")))
-    return UserSums(events.users, by_user(events.of("rating")), shown)
+    return UserSums(events.users, by_user(events.of("rating")), shown, POSITIVE)
 
 
 def rating_conversion(events: Events) -> UserSums:
     """Return ratings over clicks."""
     clicks = by_user(once_per_impression(events.of("click")))
-    return UserSums(events.users, by_user(events.of("rating")), clicks)
+    return UserSums(events.users, by_user(events.of("rating")), clicks, POSITIVE)
 
 
 def thumbs_ratio(events: Events) -> UserSums:
     """Return thumbs up (value above 0) over all thumbs."""
     thumbs = events.of("thumb")
     up = (thumbs.value > 0).astype(np.float64)
-    return UserSums(events.users, by_user(thumbs, up), by_user(thumbs))
+    return UserSums(events.users, by_user(thumbs, up), by_user(thumbs), UNIT)
 
 
 def good_rating_share(events: Events, *, least: float = 4.0) -> UserSums:
     """Return the share of ratings of at least `least`."""
     ratings = events.of("rating")
     good = (ratings.value >= least).astype(np.float64)
-    return UserSums(events.users, by_user(ratings, good), by_user(ratings))
+    return UserSums(events.users, by_user(ratings, good), by_user(ratings), UNIT)
 
 
 def bad_rating_share(events: Events, *, most: float = 2.0) -> UserSums:
     """Return the share of ratings of at most `most`."""
     ratings = events.of("rating")
     bad = (ratings.value <= most).astype(np.float64)
-    return UserSums(events.users, by_user(ratings, bad), by_user(ratings))
+    return UserSums(events.users, by_user(ratings, bad), by_user(ratings), UNIT)
 
 
 def quality(events: Events, *, item_rating: Mapping[Any, float] | None = None) -> UserSums:
@@ -193,4 +196,4 @@ def discovery(
         rare = np.array([counts.get(id_, 0.0) < below for id_ in events.items], dtype=np.float64)
     clicks = once_per_impression(events.of("click"))
     clicks = clicks.where(clicks.item >= 0)
-    return UserSums(events.users, by_user(clicks, rare[clicks.item]), by_user(clicks))
+    return UserSums(events.users, by_user(clicks, rare[clicks.item]), by_user(clicks), UNIT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
@@ -14,7 +15,8 @@ from siamrec.data.frames import NO_TIME
 from siamrec.data.truth import in_range
 from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import InvalidDataError, MissingInputError, UnknownNameError
-from siamrec.metrics.ratio import RatioOfSums
+from siamrec.metrics.ratio import RatioOfSums, wider
+from siamrec.statistics.means import UNBOUNDED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from siamrec.metrics.estimate import Estimate
+    from siamrec.statistics.means import Range
     from siamrec.typing import BoolArray, CodeArray, FloatArray, IntArray
 
 KINDS = ("impression", "click", "rating", "thumb", "dwell", "conversion")
@@ -234,6 +237,7 @@ class UserSums:
         users: Ids of the users.
         top: Numerators, shape `(n_users,)`.
         bottom: Denominators, not negative, shape `(n_users,)`.
+        range: The least and the greatest value that the ratio can have.
 
     Examples:
         >>> day1 = UserSums(Vocabulary(("ann",)), np.array([1.0]), np.array([4.0]))
@@ -246,6 +250,7 @@ class UserSums:
     users: Vocabulary
     top: FloatArray
     bottom: FloatArray
+    range: Range = UNBOUNDED
 
     def __post_init__(self) -> None:
         RatioOfSums.of(self.top, self.bottom)
@@ -261,12 +266,19 @@ class UserSums:
             place = part.users.translate(users)
             top[place] += part.top
             bottom[place] += part.bottom
-        return UserSums(users, top, bottom)
+        return UserSums(users, top, bottom, wider(self.range, other.range))
 
     def ratio(self) -> RatioOfSums:
-        """Return the sums over users who have a denominator."""
+        """Return the sums over users who have a denominator.
+
+        Where the ratio exceeds its range, such as with clicks whose impressions are not among the
+        events, it has no greatest value.
+        """
         counted = (self.bottom > 0) | (self.top != 0)
-        return RatioOfSums.of(self.top[counted], self.bottom[counted])
+        top, bottom = self.top[counted], self.bottom[counted]
+        low, high = self.range
+        over = math.isfinite(high) and bottom.sum() > 0 and top.sum() > high * bottom.sum()
+        return RatioOfSums.of(top, bottom, range=(low, math.inf if over else high))
 
     @property
     def value(self) -> float:

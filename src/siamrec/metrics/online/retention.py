@@ -11,6 +11,7 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec._core.clock import DAY, duration
+from siamrec.metrics.base import UNIT
 from siamrec.metrics.online.events import KINDS, UserSums, by_user
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def conversion(
     within = (events.kind == KINDS.index("conversion")) & (since >= 0) & (since <= reach)
     within &= mature[events.user]
     converted = np.bincount(events.user[within], minlength=len(events.users)) > 0
-    return UserSums(events.users, converted.astype(np.float64), mature.astype(np.float64))
+    return UserSums(events.users, converted.astype(np.float64), mature.astype(np.float64), UNIT)
 
 
 def revenue(events: Events) -> UserSums:
@@ -110,4 +111,6 @@ def retention(
     age = (events.time - first[events.user]) // DAY
     back = age == day if kind == "classic" else age >= day
     returned = np.bincount(events.user[back], minlength=len(events.users)) > 0
-    return UserSums(events.users, (returned & old).astype(np.float64), old.astype(np.float64))
+    return UserSums(
+        events.users, (returned & old).astype(np.float64), old.astype(np.float64), UNIT
+    )

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from siamrec._core.clock import SECOND, duration
+from siamrec.metrics.base import POSITIVE, UNIT
 from siamrec.metrics.online.events import KINDS, UserSums
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from siamrec.metrics.online.events import Events
+    from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray, IntArray
 
 
@@ -44,7 +46,12 @@ def _sessions(events: Events, gap: str | timedelta | float, metric: str) -> _Ses
 
 
 def _per_session(
-    events: Events, sessions: _Sessions, value: FloatArray, counted: FloatArray | None = None
+    events: Events,
+    sessions: _Sessions,
+    value: FloatArray,
+    counted: FloatArray | None = None,
+    *,
+    range_: Range = POSITIVE,
 ) -> UserSums:
     n_users = len(events.users)
     ones = np.ones(sessions.user.size) if counted is None else counted
@@ -52,6 +59,7 @@ def _per_session(
         events.users,
         np.bincount(sessions.user, value * ones, minlength=n_users).astype(np.float64),
         np.bincount(sessions.user, ones, minlength=n_users).astype(np.float64),
+        range_,
     )
 
 
@@ -99,7 +107,7 @@ def abandonment(events: Events, *, gap: str | timedelta | float = "30m") -> User
     sessions = _sessions(events, gap, "abandonment")
     shown = (_count(events, sessions, "impression") > 0).astype(np.float64)
     left = (_count(events, sessions, "click") == 0).astype(np.float64)
-    return _per_session(events, sessions, left, shown)
+    return _per_session(events, sessions, left, shown, range_=UNIT)
 
 
 def time_to_first_click(events: Events, *, gap: str | timedelta | float = "30m") -> UserSums:

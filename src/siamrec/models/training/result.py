@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
 import numpy as np
-from scipy.special import stdtrit
 from typing_extensions import override
+
+from siamrec.statistics.means import UNBOUNDED, Range, paired_difference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,8 +53,8 @@ class EncoderComparison:
         base: Mean before.
         tuned: Mean after.
         difference: Mean of the differences.
-        low: Lower end of the interval; -inf below two users.
-        high: Upper end of the interval; inf below two users.
+        low: Lower end of the interval; that of the range below two users.
+        high: Upper end of the interval; that of the range below two users.
         n: Users compared.
     """
 
@@ -66,25 +67,32 @@ class EncoderComparison:
     n: int
 
     @classmethod
-    def of(cls, metric: str, base: FloatArray, tuned: FloatArray) -> EncoderComparison:
+    def of(
+        cls,
+        metric: str,
+        base: FloatArray,
+        tuned: FloatArray,
+        *,
+        within: Range = UNBOUNDED,
+    ) -> EncoderComparison:
         """Return the comparison of two columns; users without a value in one are left out.
 
-        The interval is Student's for the mean of paired differences.
+        Args:
+            metric: Name of the metric.
+            base: Value of each user before.
+            tuned: Value of each user after.
+            within: The least and the greatest difference: see
+                `siamrec.statistics.paired_difference`, which makes the interval.
         """
         both = np.isfinite(base) & np.isfinite(tuned)
         before, after = base[both], tuned[both]
         n = int(both.sum())
         if not n:
             nan = float("nan")
-            return cls(metric, nan, nan, nan, -np.inf, np.inf, 0)
-        gain = after - before
-        mean = float(gain.mean())
-        if n == 1:
-            return cls(metric, float(before[0]), float(after[0]), mean, -np.inf, np.inf, 1)
-        half = float(stdtrit(n - 1, 0.975) * gain.std(ddof=1) / np.sqrt(n))
-        return cls(
-            metric, float(before.mean()), float(after.mean()), mean, mean - half, mean + half, n
-        )
+            return cls(metric, nan, nan, nan, *within, 0)
+        found = paired_difference(after, before, within=within)
+        means = float(before.mean()), float(after.mean())
+        return cls(metric, *means, found.mean, found.low, found.high, n)
 
     @override
     def __str__(self) -> str:

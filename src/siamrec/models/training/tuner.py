@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from siamrec.data import Pairs
     from siamrec.losses import LossSpec
     from siamrec.protocols import SiameseEncoder
+    from siamrec.typing import FloatArray
 
 
 _PACKAGES = ("siamrec", "numpy", "scipy", "torch", "sentence-transformers", "transformers")
@@ -131,14 +132,19 @@ def _tuned(run: Run) -> Trained:
     return tune_full(run)
 
 
+def _compared(metric: str, before: FloatArray, after: FloatArray) -> EncoderComparison:
+    """Return the comparison of a metric between 0 and 1."""
+    return EncoderComparison.of(metric, before, after, within=(-1.0, 1.0))
+
+
 def _result(run: Run, trained: Trained) -> FineTuneResult:
     popular = run.slices().warm.ndcg_of_popularity(run.material.popularity())
     popularity = means({WARM: popular})[WARM]
     names = [name for name in (WARM, COLD) if name in trained.found]
-    comparisons = {n: EncoderComparison.of(n, trained.base[n], trained.found[n]) for n in names}
-    beside = {POPULARITY: EncoderComparison.of(WARM, popular, trained.found[WARM])}
-    before = trained.previous or {}
-    beside |= {PREVIOUS + n: EncoderComparison.of(n, before[n], trained.found[n]) for n in before}
+    before, found = trained.previous or {}, trained.found
+    comparisons = {n: _compared(n, trained.base[n], found[n]) for n in names}
+    beside = {POPULARITY: _compared(WARM, popular, found[WARM])}
+    beside |= {PREVIOUS + n: _compared(n, before[n], found[n]) for n in before}
     verdict = judged(
         comparisons, beside=beside, concerns=_concerns(run, trained), notes=_notes(trained)
     )

@@ -21,6 +21,7 @@ class ListLength(Metric):
     """Number of items in the list of a user."""
 
     stem: ClassVar[str] = "list_length"
+    limits: ClassVar[tuple[float, float]] = (0.0, float("inf"))
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:

@@ -10,6 +10,7 @@ from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.experiments import Mean, Plan, Quantile, analyze
 from siamrec.statistics import quantile_with_error
+from siamrec.statistics.quantiles import OrderStatistics
 
 
 @pytest.mark.parametrize("q", [0.1, 0.5, 0.95])
@@ -56,3 +57,42 @@ def test_quantiles_need_rows() -> None:
         Quantile("y", q=1.0)
     with pytest.raises(InvalidDataError, match="at least one value"):
         quantile_with_error(np.array([]), 0.5)
+
+
+@pytest.mark.parametrize("q", [0.25, 0.5, 0.9])
+@pytest.mark.parametrize("n", [15, 50, 300])
+def test_the_interval_covers_and_no_more_than_it_must(n: int, q: float) -> None:
+    # Exact coverage is a sum of binomial probabilities, at least .95; what one rank less at
+    # either end would lose brings it below. 2,000 samples: 5 sigma of .95 is 2.4 %.
+    rng, truth = np.random.default_rng(n), -np.log1p(-q)
+    covered = []
+    for _ in range(2000):
+        low, high = OrderStatistics.of(rng.exponential(size=n), q).limits(1.959963984540054)
+        covered.append(low <= truth <= high)
+    below = stats.binom(n, q).cdf(np.arange(-1, n + 1))
+    lower = below[below <= 0.025].max()
+    upper = (1 - below)[1 - below <= 0.025].max()
+    assert 1 - lower - upper >= 0.95
+    assert np.mean(covered) == pytest.approx(1 - lower - upper, abs=0.024)
+
+
+def test_limits_by_hand_and_open_ends() -> None:
+    # Of 10 values P(Binomial(10, 1/2) <= 1) = 11/1024 <= .025 < P(<= 2): the 2nd and the 9th.
+    ordered = OrderStatistics.of(np.arange(1.0, 11.0), 0.5)
+    assert ordered.limits(1.96) == (2.0, 9.0)
+    assert OrderStatistics.of(np.arange(3.0), 0.5).limits(1.96) == (-np.inf, np.inf)
+    low, high = OrderStatistics.of(np.arange(20.0), 0.95).limits(1.96)
+    assert low == 16.0  # P(Binomial(20, .95) <= 16) = .016
+    assert high == np.inf
+    assert ordered.limits(np.inf) == (-np.inf, np.inf)
+    assert quantile_with_error(np.arange(3.0), 0.5)[1] == np.inf
+
+
+@pytest.mark.parametrize("reach", [0.0, 0.3, 2.0])
+def test_limits_hold_the_quantile(reach: float) -> None:
+    rng = np.random.default_rng(0)
+    for n in range(1, 40):
+        for q in (0.05, 0.5, 0.93):
+            found = OrderStatistics.of(rng.normal(size=n), q)
+            low, high = found.limits(reach)
+            assert low <= found.value <= high

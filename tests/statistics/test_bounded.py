@@ -58,7 +58,7 @@ def slow_bernstein(x: np.ndarray, alpha: float) -> tuple[float, float]:
 
 def test_empirical_bernstein_by_its_theorem() -> None:
     x = np.random.default_rng(2).beta(1, 5, 60)
-    found = bounded_interval(x, alpha=0.1, method="empirical-bernstein")
+    found = bounded_interval(x, confidence=0.9, method="empirical-bernstein")
     assert found == pytest.approx(slow_bernstein(x, 0.1))
 
 
@@ -166,7 +166,7 @@ def test_one_sequence_is_narrower_than_two() -> None:
     new = rng.random(20_000) < 0.5
     won = (rng.random(20_000) < 0.1).astype(float)
     low, high = bounded_difference(new, won).interval
-    ends = [bounded_interval(won[each], alpha=0.025) for each in (new, ~new)]
+    ends = [bounded_interval(won[each], confidence=0.975) for each in (new, ~new)]
     assert high - low < 0.85 * sum(end - start for start, end in ends)
 
 
@@ -224,3 +224,30 @@ def test_bad_input_is_refused() -> None:
         bounded_difference(ones, np.ones(2))
     with pytest.raises(InvalidDataError, match="1 row or more"):
         bounded_difference(np.ones(0), np.ones(0), least=0.5)
+
+
+@both
+def test_a_fixed_number_of_outcomes_covers(method: Method) -> None:
+    # 300 samples at 95 %: 5 sigma below is 88.7 %.
+    rng, covered = np.random.default_rng(3), []
+    for _ in range(300):
+        low, high = bounded_interval(rng.beta(1, 9, 200), method=method, anytime=False)
+        covered.append(low <= 0.1 <= high)
+    assert np.mean(covered) > 0.887
+    assert bounded_interval(np.array([0.5]), method=method, anytime=False) == (0.0, 1.0)
+
+
+def test_a_number_fixed_beforehand_is_worth_width() -> None:
+    x = np.random.default_rng(3).beta(1, 9, 500)
+    low, high = bounded_interval(x, anytime=False)
+    wide = bounded_interval(x)
+    assert low <= x.mean() <= high
+    assert high - low < wide[1] - wide[0]
+
+
+def test_maurer_and_pontil_by_hand() -> None:
+    x = np.tile([0.0, 1.0], 200)  # V = 400/399 / 4, ln 80 = 4.3820
+    variance, doubt = 400 / 399 / 4, np.log(80)
+    reach = np.sqrt(2 * variance * doubt / 400) + 7 * doubt / (3 * 399)
+    found = bounded_interval(x, method="empirical-bernstein", anytime=False)
+    assert found == pytest.approx((0.5 - reach, 0.5 + reach))
