@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    MissingInputError,
+    UnknownNameError,
+)
 from siamrec.experiments import (
     AsymptoticCS,
     Count,
@@ -154,7 +159,7 @@ def test_the_page_says_what_each_number_is() -> None:
     [
         {"metrics": Mean("y")},
         {"metrics": ["y"]},
-        {"metrics": [Mean("y")], "sequential": "asymptotic"},
+        {"metrics": [Mean("y")], "sequential": AsymptoticCS},
         {"metrics": [Mean("y")], "shares": {"control": 1.5, "new": -0.5}},
         {"metrics": [Mean("y")], "stratum_shares": {"s": {"control": 0.5, "new": 0.6}}},
     ],
@@ -162,6 +167,18 @@ def test_the_page_says_what_each_number_is() -> None:
 def test_plans_of_another_kind_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(InvalidParameterError, match="must be"):
         Plan(**settings)
+
+
+def test_a_looking_rule_is_taken_by_name_and_takes_over_what_is_planned() -> None:
+    plan = Plan(metrics=[Mean("y")], sequential="asymptotic-cs", planned=500.0)
+    assert plan.sequential == AsymptoticCS(planned=500.0)
+    assert plan.planned_units == 500.0
+    named = Plan(metrics=[Mean("y")], sequential="asymptotic-cs:planned=200", planned=500.0)
+    assert named.sequential == AsymptoticCS(planned=200.0)
+    with pytest.raises(UnknownNameError, match="Did you mean 'asymptotic-cs'"):
+        Plan(metrics=[Mean("y")], sequential="asymptotic")
+    with pytest.raises(MissingInputError, match="planned of the looking rule 'asymptotic-cs'"):
+        Plan(metrics=[Mean("y")], sequential="asymptotic-cs")
 
 
 def test_counts_are_whole_and_absent_ones_are_zero() -> None:
