@@ -96,7 +96,7 @@ def test_the_facade_is_complete_sorted_and_documented() -> None:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("siamrec.")
         for alias in node.names
     }
-    found = {"siamrec._core.book.find_plugins_at"}  # called, not shown
+    found = {"siamrec._core.installed.find_plugins_at"}  # called, not shown
     assert typed - found == {f"{home}.{name}" for name, home in siamrec._HOMES.items()}
     for name in siamrec.__all__:
         assert getattr(siamrec, name).__doc__

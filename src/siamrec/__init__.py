@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from siamrec._core.book import find_plugins_at
+from siamrec._core.installed import find_plugins_at
 
 if TYPE_CHECKING:
     from siamrec.bandits import BetaThompson as BetaThompson

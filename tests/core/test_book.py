@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import pytest
 
-from siamrec._core import book as room
+from siamrec._core import installed as room
 from siamrec._core.book import Book, named
 from siamrec._core.recipe import Recipe
 from siamrec.errors import (
@@ -76,8 +76,8 @@ class Nobody:
 @pytest.fixture
 def plugins(monkeypatch: pytest.MonkeyPatch) -> Callable[[Nobody], Nobody]:
     def put(finder: Nobody) -> Nobody:
-        monkeypatch.setattr(room._INSTALLED, "find", finder)
-        monkeypatch.setattr(room._INSTALLED, "found", None)
+        monkeypatch.setattr(room.INSTALLED, "find", finder)
+        monkeypatch.setattr(room.INSTALLED, "found", None)
         return finder
 
     return put
@@ -236,10 +236,10 @@ def test_eight_threads_fill_the_books_once(plugins: Callable[[Nobody], Nobody]) 
 
 def test_naming_the_house_s_parts_looks_for_no_plugin() -> None:
     code = (
-        "import sys; import siamrec._core.book as b; from siamrec.metrics import Suite; "
+        "import sys; import siamrec._core.installed as b; from siamrec.metrics import Suite; "
         "from siamrec.bandits import ContextualBandit; Suite(['ndcg@10']); "
         "ContextualBandit('beta-thompson', arms=('a', 'b')); "
-        "print(b._INSTALLED.found, 'siamrec.plugins' in sys.modules)"
+        "print(b.INSTALLED.found, 'siamrec.plugins' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["None", "False"]

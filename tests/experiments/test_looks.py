@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
+from siamrec.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    MissingInputError,
+    UnknownNameError,
+)
 from siamrec.experiments import (
     AsymptoticCS,
     Count,
@@ -163,6 +168,18 @@ def test_plans_of_another_kind_are_refused(settings: dict[str, Any]) -> None:
         Plan(**settings)
     with pytest.raises(UnknownNameError, match="'asymptotic-cs'"):
         Plan(metrics=[Mean("y")], sequential="asymptotic")
+
+
+def test_a_looking_rule_is_taken_by_name_and_takes_over_what_is_planned() -> None:
+    plan = Plan(metrics=[Mean("y")], sequential="asymptotic-cs", planned=500.0)
+    assert plan.sequential == AsymptoticCS(planned=500.0)
+    assert plan.planned_units == 500.0
+    named = Plan(metrics=[Mean("y")], sequential="asymptotic-cs:planned=200", planned=500.0)
+    assert named.sequential == AsymptoticCS(planned=200.0)
+    with pytest.raises(UnknownNameError, match="Did you mean 'asymptotic-cs'"):
+        Plan(metrics=[Mean("y")], sequential="asymptotic")
+    with pytest.raises(MissingInputError, match="planned of the looking rule 'asymptotic-cs'"):
+        Plan(metrics=[Mean("y")], sequential="asymptotic-cs")
 
 
 def test_counts_are_whole_and_absent_ones_are_zero() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from siamrec._core import book
+from siamrec._core import installed
 from siamrec.errors import InvalidDataError, InvalidParameterError, ModelLoadError, StaleWriteError
 from siamrec.lifecycle import Lineage, ModelRegistry
 from siamrec.storage import FolderBlobs, Store
@@ -137,7 +137,7 @@ def test_plugins_hear_of_every_change_that_a_host_makes(
     registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listener = Listener()
-    monkeypatch.setattr(book._INSTALLED, "found", listener)
+    monkeypatch.setattr(installed.INSTALLED, "found", listener)
     one, two = (registry.register("m", {"a.json": str(n).encode()}).id for n in range(2))
     registry.activate("live", one, reason="first")
     registry.activate("live", two, reason="better")

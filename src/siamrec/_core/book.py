@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from inspect import getattr_static
-from threading import RLock
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, cast, final
 
 from typing_extensions import TypeVar, get_protocol_members, is_protocol, override
 
 from siamrec._core import settings as read
+from siamrec._core.installed import INSTALLED, at, installed_plugins
 from siamrec.errors import InvalidParameterError, PluginConflictError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -34,67 +32,6 @@ HOUSE = "siamrec"
 """Owner of the parts that come with the house."""
 
 
-class Plugins(Protocol):
-    """What knows the installed plugins."""
-
-    def tell(self, hook: str, **news: object) -> None:
-        """Tell all observers."""
-        ...
-
-
-@final
-class _Installed:
-    """The one slot of the process: how the installed plugins are found, and what was found."""
-
-    def __init__(self) -> None:
-        self.find: Callable[[], Plugins] | None = None
-        self.found: Plugins | None = None
-        self.asking = False
-        self.lock = RLock()
-
-    def ask(self) -> Plugins | None:
-        """Find the plugins once; a plugin that asks while it is being loaded gets None."""
-        with self.lock:
-            if self.found is None and self.find is not None and not self.asking:
-                self.asking = True
-                try:
-                    self.found = self.find()
-                finally:
-                    self.asking = False
-            return self.found
-
-    def unlock(self) -> None:
-        """Give a forked child a lock of its own: who held it is in the parent."""
-        self.lock, self.asking = RLock(), False
-
-
-_INSTALLED = _Installed()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_INSTALLED.unlock)
-
-
-def find_plugins_at(address: str) -> None:
-    """Say what finds the installed plugins and writes their parts into the books.
-
-    Args:
-        address: Address `"module:name"` of a function; loaded when a name is first asked for that
-            no book has.
-    """
-    _INSTALLED.find = lambda: cast("Plugins", _at(address)())
-
-
-def installed_plugins() -> Plugins | None:
-    """Return what knows the installed plugins, found on first use; None while they load."""
-    return _INSTALLED.ask()
-
-
-def tell_plugins(hook: str, **news: object) -> None:
-    """Tell the installed plugins that something happened, through one of their observer hooks."""
-    plugins = installed_plugins()
-    if plugins is not None:
-        plugins.tell(hook, **news)
-
-
 def lacking(part: object, protocol: type) -> list[str]:
     """Return the members of a protocol that an object lacks; no property is worked out."""
     return sorted(
@@ -114,11 +51,6 @@ def named(part: object) -> str | None:
     return None
 
 
-def _at(address: str) -> Any:
-    module, _, name = address.partition(":")
-    return getattr(import_module(module), name)
-
-
 @final
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -136,7 +68,7 @@ class Entry:
         """Return the factory."""
         if not isinstance(self.factory, str):
             return self.factory
-        return cast("Factory", _at(self.factory))
+        return cast("Factory", at(self.factory))
 
     def makes(self, kind: type) -> bool:
         """Whether this is a class itself, told without loading what is not loaded."""
@@ -231,7 +163,7 @@ class Book(Generic[PartT, FactoryT]):
             raise InvalidParameterError(
                 f"the {self.kind} {name!r}", factory, f"a {self.brings_more}"
             )
-        with _INSTALLED.lock:  # renewed in a forked child
+        with INSTALLED.lock:  # renewed in a forked child
             taken = self._entries.get(name)
             if taken is not None:
                 raise PluginConflictError(

@@ -18,6 +18,7 @@ from siamrec.errors import InvalidDataError, InvalidParameterError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from siamrec._core.book import Named
     from siamrec.bandits.context import Context
     from siamrec.bandits.policies.base import Policy
     from siamrec.data.rewards import Rewards
@@ -60,7 +61,7 @@ class Corral:
     reward is still taken in once.
 
     Args:
-        policies: Policies by name, two or more.
+        policies: Policies by a name of yours, two or more; as objects or by their own names.
         arms: Distinct names of the arms.
         horizon: About how many decisions will be made, at least 2.
         rate: First learning rate `η`, above 0.
@@ -91,7 +92,7 @@ class Corral:
 
     def __init__(
         self,
-        policies: Mapping[str, Policy[Any]],
+        policies: Mapping[str, Policy[Any] | Named],
         arms: Sequence[str],
         *,
         horizon: int,

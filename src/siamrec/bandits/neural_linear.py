@@ -13,6 +13,7 @@ from siamrec.errors import InvalidDataError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from siamrec._core.book import Named
     from siamrec.bandits.limits import Limits
     from siamrec.bandits.log.journal import RewardReceipt
     from siamrec.bandits.log.snapshot import Snapshot
@@ -62,7 +63,7 @@ class NeuralLinear:
         encoder: SiameseEncoder,
         arms: Sequence[str],
         *,
-        policy: Policy[Any] | None = None,
+        policy: Policy[Any] | Named | None = None,
         limits: Limits | None = None,
         seed: int | str = 0,
         name: str = "neural-linear",

@@ -11,6 +11,7 @@ from siamrec._core import check
 from siamrec._core.clock import duration
 from siamrec.data import NO_TIME, Feedback
 from siamrec.data.feedback import FeedbackKind
+from siamrec.feedback._book import FEEDBACK_SOURCES
 from siamrec.feedback.memory import MemoryFeedback
 from siamrec.feedback.sources import aligned
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import timedelta
 
+    from siamrec._core.book import Named
     from siamrec.protocols import FeedbackSource
     from siamrec.typing import BoolArray, Instant, IntArray
 
@@ -144,7 +146,7 @@ class FilteredFeedback:
     Bursts and habits show in the whole of a source only, so it is read as a whole.
 
     Args:
-        source: The source.
+        source: The source or its name, such as `"file:path=log.csv"`.
         filters: The filters; each sees every event.
 
     Examples:
@@ -154,7 +156,7 @@ class FilteredFeedback:
         [['ann']]
     """
 
-    source: FeedbackSource
+    source: FeedbackSource | Named
     filters: Sequence[Filter] = (BurstFilter(), SpamFilter())
 
     def read(
@@ -166,7 +168,7 @@ class FilteredFeedback:
     ) -> Iterator[Feedback]:
         """Yield batches with `since <= time < until`, in time order."""
         check.count("batch_rows", batch_rows)
-        parts = list(self.source.read())
+        parts = list(FEEDBACK_SOURCES.make(self.source).read())
         if not parts:
             return
         whole = Feedback.concat(aligned(parts))

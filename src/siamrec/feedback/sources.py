@@ -12,11 +12,13 @@ from siamrec._core import check
 from siamrec.data import Feedback, Vocabulary
 from siamrec.data.feedback import FeedbackKind
 from siamrec.errors import InvalidDataError
+from siamrec.feedback._book import FEEDBACK_SOURCES
 from siamrec.feedback.memory import MemoryFeedback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from siamrec._core.book import Named
     from siamrec.protocols import FeedbackSource
     from siamrec.typing import Instant
 
@@ -145,7 +147,7 @@ class MergedFeedback:
     a source does not have is unknown in its events.
 
     Args:
-        sources: The sources.
+        sources: The sources, as objects or by name.
         within: Whether repeated events of a single source are read once as well.
 
     Examples:
@@ -155,7 +157,7 @@ class MergedFeedback:
         [[1, 2, 3]]
     """
 
-    sources: Sequence[FeedbackSource]
+    sources: Sequence[FeedbackSource | Named]
     within: bool = field(default=False, kw_only=True)
 
     def read(
@@ -170,7 +172,7 @@ class MergedFeedback:
         parts: list[Feedback] = []
         origin: list[int] = []
         for number, source in enumerate(self.sources):
-            for batch in source.read(since=since, until=until):
+            for batch in FEEDBACK_SOURCES.make(source).read(since=since, until=until):
                 parts.append(batch)
                 origin.append(number)
         if not parts:

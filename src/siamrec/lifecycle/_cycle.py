@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from siamrec._core.book import tell_plugins
 from siamrec._core.clock import ManualClock
+from siamrec._core.installed import tell_plugins
 from siamrec.bandits import HierarchicalBeta, Policy
 from siamrec.errors import InvalidDataError
 from siamrec.lifecycle import _evaluate, _parts, _serve, _tune

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from siamrec._core.book import tell_plugins
 from siamrec._core.hashing import canonical_json, content_hash
+from siamrec._core.installed import tell_plugins
 from siamrec.errors import InvalidDataError, InvalidParameterError, ModelLoadError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast, final
 
 import pluggy
 
-from siamrec._core.book import HOUSE, installed_plugins
+from siamrec._core.book import HOUSE
+from siamrec._core.installed import installed_plugins
 from siamrec.errors import PluginConflictError, PluginError, UnknownNameError
 from siamrec.plugins.hookspecs import COMPONENTS, HOOKS, OBSERVERS
 

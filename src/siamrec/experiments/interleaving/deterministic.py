@@ -12,6 +12,7 @@ from scipy import special
 from siamrec._core import check
 from siamrec._core.hashing import uniform
 from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.experiments.sequential._book import LOOKING_RULES
 from siamrec.statistics.effect import Effect
 from siamrec.statistics.tails import (
     deviate_of_t,
@@ -24,6 +25,7 @@ from siamrec.statistics.tails import (
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    from siamrec._core.book import Named
     from siamrec.experiments.sequential.confidence_sequences import Sequence as LookingRule
     from siamrec.typing import FloatArray
 
@@ -210,7 +212,7 @@ def preference(
     *,
     users: Sequence[Hashable] | None = None,
     alpha: float = 0.05,
-    sequential: LookingRule | None = None,
+    sequential: LookingRule | Named | None = None,
 ) -> Effect:
     """Test which of two rankers is preferred.
 
@@ -227,7 +229,7 @@ def preference(
         credit: Credit of both rankers in each request, shape `(n_requests, 2)`.
         users: The user of each request; every request its own user when absent.
         alpha: Error rate, in (0, 1).
-        sequential: Looking rule, to look at any time.
+        sequential: Looking rule or its name, to look at any time.
 
     Raises:
         InvalidDataError: If shapes do not fit or a number is not finite.
@@ -250,7 +252,8 @@ def preference(
         place = np.array([codes[user] for user in users], dtype=np.int64)
         wins = np.bincount(place, wins) / np.bincount(place)
     n = wins.size
-    rule = "Student's t over users" if sequential is None else sequential.name
+    looking = None if sequential is None else LOOKING_RULES.make(sequential)
+    rule = "Student's t over users" if looking is None else looking.name
     if n < 2:
         return Effect(
             estimate=float(wins.mean()) if n else 0.0, interval=(-1.0, 1.0), p=1.0, log_p=0.0,
@@ -258,17 +261,17 @@ def preference(
         )  # fmt: skip
     estimate, error = float(wins.mean()), float(wins.std(ddof=1) / np.sqrt(n))
     agreed = np.ptp(wins) == 0
-    if sequential is None and agreed:
+    if looking is None and agreed:
         return _of_one_mind(float(wins[0]), n, alpha)
-    if sequential is None:
+    if looking is None:
         reach = reach_of_t(n - 1, alpha)
         p, log_p = two_sided_t(estimate / error, n - 1)
     else:
         # Users who all say the same would, without a preference, vary by what they say.
         error = abs(estimate) / float(np.sqrt(n - 1)) if agreed else error
         deviate = deviate_of_t(estimate / error, n - 1) if error > 0 else 0.0
-        reach = t_of_deviate(sequential.multiplier(n, alpha), n - 1) if error > 0 else 0.0
-        p, log_p = positive_p(sequential.log_p(deviate, n, alpha))
+        reach = t_of_deviate(looking.multiplier(n, alpha), n - 1) if error > 0 else 0.0
+        p, log_p = positive_p(looking.log_p(deviate, n, alpha))
     low, high = -1.0, 1.0
     if error > 0:
         low, high = max(low, estimate - reach * error), min(high, estimate + reach * error)
@@ -280,7 +283,7 @@ def preference(
         error=error,
         rule=rule,
         freedom=float(n - 1),
-        anytime=sequential is not None,
+        anytime=looking is not None,
     )
 
 

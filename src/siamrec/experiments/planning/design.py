@@ -16,8 +16,10 @@ from siamrec.experiments.analysis._samples import samples_of
 from siamrec.experiments.metrics import Margin, Proportion
 from siamrec.experiments.plan import Plan
 from siamrec.experiments.planning._power import HYPOTHESES, AssumedEffect, Hypothesis, power_of
+from siamrec.experiments.sequential._book import LOOKING_RULES
 
 if TYPE_CHECKING:
+    from siamrec._core.book import Named
     from siamrec.experiments.metrics import ExperimentMetric
     from siamrec.experiments.sequential.confidence_sequences import Sequence as LookingRule
 
@@ -55,8 +57,9 @@ class Design:
         share: Share of the treatment among the units of both variants, in (0, 1).
         n_comparisons: Comparisons among which alpha is shared (Bonferroni): k for k treatments
             against one control, where sizes are those of the control and one of them.
-        sequential: Looking rule; `GroupSequential` is counted exactly, with its futility where it
-            has one, any other by its bound at the last look, which is on the safe side.
+        sequential: Looking rule or its name; `GroupSequential` is counted exactly, with its
+            futility where it has one, any other by its bound at the last look, which is on the
+            safe side.
         unit: Column of the unit in `baseline`, where units repeat.
         hypothesis: What is to be found.
         margin: For the last two hypotheses; the metric's own when absent.
@@ -97,7 +100,7 @@ class Design:
         alpha: float = 0.05,
         share: float = 0.5,
         n_comparisons: int = 1,
-        sequential: LookingRule | None = None,
+        sequential: LookingRule | Named | None = None,
         unit: str | None = None,
         hypothesis: Hypothesis = "two-sided",
         margin: Margin | None = None,
@@ -108,7 +111,7 @@ class Design:
             raise InvalidParameterError("power", power, f"above alpha, {self._alpha:g}")
         self._power = power
         self._share = check.share("share", share, open_ends=True)
-        self._rule = sequential
+        self._rule = None if sequential is None else LOOKING_RULES.make(sequential)
         self._hypothesis: Hypothesis = hypothesis
         check.one_of("hypothesis", hypothesis, HYPOTHESES)
         self._history = _history_of(metric, baseline, unit)

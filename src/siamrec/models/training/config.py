@@ -153,8 +153,10 @@ class FineTuneConfig:
         if self.mine is None:
             return None
         miner = MINERS.make(self.mine)
-        if not isinstance(miner, HardNegatives) or miner.encoder is not None:
-            raise InvalidParameterError("mine", miner, "HardNegatives without an encoder")
+        if not isinstance(miner, HardNegatives):
+            raise InvalidParameterError("mine", type(miner).__name__, "HardNegatives")
+        if miner.encoder is not None:
+            raise InvalidParameterError("mine", "an encoder", "a recipe without an encoder")
         return miner
 
     def _check_optional(self) -> None:
