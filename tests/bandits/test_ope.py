@@ -90,7 +90,7 @@ def count_misses(estimator: Estimator) -> int:
     misses = 0
     for seed in range(80):
         log, target, truth = make(600, seed, features=True)
-        low, high = estimator.estimate(log, target, alpha=0.01).interval
+        low, high = estimator.estimate(log, target, confidence=0.99).interval
         misses += not low <= truth <= high
     return misses
 
@@ -337,7 +337,7 @@ def test_adaptive_logs_need_adaptive_weights() -> None:
             seen[action[row]] += 1
         log = Log(action=action, reward=reward, n_actions=2, logging=chance,
                   propensity=chance[np.arange(n), action])  # fmt: skip
-        found = adaptive_value(log, np.tile([0.0, 1.0], (n, 1)), alpha=0.1)
+        found = adaptive_value(log, np.tile([0.0, 1.0], (n, 1)), confidence=0.9)
         covered += found.interval[0] <= 0.5 <= found.interval[1]
         if (action == 1).any():
             naive.append(reward[action == 1].mean())

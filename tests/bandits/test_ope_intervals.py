@@ -29,10 +29,12 @@ def interval(
     reward: FloatArray,
     kind: Method,
     within: tuple[float, float] = (0.0, 1.0),
-    alpha: float = 0.05,
+    confidence: float = 0.95,
 ) -> tuple[float, float]:
     log, target = made(reward)
-    return IPS().estimate(log, target, alpha=alpha, interval=kind, within=within).interval
+    return (
+        IPS().estimate(log, target, confidence=confidence, interval=kind, within=within).interval
+    )
 
 
 def test_bernstein_by_hand() -> None:
@@ -64,7 +66,7 @@ def test_betting_is_the_set_that_no_gambler_refutes(alpha: float) -> None:
         if capital(scores.tolist(), mean, alpha) < 2 / alpha
         and capital((1 - scores).tolist(), 1 - mean, alpha) < 2 / alpha
     ]
-    assert interval(scores, "betting", alpha=alpha) == pytest.approx(
+    assert interval(scores, "betting", confidence=1 - alpha) == pytest.approx(
         (min(kept), max(kept)), abs=0.0011
     )
 
@@ -81,7 +83,7 @@ def test_intervals_scale_with_the_reward(scores: list[float], kind: Method, fact
     assert 0 <= low < high <= 1
     scaled = interval(factor * reward, kind, (0.0, factor))
     assert scaled == pytest.approx((factor * low, factor * high), abs=1e-7 * factor)
-    wider = interval(reward, kind, alpha=0.01)
+    wider = interval(reward, kind, confidence=0.99)
     assert wider[0] <= low + 1e-12
     assert wider[1] >= high - 1e-12
 
@@ -104,7 +106,9 @@ def test_rare_rewards_with_great_weights_are_covered(kind: Method, n: int) -> No
         propensity = np.where(action == 1, 0.1, 0.9)
         reward = (rng.random(n) < np.where(action == 1, 0.05, 0.3)).astype(np.float64)
         log = Log(action=action, reward=reward, propensity=propensity)
-        found = IPS().estimate(log, np.full(n, 0.5), alpha=0.1, interval=kind, within=(0.0, 5.0))
+        found = IPS().estimate(
+            log, np.full(n, 0.5), confidence=0.9, interval=kind, within=(0.0, 5.0)
+        )
         misses += not found.interval[0] <= 0.5 * 0.05 + 0.5 * 0.3 <= found.interval[1]
     assert misses < 85
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from siamrec._core import check
+from siamrec._core.chance import Chance, generator
 from siamrec.data import Truth, Vocabulary
 from siamrec.errors import InvalidDataError
 
@@ -72,7 +73,7 @@ def hold_out(
     feedback: Feedback,
     catalog: Catalog,
     *,
-    rng: np.random.Generator,
+    rng: Chance,
     share: float = 0.2,
     cold_share: float = 0.1,
     positive: float = 4.0,
@@ -93,6 +94,7 @@ def hold_out(
     Raises:
         siamrec.errors.InvalidDataError: If there are too few users, or nothing is liked.
     """
+    rng = generator(rng)
     check.share("share", share, open_ends=True)
     check.share("cold_share", cold_share)
     _require_enough(feedback, positive)

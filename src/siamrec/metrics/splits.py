@@ -10,6 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.chance import Chance, generator
 from siamrec._core.clock import duration
 from siamrec.data.frames import NO_TIME
 from siamrec.data.truth import Truth
@@ -139,7 +140,7 @@ class Splitter(ABC):
     """A recipe for dividing feedback; equal seeds give equal folds."""
 
     @abstractmethod
-    def split(self, feedback: Feedback, *, rng: np.random.Generator) -> Iterator[Fold]:
+    def split(self, feedback: Feedback, *, rng: Chance) -> Iterator[Fold]:
         """Yield the folds.
 
         Args:
@@ -175,7 +176,8 @@ class RandomShare(Splitter):
         check.share("share", self.share, open_ends=True)
 
     @override
-    def split(self, feedback: Feedback, *, rng: np.random.Generator) -> Iterator[Fold]:
+    def split(self, feedback: Feedback, *, rng: Chance) -> Iterator[Fold]:
+        rng = generator(rng)
         chance = rng.random(len(feedback))
         if not self.per_user:
             cut = round(self.share * len(feedback))
@@ -206,7 +208,8 @@ class KFold(Splitter):
         check.one_of("by", self.by, ("event", "user"))
 
     @override
-    def split(self, feedback: Feedback, *, rng: np.random.Generator) -> Iterator[Fold]:
+    def split(self, feedback: Feedback, *, rng: Chance) -> Iterator[Fold]:
+        rng = generator(rng)
         size = len(feedback) if self.by == "event" else len(feedback.users)
         part = rng.permutation(size) % self.n_folds
         of_event = part if self.by == "event" else part[feedback.user]
@@ -232,7 +235,7 @@ class LeaveLast(Splitter):
         check.count("n", self.n)
 
     @override
-    def split(self, feedback: Feedback, *, rng: np.random.Generator) -> Iterator[Fold]:
+    def split(self, feedback: Feedback, *, rng: Chance) -> Iterator[Fold]:
         _need_time(feedback)
         rank, size = _rank_within(feedback.user, np.argsort(feedback.time, kind="stable"))
         yield _fold(feedback, (rank >= size - self.n) & (size > self.n))
@@ -256,7 +259,7 @@ class GlobalTime(Splitter):
         check.share("share", self.share, open_ends=True)
 
     @override
-    def split(self, feedback: Feedback, *, rng: np.random.Generator) -> Iterator[Fold]:
+    def split(self, feedback: Feedback, *, rng: Chance) -> Iterator[Fold]:
         _need_time(feedback)
         at = self.at
         if at is None:
@@ -291,7 +294,7 @@ class RollingWindow(Splitter):
                 duration(name, getattr(self, name))
 
     @override
-    def split(self, feedback: Feedback, *, rng: np.random.Generator) -> Iterator[Fold]:
+    def split(self, feedback: Feedback, *, rng: Chance) -> Iterator[Fold]:
         _need_time(feedback)
         width = duration("test", self.test)
         gap = 0 if self.gap is None else duration("gap", self.gap)
@@ -323,7 +326,8 @@ class NewUsers(Splitter):
         check.count("known", self.known, least=0)
 
     @override
-    def split(self, feedback: Feedback, *, rng: np.random.Generator) -> Iterator[Fold]:
+    def split(self, feedback: Feedback, *, rng: Chance) -> Iterator[Fold]:
+        rng = generator(rng)
         n_users = len(feedback.users)
         chosen = np.zeros(n_users, dtype=np.bool_)
         chosen[rng.permutation(n_users)[: round(self.share * n_users)]] = True

@@ -10,6 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.chance import Chance, generator
 from siamrec._core.clock import duration
 from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import InvalidDataError
@@ -193,7 +194,7 @@ def in_turns(
     exposure: ItemExposure,
     *,
     turns: int = 10,
-    rng: np.random.Generator,
+    rng: Chance,
 ) -> tuple[Rankings, ItemExposure]:
     """Re-rank users in random turns, each of which sees what the turns before it were shown.
 
@@ -207,6 +208,7 @@ def in_turns(
     Returns:
         The lists in the order of the candidates' users, and the exposure after them.
     """
+    rng = generator(rng)
     check.count("turns", turns)
     turn = rng.permutation(len(candidates)) % turns
     parts = []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from siamrec._core import check
+from siamrec._core.chance import Chance, generator
 from siamrec._core.clock import DAY, HOUR, MINUTE
 from siamrec.data import Catalog, Feedback, FeedbackKind, Vocabulary
 from siamrec.errors import InvalidParameterError
@@ -82,8 +83,9 @@ class World:
         check.not_negative("popularity_exponent", self.popularity_exponent)
         check.not_negative("noise", self.noise)
 
-    def simulate(self, rng: np.random.Generator) -> SimulatedWorld:
+    def simulate(self, rng: Chance) -> SimulatedWorld:
         """Return one world; the same generator state gives the same world."""
+        rng = generator(rng)
         themes = list(_words.THEMES)
         theme: IntArray = rng.permutation(np.arange(self.n_items) % len(themes))
         catalog = self._catalog(theme, rng)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from siamrec._core import check, special
+from siamrec._core.chance import Chance, generator
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.statistics.effect import Effect
 from siamrec.statistics.means import UNBOUNDED, Range
@@ -33,7 +34,7 @@ def bootstrap_interval(
     *,
     method: Method = "bca",
     confidence: float = 0.95,
-    rng: np.random.Generator,
+    rng: Chance,
     resamples: int = 2000,
     within: Range = UNBOUNDED,
 ) -> tuple[float, float]:
@@ -62,6 +63,7 @@ def bootstrap_interval(
         Efron (1987), "Better bootstrap confidence intervals", JASA 82(397); Efron and Tibshirani
         (1993), An Introduction to the Bootstrap, chapter 8 (ratios over clusters).
     """
+    rng = generator(rng)
     check.one_of("method", method, _METHODS)
     check.share("confidence", confidence, open_ends=True)
     check.count("resamples", resamples, least=100)
@@ -112,7 +114,7 @@ def bootstrap(
     control: FloatArray,
     statistic: Callable[[FloatArray], FloatArray],
     *,
-    rng: np.random.Generator,
+    rng: Chance,
     method: Method = "bca",
     resamples: int = 2000,
     alpha: float = 0.05,
@@ -143,6 +145,7 @@ def bootstrap(
     References:
         Efron (1987), JASA 82: better bootstrap confidence intervals.
     """
+    rng = generator(rng)
     check.one_of("method", method, _METHODS)
     check.count("resamples", resamples, least=100)
     check.share("alpha", alpha, open_ends=True)
@@ -264,7 +267,7 @@ def permutation(
     treatment: FloatArray,
     control: FloatArray,
     *,
-    rng: np.random.Generator,
+    rng: Chance,
     resamples: int = 10_000,
 ) -> float:
     """Return the two-sided permutation p-value of the difference of means.
@@ -281,6 +284,7 @@ def permutation(
         InvalidDataError: If a variant has no outcome.
         InvalidParameterError: If there are fewer than 100 permutations.
     """
+    rng = generator(rng)
     check.count("resamples", resamples, least=100)
     a, b = check.finite("treatment", treatment), check.finite("control", control)
     if not a.size or not b.size:
@@ -298,7 +302,7 @@ def permutation(
 
 
 def sign_flip(
-    difference: FloatArray, *, rng: np.random.Generator, resamples: int = 10_000
+    difference: FloatArray, *, rng: Chance, resamples: int = 10_000
 ) -> tuple[float, bool]:
     """Return the two-sided p-value of a mean of 0 under random signs.
 
@@ -324,15 +328,14 @@ def sign_flip(
         >>> sign_flip(np.array([1.0, 2.0, 3.0]), rng=np.random.default_rng(0))
         (0.25, True)
     """
+    rng = generator(rng)
     if difference.size == 0:
         raise InvalidParameterError("difference", difference.size, "one or more differences")
     p = sign_flips(difference[:, None], rng=rng, resamples=resamples)
     return float(p[0]), bool(np.count_nonzero(difference) <= _ALL_FLIPS)
 
 
-def sign_flips(
-    table: FloatArray, *, rng: np.random.Generator, resamples: int = 10_000
-) -> FloatArray:
+def sign_flips(table: FloatArray, *, rng: Chance, resamples: int = 10_000) -> FloatArray:
     """Return the p-values of `sign_flip` for several columns under the same signs of the rows.
 
     Args:
@@ -347,6 +350,7 @@ def sign_flips(
     Raises:
         siamrec.errors.InvalidParameterError: If `resamples` is below 100.
     """
+    rng = generator(rng)
     check.count("resamples", resamples, least=100)
     p = np.ones(table.shape[1])
     many = np.count_nonzero(table, axis=0) > _ALL_FLIPS

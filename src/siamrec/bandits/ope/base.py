@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, get_args
 
 from siamrec._core import check
+from siamrec._core.chance import Chance, generator
 from siamrec._core.recipe import Recipe
 from siamrec.bandits.ope.estimate import (
     Method,
@@ -19,8 +20,6 @@ from siamrec.bandits.ope.estimate import (
 from siamrec.errors import MissingInputError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from siamrec.bandits.ope.log import Log
     from siamrec.typing import FloatArray
 
@@ -44,9 +43,9 @@ class Estimator(Recipe, ABC):
         log: Log,
         target: FloatArray,
         *,
-        alpha: float = 0.05,
+        confidence: float = 0.95,
         interval: Method = "normal",
-        rng: np.random.Generator | None = None,
+        rng: Chance | None = None,
         within: tuple[float, float] | None = None,
     ) -> ValueEstimate:
         """Return the estimate of the target's expected reward, with interval and diagnostics.
@@ -55,7 +54,7 @@ class Estimator(Recipe, ABC):
             log: The log.
             target: Probability with which the target would have chosen each logged action,
                 shape `(n,)`, or its whole distribution, shape `(n, n_actions)`.
-            alpha: One less the coverage of the interval.
+            confidence: Level of the interval, in (0, 1).
             interval: `"normal"` (delta method) or `"bootstrap"` (studentised), right for large
                 logs and inside the range of rewards that the log states; `"betting"` or
                 `"empirical-bernstein"`, right for every size and shape, for estimators that are a
@@ -75,18 +74,19 @@ class Estimator(Recipe, ABC):
                 `rng`, or the interval `within`.
             UnknownNameError: If the kind of interval is not known.
         """
+        rng = None if rng is None else generator(rng)
         check.one_of("interval", interval, get_args(Method))
         weights = log.weights(target)
         parts = self.parts(log, target)
-        error, bounds = normal_interval(parts, alpha, log.reward_range)
+        error, bounds = normal_interval(parts, confidence, log.reward_range)
         if interval == "bootstrap":
             if rng is None:
                 raise MissingInputError("rng", "rng=np.random.default_rng(seed)")
-            bounds = bootstrap_interval(parts, alpha, rng=rng, within=log.reward_range)
+            bounds = bootstrap_interval(parts, confidence, rng=rng, within=log.reward_range)
         elif interval != "normal":
             if within is None:
                 raise MissingInputError("within", "within=(0.0, greatest weight)")
-            bounds = exact_interval(parts, alpha, within=within, method=interval)
+            bounds = exact_interval(parts, confidence, within=within, method=interval)
         return ValueEstimate(
             estimator=self.name,
             raw=parts.value(),

@@ -170,26 +170,26 @@ def error_of(parts: Parts) -> float:
 
 
 def normal_interval(
-    parts: Parts, alpha: float, within: Range = UNBOUNDED
+    parts: Parts, confidence: float, within: Range = UNBOUNDED
 ) -> tuple[float, tuple[float, float]]:
     """Return the standard error and the interval of the delta method.
 
     Args:
         parts: What the estimate is made of.
-        alpha: One less the coverage.
+        confidence: Level of the interval, in (0, 1).
         within: The least and the greatest reward that there can be: see `mean_interval`.
     """
-    check.share("alpha", alpha, open_ends=True)
+    check.share("confidence", confidence, open_ends=True)
     error = error_of(parts)
     interval = mean_interval(
-        parts.value(), error, parts.base.size, confidence=1 - alpha, within=within
+        parts.value(), error, parts.base.size, confidence=confidence, within=within
     )
     return error, interval
 
 
 def bootstrap_interval(
     parts: Parts,
-    alpha: float,
+    confidence: float,
     *,
     rng: np.random.Generator,
     resamples: int = 1000,
@@ -207,7 +207,7 @@ def bootstrap_interval(
         Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 12.
     """
     check.count("resamples", resamples, least=100)
-    value, (error, plain) = parts.value(), normal_interval(parts, alpha, within)
+    value, (error, plain) = parts.value(), normal_interval(parts, confidence, within)
     if not math.isfinite(error) or not has_spread(value, error):
         return plain
     n = parts.base.size
@@ -216,14 +216,18 @@ def bootstrap_interval(
         again = parts.rows(rng.integers(0, n, n))
         own = error_of(again)
         ratios[turn] = (again.value() - value) / own if own > 0 else 0.0
-    low, high = np.quantile(ratios, [alpha / 2, 1 - alpha / 2])
+    low, high = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2])
     ends = np.clip([value - float(high) * error, value - float(low) * error], *within)
     first, last = ends.tolist()
     return (first, last) if first < last else plain
 
 
 def exact_interval(
-    parts: Parts, alpha: float, *, within: Range, method: Literal["betting", "empirical-bernstein"]
+    parts: Parts,
+    confidence: float,
+    *,
+    within: Range,
+    method: Literal["betting", "empirical-bernstein"],
 ) -> tuple[float, float]:
     """Return the interval of a mean of weighted rewards whose range is known beforehand.
 
@@ -231,13 +235,14 @@ def exact_interval(
 
     Args:
         parts: What the estimate is made of; a plain mean of weighted rewards.
-        alpha: One less the coverage.
+        confidence: Level of the interval, in (0, 1).
         within: Least and greatest weighted reward that a row could have had.
         method: `"betting"` or `"empirical-bernstein"`.
 
     Raises:
         InvalidDataError: If a weighted reward lies outside the range.
-        InvalidParameterError: If the estimate is no plain mean, or the range or alpha is wrong.
+        InvalidParameterError: If the estimate is no plain mean, or the range or the confidence
+            is wrong.
     """
     low, high = float(within[0]), float(within[1])
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
@@ -254,12 +259,12 @@ def exact_interval(
             f"Weighted rewards must be within ({low:g}, {high:g}), got {scores.min():g} to "
             f"{scores.max():g}."
         )
-    check.share("alpha", alpha, open_ends=True)
+    check.share("confidence", confidence, open_ends=True)
     return bounded_interval(
         np.clip(scores, low, high),
         low=low,
         high=high,
-        confidence=1 - alpha,
+        confidence=confidence,
         method=method,
         anytime=False,
     )

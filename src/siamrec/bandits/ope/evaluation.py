@@ -80,7 +80,7 @@ def evaluate(
     target: FloatArray,
     *,
     estimators: Sequence[Estimator | Named] | None = None,
-    alpha: float = 0.05,
+    confidence: float = 0.95,
 ) -> Evaluation:
     """Estimate a target's expected reward in several ways.
 
@@ -90,7 +90,7 @@ def evaluate(
         estimators: Which, as objects or by name, such as `["ips", "switch-dr:tau=5"]`; IPS and
             SNIPS, and with a whole distribution also the direct method and doubly robust,
             when absent.
-        alpha: One less the coverage of the intervals.
+        confidence: Level of the intervals, in (0, 1).
 
     Examples:
         >>> from siamrec.bandits.ope import Log
@@ -106,7 +106,9 @@ def evaluate(
     if isinstance(estimators, str):
         raise InvalidParameterError("estimators", estimators, "a list of estimators")
     chosen = [ESTIMATORS.make(each) for each in estimators]
-    return Evaluation({each.name: each.estimate(log, target, alpha=alpha) for each in chosen})
+    return Evaluation(
+        {each.name: each.estimate(log, target, confidence=confidence) for each in chosen}
+    )
 
 
 @final
@@ -144,12 +146,12 @@ class Slope(Estimator):
     def _made(self) -> tuple[Estimator, ...]:
         return tuple(ESTIMATORS.make(each) for each in self.candidates)
 
-    def pick(self, log: Log, target: FloatArray, *, alpha: float = 0.05) -> Estimator:
+    def pick(self, log: Log, target: FloatArray, *, confidence: float = 0.95) -> Estimator:
         """Return the candidate that would be used."""
         found = []
         for candidate in self._made():
             parts = candidate.parts(log, target)
-            reach = normal_reach(alpha / len(self.candidates)) * error_of(parts)
+            reach = normal_reach((1 - confidence) / len(self.candidates)) * error_of(parts)
             found.append((reach, parts.value(), candidate))
         found.sort(key=lambda each: -each[0])
         slack = np.sqrt(6.0) - 1.0
@@ -225,7 +227,7 @@ class Tally:
         whole = self.n * mean * mean
         return self.n * whole / (square + whole) if whole > 0 else 0.0
 
-    def snips(self, *, alpha: float = 0.05) -> tuple[float, tuple[float, float]]:
+    def snips(self, *, confidence: float = 0.95) -> tuple[float, tuple[float, float]]:
         """Return the self-normalised estimate and its delta-method interval.
 
         Raises:
@@ -234,22 +236,22 @@ class Tally:
         self._check()
         weight, gain = self.moments.mean.tolist()
         value = self.centre + gain / weight
-        return self._around(value, self.around(value), weight, alpha)
+        return self._around(value, self.around(value), weight, confidence)
 
-    def ips(self, *, alpha: float = 0.05) -> tuple[float, tuple[float, float]]:
+    def ips(self, *, confidence: float = 0.95) -> tuple[float, tuple[float, float]]:
         """Return the IPS estimate and its interval; raises as `snips` does."""
         self._check()
         moments = self.around(0.0)
-        return self._around(float(moments.mean[1]), moments, 1.0, alpha)
+        return self._around(float(moments.mean[1]), moments, 1.0, confidence)
 
     def _around(
-        self, value: float, moments: Moments, below: float, alpha: float
+        self, value: float, moments: Moments, below: float, confidence: float
     ) -> tuple[float, tuple[float, float]]:
-        check.share("alpha", alpha, open_ends=True)
+        check.share("confidence", confidence, open_ends=True)
         spread = max(float(moments.product[1, 1]), 0.0) / max(self.n - 1, 1)
         error = math.sqrt(spread / self.n) / below
         return value, mean_interval(
-            value, error, self.n, confidence=1 - alpha, within=self.reward_range
+            value, error, self.n, confidence=confidence, within=self.reward_range
         )
 
     def _check(self) -> None:
@@ -260,7 +262,7 @@ class Tally:
             )
 
 
-def adaptive_value(log: Log, target: FloatArray, *, alpha: float = 0.05) -> ValueEstimate:
+def adaptive_value(log: Log, target: FloatArray, *, confidence: float = 0.95) -> ValueEstimate:
     """Return the value of a policy from a log whose policy learned as it went.
 
     Plain averages of a bandit's arms are biased (an arm that starts badly is not tried again),
@@ -274,7 +276,7 @@ def adaptive_value(log: Log, target: FloatArray, *, alpha: float = 0.05) -> Valu
     Args:
         log: The log in time order, with `logging`, the whole distribution of each round.
         target: The target's distribution, shape `(n, n_actions)`.
-        alpha: One less the coverage of the interval.
+        confidence: Level of the interval, in (0, 1).
 
     Raises:
         MissingInputError: If the log has no `logging`.
@@ -298,7 +300,7 @@ def adaptive_value(log: Log, target: FloatArray, *, alpha: float = 0.05) -> Valu
         value,
         error,
         len(log),
-        confidence=1 - check.share("alpha", alpha, open_ends=True),
+        confidence=check.share("confidence", confidence, open_ends=True),
         within=log.reward_range,
         freedom=math.inf,
     )

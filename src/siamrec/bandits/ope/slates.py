@@ -20,7 +20,7 @@ def slate_value(
     target: FloatArray,
     *,
     interaction: Literal["independent", "additive", "cascade", "full"] = "cascade",
-    alpha: float = 0.05,
+    confidence: float = 0.95,
 ) -> ValueEstimate:
     """Return the expected total reward of a policy over lists, from a log of lists.
 
@@ -41,7 +41,7 @@ def slate_value(
         propensity: Logged probability of each rank given those above, in `(0, 1]`, same shape.
         target: The target's probability of the same, in `[0, 1]`.
         interaction: What the reward of a rank may depend on.
-        alpha: One less the coverage of the interval.
+        confidence: Level of the interval, in (0, 1).
 
     Raises:
         InvalidDataError: If shapes differ or a number is no probability.
@@ -78,7 +78,7 @@ def slate_value(
         weight = np.repeat(weight[:, -1:], r.shape[1], axis=1)
     n = len(r)
     parts = Parts(base=np.zeros(n), top=(weight * r).sum(axis=1), below=np.ones(n))
-    error, interval = normal_interval(parts, alpha)
+    error, interval = normal_interval(parts, confidence)
     return ValueEstimate(
         estimator=f"slate ips ({interaction})",
         raw=parts.value(),
@@ -114,7 +114,7 @@ def pseudo_inverse_value(
     target: FloatArray,
     moments: FloatArray,
     *,
-    alpha: float = 0.05,
+    confidence: float = 0.95,
 ) -> ValueEstimate:
     """Return the expected reward of a policy over whole lists whose reward is a sum over ranks.
 
@@ -135,7 +135,7 @@ def pseudo_inverse_value(
         moments: G, the probability of every two (rank, item) pairs together under the logging
             policy, rank-major, shape `(L n_items, L n_items)`; for rankings drawn evenly, see
             `uniform_ranking_moments`.
-        alpha: One less the coverage of the interval.
+        confidence: Level of the interval, in (0, 1).
 
     Raises:
         InvalidDataError: If shapes do not fit, an item is unknown or a row of the target is no
@@ -170,7 +170,7 @@ def pseudo_inverse_value(
         lifted = wanted.reshape(n, -1) @ inverse
         weight = np.take_along_axis(lifted, place, axis=1).sum(axis=1)
     parts = Parts(base=np.zeros(n), top=weight * r, below=np.ones(n))
-    error, interval = normal_interval(parts, alpha)
+    error, interval = normal_interval(parts, confidence)
     return ValueEstimate(
         estimator="slate pseudo-inverse",
         raw=parts.value(),

@@ -281,9 +281,10 @@ class NormalPosterior:
         below = special.ndtr(ends)
         return float(below[1] - below[0])
 
-    def interval(self, alpha: float = 0.05) -> tuple[float, float]:
-        """Return the credible interval of probability `1 - alpha`."""
-        reach = float(special.ndtri(1 - check.share("alpha", alpha, open_ends=True) / 2))
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Return the credible interval of probability `confidence`."""
+        check.share("confidence", confidence, open_ends=True)
+        reach = float(special.ndtri((1 + confidence) / 2))
         return self.mean - reach * self.deviation, self.mean + reach * self.deviation
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import special
 
 from siamrec._core import check
+from siamrec._core.chance import Chance, generator
 from siamrec.data.frames import table_of
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
 from siamrec.executors import Here
@@ -75,7 +76,7 @@ def null_check(
     history: object,
     plan: Plan,
     *,
-    rng: np.random.Generator,
+    rng: Chance,
     n_runs: int = 200,
     unit: str | None = None,
     control: str = "control",
@@ -108,6 +109,7 @@ def null_check(
         >>> found.significant["y"] < 0.12, found.coverage["y"] > 0.88
         (True, True)
     """
+    rng = generator(rng)
     check.count("n_runs", n_runs, least=20)
     past = _History.of(history, plan, unit)
     names, edges = _variants(plan, control)
@@ -150,7 +152,7 @@ def simulate_power(
     plan: Plan,
     *,
     lift: Margin | Mapping[str, Margin],
-    rng: np.random.Generator,
+    rng: Chance,
     n: int | None = None,
     n_runs: int = 200,
     unit: str | None = None,
@@ -198,6 +200,7 @@ def simulate_power(
         >>> found.interval["minutes"][0] < found.found["minutes"] < found.interval["minutes"][1]
         True
     """
+    rng = generator(rng)
     check.count("n_runs", n_runs, least=20)
     past = _History.of(history, plan, unit)
     size = past.n_units if n is None else check.count("n", n, least=4)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from siamrec._core import check
+from siamrec._core.chance import Chance, generator
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def suggest_queries(
     *,
     by: Choice = "badge",
     labelled: Sequence[str] = (),
-    rng: np.random.Generator,
+    rng: Chance,
 ) -> list[str]:
     r"""Return the queries whose labels would teach the encoder most.
 
@@ -61,6 +62,7 @@ def suggest_queries(
         ... )
         ['love or heist']
     """
+    rng = generator(rng)
     check.one_of("by", by, CHOICES)
     check.count("n", n)
     known = set(labelled)
