@@ -26,12 +26,8 @@ DOORS: dict[str, Callable[[Any], Any]] = {
     "bootstrap_interval": lambda rng: bootstrap_interval(VALUES, rng=rng),
     "permutation": lambda rng: permutation(VALUES[:20], VALUES[20:], rng=rng),
     "sign_flip": lambda rng: sign_flip(VALUES, rng=rng),
-    "splits": lambda rng: [
-        f.test.item.tolist() for f in KFold(n_folds=2).split(FEEDBACK, rng=rng)
-    ],
-    "null_check": lambda rng: null_check(
-        {"y": VALUES}, Plan(metrics=[Mean("y")]), rng=rng, n_runs=20
-    ),
+    "splits": lambda rng: [fold.test.tolist() for fold in FOLDS.split(FEEDBACK, rng=rng)],
+    "null_check": lambda rng: null_check({"y": VALUES}, PLAN, rng=rng, n_runs=20),
     "world": lambda rng: World(n_users=20, n_items=30).simulate(rng).feedback.fingerprint(),
 }
 

@@ -178,11 +178,15 @@ def test_ids_that_no_log_can_hold_are_refused() -> None:
         (None, "must not be None"),
         (float("nan"), "NaN"),
         (2**63, "within 64 bits"),
-        ("x" * 1001, "at most 1000 letters"),
     ):
         with pytest.raises(InvalidDataError, match=why):
             Vocabulary.of(["a", id_])
     assert Vocabulary.of([-(2**63), 2**63 - 1]).ids == (-(2**63), 2**63 - 1)
+    with pytest.raises(InvalidDataError, match="user must have at most 1000 letters, got 1,001"):
+        Feedback.of(user=["x" * 1001], item=["a"])
+    with pytest.raises(InvalidDataError, match="item must have at most 1000 letters"):
+        Catalog(items=Vocabulary(("x" * 1001,)))
+    assert len(Pairs.of(["x" * 1001], ["a text is no id"])) == 1
 
 
 def test_a_name_that_is_not_known_does_not_print_a_catalogue() -> None:

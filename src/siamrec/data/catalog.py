@@ -55,6 +55,7 @@ class Catalog(Shown):
     attributes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.items.checked("an item")
         text = tuple(t if t is not None and t.strip() else None for t in self.text)
         object.__setattr__(self, "text", text or (None,) * len(self.items))
         for name, column in {"text": self.text, **self.attributes}.items():

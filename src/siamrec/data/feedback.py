@@ -112,6 +112,8 @@ class Feedback(Columnar):
         self._check_ranges()
 
     def _check_ranges(self) -> None:
+        self.users.checked("a user")
+        self.items.checked("an item")
         _in_range("user", self.user, 0, len(self.users))
         _in_range("item", self.item, 0, len(self.items))
         _in_range("kind", self.kind, 0, len(FeedbackKind))

@@ -39,8 +39,8 @@ class Vocabulary:
             equal and can be written.
 
     Raises:
-        InvalidDataError: If an id repeats, is None, NaN or infinite, is longer than `LONGEST_ID`
-            letters, or is a whole number beyond 64 bits.
+        InvalidDataError: If an id repeats, is None, NaN or infinite, or a whole number beyond 64
+            bits.
 
     Examples:
         >>> users = Vocabulary(("ann", "bob"))
@@ -52,6 +52,7 @@ class Vocabulary:
 
     ids: tuple[Hashable, ...] = ()
     _index: dict[Hashable, int] = field(init=False, repr=False, compare=False)
+    _longest: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if any(isinstance(id_, np.generic) for id_ in self.ids):
@@ -64,6 +65,8 @@ class Vocabulary:
                 f"{len(index)} are distinct."
             )
         object.__setattr__(self, "_index", index)
+        letters = (len(id_) for id_ in self.ids if isinstance(id_, str))
+        object.__setattr__(self, "_longest", max(letters, default=0))
 
     @classmethod
     def of(cls, ids: Iterable[Hashable]) -> Self:
@@ -105,6 +108,18 @@ class Vocabulary:
         if unknown == "error" and (codes == UNKNOWN).any():
             raise UnknownNameError(name, listed[int(np.argmax(codes == UNKNOWN))], self.ids)
         return codes
+
+    def checked(self, name: str) -> Self:
+        """Return the vocabulary when its texts are short enough to be ids rather than documents.
+
+        Raises:
+            InvalidDataError: If one has more than `LONGEST_ID` letters.
+        """
+        if self._longest > LONGEST_ID:
+            raise InvalidDataError(
+                f"An id of {name} must have at most {LONGEST_ID} letters, got {self._longest:,}."
+            )
+        return self
 
     def decode(self, codes: npt.ArrayLike) -> list[Any]:
         """Return the ids of `codes`, in their order; each code must be in range."""
@@ -149,12 +164,6 @@ def _check_ids(ids: tuple[Hashable, ...]) -> None:
     kinds = set(map(type, ids))
     if type(None) in kinds:
         raise InvalidDataError("An id must not be None.")
-    texts = [id_ for id_ in ids if isinstance(id_, str)] if str in kinds else []
-    longest = max(texts, key=len, default="")
-    if len(longest) > LONGEST_ID:
-        raise InvalidDataError(
-            f"An id must have at most {LONGEST_ID} letters, got {len(longest)}."
-        )
     if int in kinds:
         whole = [id_ for id_ in ids if isinstance(id_, int)]
         for id_ in (min(whole), max(whole)):

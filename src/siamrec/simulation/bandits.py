@@ -8,10 +8,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, final
 
 import numpy as np
-from scipy import special
 from typing_extensions import override
 
-from siamrec._core import check
+from siamrec._core import check, special
 from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:

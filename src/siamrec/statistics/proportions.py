@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from siamrec._core import check, special
+from siamrec._core.roots import root
 from siamrec.errors import InvalidDataError
 from siamrec.statistics.difference import Hybrid
 from siamrec.statistics.effect import Effect
@@ -217,9 +218,7 @@ def _miettinen_nurminen(
 def _root(excess: Callable[[float], float], far: float, near: float) -> float:
     if excess(near) >= 0:
         return near
-    from scipy import optimize
-
-    return float(optimize.brentq(excess, far, near, xtol=1e-12))
+    return root(excess, far, near, xtol=1e-12)
 
 
 def _score(difference: float, wins: tuple[int, int], n: tuple[int, int]) -> float:

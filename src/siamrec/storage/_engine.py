@@ -10,10 +10,6 @@ from pathlib import Path
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy import column, create_engine, event, inspect, make_url, select, table
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
@@ -28,6 +24,7 @@ from siamrec.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from alembic.config import Config
     from sqlalchemy import URL, ColumnClause, Connection, Engine
 
 Durability = Literal["process", "power"]
@@ -247,6 +244,9 @@ def migrate(engine: Engine) -> None:
     Raises:
         StorageError: If the database was made by a newer version of siamrec.
     """
+    from alembic import command  # takes longer to load than the rest of the room
+    from alembic.util import CommandError
+
     config = _config()
     head = revisions()[0]
     with reading(engine) as connection:  # so that a database can be opened to read alone
@@ -269,6 +269,8 @@ def migrate(engine: Engine) -> None:
 
 def revisions() -> list[str]:
     """Return the revisions that this version knows, newest first."""
+    from alembic.script import ScriptDirectory
+
     return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
 
 
@@ -284,6 +286,8 @@ def existing(engine: Engine) -> None:
 
 
 def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     return config

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
+from siamrec._core import special
 from siamrec.bandits.policies import _quadrature
 from siamrec.bandits.policies.base import Estimates, Weighing, tally
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
+
+from siamrec._core import special
 
 if TYPE_CHECKING:
     from siamrec.typing import FloatArray

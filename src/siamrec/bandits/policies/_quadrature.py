@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
-from scipy import special
+
+from siamrec._core import special
 
 if TYPE_CHECKING:
     from siamrec.typing import BoolArray, FloatArray

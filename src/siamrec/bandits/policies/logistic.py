@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
-from scipy import special
 from typing_extensions import override
 
-from siamrec._core import check
+from siamrec._core import check, special
 from siamrec.bandits.policies import _quadrature
 from siamrec.bandits.policies._beta import beta_sums, count_beta, non_negative
 from siamrec.bandits.policies._laplace import laplace

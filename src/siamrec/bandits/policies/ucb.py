@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
-from scipy import special
 from typing_extensions import override
 
-from siamrec._core import check
+from siamrec._core import check, special
 from siamrec.bandits.policies.base import Weighing
 from siamrec.bandits.policies.counting import BetaPosterior, CountingPolicy, greedy_share
 

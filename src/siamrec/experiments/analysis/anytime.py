@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy import special
 
-from siamrec._core import check
+from siamrec._core import check, special
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 from siamrec.experiments.analysis.checks import check_counts
 from siamrec.experiments.analysis.report import SampleRatio

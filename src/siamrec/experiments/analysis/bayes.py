@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
-from scipy import special
 
-from siamrec._core import check
+from siamrec._core import check, special
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
 from siamrec.experiments.analysis.checks import check_counts
 

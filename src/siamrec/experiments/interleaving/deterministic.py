@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
-from scipy import special
 
-from siamrec._core import check
+from siamrec._core import check, special
 from siamrec._core.hashing import uniform
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.experiments.sequential._book import LOOKING_RULES

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from scipy import special
 
+from siamrec._core import special
 from siamrec.experiments.sequential.group_sequential import GroupSequential
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
-from scipy import optimize
 
 from siamrec._core import check
+from siamrec._core.roots import root
 from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 from siamrec.experiments.analysis._effects import linearised
@@ -155,8 +155,8 @@ class Design:
             raise InvalidParameterError("mde", size, f"found by at most {_MOST:g} units")
         if gap(low) >= 0:
             return 5
-        root = float(np.exp(optimize.brentq(gap, low, high, xtol=1e-10)))
-        return int(np.ceil(round(root, 6)))
+        size = float(np.exp(root(gap, low, high, xtol=1e-10)))
+        return int(np.ceil(round(size, 6)))
 
     def power(self, n: float) -> float:
         """Return the probability of finding the difference with n units of both variants.
@@ -194,7 +194,7 @@ class Design:
         least = low + step * 1e-12
         if gap(least) >= 0:  # non-inferiority of what is better by far needs no margin
             return low
-        return float(optimize.brentq(gap, least, low + step, xtol=step * 1e-10))
+        return root(gap, least, low + step, xtol=step * 1e-10)
 
     def duration(self, daily_units: float, *, whole_weeks: bool = True) -> int:
         """Return the days until `sample_size` units have come.

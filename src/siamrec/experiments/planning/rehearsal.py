@@ -9,9 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, final
 
 import numpy as np
-from scipy import special
 
-from siamrec._core import check
+from siamrec._core import check, special
 from siamrec._core.chance import Chance, generator
 from siamrec.data.frames import table_of
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError

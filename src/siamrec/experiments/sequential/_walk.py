@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
-from scipy import optimize, special
+
+from siamrec._core import special
+from siamrec._core.roots import root
 
 if TYPE_CHECKING:
     from siamrec.typing import FloatArray
@@ -61,7 +63,7 @@ class Walk:
         if self.above(time, least) <= step:
             return least
         excess = lambda z: self.above(time, z) - step  # noqa: E731
-        return float(optimize.brentq(excess, least, _FARTHEST, xtol=1e-12))
+        return root(excess, least, _FARTHEST, xtol=1e-12)
 
     def lower(self, time: float, step: float) -> float:
         """Return the z with so much probability below it."""
@@ -70,7 +72,7 @@ class Walk:
         if self.below(time, _FARTHEST) <= step:
             return _FARTHEST
         excess = lambda z: self.below(time, z) - step  # noqa: E731
-        return float(optimize.brentq(excess, -_FARTHEST, _FARTHEST, xtol=1e-12))
+        return root(excess, -_FARTHEST, _FARTHEST, xtol=1e-12)
 
     def inside(self, time: float, low: float, high: float) -> Walk:
         """Return the walk after a look, for those with z between two bounds."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, final
 
 import numpy as np
-from scipy import optimize, special
 from typing_extensions import override
 
-from siamrec._core import check
+from siamrec._core import check, special
+from siamrec._core.roots import root
 from siamrec.errors import InvalidParameterError, MissingInputError
 from siamrec.experiments.sequential._walk import (
     bounds_above,
@@ -178,7 +178,7 @@ class GroupSequential(LookingRule):
         if slack(low) >= 0:
             # Beyond the accuracy of the integration: no look can do better than one look.
             return float(min(low, np.log(2) + special.log_ndtr(-size)))
-        return float(optimize.brentq(slack, low, high, xtol=1e-6))
+        return root(slack, low, high, xtol=1e-6)
 
     def power(self, drift: float, alpha: float) -> float:
         """Return the probability of crossing the bound on the side of the drift at some look.
@@ -208,7 +208,7 @@ class GroupSequential(LookingRule):
             raise InvalidParameterError("power", self.futility.power, f"above {alpha / 2:g}")
         times = np.array(self.looks)
         missed = lambda drift: self._with_futility(times, drift, alpha)[2]  # noqa: E731
-        return float(optimize.brentq(missed, 0.0, 40.0, xtol=1e-10))
+        return root(missed, 0.0, 40.0, xtol=1e-10)
 
     def futility_bounds(self, alpha: float) -> FloatArray:
         """Return the z, in the better direction, below which to give up at each planned look.
