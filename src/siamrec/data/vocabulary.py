@@ -55,18 +55,20 @@ class Vocabulary:
     _longest: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if any(isinstance(id_, np.generic) for id_ in self.ids):
+        kinds = set(map(type, self.ids))
+        if any(issubclass(kind, np.generic) for kind in kinds):
             object.__setattr__(self, "ids", tuple(map(_plain, self.ids)))
-        _check_ids(self.ids)
-        index = {id_: code for code, id_ in enumerate(self.ids)}
+            kinds = set(map(type, self.ids))
+        _check_ids(self.ids, kinds)
+        index = dict(zip(self.ids, range(len(self.ids)), strict=True))
         if len(index) != len(self.ids):
             raise InvalidDataError(
                 f"Ids of a vocabulary must differ, got {len(self.ids)} ids of which "
                 f"{len(index)} are distinct."
             )
+        texts = _of_kind(self.ids, kinds, str)
         object.__setattr__(self, "_index", index)
-        letters = (len(id_) for id_ in self.ids if isinstance(id_, str))
-        object.__setattr__(self, "_longest", max(letters, default=0))
+        object.__setattr__(self, "_longest", max(map(len, texts), default=0))
 
     @classmethod
     def of(cls, ids: Iterable[Hashable]) -> Self:
@@ -159,18 +161,23 @@ class Vocabulary:
         return self.ids[code]
 
 
-def _check_ids(ids: tuple[Hashable, ...]) -> None:
+def _check_ids(ids: tuple[Hashable, ...], kinds: set[type]) -> None:
     """Refuse what no log could hold and nobody could find again; by kind, which costs little."""
-    kinds = set(map(type, ids))
     if type(None) in kinds:
         raise InvalidDataError("An id must not be None.")
-    if int in kinds:
-        whole = [id_ for id_ in ids if isinstance(id_, int)]
-        for id_ in (min(whole), max(whole)):
-            if not -_BITS_64 <= id_ < _BITS_64:
-                raise InvalidDataError(f"An id must be within 64 bits, got {shown(id_)}.")
-    if float in kinds and not all(math.isfinite(id_) for id_ in ids if isinstance(id_, float)):
+    whole = _of_kind(ids, kinds, int)
+    for id_ in (min(whole, default=0), max(whole, default=0)):
+        if not -_BITS_64 <= id_ < _BITS_64:
+            raise InvalidDataError(f"An id must be within 64 bits, got {shown(id_)}.")
+    if not all(map(math.isfinite, _of_kind(ids, kinds, float))):
         raise InvalidDataError("An id must not be NaN or infinite.")
+
+
+def _of_kind(ids: tuple[Hashable, ...], kinds: set[type], kind: type) -> tuple[Any, ...]:
+    """Return the ids of a kind, as they are where all are of it."""
+    if kind not in kinds:
+        return ()
+    return ids if len(kinds) == 1 else tuple(id_ for id_ in ids if isinstance(id_, kind))
 
 
 def _plain(id_: Hashable) -> Hashable:
