@@ -193,7 +193,8 @@ class Corral:
         """
         if len(rewards) and not (rewards.reward.min() >= 0 and rewards.reward.max() <= 1):
             raise InvalidDataError("Every reward must be in [0, 1].")
-        return sum(self.learn_one(id_, reward) for id_, reward in rewards.by_decision().items())
+        ids, values = map(str, rewards.decision.tolist()), rewards.reward.tolist()
+        return sum(map(self.learn_one, ids, values))
 
     def learn_one(self, decision: str, reward: float) -> bool:
         """Take in one reward; return False for a repeated one or an unknown decision."""
