@@ -284,7 +284,7 @@ def test_a_kill_loses_no_acknowledged_reward_and_counts_none_twice(url: str) -> 
     ids = np.asarray(acknowledged)
     assert bandit.sums()["wins"].sum() >= ids.size
     # Retries of what was acknowledged change nothing.
-    known = dict(store.decisions.rewards("home"))
+    known = store.decisions.rewards("home").by_decision()
     assert set(acknowledged) <= set(known)
     assert (
         bandit.learn(

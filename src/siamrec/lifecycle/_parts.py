@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siamrec._core.book import named
-from siamrec.bandits import POLICIES
 from siamrec.lifecycle._evaluate import WARM_METRICS
+from siamrec.lifecycle._host import required_suite
 from siamrec.metrics import Suite
 from siamrec.models import SentenceEncoder
 from siamrec.models.encoders import ENCODERS
@@ -19,10 +19,9 @@ from siamrec.pairs import PAIR_GENERATORS, MinimumCounts, RatingPairs
 
 if TYPE_CHECKING:
     from siamrec._core.book import Named
-    from siamrec.bandits import Policy
     from siamrec.metrics.base import AnyMetric
     from siamrec.models.recommenders import RecommenderRecipe
-    from siamrec.protocols import Bandit, MetricSuite, PairGenerator, SiameseEncoder
+    from siamrec.protocols import MetricSuite, PairGenerator, SiameseEncoder
 
 MODEL = "all-MiniLM-L6-v2"
 TEXT_BASE, TEXT_TUNED = "text_base", "text_tuned"
@@ -57,14 +56,7 @@ def suite_of(suite: MetricSuite | Sequence[AnyMetric | Named] | None) -> MetricS
     """
     if suite is None:
         return Suite(list(WARM_METRICS))
-    return Suite(suite) if isinstance(suite, Sequence) else suite
-
-
-def bandit_of(
-    bandit: Bandit | Policy[Any] | Named | None,
-) -> Bandit | Policy[Any] | None:
-    """Return the given bandit or policy, or the policy of that name."""
-    return POLICIES.make(bandit) if isinstance(bandit, str | Mapping) else bandit
+    return Suite(suite) if isinstance(suite, Sequence) else required_suite(suite)
 
 
 def default_arms(

@@ -133,7 +133,7 @@ class TestStackedRanks(RecommenderContract):
 def test_arms_must_be_recipes(recipe: Any) -> None:
     with pytest.raises(InvalidParameterError, match="arms must be"):
         recipe({})
-    with pytest.raises(InvalidParameterError, match="recipes by name"):
+    with pytest.raises(InvalidParameterError, match="not its class"):
         recipe({"ease": EASE, "other": EASE()})
 
 
