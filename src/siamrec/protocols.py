@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
@@ -32,9 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bandit",
+    "BanditFactory",
     "BlobStore",
     "Clock",
+    "DecisionSink",
     "DocumentStore",
+    "EventLog",
     "Executor",
     "ExperimentAssigner",
     "FeedbackSink",
@@ -44,7 +46,10 @@ __all__ = [
     "MetricSuite",
     "PairGenerator",
     "Recommender",
+    "RecommenderRecipe",
     "SiameseEncoder",
+    "Store",
+    "VersionLog",
     "WriteReceipt",
 ]
 
@@ -107,13 +112,35 @@ class Bandit(Protocol):
         ...
 
     def select(
-        self, context: Mapping[str, Any], *, n: int = 1, unit: str | None = None
+        self,
+        context: Mapping[str, Any],
+        *,
+        n: int = 1,
+        unit: str | None = None,
+        arms: Sequence[str] | None = None,
+        time: Instant | None = None,
     ) -> Decision:
-        """Choose `n` different arms for one context, best first."""
+        """Choose `n` different arms for one context, best first.
+
+        Args:
+            context: Value of each factor.
+            n: Number of arms.
+            unit: Whom the decision is for.
+            arms: Those that may be chosen this time; all when absent.
+            time: When; the bandit's own clock when absent.
+
+        Returns:
+            A `siamrec.data.Decision`, or anything with its `id`, `arms` and `propensities`.
+        """
         ...
 
-    def select_many(self, contexts: Sequence[Mapping[str, Any]]) -> Decisions:
-        """Choose one arm for each context."""
+    def select_many(
+        self,
+        contexts: Sequence[Mapping[str, Any]],
+        *,
+        arms: Sequence[str] | None = None,
+    ) -> Decisions:
+        """Choose one arm for each context, all from one state."""
         ...
 
     def learn(self, rewards: Rewards) -> object:
@@ -122,6 +149,20 @@ class Bandit(Protocol):
 
     def snapshot(self) -> Any:
         """Return what has been learned, as a value to store, merge or restore."""
+        ...
+
+
+class BanditFactory(Protocol):
+    """Makes a bandit that has learned nothing: each replay and each test starts with its own."""
+
+    def __call__(self, arms: tuple[str, ...], *, clock: Clock, seed: int) -> Bandit:
+        """Return a bandit over exactly these arms.
+
+        Args:
+            arms: Names of the arms.
+            clock: Tells the time of what is replayed.
+            seed: Of everything that is drawn.
+        """
         ...
 
 
@@ -239,32 +280,107 @@ class Clock(Protocol):
 
 @runtime_checkable
 class Recommender(Protocol):
-    """A fitted arm: ranks items for users."""
+    """A fitted arm: ranks items for people, by what they did."""
 
-    def recommend(
-        self,
-        users: Sequence[Id],
-        *,
-        k: int = 10,
-        exclude_seen: bool = True,
-        candidates: Sequence[Id] | None = None,
-    ) -> Rankings:
-        """Return at most `k` items for each user, best first, never a seen one."""
+    def recommend_for_feedback(
+        self, feedback: Feedback, *, k: int, candidates: Sequence[Id]
+    ) -> Rankings | Mapping[Id, Sequence[Id]]:
+        """Return at most `k` of the candidates for each user of `feedback`, best first.
+
+        The users may be new; what they did in `feedback` is all there is to know, and none of
+        those items is recommended. Lists by user are as good as a `siamrec.data.Rankings`.
+        """
         ...
 
-    def recommend_for_history(
-        self,
-        histories: Sequence[Sequence[Id]],
-        *,
-        k: int = 10,
-        exclude_seen: bool = True,
-        candidates: Sequence[Id] | None = None,
-    ) -> Rankings:
-        """Return lists for people known by their items alone, in the order given."""
+
+@runtime_checkable
+class RecommenderRecipe(Protocol):
+    """Settings of an arm; fitting leaves them as they are.
+
+    Its `repr` tells a run that is taken up again whether the settings are still the same.
+    """
+
+    def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> Recommender:
+        """Return the arm fitted to `feedback`; the catalogue follows its items."""
         ...
 
-    def save(self, path: str | Path) -> None:
-        """Write the fitted arm to a folder, as JSON and safetensors."""
+
+@runtime_checkable
+class EventLog(FeedbackSink, Protocol):
+    """The events of a store."""
+
+    def read_all(self) -> Feedback:
+        """Return every event in time order, with vocabularies that hold no other id."""
+        ...
+
+
+@runtime_checkable
+class DecisionSink(Protocol):
+    """The decisions of a store, with their rewards."""
+
+    def write(self, decisions: Sequence[Decision], rewards: Rewards | None = None) -> int:
+        """Store decisions and rewards, each once; return how many decisions were new."""
+        ...
+
+
+@runtime_checkable
+class VersionLog(Protocol):
+    """The versions of a store and the aliases that point at them.
+
+    A version has `id`, `name`, `number`, `created` and `manifest`; a change of an alias is a
+    dataclass with `alias`, `version`, `previous`, `time`, `action` and `reason`.
+    """
+
+    def add(self, id_: str, name: str, manifest: Mapping[str, Any]) -> Any:
+        """Store a version and return it; one that is there already is returned as it is."""
+        ...
+
+    def get(self, id_: str) -> Any:
+        """Return a version; a LookupError if there is none."""
+        ...
+
+    def all(self, name: str | None = None) -> list[Any]:
+        """Return all versions, or those of one name, oldest first."""
+        ...
+
+    def active(self, alias: str) -> str | None:
+        """Return the id of the version that an alias points at, None for none."""
+        ...
+
+    def point(
+        self,
+        alias: str,
+        version: str,
+        *,
+        expect: str | None,
+        reason: str,
+        action: Literal["activated", "rolled_back"],
+    ) -> Any:
+        """Point an alias at a version, where it points at `expect`, and return the change."""
+        ...
+
+    def history(self, alias: str) -> list[Any]:
+        """Return every change of an alias, oldest first."""
+        ...
+
+
+@runtime_checkable
+class Store(Protocol):
+    """What is known of the past: events, decisions, versions."""
+
+    @property
+    def feedback(self) -> EventLog:
+        """The event log."""
+        ...
+
+    @property
+    def decisions(self) -> DecisionSink:
+        """The decisions."""
+        ...
+
+    @property
+    def versions(self) -> VersionLog:
+        """The versions and aliases."""
         ...
 
 

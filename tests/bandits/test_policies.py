@@ -58,6 +58,8 @@ class TestHierarchicalBetaWithoutPooling(PolicyContract):
 
 
 class TestUniform(PolicyContract):
+    learns = tempered = False
+
     @override
     def make(self) -> Uniform:
         return Uniform()

@@ -23,6 +23,10 @@ GOOD = "userId,movieId,rating,timestamp\n1,x,5,964982703\n1,y,3.5,964982704\n2,x
 
 
 class TestFileFeedback(FeedbackSourceContract):
+    columns = ("user", "item", "value")
+    numbers = False  # ids of files are text
+    instants = False
+
     @pytest.fixture(autouse=True)
     def _folder(self, tmp_path: Path) -> None:
         self.path = tmp_path / "feedback.parquet"
@@ -39,7 +43,7 @@ class TestFileFeedback(FeedbackSourceContract):
             }
         )
         frame.write_parquet(self.path)
-        return FileFeedback(path=self.path)
+        return FileFeedback(path=self.path, rating_range=(-1, 20))
 
 
 def ids(feedback: Feedback) -> list[tuple[str, str, float]]:

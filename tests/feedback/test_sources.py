@@ -23,18 +23,24 @@ if TYPE_CHECKING:
 class TestIterableFeedback(FeedbackSourceContract):
     @override
     def make(self, feedback: Feedback) -> FeedbackSource:
-        halves = [feedback.where(np.arange(4)), feedback.where(np.arange(4, len(feedback)))]
+        middle = len(feedback) // 2
+        rows = np.arange(len(feedback))
+        halves = [feedback.where(rows[:middle]), feedback.where(rows[middle:])]
         return IterableFeedback(lambda: iter(halves))
 
 
 class TestMergedFeedback(FeedbackSourceContract):
     @override
     def make(self, feedback: Feedback) -> FeedbackSource:
-        first, second = feedback.where(np.arange(7)), feedback.where(np.arange(3, len(feedback)))
+        rows = np.arange(len(feedback))
+        first, second = feedback.where(rows[:7]), feedback.where(rows[3:])
         return MergedFeedback((MemoryFeedback(first), MemoryFeedback(second)))
 
 
 class TestSqlFeedback(FeedbackSourceContract):
+    columns = ("user", "item", "value")  # what the query asks for
+    instants = False
+
     @pytest.fixture(autouse=True)
     def _database(self, tmp_path: Path) -> None:
         self.path = tmp_path / "shop.db"

@@ -180,9 +180,17 @@ def test_a_broken_observer_does_not_stop_the_loop(
 
 
 def test_a_bandit_over_other_arms_is_refused(make_loop: Any) -> None:
-    bandit = ContextualBandit(EpsilonGreedy(), ("a", "b"))
+    def other(_: tuple[str, ...], **settings: Any) -> ContextualBandit[Any]:
+        return ContextualBandit(EpsilonGreedy(), ("a", "b"), **settings)
+
     with pytest.raises(InvalidParameterError, match="bandit must be a bandit over the arms"):
-        make_loop(bandit=bandit).run()
+        make_loop(bandit=other)
+
+
+def test_a_bandit_that_was_made_already_is_refused_with_the_remedy(make_loop: Any) -> None:
+    bandit = ContextualBandit(EpsilonGreedy(), ARMS)
+    with pytest.raises(InvalidParameterError, match=r"a function \(arms, \*, clock, seed\) that"):
+        make_loop(bandit=bandit)
 
 
 def test_own_source_encoder_and_bandit_run(make_loop: Any, world: SimulatedWorld) -> None:
@@ -196,7 +204,12 @@ def test_own_source_encoder_and_bandit_run(make_loop: Any, world: SimulatedWorld
             )
         )
     )
-    bandit = ContextualBandit(EpsilonGreedy(), ARMS, context=context, seed=1)
+    made: list[ContextualBandit[Any]] = []
+
+    def bandit(arms: tuple[str, ...], **settings: Any) -> ContextualBandit[Any]:
+        made.append(ContextualBandit(EpsilonGreedy(), arms, context=context, **settings))
+        return made[-1]
+
     report = make_loop(
         feedback=None,
         source=MemoryFeedback(world.feedback),
@@ -205,7 +218,9 @@ def test_own_source_encoder_and_bandit_run(make_loop: Any, world: SimulatedWorld
         arms={"ease": EASE(l2=20.0, positive=4.0)},
     ).run()
     assert set(report.bandit["shares"]) == set(ARMS)
-    assert bandit.n_pending == 0  # the host's own bandit is not touched
+    tried, replayed, tested = made
+    assert not tried.state_version  # made to see whether it can be, and left alone
+    assert replayed.state_version > tested.state_version > 0
 
 
 def test_own_parts_run(make_loop: Any, tmp_path: Path) -> None:

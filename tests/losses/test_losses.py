@@ -100,6 +100,8 @@ class TestContrastive(LossContract):
 
 
 class TestListwise(LossContract):
+    nearest = False  # it asks for shares
+
     @override
     def make(self) -> EmbeddingLoss:
         return ListwiseRating(scale=3.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -190,7 +191,13 @@ _MAKERS = ("from_lists", "from_frame", "from_json", "of")
 
 
 def methods(name: str, value: object, needed: Sequence[str], *, what: str) -> None:
-    """Pass when `value` is an object with every method that will be called.
+    """Pass when `value` is an object with every member that will be asked for.
+
+    Args:
+        name: Name of the argument, for the error message.
+        value: What was handed in.
+        needed: Names; one with dots, such as `"feedback.write"`, is a member's member.
+        what: What the object should be.
 
     Raises:
         InvalidParameterError: If it is a class, or something is missing; all that is missing is
@@ -200,9 +207,17 @@ def methods(name: str, value: object, needed: Sequence[str], *, what: str) -> No
         raise InvalidParameterError(
             name, value, f"{what}: make one by {value.__name__}(...), a class is not enough"
         )
-    missing = [each for each in needed if not hasattr(value, each)]
+    missing = [each for each in needed if not _has(value, each)]
     if missing:
         raise InvalidParameterError(name, value, f"{what}, which also has {', '.join(missing)}")
+
+
+def _has(value: object, path: str) -> bool:
+    """Whether a member is there; the last one of a path is not worked out where it costs."""
+    *parents, last = path.split(".")
+    for parent in parents:
+        value = getattr(value, parent, None)
+    return getattr_static(value, last, None) is not None or hasattr(value, last)
 
 
 def instant(name: str, value: object) -> Instant:

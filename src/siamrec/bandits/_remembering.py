@@ -22,6 +22,7 @@ from siamrec.bandits.log.ledger import Early
 from siamrec.bandits.policies._book import POLICIES
 from siamrec.bandits.policies.base import ModelT, Policy, Space
 from siamrec.data.decisions import Decision, Decisions
+from siamrec.data.rewards import Rewards
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from siamrec._core.book import Named
     from siamrec.bandits.log.snapshot import Snapshot
     from siamrec.bandits.policies.base import Sums
-    from siamrec.data.rewards import Rewards
     from siamrec.protocols import Clock
     from siamrec.typing import FloatArray, Instant
 
@@ -63,7 +63,9 @@ class Remembering(ABC, Generic[ModelT]):
         clock: Clock | None = None,
     ) -> None:
         policy = self.policy = POLICIES.make(policy)
-        self.context = Context.none() if context is None else context
+        self.context = (
+            Context.none() if context is None else check.kind("context", context, Context)
+        )
         self._settings = Settings(
             name=name,
             worker=worker,
@@ -124,7 +126,7 @@ class Remembering(ABC, Generic[ModelT]):
     @overload
     def learn(
         self,
-        rewards: str | int,
+        rewards: Decision | str | int,
         reward: float,
         *,
         arm: str | None = None,
@@ -137,7 +139,7 @@ class Remembering(ABC, Generic[ModelT]):
 
     def learn(
         self,
-        rewards: Rewards | str | int,
+        rewards: Rewards | Decision | str | int,
         reward: float | None = None,
         *,
         arm: str | None = None,
@@ -151,8 +153,8 @@ class Remembering(ABC, Generic[ModelT]):
         for a decision that is not known waits until the decision is recorded or merged.
 
         Args:
-            rewards: A decision id, or a batch.
-            reward: The reward, with an id.
+            rewards: A decision, its id, or a batch.
+            reward: The reward, where one decision is given.
             arm: The arm it belongs to, where the decision blended several; the first rank
                 when absent.
             time: When it was observed; the clock's instant when absent.
@@ -163,13 +165,16 @@ class Remembering(ABC, Generic[ModelT]):
                 state is then unchanged.
             UnknownNameError: If an arm is not known.
         """
+        if isinstance(rewards, Decision):
+            rewards = rewards.id
         if isinstance(rewards, str | int):
             if reward is None:
-                raise MissingInputError("reward", "learn(decision_id, reward=...)")
+                raise MissingInputError("reward", "learn(decision, reward=...)")
             seen = self._clock.now() if time is None else int(time)
             one = Early(arm, float(reward), seen, float(weight))
             receipt, cells = self._journal.post_one(str(rewards), one, self._roster)
         else:
+            check.kind("rewards", rewards, Rewards, Decision)
             now = self._clock.now() if rewards.time is None else 0
             receipt, cells = self._journal.post(rewards, self._roster, now)
         self._chooser.touch(cells)
@@ -192,6 +197,7 @@ class Remembering(ABC, Generic[ModelT]):
             MissingInputError: If the policy needs features and none are given.
             UnknownNameError: If an arm, factor or level is not known.
         """
+        check.kind("decisions", decisions, Decisions, Decision)
         n = len(decisions) if isinstance(decisions, Decisions) else 1
         vectors = self._settings.vectors(features, n)
         picks = _state.picks_of(decisions, self.context, self._roster, vectors)

@@ -31,8 +31,9 @@ class Roster:
         self.retired: frozenset[int] = frozenset()
         self.disabled: frozenset[int] = frozenset()
         self._limits = limits
-        limits.fit(len(names))
-        self._become(check.distinct("arms", tuple(names)))
+        listed = check.distinct("arms", check.many("arms", names, what="names"))
+        limits.fit(len(listed))
+        self._become(listed)
 
     @property
     def active(self) -> tuple[str, ...]:
@@ -61,7 +62,7 @@ class Roster:
         mask = np.ones(len(self.names), dtype=np.bool_)
         if names is not None:
             mask[:] = False
-            mask[[self.code(name) for name in names]] = True
+            mask[[self.code(name) for name in check.many("arms", names, what="names")]] = True
         closed = self.retired | self.disabled
         if closed:
             mask[list(closed)] = False

@@ -41,6 +41,9 @@ class Settings:
     n_features: int
 
     def __post_init__(self) -> None:
+        check.kind("limits", self.limits, Limits)
+        if self.baseline is not None:
+            check.kind("baseline", self.baseline, Baseline)
         check.share("holdout", self.holdout)
         check.count("refresh_every", self.refresh_every)
         check.count("n_features", self.n_features, least=0)

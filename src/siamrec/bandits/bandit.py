@@ -71,7 +71,7 @@ class ContextualBandit(Remembering[ModelT]):
         ...     BetaThompson(), arms=("svd", "graph"), context=Context.default(), seed=7
         ... )
         >>> decision = bandit.select({"time_of_day": "evening", "segment": "cold"})
-        >>> bandit.learn(decision.id, reward=1.0).applied
+        >>> bandit.learn(decision, 1.0).applied
         1
     """
 

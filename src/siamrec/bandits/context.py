@@ -191,6 +191,10 @@ class Context:
     factors: tuple[Factor, ...] = ()
 
     def __post_init__(self) -> None:
+        listed = check.many("factors", self.factors, what="factors")
+        object.__setattr__(self, "factors", tuple(listed))
+        for factor in listed:
+            check.kind("factor", factor, Factor)
         if self.factors:
             check.distinct("names of factors", [factor.name for factor in self.factors])
 
@@ -248,7 +252,9 @@ class Context:
         Raises:
             UnknownNameError: If a factor is not known, or a level where that is an error.
         """
-        given = context or {}
+        given = {} if context is None else context
+        if not isinstance(given, Mapping):
+            raise InvalidParameterError("context", given, "a level for each factor, by name")
         cell = 0
         for factor in self.factors:
             cell = cell * len(factor.labels) + factor.code(given.get(factor.name))
@@ -264,9 +270,10 @@ class Context:
             InvalidDataError: If columns differ in length.
             UnknownNameError: As for `cell`.
         """
-        if not self.factors and not isinstance(contexts, Mapping) and not any(contexts):
-            return np.zeros(len(contexts), dtype=np.int64)
         if not isinstance(contexts, Mapping):
+            contexts = check.many("contexts", contexts, what="contexts")
+            if not self.factors and not any(contexts):
+                return np.zeros(len(contexts), dtype=np.int64)
             return np.fromiter((self.cell(each) for each in contexts), np.int64, len(contexts))
         for name in contexts:
             check.one_of("context factor", name, self.names)

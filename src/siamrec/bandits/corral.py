@@ -13,6 +13,7 @@ from siamrec._core.clock import SystemClock
 from siamrec._core.hashing import uniform
 from siamrec.bandits.bandit import ContextualBandit
 from siamrec.data.decisions import Decision, Decisions
+from siamrec.data.rewards import Rewards
 from siamrec.errors import InvalidDataError, InvalidParameterError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from siamrec._core.book import Named
     from siamrec.bandits.context import Context
     from siamrec.bandits.policies.base import Policy
-    from siamrec.data.rewards import Rewards
     from siamrec.protocols import Clock
     from siamrec.typing import FloatArray, Instant
 
@@ -86,7 +86,7 @@ class Corral:
         >>> decision = corral.select()
         >>> decision.propensity
         0.5
-        >>> corral.learn_one(decision.id, 1.0)
+        >>> corral.learn_one(decision, 1.0)
         True
     """
 
@@ -191,13 +191,16 @@ class Corral:
         Raises:
             siamrec.errors.InvalidDataError: If a reward is outside [0, 1]; nothing is learned.
         """
+        check.kind("rewards", rewards, Rewards)
         if len(rewards) and not (rewards.reward.min() >= 0 and rewards.reward.max() <= 1):
             raise InvalidDataError("Every reward must be in [0, 1].")
         ids, values = map(str, rewards.decision.tolist()), rewards.reward.tolist()
         return sum(map(self.learn_one, ids, values))
 
-    def learn_one(self, decision: str, reward: float) -> bool:
-        """Take in one reward; return False for a repeated one or an unknown decision."""
+    def learn_one(self, decision: Decision | str, reward: float) -> bool:
+        """Take in one reward of a decision or its id; return False for a repeat or a stranger."""
+        if not isinstance(decision, str):
+            decision = check.kind("decision", decision, Decision).id
         if decision not in self._made or decision in self._settled:
             return False
         if not 0 <= reward <= 1:

@@ -8,6 +8,7 @@ import numpy as np
 
 from siamrec.bandits.bandit import ContextualBandit
 from siamrec.bandits.policies.linear import LinearThompson
+from siamrec.data.decisions import Decision
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from siamrec.bandits.log.journal import RewardReceipt
     from siamrec.bandits.log.snapshot import Snapshot
     from siamrec.bandits.policies.base import Policy
-    from siamrec.data.decisions import Decision, Decisions
+    from siamrec.data.decisions import Decisions
     from siamrec.data.rewards import Rewards
     from siamrec.protocols import Clock, SiameseEncoder
     from siamrec.typing import FloatArray, Instant
@@ -96,9 +97,11 @@ class NeuralLinear:
         contexts: list[dict[str, object]] = [{} for _ in texts]
         return self.bandit.select_many(contexts, features=self._vectors(texts), time=time)
 
-    def learn(self, rewards: Rewards | str, reward: float | None = None) -> RewardReceipt:
-        """Take in one reward by decision id, or a batch; as in `ContextualBandit.learn`."""
-        if isinstance(rewards, str):
+    def learn(
+        self, rewards: Rewards | Decision | str, reward: float | None = None
+    ) -> RewardReceipt:
+        """Take in one reward, or a batch; as in `ContextualBandit.learn`."""
+        if isinstance(rewards, str | Decision):
             return self.bandit.learn(rewards, float("nan") if reward is None else reward)
         return self.bandit.learn(rewards)
 

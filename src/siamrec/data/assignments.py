@@ -169,7 +169,7 @@ class Assignments(Columnar):
         Raises:
             InvalidDataError: If there is no part, or they are of several experiments.
         """
-        listed = one_or_more(parts, "assignments")
+        listed = one_or_more(parts, cls, "assignments")
         variants = tuple(dict.fromkeys(name for part in listed for name in part.variants))
         moved = [
             np.array([*map(variants.index, part.variants), OUTSIDE])[part.codes] for part in listed

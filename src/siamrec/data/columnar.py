@@ -133,13 +133,14 @@ def joined(name: str, columns: Iterable[npt.NDArray[Any] | None]) -> npt.NDArray
     return np.concatenate(present) if present else None
 
 
-def one_or_more(parts: Iterable[Any], what: str) -> list[Any]:
-    """Return the parts as a list.
+def one_or_more(parts: Iterable[Any], kind: type, what: str) -> list[Any]:
+    """Return the parts, which are all of one kind, as a list.
 
     Raises:
         InvalidDataError: If there is none.
+        InvalidParameterError: If one is something else.
     """
-    listed = check.many("parts", parts, what=what)
+    listed = [check.kind("part", each, kind) for each in check.many("parts", parts, what=what)]
     if not listed:
         raise InvalidDataError(f"Joining {what} needs at least one part.")
     return listed

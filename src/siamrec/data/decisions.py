@@ -240,7 +240,7 @@ class Decisions(Columnar):
             InvalidDataError: If there is no part, or they are of several bandits, policies or
                 versions of a state.
         """
-        listed = one_or_more(parts, "decisions")
+        listed = one_or_more(parts, cls, "decisions")
         arms = tuple(dict.fromkeys(name for part in listed for name in part.arms))
         columns: dict[str, Any] = {
             name: joined(name, [getattr(part, name) for part in listed])

@@ -254,7 +254,7 @@ class Feedback(Columnar):
             InvalidDataError: If an optional column is present in some parts only, or there is
                 no part.
         """
-        listed = one_or_more(parts, "feedback")
+        listed = one_or_more(parts, cls, "feedback")
         whole: dict[str, Any] = {}
         for plural, single in (("users", "user"), ("items", "item"), ("queries", "query")):
             vocabulary = getattr(listed[0], plural)

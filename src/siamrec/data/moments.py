@@ -72,6 +72,7 @@ class Moments:
     @classmethod
     def empty(cls, names: Sequence[str]) -> Self:
         """Return the moments of no rows."""
+        names = check.many("names", names, what="names")
         d = len(names)
         return cls(names=tuple(names), n=0, mean=np.zeros(d), product=np.zeros((d, d)))
 

@@ -312,7 +312,7 @@ class Rankings(Columnar):
             siamrec.errors.InvalidDataError: If there is no part, a user is in two of them, or
                 some have scores or sources and some have not.
         """
-        listed = one_or_more(parts, "rankings")
+        listed = one_or_more(parts, cls, "rankings")
         items = listed[0].items
         for part in listed[1:]:
             items = items.extend(part.items)

@@ -64,7 +64,7 @@ class Rewards(Columnar):
             decision=self.decision, reward=self.reward, time=self.time, weight=self.weight
         )
         if self.arm is not None:
-            object.__setattr__(self, "arm", tuple(self.arm))
+            object.__setattr__(self, "arm", tuple(check.many("arm", self.arm, what="names")))
             if len(self.arm) != n:
                 raise InvalidDataError(f"arm must hold {n} names, got {len(self.arm)}.")
 
@@ -99,7 +99,7 @@ class Rewards(Columnar):
     @classmethod
     @override
     def concat(cls, parts: Iterable[Self]) -> Self:
-        listed = one_or_more(parts, "rewards")
+        listed = one_or_more(parts, cls, "rewards")
         columns: dict[str, Any] = {
             name: joined(name, [getattr(part, name) for part in listed]) for name in _COLUMNS[:-1]
         }

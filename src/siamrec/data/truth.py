@@ -13,6 +13,7 @@ from siamrec._core import check
 from siamrec._core.table import counted
 from siamrec.data import frames
 from siamrec.data.columnar import Columnar, one_or_more
+from siamrec.data.feedback import Feedback
 from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import InvalidDataError
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from siamrec.data.feedback import Feedback
     from siamrec.typing import BoolArray, CodeArray, FloatArray, IntArray
 
 
@@ -129,6 +129,7 @@ class Truth(Columnar):
         Raises:
             siamrec.errors.InvalidDataError: If a grade would be negative.
         """
+        check.kind("feedback", feedback, Feedback)
         order = np.argsort(feedback.time, kind="stable")
         pair = feedback.user.astype(np.int64) * max(len(feedback.items), 1) + feedback.item
         _, from_end = np.unique(pair[order][::-1], return_index=True)
@@ -256,7 +257,7 @@ class Truth(Columnar):
         Raises:
             siamrec.errors.InvalidDataError: If there is no part, or a user is in two of them.
         """
-        listed = one_or_more(parts, "truth")
+        listed = one_or_more(parts, cls, "truth")
         items = listed[0].items
         for part in listed[1:]:
             items = items.extend(part.items)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
@@ -11,10 +12,10 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
-from siamrec.errors import InvalidDataError, UnknownNameError, shown
+from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Self
 
     import numpy.typing as npt
@@ -55,6 +56,7 @@ class Vocabulary:
     _longest: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", tuple(check.many("ids", self.ids)))
         kinds = set(map(type, self.ids))
         if any(issubclass(kind, np.generic) for kind in kinds):
             object.__setattr__(self, "ids", tuple(map(_plain, self.ids)))
@@ -106,7 +108,11 @@ class Vocabulary:
         """
         listed = check.many(f"{name}s", ids)
         found = map(self._index.get, listed, (UNKNOWN for _ in listed))
-        codes = np.fromiter(found, dtype=np.int32, count=len(listed))
+        try:
+            codes = np.fromiter(found, dtype=np.int32, count=len(listed))
+        except TypeError:
+            odd = next(each for each in listed if not isinstance(each, Hashable))
+            raise InvalidParameterError(name, odd, "an id, such as a text or a number") from None
         if unknown == "error" and (codes == UNKNOWN).any():
             raise UnknownNameError(name, listed[int(np.argmax(codes == UNKNOWN))], self.ids)
         return codes

@@ -159,6 +159,11 @@ class FilteredFeedback:
     source: FeedbackSource | Named
     filters: Sequence[Filter] = (BurstFilter(), SpamFilter())
 
+    def __post_init__(self) -> None:
+        check.methods("source", self.source, ["read"], what="a source of feedback")
+        for each in check.many("filters", self.filters, what="filters"):
+            check.methods("filter", each, ["suspects"], what="a filter")
+
     def read(
         self,
         *,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from siamrec._core import check
+from siamrec.data import Feedback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from siamrec.data import Feedback
     from siamrec.typing import Instant
 
 
@@ -33,6 +33,9 @@ class MemoryFeedback:
     """
 
     feedback: Feedback
+
+    def __post_init__(self) -> None:
+        check.kind("feedback", self.feedback, Feedback)
 
     def read(
         self,

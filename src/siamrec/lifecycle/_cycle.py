@@ -14,7 +14,7 @@ from siamrec._core.clock import ManualClock
 from siamrec._core.installed import tell_plugins
 from siamrec.bandits import HierarchicalBeta, Policy
 from siamrec.errors import InvalidDataError
-from siamrec.lifecycle import _evaluate, _parts, _serve, _tune
+from siamrec.lifecycle import _evaluate, _host, _parts, _serve, _tune
 from siamrec.lifecycle._journal import Journal, write_whole
 from siamrec.lifecycle._report import render
 from siamrec.lifecycle.events import LoopEvent
@@ -27,8 +27,10 @@ from siamrec.storage import FolderBlobs, Store
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from siamrec import protocols
     from siamrec.data import Catalog, Feedback
     from siamrec.feedback import RejectedRow
+    from siamrec.lifecycle._host import HostArm
     from siamrec.lifecycle._settings import Parts, Settings
     from siamrec.models.recommenders import FittedRecommender
     from siamrec.protocols import Bandit, SiameseEncoder
@@ -69,13 +71,14 @@ class Cycle:
             "catalogue": catalog.fingerprint(),
             "encoder": parts.encoder.fingerprint,
             "settings": settings.as_dict(),
-            "arms": {name: repr(recipe) for name, recipe in parts.arms.items()},
-            **({"policy": repr(parts.bandit)} if isinstance(parts.bandit, Policy) else {}),
+            "arms": {name: _host.told(recipe) for name, recipe in parts.arms.items()},
+            **({} if parts.bandit is None else {"bandit": _host.told(parts.bandit)}),
         }
         self.journal = Journal(parts.out, key, parts.observers)
         url = parts.store or f"sqlite:///{parts.out / 'siamrec.db'}"
-        self._own_store = isinstance(url, str)
-        self.store = Store(url, clock=parts.clock) if isinstance(url, str) else url
+        own = Store(url, clock=parts.clock) if isinstance(url, str) else url
+        self.store: protocols.Store = own
+        self._opened = own if isinstance(url, str) else None
         self.registry = ModelRegistry(
             self.store,
             parts.blobs or FolderBlobs(parts.out / "registry"),
@@ -110,14 +113,12 @@ class Cycle:
         return encoder
 
     @cached_property
-    def arms(self) -> dict[str, FittedRecommender]:
+    def arms(self) -> dict[str, FittedRecommender | HostArm]:
         """The fitted arms by name; the host's own come on top of the default ones."""
         catalog = self.catalog.aligned(self.feedback.items)
         defaults = _parts.default_arms(self.settings.positive, self.base, self.tuned)
         recipes = {**defaults, **self.parts.arms}
-        return {
-            name: recipe.fit(self.split.train, catalog=catalog) for name, recipe in recipes.items()
-        }
+        return _host.fitted(recipes, self.split.train, catalog)
 
     @cached_property
     def traffic(self) -> Traffic:
@@ -286,11 +287,6 @@ class Cycle:
             )
             return rewards
 
-        if self.serving not in self.traffic.arms:
-            raise InvalidDataError(
-                f"serving must be one of the arms {', '.join(self.traffic.arms)}, "
-                f"got {self.serving!r}."
-            )
         found = _serve.run_experiment(self.traffic, assigner, treated, control=self.serving)
         tell_plugins("siamrec_experiment_decided", result=found)
         return found
@@ -358,18 +354,17 @@ class Cycle:
 
     def close(self) -> None:
         """Close what the cycle opened."""
-        if self._own_store:
-            self.store.close()
+        if isinstance(self._opened, Store):
+            self._opened.close()
 
     # --- helpers ------------------------------------------------------------------------------
 
     def _new_bandit(self, clock: ManualClock) -> Bandit:
-        given = self.parts.bandit
+        given, seed = self.parts.bandit, self.settings.seed
         if given is None or isinstance(given, Policy):
             policy = HierarchicalBeta() if given is None else given
-            seed = self.settings.seed
             return _serve.bandit_with(policy, self.traffic, seed=seed, clock=clock)
-        return _serve.fresh(given, self.traffic.arms)
+        return _host.new_bandit(given, self.traffic.arms, clock=clock, seed=seed)
 
     def _base_files(self) -> dict[str, bytes] | Any:
         """A saved copy of the base where it can be saved, else its name and fingerprint."""

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siamrec.models.recommenders import Capability
+from siamrec.models.recommenders import Capability, FittedRecommender
 from siamrec.statistics import paired_difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from siamrec.data import Truth, Vocabulary
+    from siamrec.lifecycle._host import HostArm
     from siamrec.lifecycle.holdout import HeldOut
-    from siamrec.models.recommenders import FittedRecommender
     from siamrec.protocols import MetricReport, MetricSuite
     from siamrec.typing import FloatArray
 
@@ -35,7 +35,7 @@ _DEPTH = 20
 
 def measure(
     split: HeldOut,
-    arms: Mapping[str, FittedRecommender],
+    arms: Mapping[str, FittedRecommender | HostArm],
     suite: MetricSuite,
     metric: str,
     *,
@@ -59,13 +59,14 @@ def measure(
     return found
 
 
-def _ranks_cold(arm: FittedRecommender, items: Vocabulary) -> bool:
-    known = bool((items.translate(arm.items) >= 0).all())
-    return bool(arm.capabilities & Capability.COLD_ITEM) and known
+def _ranks_cold(arm: FittedRecommender | HostArm, items: Vocabulary) -> bool:
+    if not isinstance(arm, FittedRecommender) or Capability.COLD_ITEM not in arm.capabilities:
+        return False
+    return bool((items.translate(arm.items) >= 0).all())
 
 
 def _evaluated(
-    split: HeldOut, arm: FittedRecommender, items: Vocabulary, suite: MetricSuite
+    split: HeldOut, arm: FittedRecommender | HostArm, items: Vocabulary, suite: MetricSuite
 ) -> MetricReport:
     rankings = arm.recommend_for_feedback(split.profile, k=_DEPTH, candidates=items.ids)
     truth: Truth = split.truth(items)

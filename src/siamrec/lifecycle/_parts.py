@@ -6,25 +6,22 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from siamrec._core.book import named
-from siamrec.bandits import POLICIES
 from siamrec.lifecycle._evaluate import WARM_METRICS
+from siamrec.lifecycle._host import required_suite
 from siamrec.metrics import Suite
 from siamrec.models import SentenceEncoder
 from siamrec.models.encoders import ENCODERS
 from siamrec.models.recommenders import EASE, LongTail, Popularity, TextProfile
-from siamrec.models.recommenders._book import arms_by_name
 from siamrec.pairs import PAIR_GENERATORS, MinimumCounts, RatingPairs
 
 if TYPE_CHECKING:
     from siamrec._core.book import Named
-    from siamrec.bandits import Policy
     from siamrec.metrics.base import AnyMetric
     from siamrec.models.recommenders import RecommenderRecipe
-    from siamrec.models.recommenders._book import Arms
-    from siamrec.protocols import Bandit, MetricSuite, PairGenerator, SiameseEncoder
+    from siamrec.protocols import MetricSuite, PairGenerator, SiameseEncoder
 
 MODEL = "all-MiniLM-L6-v2"
 TEXT_BASE, TEXT_TUNED = "text_base", "text_tuned"
@@ -52,20 +49,6 @@ def pairs_of(pairs: PairGenerator | Named | None, positive: float) -> PairGenera
     )
 
 
-def arms_of(
-    arms: Arms | None, *, positive: float, encoder: SiameseEncoder
-) -> dict[str, RecommenderRecipe]:
-    """Return the arms by name; an object of the host's own that can `fit` is taken as it is."""
-    known = {"positive": positive, "encoder": encoder}
-    if not isinstance(arms, Mapping):
-        return arms_by_name(arms or (), least=0, **known)
-    own = {name: arm for name, arm in arms.items() if callable(getattr(arm, "fit", None))}
-    own = {name: arm for name, arm in own.items() if not isinstance(arm, type)}
-    named_ones = {name: arm for name, arm in arms.items() if name not in own}
-    found = {**own, **arms_by_name(named_ones, least=0, **known)}
-    return {name: cast("RecommenderRecipe", found[name]) for name in arms}
-
-
 def suite_of(suite: MetricSuite | Sequence[AnyMetric | Named] | None) -> MetricSuite:
     """Return the given suite, or one of these metrics, or the default one.
 
@@ -73,14 +56,7 @@ def suite_of(suite: MetricSuite | Sequence[AnyMetric | Named] | None) -> MetricS
     """
     if suite is None:
         return Suite(list(WARM_METRICS))
-    return Suite(suite) if isinstance(suite, Sequence) else suite
-
-
-def bandit_of(
-    bandit: Bandit | Policy[Any] | Named | None,
-) -> Bandit | Policy[Any] | None:
-    """Return the given bandit or policy, or the policy of that name."""
-    return POLICIES.make(bandit) if isinstance(bandit, str | Mapping) else bandit
+    return Suite(suite) if isinstance(suite, Sequence) else required_suite(suite)
 
 
 def default_arms(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +9,8 @@ import numpy as np
 
 from siamrec.bandits import Context, ContextualBandit, Factor, Limits
 from siamrec.data import Rewards
-from siamrec.errors import InvalidParameterError
 from siamrec.experiments import AsymptoticCS, Experiment, HashAssigner, Plan, Ratio, analyze
+from siamrec.lifecycle._host import decision_of
 from siamrec.metrics import RatioOfSums
 
 if TYPE_CHECKING:
@@ -50,17 +49,6 @@ def bandit_with(policy: Policy[Any], traffic: Traffic, *, seed: int, clock: Manu
     )
 
 
-def fresh(bandit: Bandit, arms: Sequence[str]) -> Bandit:
-    """Return a copy of the host's bandit, so that replay and test do not learn from each other.
-
-    Raises:
-        siamrec.errors.InvalidParameterError: If its arms are not those of the loop.
-    """
-    if set(bandit.arms) != set(arms):
-        raise InvalidParameterError("bandit", bandit.arms, f"a bandit over the arms {tuple(arms)}")
-    return copy.deepcopy(bandit)
-
-
 def every_visit(traffic: Traffic) -> IntArray:
     """Return the row numbers of all visits."""
     return np.arange(len(traffic))
@@ -94,7 +82,9 @@ def run_bandit(
     rewards = np.zeros(rows.size)
     for done, row in enumerate(rows.tolist()):  # each choice depends on the rewards before it
         clock.set(int(traffic.time[row]))
-        decision = bandit.select(traffic.context[row], n=1, unit=traffic.unit[row])
+        unit = traffic.unit[row]
+        answer = bandit.select(traffic.context[row], n=1, unit=unit)
+        decision = decision_of(answer, time=int(traffic.time[row]), unit=unit)
         rewards[done] = float(traffic.hit[row, place[decision.arms[0]]])
         bandit.learn(Rewards(decision=np.asarray([decision.id]), reward=rewards[done : done + 1]))
         decisions.append(decision)

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
     from siamrec.bandits import Policy
     from siamrec.lifecycle.events import Observers
-    from siamrec.models.recommenders import RecommenderRecipe
     from siamrec.models.training.config import Strategy
     from siamrec.protocols import (
-        Bandit,
+        BanditFactory,
         BlobStore,
         Clock,
         ExperimentAssigner,
         MetricSuite,
         PairGenerator,
+        RecommenderRecipe,
         SiameseEncoder,
+        Store,
     )
-    from siamrec.storage import Store
 
 
 @final
@@ -73,7 +73,7 @@ class Parts:
     encoder: SiameseEncoder
     suite: MetricSuite
     arms: Mapping[str, RecommenderRecipe]
-    bandit: Bandit | Policy[Any] | None
+    bandit: BanditFactory | Policy[Any] | None
     assigner: ExperimentAssigner | None
     store: Store | str | None
     blobs: BlobStore | None

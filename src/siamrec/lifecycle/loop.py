@@ -15,7 +15,7 @@ from siamrec.errors import (
     RejectedDataError,
 )
 from siamrec.feedback import FEEDBACK_SOURCES, FileFeedback
-from siamrec.lifecycle import _lines, _parts
+from siamrec.lifecycle import _host, _lines, _parts
 from siamrec.lifecycle._cycle import Cycle
 from siamrec.lifecycle._journal import write_whole
 from siamrec.lifecycle._settings import Parts, Settings
@@ -25,7 +25,7 @@ from siamrec.lifecycle.report import CycleReport
 from siamrec.simulation import World
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from siamrec._core.book import Named
     from siamrec.bandits import Policy
@@ -36,16 +36,17 @@ if TYPE_CHECKING:
     from siamrec.models.recommenders._book import Arms
     from siamrec.models.training.config import Strategy
     from siamrec.protocols import (
-        Bandit,
+        BanditFactory,
         BlobStore,
         Clock,
         ExperimentAssigner,
         FeedbackSource,
         MetricSuite,
         PairGenerator,
+        RecommenderRecipe,
         SiameseEncoder,
+        Store,
     )
-    from siamrec.storage import Store
 
 
 @final
@@ -69,11 +70,13 @@ class ImprovementLoop:
         source: Where to read events from.
         pairs: Makes training pairs.
         encoder: The text encoder to improve: an encoder or its name, a name of the hub, a path.
-        bandit: Chooses among the arms; its arms must be those of the loop. Of a policy a bandit
-            over the arms is made.
+        bandit: Chooses among the arms: a policy or its name, or a function
+            `(arms, *, clock, seed)` that makes a bandit over the arms. Replay and test each begin
+            with a fresh one, so a bandit that was made already is refused.
         assigner: Splits users into `"control"` and `"bandit"`.
         suite: Measures the arms: a suite, or a list of metrics.
-        arms: Further arms by name, or a list of names; one of a default name takes its place.
+        arms: Further arms by name, or a list of names; one of a default name takes its place. An
+            arm may be of a class of your own, see `siamrec.protocols.RecommenderRecipe`.
             `positive` and `encoder` count for arms given by name, where they are not told apart.
         store: Event log and versions: a store or a database URL; a file in `out` by default.
         blobs: Keeps the files of versions; a folder in `out` by default.
@@ -93,7 +96,8 @@ class ImprovementLoop:
         max_rejected: Largest share of bad rows that is put up with, in [0, 1].
 
     Raises:
-        siamrec.errors.InvalidParameterError: If a number is out of its range.
+        siamrec.errors.InvalidParameterError: If a number is out of its range, or a part cannot do
+            what will be asked of it; all that it lacks is named.
         siamrec.errors.UnknownNameError: If a part's name or setting is not known.
         siamrec.errors.MissingInputError: If feedback comes without a catalogue.
     """
@@ -106,10 +110,10 @@ class ImprovementLoop:
         source: FeedbackSource | Named | None = None,
         pairs: PairGenerator | Named | None = None,
         encoder: SiameseEncoder | Named | Path | None = None,
-        bandit: Bandit | Policy[Any] | Named | None = None,
+        bandit: BanditFactory | Policy[Any] | Named | None = None,
         assigner: ExperimentAssigner | None = None,
         suite: MetricSuite | Sequence[AnyMetric | Named] | None = None,
-        arms: Arms | None = None,
+        arms: Arms | Mapping[str, RecommenderRecipe] | None = None,
         store: Store | str | None = None,
         blobs: BlobStore | None = None,
         clock: Clock | None = None,
@@ -125,6 +129,15 @@ class ImprovementLoop:
         serving: str | None = None,
         max_rejected: float = 0.05,
     ) -> None:
+        _host.require(
+            feedback=feedback,
+            catalog=catalog,
+            assigner=assigner,
+            store=store,
+            blobs=blobs,
+            clock=clock,
+            observers=observers,
+        )
         if feedback is not None and source is not None:
             raise InvalidParameterError("source", source, "left out where feedback is given")
         if catalog is None and (feedback is not None or source is not None):
@@ -143,12 +156,16 @@ class ImprovementLoop:
             max_rejected=max_rejected,
         )
         chosen = _parts.encoder_of(encoder)
+        recipes = _host.recipes_of(arms or {}, positive=positive, encoder=chosen)
+        names = tuple({**_parts.default_arms(positive, chosen, chosen), **recipes})
+        if serving is not None and serving not in names:
+            raise InvalidParameterError("serving", serving, f"one of the arms {', '.join(names)}")
         self._parts = Parts(
             pairs=_parts.pairs_of(pairs, positive),
             encoder=chosen,
             suite=_parts.suite_of(suite),
-            arms=_parts.arms_of(arms, positive=positive, encoder=chosen),
-            bandit=_parts.bandit_of(bandit),
+            arms=recipes,
+            bandit=_host.bandit_of(bandit, names, seed),
             assigner=assigner,
             store=store,
             blobs=blobs,

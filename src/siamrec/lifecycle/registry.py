@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from siamrec._core import check
 from siamrec._core.hashing import canonical_json, content_hash
 from siamrec._core.installed import tell_plugins
 from siamrec.errors import InvalidDataError, InvalidParameterError, ModelLoadError
@@ -14,8 +15,8 @@ from siamrec.errors import InvalidDataError, InvalidParameterError, ModelLoadErr
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from siamrec.protocols import BlobStore
-    from siamrec.storage import Activation, Store, StoredVersion
+    from siamrec.protocols import BlobStore, Store
+    from siamrec.storage import Activation, StoredVersion
     from siamrec.storage.versions import Action
 
 _SAFE = frozenset({".json", ".jsonl", ".safetensors", ".txt", ".md", ".npz"})
@@ -87,6 +88,8 @@ class ModelRegistry:
         *,
         on_change: Callable[[Activation], object] | None = None,
     ) -> None:
+        check.methods("store", store, ["versions"], what="a store")
+        check.methods("blobs", blobs, ["put", "get"], what="a store of files")
         self._versions = store.versions
         self._blobs = blobs
         self._on_change = on_change
@@ -127,7 +130,9 @@ class ModelRegistry:
             "files": listing,
             "lineage": (lineage or Lineage()).as_dict(),
         }
-        return self._versions.add(content_hash(canonical_json(manifest)), name, manifest)
+        id_ = content_hash(canonical_json(manifest))
+        added: StoredVersion = self._versions.add(id_, name, manifest)
+        return added
 
     def fetch(self, version: str, folder: str | Path) -> Path:
         """Write the files of a version to a folder and return it; every hash is checked.
@@ -157,7 +162,8 @@ class ModelRegistry:
         Raises:
             siamrec.errors.UnknownNameError: If there is none.
         """
-        return self._versions.get(version)
+        found: StoredVersion = self._versions.get(version)
+        return found
 
     def versions(self, name: str | None = None) -> list[StoredVersion]:
         """Return all versions, or those of one name, oldest first."""
@@ -231,7 +237,9 @@ class ModelRegistry:
         *,
         action: Action = "activated",
     ) -> Activation:
-        change = self._versions.point(alias, version, expect=expect, reason=reason, action=action)
+        change: Activation = self._versions.point(
+            alias, version, expect=expect, reason=reason, action=action
+        )
         if self._on_change is not None:
             self._on_change(change)
         back = change.action == "rolled_back"

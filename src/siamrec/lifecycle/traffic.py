@@ -13,6 +13,7 @@ from siamrec.data import NO_TIME, Feedback, Vocabulary
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from siamrec.lifecycle._host import HostArm
     from siamrec.lifecycle.holdout import HeldOut
     from siamrec.models.recommenders import FittedRecommender
     from siamrec.typing import BoolArray, IntArray
@@ -50,7 +51,7 @@ class Traffic:
 
 def replay(
     split: HeldOut,
-    arms: Mapping[str, FittedRecommender],
+    arms: Mapping[str, FittedRecommender | HostArm],
     *,
     k: int,
     progress: Callable[[float], None],

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from siamrec._core import check
 from siamrec.data.moments import Moments
+from siamrec.data.rankings import Rankings
+from siamrec.data.truth import Truth
 from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.metrics import _inputs
@@ -21,8 +24,6 @@ from siamrec.metrics.view import EvaluationView
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from siamrec.data.rankings import Rankings
-    from siamrec.data.truth import Truth
     from siamrec.metrics._inputs import Inputs
     from siamrec.metrics.base import AnyMetric
     from siamrec.metrics.policies import Policies
@@ -73,6 +74,9 @@ class EvaluationState:
             siamrec.errors.MissingInputError: If a metric needs an input that is not given.
             siamrec.errors.InvalidDataError: If lists or inputs break a policy or do not fit.
         """
+        check.kind("rankings", rankings, Rankings)
+        if truth is not None:
+            check.kind("truth", truth, Truth)
         self._check_needs(rankings, truth)
         counts: Counter[str] = Counter()
         view = self._view(rankings, truth, counts)

@@ -10,13 +10,13 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec._core.recipe import Recipe
+from siamrec.data import Catalog, Feedback, Pairs
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from siamrec.data import Catalog, Feedback, Pairs
     from siamrec.protocols import DocumentStore, SiameseEncoder
     from siamrec.typing import BoolArray, CodeArray, IntArray
 
@@ -25,6 +25,9 @@ class Generator(Recipe, ABC):
     """A recipe that turns feedback into training pairs; it holds settings and never changes."""
 
     __slots__ = ()
+    doors: ClassVar[Mapping[str, Mapping[str, type]]] = {
+        "generate": {"feedback": Feedback, "catalog": Catalog, "rng": np.random.Generator}
+    }
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     @abstractmethod
@@ -59,6 +62,7 @@ class MinerRecipe(Recipe, ABC):
     """A miner that holds settings and never changes; what an author inherits."""
 
     __slots__ = ()
+    doors: ClassVar[Mapping[str, Mapping[str, type]]] = {"mine": {"pairs": Pairs}}
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     @abstractmethod

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from siamrec._core import check
 from siamrec.data import item_columns
+from siamrec.data.rankings import Rankings
+from siamrec.data.truth import Truth
 from siamrec.errors import InvalidDataError, MissingInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from siamrec.data.item_columns import ItemNames, ItemNumbers, ItemVectors
-    from siamrec.data.rankings import Rankings
-    from siamrec.data.truth import Truth
     from siamrec.typing import CodeArray, Float32Array, FloatArray, IntArray
 
 
@@ -44,6 +45,10 @@ class Inputs:
     categories: ItemNames | None = None
     groups: ItemNames | None = None
     history: Truth | None = None
+
+    def __post_init__(self) -> None:
+        if self.history is not None:
+            check.kind("history", self.history, Truth)
 
 
 _REMEDIES = {
@@ -74,6 +79,7 @@ class Candidates:
     """
 
     def __init__(self, rankings: Rankings, inputs: Inputs | None = None) -> None:
+        check.kind("candidates", rankings, Rankings)
         if rankings.score is None:
             raise MissingInputError(
                 "score", "candidates with scores, such as Rankings.from_frame(df, score='score')"

@@ -78,7 +78,7 @@ class BernoulliWorld(BanditWorld):
     rates: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        for rate in self.rates:
+        for rate in check.many("rates", self.rates, what="rates"):
             check.share("rate", rate)
 
     @property

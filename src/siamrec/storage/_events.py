@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest, xxh3_128_hexdigest
 
+from siamrec._core import check
 from siamrec._core.hashing import canonical_json
 from siamrec.data import NO_TIME, Feedback, Vocabulary
 from siamrec.errors import InvalidDataError
@@ -145,6 +146,7 @@ def _keys(columns: dict[str, list[Any]], keys: Sequence[str] | None) -> list[str
     if keys is None:
         pairs = zip(columns["time"], columns["digest"], strict=True)
         return [f"{time & _64_BITS:016x}{digest}" for time, digest in pairs]
+    keys = check.many("keys", keys, what="texts")
     if len(keys) != len(columns["time"]) or any(not 0 < len(key) <= 64 for key in keys):
         raise InvalidDataError("keys must be one text of 1 to 64 characters for each event.")
     return storable("Keys", keys)

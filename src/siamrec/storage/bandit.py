@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from siamrec._core import check
 from siamrec.bandits.policies.base import ModelT
-from siamrec.data import Rewards
+from siamrec.data import Decision, Rewards
 from siamrec.errors import InvalidDataError, MissingInputError
 from siamrec.storage import _bulk, _engine, _join
 from siamrec.storage._decided import columns_of, decided, replayed, sweepable, swept
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from siamrec.bandits import ArmShare, ArmView, Context, ContextualBandit, Policy, RewardReceipt
     from siamrec.bandits.context import ContextLike
     from siamrec.bandits.insight import ArmPerformance
-    from siamrec.data import Decision, Decisions
+    from siamrec.data import Decisions
     from siamrec.protocols import Clock
     from siamrec.storage._shared import Recipe
     from siamrec.typing import FloatArray, Instant, IntArray
@@ -193,7 +193,7 @@ class StoredBandit(Generic[ModelT]):
     @overload
     def learn(
         self,
-        rewards: str | int,
+        rewards: Decision | str | int,
         reward: float,
         *,
         arm: str | None = None,
@@ -206,7 +206,7 @@ class StoredBandit(Generic[ModelT]):
 
     def learn(
         self,
-        rewards: Rewards | str | int,
+        rewards: Rewards | Decision | str | int,
         reward: float | None = None,
         *,
         arm: str | None = None,
@@ -220,8 +220,8 @@ class StoredBandit(Generic[ModelT]):
         A reward for a decision that is not known waits until the decision is recorded.
 
         Args:
-            rewards: A decision id, or a batch.
-            reward: The reward, with an id.
+            rewards: A decision, its id, or a batch.
+            reward: The reward, where one decision is given.
             arm: The arm it belongs to; the first rank when absent.
             time: When it was observed; the clock's instant when absent.
             weight: How much it counts, at least 0.
@@ -233,9 +233,11 @@ class StoredBandit(Generic[ModelT]):
             siamrec.errors.UnknownNameError: If an arm is not known.
         """
         now = self._clock.now()
-        if not isinstance(rewards, Rewards):
+        if isinstance(rewards, Decision):
+            rewards = rewards.id
+        if isinstance(rewards, str | int):
             if reward is None:
-                raise MissingInputError("reward", "learn(decision_id, reward=...)")
+                raise MissingInputError("reward", "learn(decision, reward=...)")
             rewards = Rewards(
                 decision=np.asarray([str(rewards)]),
                 reward=np.asarray([reward], dtype=np.float64),
@@ -243,6 +245,7 @@ class StoredBandit(Generic[ModelT]):
                 weight=np.asarray([weight], dtype=np.float64),
                 arm=None if arm is None else (arm,),
             )
+        check.kind("rewards", rewards, Rewards, Decision)
         _join.checked(rewards, *self.policy.reward_range, self.policy.name)
         with _bulk.many_rows():
             given = _given(rewards, now)

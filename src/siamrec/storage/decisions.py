@@ -8,6 +8,7 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from siamrec._core import check
 from siamrec.data import NO_TIME, Decision, Rewards
 from siamrec.storage import _engine
 from siamrec.storage.schema import decision as decision_table
@@ -35,6 +36,7 @@ class DecisionLog:
 
     def write(self, decisions: Sequence[Decision], rewards: Rewards | None = None) -> int:
         """Store decisions and their rewards in one transaction; return how many were new."""
+        listed = check.many("decisions", decisions, what="decisions")
         rows = [
             {
                 "id": decision.id,
@@ -46,7 +48,7 @@ class DecisionLog:
                 "state_version": decision.state_version,
                 "body": decision.to_json(),
             }
-            for decision in decisions
+            for decision in (check.kind("decision", each, Decision) for each in listed)
         ]
 
         def work(connection: Connection) -> int:

@@ -103,6 +103,7 @@ class FeedbackLog:
 
     def rows(self, feedback: Feedback, keys: Sequence[str] | None) -> list[tuple[Any, ...]]:
         """Return events as rows that `store` takes; see `write`."""
+        check.kind("feedback", feedback, Feedback)
         with _bulk.many_rows():
             return rows_of(feedback, self._clock.now(), keys)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 from uuid import uuid4
 
+import numpy as np
 from sqlalchemy import Engine, func, select
 
 from siamrec._core import check
@@ -208,7 +209,7 @@ class Store:
         Args:
             consumer: Name of the consumer; one process at a time should use it.
         """
-        return Tail(self._engine, consumer, self._archive)
+        return Tail(self._engine, check.text("consumer", consumer, longest=64), self._archive)
 
     def writer(
         self,
@@ -306,14 +307,20 @@ class Store:
             decisions: What becomes of decisions whose unit is the user.
 
         Raises:
-            siamrec.errors.InvalidParameterError: If decisions are to be deleted of a bandit
-                that was not opened on this store: its sums could not be worked out.
+            siamrec.errors.InvalidParameterError: If the user is neither text nor a whole number,
+                or decisions are to be deleted of a bandit that was not opened on this store:
+                its sums could not be worked out.
         """
+        whole = isinstance(user, int | np.integer) and not isinstance(user, bool)
+        if not whole and not isinstance(user, str):
+            raise InvalidParameterError(
+                "user", user, "the id of one user, a text or a whole number"
+            )
         return erase(
             self._engine,
             self._archive,
             self._bandits,
-            user=user,
+            user=user if isinstance(user, str) else int(user),
             decisions=decisions,
             now=self._clock.now(),
         )

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from siamrec.bandits.policies import Outcomes, Rounds, Space
 from siamrec.bandits.policies.base import add_sums, widen
+from siamrec.data import Rewards
+from siamrec.errors import SiamrecError
+from siamrec.testing.sample import no_global_chance
 
 if TYPE_CHECKING:
     from siamrec.bandits import Policy
     from siamrec.bandits.policies import Sums
+    from siamrec.protocols import Bandit
     from siamrec.typing import FloatArray, IntArray
 
-__all__ = ["N_ARMS", "N_FEATURES", "SPACE", "PolicyContract", "outcomes_of", "rounds_of"]
+__all__ = [
+    "N_ARMS",
+    "N_FEATURES",
+    "SPACE",
+    "BanditContract",
+    "PolicyContract",
+    "outcomes_of",
+    "rounds_of",
+]
 
 N_ARMS = 4
 N_FEATURES = 3
@@ -75,6 +89,12 @@ class PolicyContract(ABC):
 
     tolerance = 1e-6
     """Agreement asked of two ways to the same probabilities."""
+
+    learns = True
+    """Whether rewards move the probabilities at all."""
+
+    tempered = True
+    """Whether the temperature of a round moves the probabilities."""
 
     @abstractmethod
     def make(self) -> Policy[Any]:
@@ -153,7 +173,220 @@ class PolicyContract(ABC):
         for name, total in direct.items():
             np.testing.assert_allclose(grown[name], total)
 
+    @given(rows=row_lists)
+    @_laws
+    def test_weight_two_is_the_outcome_twice(self, rows: list[Row]) -> None:
+        policy = self.make()
+        start = policy.init(SPACE)
+        heavy = policy.update(start, outcomes_of(rows, weight=2.0))
+        twice = policy.update(policy.update(start, outcomes_of(rows)), outcomes_of(rows))
+        nothing = policy.update(start, outcomes_of(rows, weight=0.0))
+        for name, total in twice.items():
+            np.testing.assert_allclose(heavy[name], total, atol=1e-9)
+            np.testing.assert_allclose(nothing[name], start[name], atol=1e-12)
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_a_better_reward_never_lowers_its_arm(self, seed: int) -> None:
+        rng, policy = np.random.default_rng(seed), self.make()
+        rows = [
+            (
+                int(rng.integers(SPACE.n_cells)),
+                int(rng.integers(N_ARMS)),
+                float(rng.random() < 0.4),
+            )
+            for _ in range(40)
+        ]
+        for place in range(0, 40, 7):
+            cell, arm, _ = rows[place]
+            told = []
+            for reward in (0.0, 1.0):
+                changed = [*rows[:place], (cell, arm, reward), *rows[place + 1 :]]
+                sums = policy.update(policy.init(SPACE), outcomes_of(changed))
+                estimates = policy.estimate(policy.posterior(sums, SPACE), rounds_of())
+                told.append(float(estimates.mean[cell, arm]))
+            assert told[1] >= told[0] - self.tolerance
+
+    def test_what_pays_is_chosen_more_and_what_fails_less(self) -> None:
+        if not self.learns:
+            pytest.skip("The policy does not learn.")
+        rows = [(cell, arm, float(arm == 1)) for cell in range(SPACE.n_cells)
+                for arm in range(N_ARMS) for _ in range(30)]  # fmt: skip
+        policy = self.make()
+        sums = policy.update(policy.init(SPACE), outcomes_of(rows))
+        probability = policy.weigh(policy.posterior(sums, SPACE), rounds_of()).probability
+        assert (probability.argmax(axis=1) == 1).all()
+        assert (probability[:, 1] > 1 / N_ARMS).all()
+
+    def test_temperature_counts(self) -> None:
+        if not self.tempered:
+            pytest.skip("The policy knows no temperature.")
+        known = zip((60, 20, 8, 4), (42, 10, 3, 1), strict=True)  # the best is known best
+        rows = [(cell, arm, float(step < wins)) for arm, (tries, wins) in enumerate(known)
+                for step in range(tries) for cell in range(SPACE.n_cells)]  # fmt: skip
+        policy = self.make()
+        model = policy.posterior(policy.update(policy.init(SPACE), outcomes_of(rows)), SPACE)
+        plain = rounds_of()
+        cold, hot = (
+            policy.weigh(model, replace(plain, temperature=np.full(plain.cell.size, heat)))
+            for heat in (0.25, 4.0)
+        )
+        assert not np.allclose(cold.probability, hot.probability, atol=1e-6)
+        np.testing.assert_allclose(hot.probability.sum(axis=1), 1.0, atol=1e-9)
+
+    def test_two_calls_agree_and_share_nothing(self) -> None:
+        policy = self.make()
+        sums = policy.update(policy.init(SPACE), outcomes_of([(0, 0, 1.0), (3, 2, 0.0)]))
+        before = {name: total.copy() for name, total in sums.items()}
+        with no_global_chance():
+            model = policy.posterior(sums, SPACE)
+            first = policy.weigh(model, rounds_of()).probability
+            kept = first.copy()
+            if first.flags.writeable:
+                first[:] = -1.0
+            second = policy.weigh(model, rounds_of()).probability
+        np.testing.assert_array_equal(second, kept)
+        for name, total in before.items():
+            np.testing.assert_array_equal(sums[name], total)
+
     def test_it_is_a_frozen_recipe(self) -> None:
         assert self.make() == self.make()
         assert repr(self.make()) == repr(self.make())
         assert self.make().name
+
+
+class BanditContract(ABC):
+    """Subclass it as `class TestMine(BanditContract)` and say how to build one.
+
+    Attributes:
+        learns: Whether rewards move its choices.
+        names: Arms that `make` is asked for.
+    """
+
+    learns: bool = True
+    names: tuple[str, ...] = ("a", "b", "c")
+
+    @abstractmethod
+    def make(self, arms: tuple[str, ...]) -> Bandit:
+        """Return a bandit over these arms that has learned nothing; two calls give equal ones."""
+
+    def _taught(self, bandit: Bandit, best: str, n: int = 150) -> None:
+        for _ in range(n):
+            decision = bandit.select({})
+            won = np.array([float(decision.arms[0] == best)])
+            bandit.learn(Rewards(decision=np.array([decision.id]), reward=won))
+
+    def test_a_decision_says_what_and_how_probably(self) -> None:
+        bandit = self.make(self.names)
+        assert tuple(bandit.arms) == self.names
+        ids = set()
+        for n in (1, 2, 3):
+            decision = bandit.select({}, n=n, unit="ann")
+            ids.add(decision.id)
+            assert len(decision.arms) == len(set(decision.arms)) == n
+            assert set(decision.arms) <= set(self.names)
+            assert len(decision.propensities) == n
+            assert all(0 < each <= 1 for each in decision.propensities)
+        assert len(ids) == 3
+        assert decision.propensities[-1] == 1.0  # the last arm that is left
+
+    def test_more_arms_than_there_are_is_refused(self) -> None:
+        bandit = self.make(self.names)
+        with pytest.raises(SiamrecError):
+            bandit.select({}, n=len(self.names) + 1)
+        with pytest.raises(SiamrecError):
+            bandit.select({}, n=0)
+
+    def test_eligible_arms_are_kept(self) -> None:
+        bandit = self.make(self.names)
+        for _ in range(20):
+            decision = bandit.select({}, arms=self.names[1:])
+            assert decision.arms[0] in self.names[1:]
+        assert bandit.select({}, arms=["b"]).propensities == (1.0,)
+        many = bandit.select_many([{}] * 20, arms=["b"])
+        assert {many.arms[code] for code in many.arm.tolist()} == {"b"}
+        np.testing.assert_allclose(many.propensity, 1.0)
+
+    @pytest.mark.parametrize("taught", [0, 60])
+    def test_propensities_are_the_shares(self, taught: int) -> None:
+        bandit = self.make(self.names)
+        self._taught(bandit, "b", taught)
+        n, chosen = 1500, []
+        table = np.zeros((n, len(self.names)))
+        for row in range(n):
+            decision = bandit.select({})
+            code = self.names.index(decision.arms[0])
+            chosen.append(code)
+            table[row, code] = 1.0 / decision.propensities[0]
+        # Where the told probabilities are the true ones, 1 / p of an arm's picks sums to n.
+        total, error = table.sum(axis=0), np.sqrt(n) * table.std(axis=0)
+        picked = np.bincount(chosen, minlength=len(self.names)) >= 30
+        assert (np.abs(total - n)[picked] <= 5 * error[picked] + 1e-6).all(), (total, error)
+
+    def test_many_choices_are_as_probable_as_told(self) -> None:
+        bandit = self.make(self.names)
+        self._taught(bandit, "b", 20)
+        many = bandit.select_many([{}] * 3000)
+        assert len(many) == len(set(many.id.tolist())) == 3000
+        for code in range(len(self.names)):
+            mine = many.arm == code
+            if mine.sum() < 30:
+                continue
+            told = many.propensity[mine]
+            assert told.min() > 0
+            assert told.max() <= 1 + 1e-9
+            expected = 3000 * float(told.mean())
+            assert abs(mine.sum() - expected) <= 5 * np.sqrt(expected) + 1
+
+    def test_one_choice_and_many_are_as_probable(self) -> None:
+        bandit = self.make(self.names)
+        self._taught(bandit, "b", 40)
+        one = {
+            each.arms[0]: each.propensities[0] for each in (bandit.select({}) for _ in range(60))
+        }
+        many = bandit.select_many([{}] * 60)
+        other = {
+            many.arms[code]: told for code, told in zip(many.arm, many.propensity, strict=True)
+        }
+        for arm in one.keys() & other.keys():
+            assert one[arm] == pytest.approx(other[arm], rel=1e-6)
+
+    def test_what_pays_is_chosen_more(self) -> None:
+        if not self.learns:
+            pytest.skip("The bandit does not learn.")
+        bandit = self.make(self.names)
+        self._taught(bandit, "b")
+        chosen = [bandit.select({}).arms[0] for _ in range(200)]
+        assert chosen.count("b") > 100
+
+    def test_a_reward_that_is_told_twice_counts_once(self) -> None:
+        once, twice = self.make(self.names), self.make(self.names)
+        for bandit, times in ((once, 1), (twice, 5)):
+            for turn in range(12):
+                decision = bandit.select({})
+                won = np.array([float(decision.arms[0] == "a")])
+                told = Rewards(decision=np.array([decision.id]), reward=won, time=np.array([turn]))
+                for _ in range(times):
+                    bandit.learn(told)
+        assert once.select({}).propensities == pytest.approx(twice.select({}).propensities)
+
+    def test_rewards_may_come_together_and_in_any_order(self) -> None:
+        one, two = self.make(self.names), self.make(self.names)
+        pairs = [(one.select_many([{}] * 30), one), (two.select_many([{}] * 30), two)]
+        for order, (many, bandit) in zip((slice(None), slice(None, None, -1)), pairs, strict=True):
+            won = (many.arm == 1).astype(float)
+            when = np.arange(30)
+            bandit.learn(Rewards(decision=many.id[order], reward=won[order], time=when[order]))
+        assert one.select({}).propensities == pytest.approx(two.select({}).propensities)
+
+    def test_bandits_made_alike_choose_alike(self) -> None:
+        with no_global_chance():
+            one, two = self.make(self.names), self.make(self.names)
+            first = [one.select({}) for _ in range(20)]
+            second = [two.select({}) for _ in range(20)]
+        assert [each.arms for each in first] == [each.arms for each in second]
+        assert [each.propensities for each in first] == [each.propensities for each in second]
+
+    def test_what_was_learned_can_be_looked_at(self) -> None:
+        bandit = self.make(self.names)
+        self._taught(bandit, "a", 5)
+        assert bandit.snapshot() is not None

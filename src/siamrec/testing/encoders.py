@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from siamrec.errors import InvalidDataError
+from siamrec.testing.sample import no_global_chance
 
 if TYPE_CHECKING:
     from siamrec.protocols import SiameseEncoder
@@ -28,6 +29,32 @@ class EncoderContract(ABC):
     @abstractmethod
     def make(self) -> SiameseEncoder:
         """Return the encoder under test; two calls give equal encoders."""
+
+    def other(self) -> SiameseEncoder:
+        """Return an encoder of the same kind that gives other vectors."""
+        pytest.skip(f"{type(self).__name__} does not say how to build another one.")
+
+    def test_other_vectors_have_another_fingerprint(self) -> None:
+        mine, other = self.make(), self.other()
+        assert not np.allclose(mine.encode(TEXTS), other.encode(TEXTS), atol=1e-6)
+        assert mine.fingerprint != other.fingerprint
+
+    def test_two_calls_agree_and_share_nothing(self) -> None:
+        encoder = self.make()
+        with no_global_chance():
+            first = encoder.encode(TEXTS[:3])
+            kept = first.copy()
+            second = encoder.encode(TEXTS[:3])
+        np.testing.assert_array_equal(second, kept)
+        if first.flags.writeable:
+            first[:] = 0.0
+        np.testing.assert_array_equal(second, kept)
+        np.testing.assert_array_equal(encoder.encode(TEXTS[:3]), kept)
+
+    def test_every_text_is_read(self) -> None:
+        vectors = self.make().encode(TEXTS[:3])
+        cosine = vectors @ vectors.T
+        assert (cosine[~np.eye(3, dtype=bool)] < 1 - 1e-6).all()
 
     def test_rows_are_unit_vectors_in_float32(self) -> None:
         encoder = self.make()

@@ -9,17 +9,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from siamrec.errors import StaleWriteError
+from siamrec.errors import SiamrecError, StaleWriteError
 from siamrec.experiments import Experiment
 from siamrec.experiments.assignment import StickyVariant
 from siamrec.experiments.manager import ExperimentRecord
+from siamrec.testing.sample import no_global_chance
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from siamrec.experiments.assignment import Hasher, StickyStore
     from siamrec.experiments.manager import ExperimentStore
     from siamrec.experiments.sequential.confidence_sequences import Sequence
+    from siamrec.protocols import ExperimentAssigner
 
-__all__ = ["ExperimentStoreContract", "HasherContract", "SequenceContract", "StickyStoreContract"]
+__all__ = [
+    "AssignerContract",
+    "ExperimentStoreContract",
+    "HasherContract",
+    "SequenceContract",
+    "StickyStoreContract",
+]
 
 _SHARES_OF = ("control", "new")
 
@@ -134,3 +144,84 @@ class ExperimentStoreContract(ABC):
         with pytest.raises(StaleWriteError):
             store.put(replace(first, revision=1, winner="new"), expected=0)
         assert store.get("x") == second
+
+
+class AssignerContract(ABC):
+    """Subclass it as `class TestMine(AssignerContract)` and say how to build one.
+
+    Attributes:
+        shares: Share of each variant, of those who are in the experiment.
+        exposure: Share of the units that are in the experiment.
+    """
+
+    shares: Mapping[str, float] = {"control": 0.3, "new": 0.7}
+    exposure: float = 1.0
+
+    @abstractmethod
+    def make(self) -> ExperimentAssigner:
+        """Return an assigner with these shares; two calls give equal ones."""
+
+    def _units(self, n: int, of: str = "unit") -> list[str]:
+        return [f"{of}-{number}" for number in range(n)]
+
+    def test_the_same_unit_always_gets_the_same_variant(self) -> None:
+        one, two = self.make(), self.make()
+        with no_global_chance():
+            for unit in (*self._units(50), "é", "用户", " ", "x" * 500):
+                first = one.assign(unit)
+                one.assign("somebody else")
+                assert one.assign(unit).variant == first.variant == two.assign(unit).variant
+
+    def test_bulk_equals_single(self) -> None:
+        assigner, units = self.make(), self._units(300)
+        many = assigner.assign_many(units)
+        assert len(many.codes) == len(units)
+        for unit, code, propensity in zip(units, many.codes, many.propensity, strict=True):
+            single = assigner.assign(unit)
+            assert single.variant == (many.variants[code] if code >= 0 else None)
+            assert single.propensity == pytest.approx(propensity)
+
+    def test_company_and_order_do_not_matter(self) -> None:
+        assigner, units = self.make(), self._units(100)
+        plain = assigner.assign_many(units)
+        turned = assigner.assign_many(units[::-1])
+        np.testing.assert_array_equal(turned.codes[::-1], plain.codes)
+        np.testing.assert_array_equal(assigner.assign_many(units[3:9]).codes, plain.codes[3:9])
+
+    @pytest.mark.parametrize("of", ["unit", "user:2026/", "0000"])
+    def test_shares_are_as_promised(self, of: str) -> None:
+        """Each count of 20,000 units within 5 sigma: fails once in a million."""
+        n = 20_000
+        many = self.make().assign_many(self._units(n, of))
+        inside = {name: share * self.exposure for name, share in self.shares.items()}
+        for name, share in inside.items():
+            found = int((many.codes == many.variants.index(name)).sum())
+            assert abs(found - n * share) <= 5 * np.sqrt(n * share * (1 - share))
+
+    def test_the_propensity_is_the_share(self) -> None:
+        many = self.make().assign_many(self._units(400))
+        for code, name in enumerate(many.variants):
+            np.testing.assert_allclose(many.propensity[many.codes == code], self.shares[name])
+        assigner = self.make()
+        for unit in self._units(40):
+            single = assigner.assign(unit)
+            if single.variant is not None:
+                assert single.propensity == pytest.approx(self.shares[single.variant])
+
+    def test_neighbours_are_independent(self) -> None:
+        """The correlation of units next to each other is within 5 sigma of 0."""
+        n = 20_000
+        codes = self.make().assign_many(self._units(n)).codes.astype(float)
+        correlation = np.corrcoef(codes[:-1], codes[1:])[0, 1]
+        assert abs(correlation) <= 5 / np.sqrt(n)
+
+    def test_nobody_is_assigned_to_nothing(self) -> None:
+        assert len(self.make().assign_many([]).codes) == 0
+
+    def test_one_text_is_not_many_units(self) -> None:
+        with pytest.raises(SiamrecError):
+            self.make().assign_many("ab")
+
+    def test_an_empty_unit_is_refused(self) -> None:
+        with pytest.raises(SiamrecError):
+            self.make().assign("")

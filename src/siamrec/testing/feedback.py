@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from typing_extensions import override
 from siamrec.data import Feedback
 from siamrec.errors import InvalidParameterError
 from siamrec.protocols import FeedbackSink, FeedbackSource
+from siamrec.testing.sample import COLUMNS, every_column, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +45,17 @@ def rows_of(batches: Iterable[Feedback]) -> list[tuple[Any, ...]]:
 
 
 class FeedbackSourceContract(ABC):
-    """Subclass it as `class TestMine(FeedbackSourceContract)` and say how to build one."""
+    """Subclass it as `class TestMine(FeedbackSourceContract)` and say how to build one.
+
+    Attributes:
+        columns: What the source can carry of an event.
+        numbers: Whether ids that are whole numbers stay what they are.
+        instants: Whether times are told to the nanosecond, before 1970 too, and may be missing.
+    """
+
+    columns: tuple[str, ...] = COLUMNS
+    numbers: bool = True
+    instants: bool = True
 
     @abstractmethod
     def make(self, feedback: Feedback) -> FeedbackSource:
@@ -72,6 +84,35 @@ class FeedbackSourceContract(ABC):
     def test_bounds_are_half_open(self) -> None:
         times = [row[-1] for row in rows_of(self.make(sample_feedback()).read(since=30, until=70))]
         assert times == [30, 30, 40, 50, 60]
+
+    def test_every_column_survives(self) -> None:
+        feedback = every_column()
+        if not self.instants:
+            seconds = 10**18 + 10**9 * np.arange(len(feedback))
+            feedback = replace(feedback, time=seconds)
+        found = records_of(self.make(feedback).read(), self.columns)
+        assert sorted(found, key=repr) == sorted(records_of([feedback], self.columns), key=repr)
+
+    def test_whole_numbers_stay_whole_numbers(self) -> None:
+        if not self.numbers:
+            pytest.skip("The source holds ids as text.")
+        feedback = every_column(numbers=True)
+        found = records_of(self.make(feedback).read(), ("user", "item"))
+        expected = records_of([feedback], ("user", "item"))
+        assert sorted(found, key=repr) == sorted(expected, key=repr)
+
+    def test_events_without_a_time_come_first_and_outside_of_bounds(self) -> None:
+        if not self.instants:
+            pytest.skip("The source tells times by the second.")
+        source = self.make(every_column())
+        times = [row["time"] for row in records_of(source.read(), ("time",))]
+        assert times == sorted(every_column().time.tolist())
+        bounded = [row["time"] for row in records_of(source.read(since=-10, until=2), ("time",))]
+        assert bounded == [-1, 0, 1]
+
+    def test_nothing_is_read_from_nothing(self) -> None:
+        assert not rows_of(self.make(Feedback.of(user=[], item=[])).read())
+        assert not rows_of(self.make(sample_feedback()).read(since=10**6))
 
     def test_batch_rows_must_be_positive(self) -> None:
         with pytest.raises(InvalidParameterError, match="batch_rows must be a whole number"):

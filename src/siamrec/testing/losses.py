@@ -28,10 +28,16 @@ class LossContract(ABC):
         columns: Number of text columns.
         row_twice: Whether a row of weight 2 counts like the row twice; false where other rows are
             rivals, since a second copy is one more rival.
+        weighted: Whether weights count at all.
+        nearest: Whether a positive cannot be too near to its anchor.
+        positive: Value of a row that belongs together.
     """
 
     columns: int = 2
     row_twice: bool = True
+    weighted: bool = True
+    nearest: bool = True
+    positive: float = 1.0
 
     @abstractmethod
     def make(self) -> EmbeddingLoss:
@@ -94,6 +100,45 @@ class LossContract(ABC):
             grads.append(torch.autograd.grad(self.loss(fresh, rows), fresh[0])[0].flatten())
         cosine = torch.nn.functional.cosine_similarity(grads[0], grads[1], dim=0)
         assert float(cosine) > 0.9
+
+    def test_pulling_a_positive_closer_lowers_the_loss(self) -> None:
+        if not self.nearest:
+            pytest.skip("The loss asks for an order, not for the nearest.")
+        columns = [column.detach() for column in self.embeddings(3)]
+        columns[0] = torch.eye(DIM)[:BATCH]  # what comes nearer to one comes nearer to no other
+        labels = self.labels()
+        labels[:, 1] = 1.0
+        positive = (labels[:, 0] >= self.positive)[:, None]
+        values = []
+        for share in (0.0, 0.3, 0.6, 0.9):
+            nearer = torch.lerp(columns[1], columns[0], share * positive)
+            values.append(self.loss([columns[0], nearer, *columns[2:]], labels).item())
+        assert values == sorted(values, reverse=True)
+        assert values[0] > values[-1]
+
+    def test_weights_count(self) -> None:
+        if not self.weighted:
+            pytest.skip("The loss takes no weights.")
+        columns, labels = self.embeddings(), self.labels()
+        labels[:, 1] = 1.0
+        other = labels.clone()
+        other[0, 1] = 5.0
+        assert self.loss(columns, labels).item() != pytest.approx(
+            self.loss(columns, other).item(), rel=1e-6
+        )
+
+    def test_a_loss_made_anew_remembers_nothing(self) -> None:
+        columns, labels = self.embeddings(), self.labels()
+        before = [column.detach().clone() for column in columns]
+        first, second = (self.loss(columns, labels).item() for _ in range(2))
+        assert first == second
+        for column, kept in zip(columns, before, strict=True):
+            assert torch.equal(column.detach(), kept)
+
+    def test_no_global_chance(self) -> None:
+        state = torch.get_rng_state()
+        self.loss(self.embeddings(), self.labels())
+        assert torch.equal(torch.get_rng_state(), state)
 
     def test_bfloat16_stays_finite(self) -> None:
         columns = [column.detach().bfloat16().requires_grad_() for column in self.embeddings()]

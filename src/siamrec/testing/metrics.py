@@ -14,11 +14,13 @@ from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import MissingInputError
 from siamrec.metrics import METRICS, Metric, Suite
 from siamrec.metrics._names import build
+from siamrec.testing.sample import no_global_chance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from siamrec.metrics import PooledMetric, Report
+    from siamrec.protocols import MetricSuite
 
 N_ITEMS, N_USERS = 25, 30
 SEEDS = (0, 1, 2)
@@ -203,6 +205,46 @@ class MetricContract(ABC):
     def test_name_builds_it_again(self) -> None:
         _round_trip(self.make())
 
+    def test_what_is_below_the_cut_off_does_not_count(self) -> None:
+        metric = self.make()
+        k = getattr(metric, "k", None)
+        if k is None:
+            pytest.skip("The metric has no cut-off.")
+        world, longer = World(1), World(1)
+        everybody = list(range(N_USERS))
+        for user, row in world.lists.items():
+            short = row[:k]
+            rest = np.setdiff1d(np.arange(N_ITEMS), short)[
+                : 9 - short.size if short.size == k else 0
+            ]
+            world.lists[user], world.scores[user] = short, np.arange(short.size, 0, -1.0)
+            longer.lists[user] = np.concatenate([short, rest])
+            longer.scores[user] = np.arange(short.size + rest.size, 0, -1.0)
+        plain = _evaluated(metric, world, everybody).per_user(metric.name)
+        found = _evaluated(metric, longer, everybody).per_user(metric.name)
+        np.testing.assert_allclose(found, plain, rtol=1e-12)
+
+    def test_two_calls_agree_and_share_nothing(self) -> None:
+        metric, world = self.make(), World(0)
+        everybody = list(range(N_USERS))
+        with no_global_chance():
+            first = _evaluated(metric, world, everybody).per_user(metric.name)
+            kept = first.copy()
+            second = _evaluated(metric, world, everybody).per_user(metric.name)
+        np.testing.assert_array_equal(second, kept)
+        if first.flags.writeable:
+            first[:] = -7.0
+        np.testing.assert_array_equal(
+            _evaluated(metric, world, everybody).per_user(metric.name), kept
+        )
+
+    def test_a_user_alone_has_the_same_number(self) -> None:
+        metric, world = self.make(), World(2)
+        together = _evaluated(metric, world, list(range(N_USERS))).per_user(metric.name)
+        for user in (0, 7, 19):
+            alone = _evaluated(metric, world, [user]).per_user(metric.name)
+            np.testing.assert_allclose(alone, together[[user]], rtol=1e-12)
+
 
 class PooledMetricContract(ABC):
     """Laws of a metric with one number for all users."""
@@ -253,3 +295,71 @@ class PooledMetricContract(ABC):
 
     def test_name_builds_it_again(self) -> None:
         _round_trip(self.make())
+
+
+class MetricSuiteContract(ABC):
+    """Laws of a suite: what it measures is there by name, for every user, and repeats.
+
+    Attributes:
+        accuracy: A metric that rises when what people like is put first; "" for none.
+        inputs: Inputs of `Suite.evaluate`, among those of `World.inputs`, that it is given.
+    """
+
+    accuracy: str = ""
+    inputs: tuple[str, ...] = ("catalog_size", "popularity", "n_users")
+
+    @abstractmethod
+    def make(self) -> MetricSuite:
+        """Return the suite under test."""
+
+    def evaluated(self, world: World, users: list[int] | None = None) -> Any:
+        given = {name: world.inputs()[name] for name in self.inputs}
+        return self.make().evaluate(world.rankings(users), world.truth(users), **given)
+
+    def test_every_name_is_in_the_report(self) -> None:
+        names = tuple(self.make().names)
+        assert names
+        assert len(set(names)) == len(names)
+        report = self.evaluated(World(0))
+        assert set(report.names) >= set(names)
+        for name in names:
+            low, high = report[name].interval
+            assert low <= report[name].mean <= high
+
+    def test_the_mean_is_that_of_the_users(self) -> None:
+        report = self.evaluated(World(1))
+        told = 0
+        for name in self.make().names:
+            try:
+                values = report.per_user(name)
+            except LookupError:
+                continue  # one number for all users
+            told += 1
+            assert values.shape == (N_USERS,)
+            assert report[name].mean == pytest.approx(np.nanmean(values), rel=1e-9)
+        assert told, "At least one metric must be told for every user."
+
+    def test_two_calls_agree(self) -> None:
+        with no_global_chance():
+            first, second = (self.evaluated(World(2)) for _ in range(2))
+        for name in self.make().names:
+            assert first[name].mean == second[name].mean
+            assert tuple(first[name].interval) == tuple(second[name].interval)
+
+    def test_order_of_users_does_not_matter(self) -> None:
+        order = np.random.default_rng(0).permutation(N_USERS).tolist()
+        plain, turned = self.evaluated(World(0)), self.evaluated(World(0), order)
+        for name in self.make().names:
+            assert turned[name].mean == pytest.approx(plain[name].mean, rel=1e-9)
+
+    def test_what_people_like_first_is_better(self) -> None:
+        if not self.accuracy:
+            pytest.skip("The suite names no metric of accuracy.")
+        best, worst = World(3), World(3)
+        for user, likes in best.likes.items():
+            row = sorted(range(N_ITEMS), key=lambda item: -likes.get(item, 0.0))
+            for world, listed in ((best, row), (worst, row[::-1])):
+                world.lists[user] = np.array(listed[:8])
+                world.scores[user] = np.arange(8, 0, -1.0)
+        good, bad = self.evaluated(best), self.evaluated(worst)
+        assert good[self.accuracy].mean > bad[self.accuracy].mean

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from siamrec.data import Catalog, Feedback, FeedbackKind, PairOrigin, Vocabulary
+from siamrec.models.encoders import HashingEncoder
+from siamrec.testing.sample import no_global_chance
 
 if TYPE_CHECKING:
-    from siamrec.protocols import PairGenerator
+    from siamrec.data import Pairs
+    from siamrec.pairs import Miner
+    from siamrec.protocols import PairGenerator, SiameseEncoder
 
 N_USERS, N_ITEMS = 30, 40
 SECOND = 10**9
@@ -42,7 +48,13 @@ def ratings_of(seed: int = 0) -> Feedback:
 
 
 class PairGeneratorContract(ABC):
-    """Subclass it as `class TestMine(PairGeneratorContract)` and say how to build one."""
+    """Subclass it as `class TestMine(PairGeneratorContract)` and say how to build one.
+
+    Attributes:
+        draws: Whether another seed gives other pairs of the sample.
+    """
+
+    draws: bool = True
 
     @abstractmethod
     def make(self) -> PairGenerator:
@@ -60,6 +72,34 @@ class PairGeneratorContract(ABC):
         )
         assert first == second
         assert len(first) == len(other) == 64
+        if self.draws:
+            assert first != other, "chance must come from rng"
+
+    def test_chance_is_handed_in(self) -> None:
+        with no_global_chance():
+            self.make().generate(self.feedback(), catalog_of(), rng=np.random.default_rng(1))
+
+    def test_what_is_handed_in_stays_as_it_is(self) -> None:
+        feedback, catalog = self.feedback(), catalog_of()
+        before = feedback.fingerprint(), catalog.fingerprint()
+        self.make().generate(feedback, catalog, rng=np.random.default_rng(1))
+        assert (feedback.fingerprint(), catalog.fingerprint()) == before
+
+    def test_users_and_items_keep_their_ids(self) -> None:
+        feedback = self.feedback()
+        pairs = self.make().generate(feedback, catalog_of(), rng=np.random.default_rng(0))
+        known = set(pairs.users.decode(pairs.user[pairs.user >= 0]))
+        assert known <= set(feedback.users.ids)
+        for side in (pairs.left_item, pairs.right_item):
+            assert set(pairs.items.decode(side[side >= 0])) <= {*catalog_of().items.ids}
+
+    def test_the_text_of_a_pair_is_the_text_of_its_item(self) -> None:
+        feedback, catalog = self.feedback(), catalog_of()
+        pairs = self.make().generate(feedback, catalog, rng=np.random.default_rng(0))
+        text_of = dict(zip(catalog.items.ids, catalog.text, strict=True))
+        fed = (pairs.origin != PairOrigin.SYNTHETIC) & (pairs.right_item >= 0)
+        for code, item in zip(pairs.right[fed], pairs.right_item[fed], strict=True):
+            assert pairs.texts[code] == text_of[pairs.items.ids[item]]
 
     def test_pairs_join_two_different_known_texts(self) -> None:
         catalog = catalog_of()
@@ -91,3 +131,107 @@ class PairGeneratorContract(ABC):
             if value <= 1
         }
         assert not disliked & {(pairs.users[u], pairs.items[i]) for u, i in couples}
+
+
+class MinerContract(ABC):
+    """Subclass it as `class TestMine(MinerContract)` and say how to build one.
+
+    Attributes:
+        asked: Negatives of each positive that `make` asks for.
+    """
+
+    asked: int = 3
+
+    @abstractmethod
+    def make(self) -> Miner:
+        """Return the miner under test, which asks for `asked` negatives of each positive."""
+
+    def encoder(self) -> SiameseEncoder:
+        """Return what says which texts are near."""
+        return HashingEncoder(dim=64)
+
+    def pairs(self) -> Pairs:
+        """Return likes of twelve users, each of three of forty texts, and some dislikes."""
+        from siamrec.data import Pairs
+
+        catalog = catalog_of()
+        texts = [text for text in catalog.text if text is not None]
+        left, right, user, label = [], [], [], []
+        for person in range(12):
+            liked = [(person + 4 * step) % N_ITEMS for step in range(3)]
+            rows = [(liked[0], liked[1], 1.0), (liked[1], liked[2], 1.0)]
+            for first, second, value in (*rows, (liked[0], (person + 2) % N_ITEMS, 0.0)):
+                left.append(texts[first])
+                right.append(texts[second])
+                user.append(f"u{person}")
+                label.append(value)
+        known = dict.fromkeys([*left, *right])
+        rest = [text for text in texts if text not in known]
+        frame = {"left": left, "right": right, "label": label, "user": user}
+        made = Pairs.from_frame(frame, label="label", user="user")
+        return replace(made, texts=(*made.texts, *rest))
+
+    def mined(self) -> Pairs:
+        return self.make().mine(self.pairs(), self.encoder())
+
+    def test_pairs_stay_and_get_negatives(self) -> None:
+        before, after = self.pairs(), self.mined()
+        assert after.texts == before.texts
+        for name in ("left", "right", "label", "weight", "user", "origin"):
+            np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+        assert after.negatives is not None
+        assert after.negatives.shape == (len(before), self.asked)
+        assert after.negatives.dtype == np.int32
+        assert ((after.negatives >= -1) & (after.negatives < len(before.texts))).all()
+
+    def test_as_many_as_asked_for_each_positive_and_none_for_others(self) -> None:
+        after = self.mined()
+        assert after.negatives is not None
+        positive = after.label >= 0.5
+        assert (after.negatives[positive] >= 0).mean() > 0.9
+        assert (after.negatives[~positive] == -1).all()
+
+    def test_a_negative_is_given_once(self) -> None:
+        after = self.mined()
+        assert after.negatives is not None
+        for row in after.negatives:
+            given = row[row >= 0]
+            assert len(set(given.tolist())) == given.size
+
+    def test_what_is_known_to_suit_is_never_a_negative(self) -> None:
+        pairs, after = self.pairs(), self.mined()
+        assert after.negatives is not None
+        suits: dict[int, set[int]] = {}
+        liked: dict[int, set[int]] = {}
+        rows = zip(pairs.user, pairs.left, pairs.right, pairs.label, strict=True)
+        for user, left, right, label in rows:
+            if label >= 0.5:
+                suits.setdefault(int(left), {int(left)}).add(int(right))
+                suits.setdefault(int(right), {int(right)}).add(int(left))
+                liked.setdefault(int(user), set()).update((int(left), int(right)))
+        for user, left, row in zip(pairs.user, pairs.left, after.negatives, strict=True):
+            known = suits.get(int(left), set()) | liked[int(user)]
+            assert not known & set(row[row >= 0].tolist())
+
+    def test_negatives_are_nearer_than_texts_at_large(self) -> None:
+        after = self.mined()
+        assert after.negatives is not None
+        vectors = self.encoder().encode(after.texts)
+        row, place = np.nonzero(after.negatives >= 0)
+        code = after.negatives[row, place]
+        near = (vectors[after.left[row]] * vectors[code]).sum(axis=1).mean()
+        assert near > (vectors @ vectors.T)[after.left[row]].mean()
+
+    def test_mining_twice_gives_the_same(self) -> None:
+        with no_global_chance():
+            first, second = self.mined(), self.mined()
+        np.testing.assert_array_equal(first.negatives, second.negatives)
+
+    def test_no_pairs_have_no_negatives(self) -> None:
+        none = self.pairs().where(np.zeros(len(self.pairs()), dtype=bool))
+        mined = self.make().mine(none, self.encoder())
+        assert len(mined) == 0
+
+    def test_another_kind_is_refused(self) -> None:
+        with pytest.raises((TypeError, ValueError)):
+            self.make().mine([("a", "b")], self.encoder())  # type: ignore[arg-type]

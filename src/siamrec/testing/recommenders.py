@@ -13,12 +13,14 @@ from siamrec.data import Catalog, Feedback
 from siamrec.errors import InvalidParameterError, MissingCapabilityError, UnknownNameError
 from siamrec.models.recommenders import Capability
 from siamrec.protocols import Recommender
+from siamrec.testing.sample import no_global_chance, small_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from siamrec.models.recommenders import FittedRecommender, RecommenderRecipe
+    from siamrec.typing import Id
 
 N_USERS, N_ITEMS = 30, 24
 
@@ -42,12 +44,25 @@ def small_feedback() -> Feedback:
 def small_catalog() -> Catalog:
     """Return texts of the 24 items and of one item without feedback."""
     ids = [*(f"i{code}" for code in range(N_ITEMS)), "new"]
-    texts = [f"story number {code} about theme {code % 5}" for code in range(N_ITEMS + 1)]
-    return Catalog.from_frame({"item": ids, "text": texts}, text="text")
+    return catalog_of(ids)
+
+
+def catalog_of(ids: Sequence[Id]) -> Catalog:
+    """Return a text and a kind for each item."""
+    texts = [f"story number {code} about theme {code % 5}" for code in range(len(ids))]
+    kinds = [f"kind {code % 4}" for code in range(len(ids))]
+    frame = {"item": ids, "text": texts, "kind": kinds}
+    return Catalog.from_frame(frame, text="text", attributes=["kind"])
 
 
 class RecommenderContract(ABC):
-    """Subclass it as `class TestMine(RecommenderContract)` and say how to build one."""
+    """Subclass it as `class TestMine(RecommenderContract)` and say how to build one.
+
+    Attributes:
+        untimed: Whether events without a time can be fitted.
+    """
+
+    untimed: bool = True
 
     @abstractmethod
     def make(self) -> RecommenderRecipe:
@@ -96,6 +111,64 @@ class RecommenderContract(ABC):
         one, two = (self.fitted().recommend(["u3", "u4"], k=9) for _ in range(2))
         np.testing.assert_array_equal(one.item, two.item)
         np.testing.assert_array_equal(one.score, two.score)
+
+    def test_fitting_takes_no_global_chance_and_changes_nothing(self) -> None:
+        feedback, recipe = small_feedback(), self.make()
+        before, told = feedback.fingerprint(), repr(recipe)
+        with no_global_chance():
+            arm = recipe.fit(feedback, catalog=small_catalog())
+            arm.recommend(["u3"], k=5)
+        assert feedback.fingerprint() == before
+        assert repr(recipe) == told
+
+    def test_two_calls_agree_and_share_nothing(self) -> None:
+        arm = self.fitted()
+        whole = arm.history.people(np.arange(4, dtype=np.int32))
+        first = arm.score(whole)
+        kept = first.copy()
+        assert first.shape == (4, len(arm.items))
+        assert not np.isnan(first).any()
+        arm.recommend(["u1", "u2"], k=5)  # writes over what is seen
+        np.testing.assert_array_equal(arm.score(whole), kept)
+        if first.flags.writeable:
+            first[:] = 0.0
+        np.testing.assert_array_equal(arm.score(whole), kept)
+
+    def test_ids_that_are_whole_numbers_stay_whole_numbers(self) -> None:
+        text, whole = small_feedback(), small_numbers(small_feedback())
+        ids = [*range(1000, 1000 + len(text.items)), 5000]
+        numbered = catalog_of(ids)
+        arm = self.make().fit(whole, catalog=numbered)
+        lists = arm.recommend([105, 106], k=9).lists()
+        assert set(lists) == {105, 106}
+        listed = [item for row in lists.values() for item in row]
+        assert listed
+        assert set(listed) <= set(ids)
+        assert not set(lists[105]) & _items_by_user(whole)[105]
+
+    def test_a_longer_list_begins_like_a_shorter_one(self) -> None:
+        arm = self.fitted()
+        short, long = (arm.recommend(["u3", "u8"], k=k).lists() for k in (3, 9))
+        for user, row in short.items():
+            assert long[user][: len(row)] == row
+
+    def test_candidates_keep_the_order_of_the_whole_list(self) -> None:
+        arm = self.fitted()
+        whole = arm.recommend(["u3"], k=50).lists()["u3"]
+        some = whole[::2]
+        assert arm.recommend(["u3"], k=50, candidates=some).lists()["u3"] == some
+
+    def test_untimed_events_are_taken(self) -> None:
+        if not self.untimed:
+            pytest.skip("The arm needs times.")
+        feedback = small_feedback()
+        untimed = Feedback.of(
+            user=feedback.users.decode(feedback.user),
+            item=feedback.items.decode(feedback.item),
+            value=feedback.value,
+        )
+        arm = self.make().fit(untimed, catalog=small_catalog())
+        assert len(arm.recommend(["u3"], k=5).lists()["u3"]) == 5
 
     def test_users_do_not_influence_each_other(self) -> None:
         arm = self.fitted()

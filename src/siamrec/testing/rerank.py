@@ -12,6 +12,7 @@ from siamrec.data.rankings import Rankings
 from siamrec.data.truth import Truth
 from siamrec.data.vocabulary import Vocabulary
 from siamrec.rerank import Pipeline
+from siamrec.testing.sample import no_global_chance
 
 if TYPE_CHECKING:
     from siamrec.rerank import Selector
@@ -72,6 +73,32 @@ class SelectorContract(ABC):
         assert (
             plain == Pipeline(self.make()).rerank(candidates.places(order), k=K, **inputs).lists()
         )
+
+    @pytest.mark.parametrize("k", [1, 2, 5])
+    def test_no_list_is_longer_than_asked(self, k: int) -> None:
+        candidates, inputs = candidates_of(1)
+        lists = Pipeline(self.make()).rerank(candidates, k=k, **inputs)
+        np.testing.assert_array_equal(lists.length, np.minimum(candidates.length, k))
+
+    def test_two_calls_agree_and_change_nothing(self) -> None:
+        candidates, inputs = candidates_of(2)
+        before = candidates.lists()
+        pipeline = Pipeline(self.make())
+        with no_global_chance():
+            first, second = (pipeline.rerank(candidates, k=K, **inputs).lists() for _ in range(2))
+        assert first == second
+        assert candidates.lists() == before
+
+    @pytest.mark.parametrize("height", [0.0, 1e8, -1e8])
+    @pytest.mark.parametrize("step", [0.0, 1.0])
+    def test_any_finite_scores_give_different_places(self, height: float, step: float) -> None:
+        items = Vocabulary(tuple(range(N_ITEMS)))
+        scores = [height + step * rank for rank in range(10)][::-1]
+        row = Rankings.from_lists({0: list(range(10))}, scores={0: scores}, items=items)
+        _, inputs = candidates_of(0)
+        lists = Pipeline(self.make(), normalise="none").rerank(row, k=K, **inputs)
+        assert lists.length.tolist() == [K]
+        assert not lists.n_repeats
 
     def test_a_candidate_alone_is_the_list(self) -> None:
         candidates, inputs = candidates_of(0)

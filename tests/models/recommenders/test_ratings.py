@@ -69,6 +69,8 @@ class TestSVDpp(RatingContract):
 
 
 class TestTimeSVDpp(RatingContract):
+    untimed = False
+
     recipe = TimeSVDpp(factors=4, epochs=3, spans=3)
 
 

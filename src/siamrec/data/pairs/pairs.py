@@ -146,7 +146,7 @@ class Pairs(PairColumns):
         Raises:
             InvalidDataError: If there is no part.
         """
-        return cls(**joined(one_or_more(parts, "pairs")))
+        return cls(**joined(one_or_more(parts, cls, "pairs")))
 
     def to_arrow(self) -> Any:
         """Return a pyarrow table with one row per pair, texts and ids written out."""

@@ -18,6 +18,7 @@ from siamrec.errors import MissingInputError, UnknownNameError
 from siamrec.experiments.assignment._book import HASHERS
 from siamrec.experiments.assignment._entry import Entry, check_layers
 from siamrec.experiments.assignment._overrides import overrides_by_experiment
+from siamrec.experiments.assignment.experiment import Experiment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from siamrec._core.book import Named
-    from siamrec.experiments.assignment.experiment import Attributes, Experiment
+    from siamrec.experiments.assignment.experiment import Attributes
     from siamrec.experiments.assignment.hashers import Hasher
     from siamrec.experiments.assignment.sticky import StickyStore, StickyVariant
     from siamrec.typing import BoolArray, FloatArray
@@ -87,6 +88,8 @@ class HashAssigner:
         sticky: StickyStore | None = None,
         hasher: Hasher | Named | None = None,
     ) -> None:
+        for each in check.many("experiments", experiments, what="experiments"):
+            check.kind("experiment", each, Experiment)
         check.distinct("keys of experiments", [experiment.key for experiment in experiments])
         check_layers(experiments)
         foreign = None if hasher is None else HASHERS.make(hasher)

@@ -110,6 +110,7 @@ class TeamDraft:
         check.count("k", k)
         request = request_text(request)
         for team, ranking in enumerate(rankings):
+            check.many(f"ranking {team}", ranking)
             if len(set(ranking)) != len(ranking):
                 raise InvalidDataError(f"Ranking {team} must not repeat items.")
         items: dict[Hashable, int] = {}
@@ -170,6 +171,7 @@ class BalancedInterleaving:
         check.count("k", k)
         request = request_text(request)
         for team, ranking in enumerate((first, second)):
+            check.many(f"ranking {team}", ranking)
             if len(set(ranking)) != len(ranking):
                 raise InvalidDataError(f"Ranking {team} must not repeat items.")
         starts = uniform(request, f"balanced|{self.salt}") < 0.5

@@ -11,6 +11,7 @@ import numpy as np
 
 from siamrec._core.hashing import content_hash, hash64
 from siamrec.errors import InvalidDataError, StorageError
+from siamrec.models.encoders._book import ENCODERS
 from siamrec.models.encoders._texts import distinct
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class CachedEncoder:
     """
 
     def __init__(self, base: SiameseEncoder, *, folder: str | Path | None = None) -> None:
-        self.base = base
+        self.base = ENCODERS.require(base)
         self.misses = 0
         self._folder = None if folder is None else Path(folder)
         self._place: dict[str, dict[str, int]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -13,7 +14,7 @@ from siamrec.errors import InvalidParameterError
 from siamrec.experiments import TeamDraft
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from siamrec.data import Decision, Decisions
     from siamrec.models.recommenders import FittedRecommender
@@ -51,7 +52,7 @@ class Mixed:
         An arm none of whose items was shown gets no reward: nothing was learned about it.
         """
         owner = dict(zip(self.items, self.sources, strict=True))
-        won = {owner[item] for item in clicked if item in owner}
+        won = {owner[item] for item in check.many("clicked", clicked) if item in owner}
         shown = tuple(arm for arm in self.decision.arms if arm in set(owner.values()))
         return Rewards(
             decision=np.array([self.decision.id] * len(shown), dtype=np.str_),
@@ -91,6 +92,9 @@ class BanditMixture:
     """
 
     def __init__(self, bandit: Bandit, arms: Mapping[str, FittedRecommender]) -> None:
+        check.methods("bandit", bandit, ["arms", "select", "learn"], what="a bandit")
+        for name, arm in check.kind("arms", arms, Mapping).items():
+            check.methods(f"arms[{name!r}]", arm, ["users", "recommend"], what="a fitted arm")
         if set(bandit.arms) != set(arms):
             raise InvalidParameterError("arms", tuple(arms), f"those of the bandit: {bandit.arms}")
         self.bandit, self.arms = bandit, {name: arms[name] for name in bandit.arms}
@@ -154,6 +158,7 @@ class BanditMixture:
     ) -> tuple[Rankings, Decisions]:
         """Return one list for each user, each from one arm, and the decisions in their order."""
         check.count("k", k)
+        users = check.many("users", users)
         for arm in self.arms.values():
             arm.users.encode(users, name="user")
         decisions = self.bandit.select_many([{} for _ in users] if contexts is None else contexts)
@@ -177,4 +182,4 @@ class BanditMixture:
 
     def learn(self, shown: Mixed, clicked: Sequence[Id]) -> Any:
         """Credit the arms of a list with its clicks; return what the bandit answers."""
-        return self.bandit.learn(shown.rewards(clicked))
+        return self.bandit.learn(check.kind("shown", shown, Mixed).rewards(clicked))

@@ -18,7 +18,7 @@ from scipy import sparse
 
 from siamrec._core import check
 from siamrec._core.recipe import Recipe
-from siamrec.data import Rankings, Vocabulary
+from siamrec.data import Catalog, Feedback, Rankings, Vocabulary
 from siamrec.errors import MissingCapabilityError
 from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.histories import Histories
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from siamrec.data import Catalog, Feedback
     from siamrec.models.recommenders.search import Range
     from siamrec.typing import BoolArray, CodeArray, Float32Array, FloatArray, Id, IntArray
 
@@ -53,8 +52,12 @@ class FittedRecommender(ABC):
 
     @property
     def capabilities(self) -> Capability:
-        """What the arm can do; a class attribute where it is the same for all."""
-        return Capability.RANKING
+        """What the arm can do; a class attribute where it is the same for all.
+
+        `score` takes histories, so an arm ranks for anybody who has one; an arm that knows
+        nobody but its training users says `Capability.RANKING` alone.
+        """
+        return Capability.RANKING | Capability.COLD_USER
 
     @abstractmethod
     def score(self, histories: Histories) -> Float32Array:
@@ -104,6 +107,7 @@ class FittedRecommender(ABC):
             siamrec.errors.UnknownNameError: If a user or candidate is unknown.
             siamrec.errors.InvalidParameterError: If `k` is not positive.
         """
+        users = check.many("users", users)
         rows = self.users.encode(users, name="user")
         histories = self.history.people(rows)
         allowed = self._allowed(candidates, deny)
@@ -126,17 +130,22 @@ class FittedRecommender(ABC):
 
         Raises:
             siamrec.errors.MissingCapabilityError: If the arm ranks for training users only.
+            siamrec.errors.InvalidParameterError: If `k` is not positive, or a history is not a
+                list of ids.
         """
         self.require(Capability.COLD_USER)
-        lengths = [len(history) for history in histories]
-        row = np.repeat(np.arange(len(histories)), lengths)
-        flat = [item for history in histories for item in history]
+        listed = [
+            check.many(f"histories[{place}]", history)
+            for place, history in enumerate(check.many("histories", histories, what="histories"))
+        ]
+        row = np.repeat(np.arange(len(listed)), [len(history) for history in listed])
+        flat = [item for history in listed for item in history]
         column = self.items.encode(flat, unknown="code")
         place = np.flatnonzero(column >= 0)[::-1]  # of a repeated item the last counts
         pairs, latest = np.unique(
             np.stack([row, column], axis=1)[place].reshape(-1, 2), axis=0, return_index=True
         )
-        shape = (len(histories), len(self.items))
+        shape = (len(listed), len(self.items))
         where = (pairs[:, 0], pairs[:, 1])
         # 5 is "liked" on every usual scale; the order of the ids carries no rating.
         value = np.full(len(pairs), 5.0, dtype=np.float32)
@@ -145,7 +154,7 @@ class FittedRecommender(ABC):
                 sparse.csr_array((value, where), shape=shape),
                 sparse.csr_array((place[latest], where), shape=shape),
             ),
-            Vocabulary(tuple(range(len(histories)))),
+            Vocabulary(tuple(range(len(listed)))),
             k=k,
             allowed=self._allowed(candidates, deny),
             exclude_seen=exclude_seen,
@@ -169,6 +178,7 @@ class FittedRecommender(ABC):
             siamrec.errors.MissingCapabilityError: If the arm ranks for training users only.
         """
         self.require(Capability.COLD_USER)
+        check.kind("feedback", feedback, Feedback)
         histories = Histories.of(feedback, feedback.users, self.items)
         return self._ranked(
             histories,
@@ -209,8 +219,11 @@ class FittedRecommender(ABC):
     @final
     def knows(self, users: Sequence[Id], items: Sequence[Id]) -> BoolArray:
         """Return for each pair whether user and item are from training, shape `(n,)`."""
-        known_user = self.users.encode(users, unknown="code") >= 0
-        return known_user & (self.items.encode(items, unknown="code") >= 0)
+        user = self.users.encode(users, unknown="code", name="user")
+        item = self.items.encode(items, unknown="code", name="item")
+        check.same_length(users=user, items=item)
+        known: BoolArray = (user >= 0) & (item >= 0)
+        return known
 
     def update(self, feedback: Feedback) -> FittedRecommender:
         """Return the arm with more feedback taken into what people did.
@@ -225,6 +238,7 @@ class FittedRecommender(ABC):
             siamrec.errors.MissingCapabilityError: If the arm ranks for training users only.
         """
         self.require(Capability.COLD_USER)
+        check.kind("feedback", feedback, Feedback)
         newer = copy(self)
         newer.users = self.users.extend(feedback.users)
         newer.history = self.history.extended(Histories.of(feedback, newer.users, self.items))
@@ -276,8 +290,9 @@ class FittedRecommender(ABC):
         allowed = np.ones(len(self.items), dtype=bool)
         if candidates is not None:
             allowed[:] = False
-            allowed[self.items.encode(candidates, name="candidate item")] = True
-        denied = self.items.encode(deny, unknown="code")
+            listed = check.many("candidates", candidates)
+            allowed[self.items.encode(listed, name="candidate item")] = True
+        denied = self.items.encode(check.many("deny", deny), unknown="code", name="denied item")
         allowed[denied[denied >= 0]] = False
         return allowed
 
@@ -295,6 +310,7 @@ class FittedRecommender(ABC):
         for first in range(0, len(histories), _BLOCK):
             block = histories.rows(first, first + _BLOCK)
             table, origin = self.traced(block)
+            table = table.copy()  # it may be what the arm keeps
             silent = _silent(table)
             if silent.size:
                 seen_by = np.bincount(self.history.value.indices, minlength=len(self.items))
@@ -355,6 +371,9 @@ class RecommenderRecipe(Recipe, ABC):
     search_space: ClassVar[Mapping[str, Range]] = {}
     """Ranges worth searching, by the name of the setting; empty where nothing needs tuning."""
 
+    doors: ClassVar[Mapping[str, Mapping[str, type]]] = {
+        "fit": {"feedback": Feedback, "catalog": Catalog}
+    }
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     @abstractmethod

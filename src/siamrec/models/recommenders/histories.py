@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 from scipy import sparse
 
+from siamrec._core import check
+from siamrec.data import Feedback
+
 if TYPE_CHECKING:
-    from siamrec.data import Feedback, Vocabulary
+    from siamrec.data import Vocabulary
     from siamrec.typing import BoolArray, CodeArray, IntArray
 
 __all__ = ["Histories"]
@@ -36,6 +39,7 @@ class Histories:
     @classmethod
     def of(cls, feedback: Feedback, users: Vocabulary, items: Vocabulary) -> Histories:
         """Return the last value of every user and item; items unknown to the arm are dropped."""
+        check.kind("feedback", feedback, Feedback)
         by_time = np.argsort(feedback.time, kind="stable")
         row = feedback.users.translate(users)[feedback.user[by_time]].astype(np.int64)
         column = feedback.items.translate(items)[feedback.item[by_time]].astype(np.int64)

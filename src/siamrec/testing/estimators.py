@@ -1,0 +1,150 @@
+"""What every off-policy estimator must satisfy."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from siamrec.bandits.ope import Log
+from siamrec.errors import SiamrecError, UnsupportedEstimate
+from siamrec.testing.sample import no_global_chance
+
+if TYPE_CHECKING:
+    from siamrec.bandits.ope import Estimator
+    from siamrec.typing import FloatArray, IntArray
+
+N_ROWS, N_ACTIONS = 4000, 3
+RATES = np.array([[0.2, 0.5, 0.7], [0.6, 0.3, 0.4]])
+"""Expected reward of each action in each of two situations."""
+
+
+def _situation(n: int) -> IntArray:
+    return np.arange(n, dtype=np.int64) % 2
+
+
+@cache
+def logged(seed: int = 0, n: int = N_ROWS) -> Log:
+    """Return choices of a policy that explores, with 0/1 rewards at `RATES`."""
+    rng = np.random.default_rng(seed)
+    situation = _situation(n)
+    logging = np.array([[0.5, 0.3, 0.2], [0.2, 0.3, 0.5]])[situation]
+    action = (rng.random(n)[:, None] > logging.cumsum(axis=1)).sum(axis=1).clip(0, N_ACTIONS - 1)
+    rows = np.arange(n)
+    return Log(
+        action=action,
+        reward=(rng.random(n) < RATES[situation, action]).astype(float),
+        propensity=logging[rows, action],
+        features=np.eye(2)[situation],
+        logging=logging,
+        n_actions=N_ACTIONS,
+    )
+
+
+def target_of(n: int = N_ROWS) -> FloatArray:
+    """Return a target that prefers the best action of each situation."""
+    table = np.array([[0.1, 0.2, 0.7], [0.6, 0.2, 0.2]])
+    return table[_situation(n)]
+
+
+def truth_of(target: FloatArray) -> float:
+    """Return the expected reward of a target."""
+    return float((target * RATES[_situation(len(target))]).sum(axis=1).mean())
+
+
+class EstimatorContract(ABC):
+    """Subclass it as `class TestMine(EstimatorContract)` and say how to build one.
+
+    Attributes:
+        bias: How far from the truth the estimator may be by its nature, such as that of a clip.
+        on_policy: Agreement asked of a target that is the logging policy with the mean reward.
+    """
+
+    bias: float = 0.0
+    on_policy: float = 1e-9
+
+    @abstractmethod
+    def make(self) -> Estimator:
+        """Return the estimator under test."""
+
+    def test_the_logging_policy_has_the_mean_reward(self) -> None:
+        log = logged()
+        assert log.logging is not None
+        found = self.make().estimate(log, log.logging)
+        assert found.raw == pytest.approx(float(log.reward.mean()), abs=self.on_policy)
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_another_policy_has_its_own_value(self, seed: int) -> None:
+        """Within 5 standard errors of the truth: fails once in a million."""
+        found = self.make().estimate(logged(seed), target_of())
+        assert abs(found.raw - truth_of(target_of())) <= 5 * found.error + self.bias
+        assert 0 < found.error < 0.1
+
+    def test_weights_count(self) -> None:
+        log = logged()
+        assert log.logging is not None
+        better = self.make().estimate(log, target_of()).raw
+        worse = self.make().estimate(log, target_of()[:, ::-1]).raw
+        assert better > self.make().estimate(log, log.logging).raw > worse - 0.05
+        assert better > worse + 0.1
+
+    def test_better_rewards_raise_the_value(self) -> None:
+        log = logged()
+        raised = Log(
+            action=log.action,
+            reward=np.minimum(log.reward + 0.25, 1.0),
+            propensity=log.propensity,
+            features=log.features,
+            logging=log.logging,
+            n_actions=N_ACTIONS,
+        )
+        estimate = self.make().estimate
+        assert estimate(raised, target_of()).raw > estimate(log, target_of()).raw
+
+    def test_the_interval_holds_the_estimate_and_narrows(self) -> None:
+        widths = []
+        for n in (1000, N_ROWS):
+            for confidence in (0.95, 0.5):
+                found = self.make().estimate(logged(0, n), target_of(n), confidence=confidence)
+                low, high = found.interval
+                assert low <= found.raw <= high
+                assert high > low
+                widths.append(high - low)
+        wide, less, narrow, least = widths
+        assert wide > less > least
+        assert wide > narrow > least
+
+    def test_order_of_rows_does_not_matter(self) -> None:
+        log, target = logged(), target_of()
+        order = np.random.default_rng(1).permutation(len(log))
+        plain = self.make().estimate(log, target)
+        turned = self.make().estimate(log.rows(order), target[order])
+        assert turned.raw == pytest.approx(plain.raw, rel=1e-6)
+
+    def test_two_calls_agree(self) -> None:
+        with no_global_chance():
+            first, second = (self.make().estimate(logged(), target_of()) for _ in range(2))
+        assert first == second
+        assert first.estimator == self.make().name
+
+    def test_what_the_log_cannot_say_is_refused_by_name(self) -> None:
+        log = logged()
+        never = log.rows(np.flatnonzero(log.action != 2))
+        target = np.zeros((len(never), N_ACTIONS))
+        target[:, 2] = 1.0
+        found = self.make().estimate(never, target)
+        assert not found.diagnostics.supported
+        with pytest.raises(UnsupportedEstimate, match="must not be read here"):
+            _ = found.value
+
+    def test_a_target_that_does_not_fit_is_refused(self) -> None:
+        for wrong in (target_of()[:10], target_of() * 2, -target_of()):
+            with pytest.raises(SiamrecError):
+                self.make().estimate(logged(), wrong)
+
+    def test_it_is_a_frozen_recipe(self) -> None:
+        assert self.make() == self.make()
+        assert self.make().name

@@ -1,0 +1,285 @@
+"""Texts are no lists and classes are no objects, at every public door."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pytest
+
+from siamrec.bandits import (
+    BetaThompson,
+    Context,
+    ContextualBandit,
+    Factor,
+    Limits,
+    NeuralLinear,
+    Uniform,
+)
+from siamrec.bandits.corral import Corral
+from siamrec.data import (
+    Catalog,
+    Decision,
+    Decisions,
+    Feedback,
+    Moments,
+    Rankings,
+    Rewards,
+    Truth,
+    Vocabulary,
+)
+from siamrec.errors import InvalidDataError, InvalidParameterError, SiamrecError
+from siamrec.experiments import Experiment, HashAssigner, Mean, Plan, TeamDraft
+from siamrec.feedback import BurstFilter, FilteredFeedback, MemoryFeedback
+from siamrec.metrics import Suite
+from siamrec.models import CachedEncoder, HashingEncoder
+from siamrec.models.ensembles import BanditMixture, Weighted
+from siamrec.models.recommenders import EASE, RECOMMENDERS, BiasModel, LongTail, Popularity
+from siamrec.pairs import PAIR_GENERATORS
+from siamrec.rerank import MMR, Pipeline
+from siamrec.simulation import BernoulliWorld
+from siamrec.storage import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from siamrec.models.recommenders import FittedRecommender
+    from siamrec.storage import StoredBandit
+
+
+@dataclass
+class Doors:
+    """One of everything whose doors are tried; each made on first use."""
+
+    feedback: Feedback = field(
+        default_factory=lambda: Feedback.of(
+            user=list("aabbccb"), item=list("xyxzyzw"), value=[5, 4, 5, 3, 4, 5, 5], time=range(7)
+        )
+    )
+    catalog: Catalog = field(
+        default_factory=lambda: Catalog.from_frame(
+            {"item": list("xyzw"), "text": ["red", "green", "blue", "grey"]}, text="text"
+        )
+    )
+
+    @cached_property
+    def arm(self) -> FittedRecommender:
+        return EASE(l2=1.0).fit(self.feedback)
+
+    @cached_property
+    def ratings(self) -> FittedRecommender:
+        return BiasModel().fit(self.feedback)
+
+    @cached_property
+    def mixture(self) -> BanditMixture:
+        arms = {"a": self.arm, "b": Popularity().fit(self.feedback)}
+        return BanditMixture(self.bandit(), arms)
+
+    def bandit(self, **settings: Any) -> ContextualBandit[Any]:
+        return ContextualBandit(BetaThompson(), arms=("a", "b"), **settings)
+
+    @cached_property
+    def store(self) -> Store:
+        return Store("sqlite://")
+
+    @cached_property
+    def stored(self) -> StoredBandit[Any]:
+        return self.store.bandit("home", BetaThompson(), arms=("a", "b"))
+
+    @cached_property
+    def lists(self) -> Rankings:
+        return Rankings.from_lists({"ann": ["x", "y"]}, scores={"ann": [2.0, 1.0]})
+
+    @cached_property
+    def truth(self) -> Truth:
+        return Truth.from_lists({"ann": ["x"]})
+
+
+def refused(door: Callable[[Doors], object]) -> str:
+    with pytest.raises((InvalidParameterError, InvalidDataError)) as caught:
+        door(Doors())
+    return str(caught.value)
+
+
+AB = cast("Any", "ab")
+"""One text where many things are meant: a list of letters, if nobody looks."""
+
+TEXTS: dict[str, Callable[[Doors], object]] = {
+    "recommend users": lambda d: d.arm.recommend(AB),
+    "recommend candidates": lambda d: d.arm.recommend(["a"], candidates=AB),
+    "recommend deny": lambda d: d.arm.recommend(["a"], deny=AB),
+    "histories as one text": lambda d: d.arm.recommend_for_history(AB),
+    "a history as one text": lambda d: d.arm.recommend_for_history(["xy", "z"]),
+    "history candidates": lambda d: d.arm.recommend_for_history([["x"]], candidates=AB),
+    "history deny": lambda d: d.arm.recommend_for_history([["x"]], deny=AB),
+    "feedback candidates": lambda d: d.arm.recommend_for_feedback(d.feedback, candidates=AB),
+    "feedback deny": lambda d: d.arm.recommend_for_feedback(d.feedback, deny=AB),
+    "predict users": lambda d: d.ratings.predict(AB, ["x", "y"]),
+    "predict items": lambda d: d.ratings.predict(["a", "b"], AB),
+    "knows users": lambda d: d.arm.knows(AB, ["x", "y"]),
+    "knows items": lambda d: d.arm.knows(["a", "b"], AB),
+    "knows of unequal length": lambda d: d.arm.knows(["a", "b"], ["x", "y", "z"]),
+    "mixture users": lambda d: d.mixture.recommend_many(AB),
+    "mixture clicked": lambda d: d.mixture.learn(d.mixture.recommend("a"), AB),
+    "mixture deny": lambda d: d.mixture.recommend("a", deny=AB),
+    "ensemble arms": lambda _: Weighted(arms=AB),
+    "bandit arms": lambda _: ContextualBandit(BetaThompson(), arms=AB),
+    "corral arms": lambda _: Corral({"t": BetaThompson(), "u": Uniform()}, AB, horizon=9),
+    "eligible arms": lambda d: d.bandit().select(arms=AB),
+    "eligible arms of many": lambda d: d.bandit().select_many([{}], arms=AB),
+    "probabilities of arms": lambda d: d.bandit().probabilities(arms=AB),
+    "arms described": lambda d: d.bandit().describe(arms=AB),
+    "stored arms": lambda d: d.store.bandit("other", BetaThompson(), arms=AB),
+    "stored eligible arms": lambda d: d.stored.select(arms=AB),
+    "contexts": lambda d: d.bandit().select_many(AB),
+    "factors": lambda _: Context(AB),
+    "levels of a factor": lambda _: Factor("day", AB),
+    "arms of rewards": lambda _: Rewards(decision=np.array(["p", "q"]), reward=np.ones(2), arm=AB),
+    "decisions of rewards": lambda _: Rewards(decision=AB, reward=np.ones(2)),
+    "keys of events": lambda d: d.store.feedback.write(d.feedback.where(np.arange(2)), keys=AB),
+    "decisions stored": lambda d: d.store.decisions.write(AB),
+    "metrics": lambda _: Suite(AB),
+    "filters": lambda d: FilteredFeedback(MemoryFeedback(d.feedback), AB),
+    "one filter": lambda d: FilteredFeedback(
+        MemoryFeedback(d.feedback), cast("Any", BurstFilter())
+    ),
+    "units": lambda _: HashAssigner([Experiment(key="e", variants={"a": 1.0})]).assign_many(AB),
+    "experiments": lambda _: HashAssigner(AB),
+    "ids": lambda _: Vocabulary(AB),
+    "ids of": lambda _: Vocabulary.of(AB),
+    "lists": lambda _: Rankings.from_lists({"ann": AB}),
+    "truth": lambda _: Truth.from_lists({"ann": AB}),
+    "users of feedback": lambda _: Feedback.of(user=AB, item=["x", "y"]),
+    "items of feedback": lambda _: Feedback.of(user=["a", "b"], item=AB),
+    "names of moments": lambda _: Moments.empty(AB),
+    "rankings interleaved": lambda _: TeamDraft().interleave("request", AB, ["c"], k=2),
+    "rates of a world": lambda _: BernoulliWorld(AB),
+    "texts encoded": lambda _: HashingEncoder(dim=8).encode(AB),
+}
+
+ONE_THING: dict[str, Callable[[Doors], object]] = {
+    "similar": lambda d: d.arm.similar(cast("Any", ["x"])),
+    "explain": lambda d: d.arm.explain(cast("Any", ["a"]), "x"),
+    "erase a list": lambda d: d.store.erase(cast("Any", ["a"])),
+    "erase nobody": lambda d: d.store.erase(cast("Any", None)),
+    "erase yes": lambda d: d.store.erase(True),
+    "erase a share": lambda d: d.store.erase(cast("Any", 1.5)),
+    "tail of a list": lambda d: d.store.tail(cast("Any", ["a"])),
+    "learn of a list": lambda d: d.bandit().learn(cast("Any", ["a"]), 1.0),
+}
+
+
+@pytest.mark.parametrize("door", TEXTS)
+def test_texts_are_no_lists(door: str) -> None:
+    assert len(refused(TEXTS[door])) < 300
+
+
+@pytest.mark.parametrize("door", ONE_THING)
+def test_a_list_is_not_one_thing(door: str) -> None:
+    refused(ONE_THING[door])
+
+
+def any_(value: object) -> Any:
+    return value
+
+
+CLASSES: dict[str, Callable[[Doors], object]] = {
+    "update": lambda d: d.arm.update(any_(Feedback)),
+    "recommend for feedback": lambda d: d.arm.recommend_for_feedback(any_(Feedback)),
+    "recommend for a mapping": lambda d: d.arm.recommend_for_feedback(any_({"user": ["a"]})),
+    "base of an arm": lambda _: LongTail(base=any_(EASE)),
+    "members": lambda _: Weighted(arms={"a": any_(EASE), "b": Popularity()}),
+    "policy": lambda _: ContextualBandit(any_(BetaThompson), arms=("a", "b")),
+    "no policy": lambda _: ContextualBandit(any_(object()), arms=("a", "b")),
+    "stored policy": lambda d: d.store.bandit("other", any_(BetaThompson), arms=("a", "b")),
+    "context": lambda d: d.bandit(context=Context),
+    "context as mapping": lambda d: d.bandit(context={"day": ["a", "b"]}),
+    "limits": lambda d: d.bandit(limits=Limits),
+    "limits as mapping": lambda d: d.bandit(limits={"floor": 0.1}),
+    "baseline by name": lambda d: d.bandit(baseline="a"),
+    "context of a choice": lambda d: d.bandit().select(any_("evening")),
+    "rewards": lambda d: d.bandit().learn(any_(Rewards)),
+    "rewards as mapping": lambda d: d.bandit().learn(any_({"decision": ["a"]})),
+    "stored rewards": lambda d: d.stored.learn(any_(Rewards)),
+    "decisions": lambda d: d.bandit().record(any_(Decision)),
+    "decisions in a store": lambda d: d.store.decisions.write(any_(Decision)),
+    "feedback in a store": lambda d: d.store.feedback.write(any_(Feedback)),
+    "mapping in a store": lambda d: d.store.feedback.write(any_({"user": ["a"]})),
+    "path in a store": lambda d: d.store.feedback.write(any_("events.csv")),
+    "memory": lambda _: MemoryFeedback(any_(Feedback)),
+    "memory of a mapping": lambda _: MemoryFeedback(any_({"user": ["a"]})),
+    "source of a filter": lambda _: FilteredFeedback(any_(MemoryFeedback), ()),
+    "filter": lambda d: FilteredFeedback(MemoryFeedback(d.feedback), (any_(BurstFilter),)),
+    "concat": lambda _: Feedback.concat([any_(Feedback)]),
+    "concat of others": lambda d: Rankings.concat([any_(d.truth)]),
+    "truth of feedback": lambda _: Truth.from_feedback(any_(Feedback)),
+    "rankings": lambda d: Suite(["ndcg@10"]).evaluate(any_(Rankings), d.truth),
+    "rankings as mapping": lambda d: Suite(["ndcg@10"]).evaluate(any_({"ann": ["x"]}), d.truth),
+    "truth": lambda d: Suite(["ndcg@10"]).evaluate(d.lists, any_(Truth)),
+    "truth as mapping": lambda d: Suite(["ndcg@10"]).evaluate(d.lists, any_({"ann": ["x"]})),
+    "step": lambda _: Pipeline(any_(MMR)),
+    "no step": lambda _: Pipeline(any_(object())),
+    "candidates": lambda _: Pipeline("mmr").rerank(any_(Rankings), k=3),
+    "candidates as mapping": lambda _: Pipeline("mmr").rerank(any_({"ann": ["x"]}), k=3),
+    "history as mapping": lambda d: Pipeline("mmr").rerank(
+        d.lists, k=3, embeddings=np.eye(2), history=any_({"ann": ["x"]})
+    ),
+    "experiment": lambda _: HashAssigner([any_(Experiment)]),
+    "experiment as mapping": lambda _: HashAssigner([any_({"key": "e"})]),
+    "metric of a plan": lambda _: Plan(metrics=[any_(Mean)]),
+    "cached encoder": lambda _: CachedEncoder(any_(HashingEncoder)),
+    "bandit of a mixture": lambda d: BanditMixture(any_(ContextualBandit), {"a": d.arm}),
+    "recipe for an arm": lambda d: BanditMixture(
+        d.bandit(), {"a": any_(EASE()), "b": any_(EASE())}
+    ),
+    "list of arms": lambda d: BanditMixture(d.bandit(), any_([d.arm])),
+    "shown": lambda d: d.mixture.learn(any_(d.mixture), ["x"]),
+}
+
+
+@pytest.mark.parametrize("door", CLASSES)
+def test_classes_are_no_objects(door: str) -> None:
+    assert len(refused(CLASSES[door])) < 400
+
+
+@pytest.mark.parametrize("name", sorted(RECOMMENDERS.names()))
+def test_every_arm_checks_what_it_is_fitted_to(name: str) -> None:
+    members = {"arms": {"a": EASE(l2=1.0), "b": Popularity()}}
+    known = {"encoder": HashingEncoder(dim=8), "base": Popularity(), **members}
+    try:
+        recipe = RECOMMENDERS.make(name, **known)
+    except SiamrecError as error:
+        pytest.skip(str(error))
+    doors = Doors()
+    for wrong in (Feedback, {"user": ["a"]}, "events.csv", None):
+        with pytest.raises(InvalidParameterError, match="feedback must be a Feedback"):
+            recipe.fit(any_(wrong))
+    for other in (Catalog, {"x": "red"}, "items.csv"):
+        with pytest.raises(InvalidParameterError, match="catalog must be a Catalog"):
+            recipe.fit(doors.feedback, catalog=any_(other))
+
+
+@pytest.mark.parametrize("name", sorted(PAIR_GENERATORS.names()))
+def test_every_generator_checks_what_it_is_given(name: str) -> None:
+    generator, doors, rng = PAIR_GENERATORS.make(name), Doors(), np.random.default_rng(1)
+    with pytest.raises(InvalidParameterError, match="feedback must be a Feedback"):
+        generator.generate(any_(Feedback), doors.catalog, rng=rng)
+    with pytest.raises(InvalidParameterError, match="catalog must be a Catalog"):
+        generator.generate(doors.feedback, any_({"x": "red"}), rng=rng)
+    with pytest.raises(InvalidParameterError, match="rng must be a Generator"):
+        generator.generate(doors.feedback, doors.catalog, rng=any_(7))
+
+
+def test_a_decision_is_learned_by_itself() -> None:
+    doors = Doors()
+    for bandit in (doors.bandit(), doors.stored):
+        decision = bandit.select()
+        assert bandit.learn(decision, 1.0).applied == 1
+        assert bandit.n_pending == 0
+    texts = NeuralLinear(HashingEncoder(dim=8), ("a", "b"))
+    assert texts.learn(texts.select("red"), 1.0).applied == 1
+    corral = Corral({"t": BetaThompson(), "u": Uniform()}, ("a", "b"), horizon=9)
+    assert corral.learn_one(corral.select(), 1.0)
+    assert isinstance(doors.bandit().select_many([{}]), Decisions)
