@@ -228,7 +228,7 @@ class PolicyContract(ABC):
         plain = rounds_of()
         cold, hot = (
             policy.weigh(model, replace(plain, temperature=np.full(plain.cell.size, heat)))
-            for heat in (0.25, 4.0)
+            for heat in (0.05, 20.0)
         )
         assert not np.allclose(cold.probability, hot.probability, atol=1e-6)
         np.testing.assert_allclose(hot.probability.sum(axis=1), 1.0, atol=1e-9)
@@ -259,10 +259,12 @@ class BanditContract(ABC):
 
     Attributes:
         learns: Whether rewards move its choices.
+        snapshots: Whether it can be asked for a snapshot of what it has learned.
         names: Arms that `make` is asked for.
     """
 
     learns: bool = True
+    snapshots: bool = True
     names: tuple[str, ...] = ("a", "b", "c")
 
     @abstractmethod
@@ -320,7 +322,7 @@ class BanditContract(ABC):
         # Where the told probabilities are the true ones, 1 / p of an arm's picks sums to n.
         total, error = table.sum(axis=0), np.sqrt(n) * table.std(axis=0)
         picked = np.bincount(chosen, minlength=len(self.names)) >= 30
-        assert (np.abs(total - n)[picked] <= 5 * error[picked] + 1e-6).all(), (total, error)
+        assert (np.abs(total - n)[picked] <= 5 * error[picked] + 1e-3 * n).all(), (total, error)
 
     def test_many_choices_are_as_probable_as_told(self) -> None:
         bandit = self.make(self.names)
@@ -387,6 +389,8 @@ class BanditContract(ABC):
         assert [each.propensities for each in first] == [each.propensities for each in second]
 
     def test_what_was_learned_can_be_looked_at(self) -> None:
+        if not self.snapshots:
+            pytest.skip("What the bandit has learned is kept elsewhere.")
         bandit = self.make(self.names)
         self._taught(bandit, "a", 5)
         assert bandit.snapshot() is not None

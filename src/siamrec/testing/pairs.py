@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from siamrec.data import Catalog, Feedback, FeedbackKind, PairOrigin, Vocabulary
+from siamrec.data import Catalog, Feedback, FeedbackKind, PairOrigin, Pairs, Vocabulary
 from siamrec.models.encoders import HashingEncoder
 from siamrec.testing.sample import no_global_chance
 
 if TYPE_CHECKING:
-    from siamrec.data import Pairs
     from siamrec.pairs import Miner
     from siamrec.protocols import PairGenerator, SiameseEncoder
 
@@ -152,24 +151,35 @@ class MinerContract(ABC):
 
     def pairs(self) -> Pairs:
         """Return likes of twelve users, each of three of forty texts, and some dislikes."""
-        from siamrec.data import Pairs
-
-        catalog = catalog_of()
-        texts = [text for text in catalog.text if text is not None]
-        left, right, user, label = [], [], [], []
+        texts = [text for text in catalog_of().text if text is not None]
+        left: list[int] = []
+        right: list[int] = []
+        label: list[float] = []
         for person in range(12):
             liked = [(person + 4 * step) % N_ITEMS for step in range(3)]
-            rows = [(liked[0], liked[1], 1.0), (liked[1], liked[2], 1.0)]
-            for first, second, value in (*rows, (liked[0], (person + 2) % N_ITEMS, 0.0)):
-                left.append(texts[first])
-                right.append(texts[second])
-                user.append(f"u{person}")
+            for first, second, value in (
+                (liked[0], liked[1], 1.0),
+                (liked[1], liked[2], 1.0),
+                (liked[0], (person + 2) % N_ITEMS, 0.0),
+            ):
+                left.append(first)
+                right.append(second)
                 label.append(value)
-        known = dict.fromkeys([*left, *right])
-        rest = [text for text in texts if text not in known]
-        frame = {"left": left, "right": right, "label": label, "user": user}
-        made = Pairs.from_frame(frame, label="label", user="user")
-        return replace(made, texts=(*made.texts, *rest))
+        user = np.repeat(np.arange(12, dtype=np.int32), 3)
+        made = Pairs.of(
+            [texts[code] for code in left], [texts[code] for code in right], label=label
+        )
+        rest = [text for text in texts if text not in made.texts]
+        table = (*made.texts, *rest)
+        likes = [table.index(texts[code]) for code in (*left, *right)]
+        return replace(
+            made,
+            texts=table,
+            user=user,
+            users=Vocabulary(tuple(f"u{person}" for person in range(12))),
+            liked_user=np.concatenate([user, user])[np.tile(np.array(label) >= 0.5, 2)],
+            liked_text=np.array(likes, np.int32)[np.tile(np.array(label) >= 0.5, 2)],
+        )
 
     def mined(self) -> Pairs:
         return self.make().mine(self.pairs(), self.encoder())
@@ -198,9 +208,9 @@ class MinerContract(ABC):
             given = row[row >= 0]
             assert len(set(given.tolist())) == given.size
 
-    def test_what_is_known_to_suit_is_never_a_negative(self) -> None:
-        pairs, after = self.pairs(), self.mined()
-        assert after.negatives is not None
+    def known(self) -> list[set[int]]:
+        """Return for each pair the texts that suit its anchor or its user, the anchor among them."""
+        pairs = self.pairs()
         suits: dict[int, set[int]] = {}
         liked: dict[int, set[int]] = {}
         rows = zip(pairs.user, pairs.left, pairs.right, pairs.label, strict=True)
@@ -209,18 +219,29 @@ class MinerContract(ABC):
                 suits.setdefault(int(left), {int(left)}).add(int(right))
                 suits.setdefault(int(right), {int(right)}).add(int(left))
                 liked.setdefault(int(user), set()).update((int(left), int(right)))
-        for user, left, row in zip(pairs.user, pairs.left, after.negatives, strict=True):
-            known = suits.get(int(left), set()) | liked[int(user)]
+        return [
+            suits.get(int(left), {int(left)}) | liked[int(user)]
+            for user, left in zip(pairs.user, pairs.left, strict=True)
+        ]
+
+    def test_what_is_known_to_suit_is_never_a_negative(self) -> None:
+        after = self.mined()
+        assert after.negatives is not None
+        for known, row in zip(self.known(), after.negatives, strict=True):
             assert not known & set(row[row >= 0].tolist())
 
     def test_negatives_are_nearer_than_texts_at_large(self) -> None:
         after = self.mined()
         assert after.negatives is not None
         vectors = self.encoder().encode(after.texts)
-        row, place = np.nonzero(after.negatives >= 0)
-        code = after.negatives[row, place]
-        near = (vectors[after.left[row]] * vectors[code]).sum(axis=1).mean()
-        assert near > (vectors @ vectors.T)[after.left[row]].mean()
+        cosine = vectors @ vectors.T
+        near, far = [], []
+        for place, known in enumerate(self.known()):
+            row = after.negatives[place]
+            own = cosine[after.left[place]]
+            near += own[row[row >= 0]].tolist()
+            far += [own[code] for code in range(len(after.texts)) if code not in known]
+        assert np.mean(near) > np.mean(far)
 
     def test_mining_twice_gives_the_same(self) -> None:
         with no_global_chance():
