@@ -343,6 +343,6 @@ def test_parts_are_taken_by_name_and_what_is_unknown_is_told_at_once(
     ):
         with pytest.raises(UnknownNameError, match="Did you mean"):
             make_loop(**wrong)
-    with pytest.raises(InvalidParameterError, match=r"make one by OwnRecipe\(\.\.\.\), a class is not"):
+    with pytest.raises(InvalidParameterError, match=r"make one by OwnRecipe\(\.\.\.\), a class"):
         make_loop(arms={"own": OwnRecipe})
     assert not list(tmp_path.iterdir())
