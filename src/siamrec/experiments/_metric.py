@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeAlias, final
 
+from typing_extensions import override
+
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError
 
@@ -138,6 +140,26 @@ class ExperimentMetric(ABC):
         read = self.covariates if model is None else tuple(map(Term, model.columns))
         names = (name for term in (self.outcome, *read) for name in term if name is not None)
         return tuple(dict.fromkeys(names))
+
+
+class ColumnMetric(ExperimentMetric):
+    """A metric of one column: `column`, or the column of its own name."""
+
+    column: str | None
+    covariate: str | Sequence[str] | CrossFitted
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+
+    @property
+    @override
+    def outcome(self) -> Term:
+        return Term(self.column or self.name)
+
+    @property
+    @override
+    def covariates(self) -> tuple[Term, ...]:
+        return terms_of(self.covariate, self.outcome)
 
 
 def terms_of(covariate: str | Sequence[str] | CrossFitted, outcome: Term) -> tuple[Term, ...]:

@@ -11,13 +11,13 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments._metric import (
+    ColumnMetric,
     CrossFitted,
     ExperimentMetric,
     Margin,
     Role,
     Term,
     check_choices,
-    terms_of,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ __all__ = [
 
 @final
 @dataclass(frozen=True, slots=True)
-class Mean(ExperimentMetric):
+class Mean(ColumnMetric):
     """The mean of a column over units.
 
     Where a unit has several rows, the mean is over rows, with the variance of a ratio of sums
@@ -84,6 +84,7 @@ class Mean(ExperimentMetric):
     floor: float | None = None
     winsorize: tuple[float, float] | None = None
 
+    @override
     def __post_init__(self) -> None:
         check_choices(self)
         bounds = [bound for bound in (self.floor, self.cap) if bound is not None]
@@ -101,20 +102,10 @@ class Mean(ExperimentMetric):
         """Whether outcomes are moved to bounds."""
         return not (self.cap is None and self.floor is None and self.winsorize is None)
 
-    @property
-    @override
-    def outcome(self) -> Term:
-        return Term(self.column or self.name)
-
-    @property
-    @override
-    def covariates(self) -> tuple[Term, ...]:
-        return terms_of(self.covariate, self.outcome)
-
 
 @final
 @dataclass(frozen=True, slots=True)
-class Proportion(ExperimentMetric):
+class Proportion(ColumnMetric):
     """The share of units (or rows) for which a column of 0 and 1 is 1.
 
     Without covariates and with one row per unit, the absolute interval is Newcombe's hybrid
@@ -146,23 +137,10 @@ class Proportion(ExperimentMetric):
     margin: Margin | None = None
     missing: Literal["drop", "zero", "error"] = "drop"
 
-    def __post_init__(self) -> None:
-        check_choices(self)
-
-    @property
-    @override
-    def outcome(self) -> Term:
-        return Term(self.column or self.name)
-
-    @property
-    @override
-    def covariates(self) -> tuple[Term, ...]:
-        return terms_of(self.covariate, self.outcome)
-
 
 @final
 @dataclass(frozen=True, slots=True)
-class Count(ExperimentMetric):
+class Count(ColumnMetric):
     """How often something happened to a unit, such as purchases: the mean number per unit.
 
     A unit without a number counts 0, for most logs say only what happened; and numbers must be
@@ -195,19 +173,6 @@ class Count(ExperimentMetric):
     better: Literal["higher", "lower"] = "higher"
     margin: Margin | None = None
     missing: Literal["drop", "zero", "error"] = "zero"
-
-    def __post_init__(self) -> None:
-        check_choices(self)
-
-    @property
-    @override
-    def outcome(self) -> Term:
-        return Term(self.column or self.name)
-
-    @property
-    @override
-    def covariates(self) -> tuple[Term, ...]:
-        return terms_of(self.covariate, self.outcome)
 
 
 @final
