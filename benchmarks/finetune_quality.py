@@ -27,7 +27,15 @@ import numpy as np
 from siamrec.data import Catalog, Feedback, Vocabulary
 from siamrec.losses import LossSpec, build_loss
 from siamrec.models import CachedEncoder, SentenceEncoder
-from siamrec.models.training import EncoderComparison, FineTuneConfig, FineTuner, Retention
+from siamrec.models.training import (
+    Adapter,
+    EncoderComparison,
+    FineTuneConfig,
+    FineTuner,
+    Full,
+    LoRA,
+    Retention,
+)
 from siamrec.models.training.validation.retention import reciprocal_rank
 from siamrec.pairs import HardNegatives, RatingPairs
 
@@ -260,32 +268,29 @@ def whole_encoder(
     for name, guided in (("plain MNRL", False), ("plain GIST", True)):
         if not options.variants or name in options.variants:
             measured(name, lambda g=guided: plain(short, sides[0], steps, seed, guided=g))
-    ours = FineTuneConfig(
-        strategy="full",
-        batch_size=32,
-        max_steps=steps,
-        evaluations=2,
-        cold_share=0.0,
-        wise_ft=1.0,
-        validation_texts=500,
-        seed=seed,
-    )
+    whole = Full(batch_size=32, evaluations=2, validation_texts=500)
+    ours = FineTuneConfig(strategy=whole, max_steps=steps, cold_share=0.0, wise_ft=1.0, seed=seed)
+    pairs_alone = replace(ours, loss="feedback-infonce:co_likes=0")
+    mining = replace(whole, mine=HardNegatives(per_positive=1), evaluations=4)
     flat = replace(sides[0], weight=np.ones_like(sides[0].weight))
     none = np.empty(0, np.int32)
     unknown = replace(flat, liked_user=none, liked_text=none, liked_time=None)
     variants: dict[str, tuple[FineTuneConfig, Pairs]] = {
         "FeedbackInfoNCE": (ours, sides[0]),
-        "… no logQ": (replace(ours, popularity=0.0), sides[0]),
+        "… no logQ": (replace(ours, loss="feedback-infonce:popularity=0.0"), sides[0]),
         "… no weights": (ours, flat),
-        "… no co-likes in the mask": (replace(ours, co_likes=0), sides[0]),
-        "… knows the pairs alone": (replace(ours, co_likes=0), unknown),
+        "… no co-likes in the mask": (pairs_alone, sides[0]),
+        "… knows the pairs alone": (pairs_alone, unknown),
         "… no mask": (replace(ours, loss="unmasked"), sides[0]),
-        "… 4 rows of a user together": (replace(ours, rows_per_user=4), sides[0]),
-        "… LoRA": (replace(ours, strategy="lora", learning_rate=None), sides[0]),
-        "… negatives mined while training": (
-            replace(ours, mine=HardNegatives(per_positive=1), evaluations=4),
+        "… 4 rows of a user together": (
+            replace(ours, strategy=replace(whole, rows_per_user=4)),
             sides[0],
         ),
+        "… LoRA": (
+            replace(ours, strategy=LoRA(batch_size=32, evaluations=2, validation_texts=500)),
+            sides[0],
+        ),
+        "… negatives mined while training": (replace(ours, strategy=mining), sides[0]),
     }
     chosen = options.variants or list(variants)
     kept: dict[float, SentenceEncoder] = {}
@@ -345,7 +350,7 @@ def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Nam
     train, valid = pairs.split(by="user", fraction=0.15, seed=seed)
     ours = FineTuneConfig(seed=seed)
     floor = Retention(max_drop=0.1, probes=150)
-    one = replace(ours, heads=1)
+    one = replace(ours, strategy=Adapter(heads=1))
     variants = {
         "adapter": ours,
         "adapter, retention floor": replace(ours, retention=floor),
@@ -357,11 +362,11 @@ def run_seed(films: Films, base: CachedEncoder, seed: int, options: argparse.Nam
         variants |= {
             "one head, another draw": replace(one, seed=seed + 100),
             "one head, a third draw": replace(one, seed=seed + 200),
-            "one head, linear": replace(one, hidden=0),
-            "one head, text against text": replace(one, profile_size=1),
-            "one head, no logQ": replace(one, popularity=0.0),
-            "one head, not whitened": replace(one, whiten=0.0),
-            "one head, co-likes masked": replace(one, co_likes=5),
+            "one head, linear": replace(one, strategy=Adapter(heads=1, hidden=0)),
+            "one head, text against text": replace(one, strategy=Adapter(heads=1, profile_size=1)),
+            "one head, no logQ": replace(one, strategy=Adapter(heads=1, popularity=0.0)),
+            "one head, not whitened": replace(one, strategy=Adapter(heads=1, whiten=0.0)),
+            "one head, co-likes masked": replace(one, strategy=Adapter(heads=1, co_likes=5)),
             "one head, WiSE-FT 1/2": replace(one, wise_ft=0.5),
             "one head, WiSE-FT 1/4": replace(one, wise_ft=0.25),
         }

@@ -23,7 +23,7 @@ from siamrec.data import Pairs
 from siamrec.losses import FeedbackInfoNCE
 from siamrec.models import SentenceEncoder
 from siamrec.models.export import OnnxEncoder, export
-from siamrec.models.training import FineTuneConfig
+from siamrec.models.training import Adapter
 from siamrec.models.training.strategies.adapter_head import train_head
 from siamrec.models.training.strategies.trainer import FeedbackTrainer
 from siamrec.pairs import HardNegatives
@@ -110,9 +110,9 @@ def adapter() -> None:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     steps = 100
     for name, hidden in (("linear", 0), ("with 512 hidden units", 512)):
-        config = FineTuneConfig(hidden=hidden, profile_size=1)
+        recipe = Adapter(hidden=hidden, profile_size=1)
         start = time.process_time()
-        train_head(pairs, vectors, config, steps=steps, after_step=lambda *_: False)
+        train_head(pairs, vectors, recipe, seed=42, steps=steps, after_step=lambda *_: False)
         seconds = time.process_time() - start
         row(f"adapter on cached vectors, {name}", 256 * steps / seconds, None, "pairs/CPU-s")
 

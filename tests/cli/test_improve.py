@@ -147,6 +147,7 @@ def test_bad_arguments(files: tuple[Path, Path], tmp_path: Path) -> None:
     assert_one_line(improve("--items", items, *out), "together with --feedback")
     assert_one_line(improve("--feedback", "nothing.csv", "--items", items, *out), "is not a file")
     assert_one_line(improve(*both, *out, "--strategy", "adaptor"), "Did you mean 'adapter'")
+    assert_one_line(improve(*both, *out, "--strategy", "lora:rnk=4"), "Did you mean 'rank'")
     assert_one_line(improve(*both, *out, "--user", "usr"), "column for user is named 'usr'")
     assert_one_line(improve(*both, *out, "--text", "plot"), "column for text is named 'plot'")
     assert_one_line(improve(*both, *out, "--db", "nonsense"), "url must be a database URL")

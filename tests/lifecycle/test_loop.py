@@ -285,7 +285,7 @@ def test_bad_arguments_write_nothing(world: SimulatedWorld, tmp_path: Path) -> N
     with pytest.raises(InvalidParameterError, match="source must be left out"):
         ImprovementLoop(**good, source=MemoryFeedback(world.feedback))
     with pytest.raises(UnknownNameError, match="Did you mean 'adapter'"):
-        ImprovementLoop(**good, strategy="adaptor")  # type: ignore[arg-type]
+        ImprovementLoop(**good, strategy="adaptor")
     with pytest.raises(UnknownNameError, match="metric of the suite is named 'ndcg@3'"):
         ImprovementLoop(**good, metric="ndcg@3")
     with pytest.raises(InvalidParameterError, match=r"holdout must be in \(0, 1\)"):
@@ -302,7 +302,7 @@ def test_bad_arguments_write_nothing(world: SimulatedWorld, tmp_path: Path) -> N
         ImprovementLoop(**{**good, "out": blocked / "run"}).run()
 
 
-@pytest.mark.parametrize("strategy", ["full", "lora"])
+@pytest.mark.parametrize("strategy", ["full", "lora:rank=2"])
 def test_the_whole_encoder_can_be_tuned(
     make_loop: Any, world: SimulatedWorld, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
@@ -313,7 +313,10 @@ def test_the_whole_encoder_can_be_tuned(
     encoder = SentenceEncoder.of(tiny_model(texts, dim=16, layers=1))
     loop = make_loop(encoder=encoder, strategy=strategy)
     report = loop.run()
-    assert report.summary()["tuning"]["training"]["strategy"] == strategy
+    summary = report.summary()
+    name, _, rank = strategy.partition(":rank=")
+    assert summary["tuning"]["training"]["strategy"] == name
+    assert str(summary["settings"]["strategy"].get("rank", "")) == rank
     tuned = SentenceEncoder(report.out / "encoder")
     assert tuned.fingerprint != encoder.fingerprint
     versions = report.summary()["registry"]["versions"]

@@ -11,7 +11,7 @@ import torch
 from siamrec.data import Pairs
 from siamrec.losses import FeedbackInfoNCE, TextRates, build_loss
 from siamrec.models import SentenceEncoder
-from siamrec.models.training import FineTuneConfig, FineTuner
+from siamrec.models.training import FineTuneConfig, FineTuner, Full
 from siamrec.pairs import HardNegatives, RatingPairs
 from siamrec.testing.pairs import catalog_of, ratings_of
 from siamrec.testing.tiny import tiny_model
@@ -81,11 +81,9 @@ def test_mined_texts_that_nobody_likes_do_not_swamp_the_loss(way: str) -> None:
     pairs = pairs.where(~np.isin(pairs.left, rare) & ~np.isin(pairs.right, rare))
     encoder = SentenceEncoder.of(tiny_model(pairs.texts))
     config = FineTuneConfig(
-        strategy="full",
+        strategy=Full(evaluations=2, mine=None if stored else recipe),
         max_steps=4,
-        evaluations=2,
         cold_share=0.0,
-        mine=None if stored else recipe,
     )
     result = FineTuner(config).fit(encoder, *pairs.split(by="user", fraction=0.3, seed=2))
     assert max(entry["loss"] for entry in result.history) < 9.0

@@ -53,10 +53,10 @@ def losses(folder: Path) -> object:
     right = [TEXTS[code] for code in rng.integers(0, 9, 60)]
     pairs = Pairs.of(left, right, label=rng.integers(0, 2, 60).astype(float))
     config = FineTuneConfig(
-        strategy="full", loss="absolute-cosine", epochs=1, batch_size=16, max_steps=2
+        strategy="full:epochs=1,batch_size=16", loss="absolute-cosine", max_steps=2
     )
     encoder = SentenceEncoder.of(tiny_model(TEXTS))
-    return FineTuner(config).fit(encoder, pairs, pairs).card["config"]["loss"]
+    return FineTuner(config).fit(encoder, pairs, pairs).card["config"]["loss"]["name"]
 
 
 def policies(folder: Path) -> object:

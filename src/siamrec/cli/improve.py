@@ -39,7 +39,8 @@ def improve(
     strategy: Annotated[
         str,
         typer.Option(
-            help="'adapter' trains a head in seconds; 'full', 'top-layers' and 'lora' the encoder."
+            help="'adapter' trains a head in seconds; 'full', 'top-layers' and 'lora' the encoder;"
+            " with settings: lora:rank=8."
         ),
     ] = "adapter",
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,

@@ -22,6 +22,7 @@ from siamrec.lifecycle.holdout import HeldOut, hold_out
 from siamrec.lifecycle.registry import Lineage, ModelRegistry
 from siamrec.lifecycle.traffic import Traffic, replay
 from siamrec.models import CachedEncoder, SentenceEncoder
+from siamrec.models.training import STRATEGIES
 from siamrec.storage import FolderBlobs, Store
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ class Cycle:
         shutil.rmtree(folder, ignore_errors=True)
         draft.rename(folder)
         return {
-            "strategy": self.settings.strategy,
+            "strategy": STRATEGIES.name_of(self.settings.strategy),
             **counts,
             "texts": len(texts),
             "validation": {name: float(value) for name, value in result.metrics.items()},

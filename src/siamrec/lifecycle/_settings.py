@@ -9,7 +9,7 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec.errors import UnknownNameError
-from siamrec.models.training.config import STRATEGIES
+from siamrec.models.training import FineTuneConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from siamrec.bandits import Policy
     from siamrec.lifecycle.events import Observers
-    from siamrec.models.training.config import Strategy
+    from siamrec.models.training import Strategy
     from siamrec.protocols import (
         BanditFactory,
         BlobStore,
@@ -48,7 +48,6 @@ class Settings:
 
     def __post_init__(self) -> None:
         check.count("seed", self.seed, least=0)
-        check.one_of("strategy", self.strategy, STRATEGIES)
         check.positive("positive", self.positive)
         check.share("holdout", self.holdout, open_ends=True)
         check.share("cold_share", self.cold_share)
@@ -57,7 +56,8 @@ class Settings:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
-        return asdict(self)
+        strategy = FineTuneConfig(strategy=self.strategy).as_dict()["strategy"]
+        return {**asdict(self), "strategy": strategy}
 
     def rng(self, purpose: str) -> np.random.Generator:
         """Return the generator of one purpose, so that no step depends on another's draws."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siamrec.models import AdapterEncoder, SentenceEncoder
-from siamrec.models.training import FineTuneConfig, FineTuner
+from siamrec.models.training import Adapter, FineTuneConfig, FineTuner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from siamrec.data import Catalog
     from siamrec.lifecycle.holdout import HeldOut
-    from siamrec.models.training import FineTuneResult, TrainingEvent
-    from siamrec.models.training.config import Strategy
+    from siamrec.models.training import FineTuneResult, Strategy, TrainingEvent
     from siamrec.protocols import PairGenerator, SiameseEncoder
 
 _ADAPTER = "adapter.json"
@@ -57,7 +56,7 @@ def fine_tune(
         if event.total:
             progress(event.step / event.total)
 
-    steps = _ADAPTER_STEPS if strategy == "adapter" else _ENCODER_STEPS
+    steps = _ADAPTER_STEPS if isinstance(strategy, Adapter) else _ENCODER_STEPS
     tuner = FineTuner(FineTuneConfig(strategy=strategy, seed=seed, max_steps=steps))
     result = tuner.fit(encoder, train, valid, on_event=heard)
     counts = {"train_pairs": len(train), "valid_pairs": len(valid)}

@@ -22,6 +22,7 @@ from siamrec.lifecycle._settings import Parts, Settings
 from siamrec.lifecycle.events import Observers
 from siamrec.lifecycle.holdout import hold_out
 from siamrec.lifecycle.report import CycleReport
+from siamrec.models.training import STRATEGIES
 from siamrec.simulation import World
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from siamrec.lifecycle.events import Observer
     from siamrec.metrics.base import AnyMetric
     from siamrec.models.recommenders._book import Arms
-    from siamrec.models.training.config import Strategy
+    from siamrec.models.training import Strategy
     from siamrec.protocols import (
         BanditFactory,
         BlobStore,
@@ -85,7 +86,8 @@ class ImprovementLoop:
         out: Folder of the run.
         seed: Seed of everything that is drawn.
         strategy: `"adapter"` trains a head on cached vectors in seconds; `"full"` the whole
-            encoder, `"top-layers"` its last ones, `"lora"` a small change beside each matrix.
+            encoder, `"top-layers"` its last layers, `"lora:rank=8"` a small change beside each
+            matrix.
         positive: Smallest rating that is a like.
         holdout: Share of the users that test, in (0, 1).
         cold_share: Share of the items hidden from training, in [0, 1).
@@ -120,7 +122,7 @@ class ImprovementLoop:
         observers: Sequence[Observer] = (),
         out: str | Path = "runs/first",
         seed: int = 7,
-        strategy: Strategy = "adapter",
+        strategy: Strategy | Named = "adapter",
         positive: float = 4.0,
         holdout: float = 0.2,
         cold_share: float = 0.1,
@@ -146,7 +148,7 @@ class ImprovementLoop:
         self._source = None if source is None else FEEDBACK_SOURCES.make(source)
         self._settings = Settings(
             seed=seed,
-            strategy=strategy,
+            strategy=STRATEGIES.make(strategy),
             positive=positive,
             holdout=holdout,
             cold_share=cold_share,

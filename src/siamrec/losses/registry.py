@@ -105,7 +105,7 @@ def built(
             raise
         unknown = re.findall(r"unexpected keyword argument '(\w+)'", said)
         raise InvalidParameterError(
-            "loss_settings", unknown or sorted(settings), f"settings of {name!r} ({said})"
+            "loss", unknown or sorted(settings), f"given settings of {name!r} ({said})"
         ) from error
 
 

@@ -17,12 +17,18 @@ from siamrec.errors import (
     UnknownNameError,
 )
 from siamrec.models import AdapterEncoder, HashingEncoder
-from siamrec.models.training import EncoderComparison, FineTuneConfig, FineTuner, TrainingEvent
+from siamrec.models.training import (
+    Adapter,
+    EncoderComparison,
+    FineTuneConfig,
+    FineTuner,
+    TrainingEvent,
+)
 from siamrec.models.training.strategies import adapter as _adapter_run
 from siamrec.models.training.strategies.adapter_head import train_head
 from siamrec.models.training.strategies.joined_heads import joined
 from siamrec.models.training.validation.ranking import RankingTask
-from siamrec.pairs import HardNegatives, MinimumCounts, RatingPairs
+from siamrec.pairs import MinimumCounts, RatingPairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +36,8 @@ if TYPE_CHECKING:
     from siamrec.typing import Float32Array
 
 ENCODER = HashingEncoder(dim=96)
-QUICK = FineTuneConfig(epochs=4, batch_size=64, hidden=8, cold_share=0.2, seed=1)
+HEAD = Adapter(epochs=4, batch_size=64, hidden=8)
+QUICK = FineTuneConfig(strategy=HEAD, cold_share=0.2, seed=1)
 
 
 class BrokenEncoder:
@@ -226,7 +233,7 @@ def test_queries_and_documents_can_be_tuned_without_users() -> None:
     right = [f"say{k % 30}" for k in range(300)]
     couples = Pairs.of(left, right)
     drawn = np.random.default_rng(0).random(300) < 0.3
-    settings = replace(QUICK, cold_share=0.0, epochs=20)
+    settings = replace(QUICK, cold_share=0.0, strategy=replace(HEAD, epochs=20))
     result = FineTuner(settings).fit(ENCODER, couples.where(~drawn), couples.where(drawn))
     assert result.metrics["base_ndcg@10"] < 0.4
     assert result.metrics["ndcg@10"] > 0.9
@@ -236,10 +243,14 @@ def test_queries_and_documents_can_be_tuned_without_users() -> None:
     ("settings", "error", "message"),
     [
         ({"strategy": "adaptor"}, UnknownNameError, "Did you mean 'adapter'"),
-        ({"epochs": 0}, InvalidParameterError, "epochs must be a whole number"),
+        ({"strategy": "adapter:epochs=0"}, InvalidParameterError, "epochs must be a whole number"),
         ({"wise_ft": 1.5}, InvalidParameterError, "wise_ft"),
         ({"cold_share": 1.0}, InvalidParameterError, "cold_share"),
-        ({"learning_rate": -1.0}, InvalidParameterError, "learning_rate"),
+        (
+            {"strategy": {"name": "full", "learning_rate": -1.0}},
+            InvalidParameterError,
+            "learning_rate",
+        ),
     ],
 )
 def test_settings_are_checked(
@@ -250,7 +261,8 @@ def test_settings_are_checked(
 
 
 def test_settings_have_a_stable_hash() -> None:
-    assert hash(FineTuneConfig(loss_settings={"scale": 3.0})) == hash(FineTuneConfig())
+    full = FineTuneConfig(strategy="full")
+    assert hash(replace(full, loss={"name": "mnrl", "scale": 3.0})) == hash(full)
     assert QUICK.fingerprint() == replace(QUICK).fingerprint()
     assert QUICK.fingerprint() != replace(QUICK, seed=2).fingerprint()
 
@@ -300,16 +312,20 @@ def test_interval_by_hand() -> None:
 def test_a_warm_start_goes_on_from_the_head_in_use(
     sides: tuple[Pairs, Pairs], hidden: int
 ) -> None:
-    config = replace(QUICK, hidden=hidden, wise_ft=1.0, refit=False)
+    head = replace(HEAD, hidden=hidden, refit=False)
+    config = replace(QUICK, strategy=head, wise_ft=1.0)
     first = FineTuner(config).fit(ENCODER, *sides)
-    still = replace(config, warm_start=True, max_steps=1, learning_rate=1e-9)
+    slow = replace(head, learning_rate=1e-9)
+    still = replace(config, strategy=slow, warm_start=True, max_steps=1)
     again = FineTuner(still).fit(ENCODER, *sides, previous=first.encoder)
     texts = list(sides[0].texts)
     np.testing.assert_allclose(again.encoder.encode(texts), first.encoder.encode(texts), atol=1e-3)
     assert again.beside["previous_ndcg@10"].difference == pytest.approx(0.0, abs=0.01)
     with pytest.raises(InvalidParameterError, match="an AdapterEncoder on the same base"):
         FineTuner(still).fit(ENCODER, *sides, previous=ENCODER)
-    other = FineTuner(replace(still, hidden=8)).fit(ENCODER, *sides, previous=first.encoder)
+    other = FineTuner(replace(still, strategy=replace(slow, hidden=8))).fit(
+        ENCODER, *sides, previous=first.encoder
+    )
     np.testing.assert_allclose(other.encoder.encode(texts), again.encoder.encode(texts), atol=1e-6)
 
 
@@ -319,11 +335,6 @@ def test_popularity_stands_beside_with_its_interval(sides: tuple[Pairs, Pairs]) 
     assert beside.base == pytest.approx(result.metrics["popularity_ndcg@10"])
     assert beside.tuned == pytest.approx(result.metrics["ndcg@10"])
     assert str(beside) in str(result.verdict)
-
-
-def test_the_adapter_mines_nothing(sides: tuple[Pairs, Pairs]) -> None:
-    with pytest.raises(InvalidParameterError, match="None with the strategy 'adapter'"):
-        FineTuner(replace(QUICK, mine=HardNegatives())).fit(ENCODER, *sides)
 
 
 def test_joined_heads_keep_the_mean_of_their_products() -> None:
@@ -371,8 +382,8 @@ def test_joined_heads_lie_where_the_base_lies() -> None:
 
 
 def test_more_heads_are_trained_and_become_one(sides: tuple[Pairs, Pairs]) -> None:
-    single = FineTuner(replace(QUICK, heads=1)).fit(ENCODER, *sides)
-    several = FineTuner(replace(QUICK, heads=3)).fit(ENCODER, *sides)
+    single = FineTuner(replace(QUICK, strategy=replace(HEAD, heads=1))).fit(ENCODER, *sides)
+    several = FineTuner(replace(QUICK, strategy=replace(HEAD, heads=3))).fit(ENCODER, *sides)
     assert isinstance(several.encoder, AdapterEncoder)
     assert isinstance(single.encoder, AdapterEncoder)
     assert several.encoder.outer is not None

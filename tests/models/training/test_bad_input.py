@@ -20,7 +20,7 @@ from siamrec.errors import (
 )
 from siamrec.losses import EmbeddingLoss, LossSpec, WeightedCosine
 from siamrec.models import AdapterEncoder, HashingEncoder, SentenceEncoder
-from siamrec.models.training import FineTuneConfig, FineTuner
+from siamrec.models.training import FineTuneConfig, FineTuner, Full
 from siamrec.models.training._store import write_result
 from siamrec.testing.tiny import tiny_model
 
@@ -59,9 +59,7 @@ def test_one_class_is_refused_by_losses_that_learn_from_labels() -> None:
 def test_rows_by_user_need_a_loss_of_pairs() -> None:
     train, valid = pairs_of("abc"), pairs_of("xyz")
     encoder = SentenceEncoder.of(tiny_model(train.texts))
-    config = FineTuneConfig(
-        strategy="full", loss="batch-hard-triplet", rows_per_user=4, max_steps=2
-    )
+    config = FineTuneConfig(strategy=Full(rows_per_user=4), loss="batch-hard-triplet", max_steps=2)
     with pytest.raises(InvalidParameterError, match="rows_per_user must be 1 with 'batch-hard"):
         FineTuner(config).fit(encoder, train, valid)
 
@@ -69,8 +67,8 @@ def test_rows_by_user_need_a_loss_of_pairs() -> None:
 def test_settings_that_a_loss_does_not_know_are_named() -> None:
     train, valid = pairs_of("abc"), pairs_of("xyz")
     encoder = SentenceEncoder.of(tiny_model(train.texts))
-    config = FineTuneConfig(strategy="full", loss_settings={"tau": 3}, max_steps=2)
-    with pytest.raises(InvalidParameterError, match="loss_settings must be settings of"):
+    config = FineTuneConfig(strategy="full", loss="feedback-infonce:tau=3", max_steps=2)
+    with pytest.raises(InvalidParameterError, match=r"loss must be given settings of.*tau"):
         FineTuner(config).fit(encoder, train, valid)
 
 
@@ -112,8 +110,8 @@ def test_a_guest_loss_trains_by_its_name() -> None:
 
 
 def test_the_adapter_knows_one_loss() -> None:
-    with pytest.raises(InvalidParameterError, match="loss must be 'feedback-infonce'"):
-        FineTuner(FineTuneConfig(loss="mnrl")).fit(ENCODER, pairs_of("abc"), pairs_of("xyz"))
+    with pytest.raises(InvalidParameterError, match="left out with Adapter, which trains with"):
+        FineTuneConfig(loss="mnrl")
 
 
 def test_one_user_cannot_be_split() -> None:
@@ -158,8 +156,8 @@ def test_training_that_diverges_later_keeps_the_best_and_says_so() -> None:
     train, valid = pairs_of("abc"), pairs_of("xyz")
     encoder = SentenceEncoder.of(tiny_model(train.texts))
     config = FineTuneConfig(
-        strategy="full", loss="exploding", max_steps=12, batch_size=4, evaluations=6,
-        epochs=9, cold_share=0.0, wise_ft=1.0,
+        strategy=Full(batch_size=4, evaluations=6, epochs=9), loss="exploding", max_steps=12,
+        cold_share=0.0, wise_ft=1.0,
     )  # fmt: skip
     told: list[str] = []
     tuner = FineTuner(config, losses={"exploding": LossSpec(_Explodes)})
@@ -184,7 +182,7 @@ def test_a_full_disk_while_training_is_named_and_what_stands_goes_on(
     train, valid = pairs_of("abc"), pairs_of("xyz")
     encoder = SentenceEncoder.of(tiny_model(train.texts))
     config = FineTuneConfig(
-        strategy="full", max_steps=6, batch_size=4, evaluations=3, epochs=9, cold_share=0.0,
+        strategy=Full(batch_size=4, evaluations=3, epochs=9), max_steps=6, cold_share=0.0,
         wise_ft=1.0,
     )  # fmt: skip
     tuner = FineTuner(config)

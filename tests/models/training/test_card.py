@@ -12,7 +12,14 @@ import torch
 
 from siamrec.errors import InvalidParameterError
 from siamrec.models import CachedEncoder, HashingEncoder, SentenceEncoder
-from siamrec.models.training import FineTuneConfig, FineTuner, Retention, TrainingEvent
+from siamrec.models.training import (
+    Adapter,
+    FineTuneConfig,
+    FineTuner,
+    Full,
+    Retention,
+    TrainingEvent,
+)
 from siamrec.pairs import HardNegatives, RatingPairs
 from siamrec.testing.pairs import catalog_of, ratings_of
 from siamrec.testing.tiny import tiny_model
@@ -22,7 +29,7 @@ if TYPE_CHECKING:
 
     from siamrec.data import Pairs
 
-FULL = FineTuneConfig(strategy="full", max_steps=2, evaluations=1, cold_share=0.0)
+FULL = FineTuneConfig(strategy=Full(evaluations=1), max_steps=2, cold_share=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -36,18 +43,19 @@ def test_a_cache_folder_and_a_teacher_can_stand_in_a_card(
 ) -> None:
     encoder = SentenceEncoder.of(tiny_model(sides[0].texts))
     mine = HardNegatives(per_positive=1, cache=tmp_path / "mined")
-    mined = FineTuner(replace(FULL, mine=mine)).fit(encoder, *sides, out=tmp_path / "a")
-    assert mined.card["config"]["mine"]["cache"] == str(tmp_path / "mined")
-    taught = replace(FULL, loss="mse", loss_settings={"teacher": encoder})
+    config = replace(FULL, strategy=Full(evaluations=1, mine=mine))
+    mined = FineTuner(config).fit(encoder, *sides, out=tmp_path / "a")
+    assert mined.card["config"]["strategy"]["mine"]["cache"] == str(tmp_path / "mined")
+    taught = replace(FULL, loss={"name": "mse", "teacher": encoder})
     result = FineTuner(taught).fit(encoder, *sides, out=tmp_path / "b")
     assert result.path is not None
     card = json.loads((result.path / "card.json").read_text())
-    assert card["config"]["loss_settings"] == {"teacher": encoder.fingerprint}
+    assert card["config"]["loss"] == {"name": "mse", "teacher": encoder.fingerprint}
 
 
 def test_settings_that_differ_have_other_fingerprints() -> None:
     found = [
-        FineTuneConfig(loss_settings=settings).fingerprint()
+        replace(FULL, loss={"name": "mse", **settings}).fingerprint()
         for settings in (
             {},
             {"teacher": HashingEncoder(dim=4)},
@@ -59,7 +67,9 @@ def test_settings_that_differ_have_other_fingerprints() -> None:
         )
     ]
     assert len(set(found)) == len(found)
-    plain = FineTuneConfig(retention=Retention(max_drop=0.1), loss_settings={"dims": (4, 2)})
+    plain = replace(
+        FULL, retention=Retention(max_drop=0.1), loss={"name": "matryoshka", "dims": (4, 2)}
+    )
     assert json.loads(json.dumps(plain.as_dict()))["retention"]["max_drop"] == 0.1
 
 
@@ -67,8 +77,8 @@ def test_a_setting_that_no_card_can_hold_is_told_before_training(
     sides: tuple[Pairs, Pairs],
 ) -> None:
     events: list[TrainingEvent] = []
-    config = replace(FULL, loss_settings={"teacher": object()})
-    with pytest.raises(InvalidParameterError, match="loss_settings must be a JSON value, a path"):
+    config = replace(FULL, loss={"name": "mse", "teacher": object()})
+    with pytest.raises(InvalidParameterError, match="loss must be a JSON value, a path"):
         FineTuner(config).fit(
             SentenceEncoder.of(tiny_model(sides[0].texts)), *sides, on_event=events.append
         )
@@ -76,7 +86,7 @@ def test_a_setting_that_no_card_can_hold_is_told_before_training(
 
 
 def test_the_readme_tells_the_lineage(tmp_path: Path, sides: tuple[Pairs, Pairs]) -> None:
-    config = FineTuneConfig(max_steps=3, hidden=4, heads=1)
+    config = FineTuneConfig(strategy=Adapter(hidden=4, heads=1), max_steps=3)
     result = FineTuner(config).fit(HashingEncoder(dim=16), *sides, out=tmp_path)
     assert result.path is not None
     said = (result.path / "README.md").read_text()

@@ -16,7 +16,7 @@ from siamrec.errors import (
     TrainingDivergedError,
 )
 from siamrec.models import CachedEncoder, HashingEncoder, SentenceEncoder
-from siamrec.models.training import FineTuneConfig, FineTuner, Retention
+from siamrec.models.training import FineTuneConfig, FineTuner, Full, LoRA, Retention, TopLayers
 from siamrec.models.training.strategies.dataset import training_set
 from siamrec.pairs import HardNegatives
 from siamrec.testing.pairs import catalog_of, ratings_of
@@ -28,15 +28,9 @@ if TYPE_CHECKING:
     from siamrec.data import Pairs
     from siamrec.models.training import TrainingEvent
 
-QUICK = FineTuneConfig(
-    strategy="full",
-    learning_rate=1e-3,
-    epochs=1,
-    max_steps=12,
-    evaluations=3,
-    cold_share=0.0,
-    seed=3,
-)
+WHOLE = Full(learning_rate=1e-3, epochs=1, evaluations=3)
+SMALL = LoRA(rank=2, learning_rate=1e-3, epochs=1, evaluations=3)
+QUICK = FineTuneConfig(strategy=WHOLE, max_steps=12, cold_share=0.0, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +65,11 @@ def test_same_seed_same_weights(sides: tuple[Pairs, Pairs], encoder: SentenceEnc
 
 WAYS = {
     "full": QUICK,
-    "lora": replace(QUICK, strategy="lora", rank=2),
-    "rows by user": replace(QUICK, rows_per_user=3),
-    "live negatives": replace(QUICK, mine=HardNegatives(per_positive=2, percent=1.5)),
+    "lora": replace(QUICK, strategy=SMALL),
+    "rows by user": replace(QUICK, strategy=replace(WHOLE, rows_per_user=3)),
+    "live negatives": replace(
+        QUICK, strategy=replace(WHOLE, mine=HardNegatives(per_positive=2, percent=1.5))
+    ),
 }
 
 
@@ -123,7 +119,8 @@ def test_checkpoints_of_another_run_are_refused(
 def test_top_layers_leave_the_lower_ones(
     sides: tuple[Pairs, Pairs], encoder: SentenceEncoder
 ) -> None:
-    config = replace(QUICK, strategy="top-layers", layers=1, wise_ft=1.0)
+    top = TopLayers(layers=1, learning_rate=1e-3, epochs=1, evaluations=3)
+    config = replace(QUICK, strategy=top, wise_ft=1.0)
     tuned = FineTuner(config).fit(encoder, *sides).encoder
     assert isinstance(tuned, SentenceEncoder)
     before, after = encoder.model.state_dict(), tuned.model.state_dict()
@@ -135,7 +132,7 @@ def test_top_layers_leave_the_lower_ones(
 def test_lora_changes_matrices_of_layers_by_a_low_rank_and_leaves_an_ordinary_model(
     sides: tuple[Pairs, Pairs], encoder: SentenceEncoder
 ) -> None:
-    config = replace(QUICK, strategy="lora", rank=2, wise_ft=1.0)
+    config = replace(QUICK, strategy=SMALL, wise_ft=1.0)
     tuned = FineTuner(config).fit(encoder, *sides).encoder
     assert isinstance(tuned, SentenceEncoder)
     before, after = encoder.model.state_dict(), tuned.model.state_dict()
@@ -241,11 +238,11 @@ def test_a_hidden_text_is_never_a_negative(
 def test_mining_while_training_needs_a_loss_that_takes_negatives(
     sides: tuple[Pairs, Pairs], encoder: SentenceEncoder
 ) -> None:
-    mined = HardNegatives()
+    mined = replace(WHOLE, mine=HardNegatives())
     with pytest.raises(InvalidParameterError, match="a loss that takes negatives"):
-        FineTuner(replace(QUICK, loss="mnrl", mine=mined)).fit(encoder, *sides)
+        FineTuner(replace(QUICK, loss="mnrl", strategy=mined)).fit(encoder, *sides)
     with pytest.raises(InvalidParameterError, match="a recipe without an encoder"):
-        FineTuneConfig(mine=HardNegatives(encoder=encoder))
+        Full(mine=HardNegatives(encoder=encoder))
 
 
 def test_a_version_in_use_must_be_beaten_too(
@@ -266,7 +263,13 @@ def test_a_warm_start_goes_on_from_the_version_in_use(
     sides: tuple[Pairs, Pairs], encoder: SentenceEncoder
 ) -> None:
     first = FineTuner(replace(QUICK, wise_ft=1.0)).fit(encoder, *sides).encoder
-    config = replace(QUICK, warm_start=True, max_steps=1, learning_rate=1e-9, wise_ft=1.0)
+    config = replace(
+        QUICK,
+        strategy=replace(WHOLE, learning_rate=1e-9),
+        warm_start=True,
+        max_steps=1,
+        wise_ft=1.0,
+    )
     result = FineTuner(config).fit(encoder, *sides, previous=first)
     assert result.metrics["ndcg@10"] == pytest.approx(result.metrics["previous_ndcg@10"], abs=1e-6)
     assert result.metrics["ndcg@10"] != result.metrics["base_ndcg@10"]

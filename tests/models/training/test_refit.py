@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from siamrec.data import Catalog, Feedback, Pairs
-from siamrec.errors import InvalidDataError, UnknownNameError
+from siamrec.errors import InvalidDataError
 from siamrec.models import AdapterEncoder, HashingEncoder
 from siamrec.models.training import (
+    Adapter,
     FineTuneConfig,
     FineTuner,
     FineTuneResult,
@@ -23,7 +24,8 @@ from siamrec.models.training.validation.retention import reciprocal_rank
 from siamrec.pairs import RatingPairs
 
 ENCODER = HashingEncoder(dim=96)
-CONFIG = FineTuneConfig(batch_size=64, hidden=32, cold_share=0.2, epochs=4, seed=1)
+HEAD = Adapter(batch_size=64, hidden=32, epochs=4)
+CONFIG = FineTuneConfig(strategy=HEAD, cold_share=0.2, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +85,7 @@ def test_figures_of_hidden_texts_are_named_as_those_before_the_refit(
     result = FineTuner(CONFIG).fit(ENCODER, *sides)
     assert result.card["measured_before_refit"] == ["cold_ndcg@10"]
     assert any("before its refit" in reason for reason in result.verdict.reasons)
-    once = FineTuner(replace(CONFIG, refit=False)).fit(ENCODER, *sides)
+    once = FineTuner(replace(CONFIG, strategy=replace(HEAD, refit=False))).fit(ENCODER, *sides)
     assert once.card["measured_before_refit"] == []
     assert once.metrics["cold_ndcg@10"] == result.metrics["cold_ndcg@10"]
 
@@ -132,8 +134,3 @@ def test_a_request_in_the_first_head_of_the_refit_keeps_the_searched_one(
     assert result.encoder.outer is not None
     assert result.encoder.outer.shape == (96, 32)  # one head, not three
     assert result.card["measured_before_refit"] == []
-
-
-def test_a_misspelt_loss_gets_the_nearest_names(sides: tuple[Pairs, Pairs]) -> None:
-    with pytest.raises(UnknownNameError, match="feedback-infonce"):
-        FineTuner(FineTuneConfig(loss="feedback-infonc")).fit(ENCODER, *sides)

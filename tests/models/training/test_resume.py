@@ -12,7 +12,7 @@ import torch
 from siamrec.errors import StorageError
 from siamrec.losses import MultiTask, QueuedInfoNCE, WeightedCosine
 from siamrec.models import AdapterEncoder, HashingEncoder, SentenceEncoder
-from siamrec.models.training import FineTuneConfig, FineTuner
+from siamrec.models.training import FineTuneConfig, FineTuner, Full
 from siamrec.models.training._store import write_result
 from siamrec.models.training.strategies import loss_state as _loss_state
 from siamrec.pairs import RatingPairs
@@ -26,11 +26,8 @@ if TYPE_CHECKING:
     from siamrec.models.training import FineTuneResult, TrainingEvent
 
 CONFIG = FineTuneConfig(
-    strategy="full",
+    strategy=Full(evaluations=2, learning_rate=2e-2, batch_size=8),
     max_steps=20,
-    evaluations=2,
-    learning_rate=2e-2,
-    batch_size=8,
     wise_ft=1.0,
     seed=3,
 )
@@ -89,7 +86,9 @@ def test_a_run_that_was_stopped_between_evaluations_goes_on_as_if_it_had_not(
 def test_what_a_loss_holds_is_part_of_a_checkpoint(
     tmp_path: Path, sides: tuple[Pairs, Pairs], encoder: SentenceEncoder, loss: str
 ) -> None:
-    config = replace(CONFIG, loss=loss, learning_rate=5e-3)
+    config = replace(
+        CONFIG, loss=loss, strategy=Full(evaluations=2, learning_rate=5e-3, batch_size=8)
+    )
     whole = fit(config, encoder, sides, tmp_path / "whole")
     fit(config, encoder, sides, tmp_path / "cut", stop=12)
     assert list((tmp_path / "cut").glob(f"checkpoints/checkpoint-*/{_loss_state.FILE}"))

@@ -11,7 +11,7 @@ import pytest
 from siamrec.data import Catalog, Feedback, Pairs, Vocabulary
 from siamrec.errors import LeakageError
 from siamrec.models import HashingEncoder, SentenceEncoder
-from siamrec.models.training import FineTuneConfig, FineTuner
+from siamrec.models.training import Adapter, FineTuneConfig, FineTuner, Full
 from siamrec.models.training.strategies.material import Material
 from siamrec.models.training.validation.choosing import Slices
 from siamrec.models.training.validation.ranking import RankingTask
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from siamrec.models.encoders._texts import TextKind
     from siamrec.typing import Float32Array
 
-QUICK = FineTuneConfig(max_steps=4, heads=1, hidden=4, batch_size=32)
+QUICK = FineTuneConfig(strategy=Adapter(heads=1, hidden=4, batch_size=32), max_steps=4)
 
 
 class Listening:
@@ -92,7 +92,7 @@ def test_queries_find_their_answers_and_are_read_as_queries(by: Any) -> None:
 def test_the_whole_encoder_is_judged_on_all_queries_of_a_sample() -> None:
     train, valid = asked().split(by="query", fraction=0.3, seed=1)
     encoder = SentenceEncoder.of(tiny_model(train.texts))
-    config = FineTuneConfig(strategy="full", max_steps=2, evaluations=1, validation_texts=30)
+    config = FineTuneConfig(strategy=Full(evaluations=1, validation_texts=30), max_steps=2)
     result = FineTuner(config).fit(encoder, train, valid)
     assert np.isfinite(result.metrics["ndcg@10"])
 

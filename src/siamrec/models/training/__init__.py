@@ -10,15 +10,31 @@ from siamrec.models.training.result import (
     TrainingEvent,
     Verdict,
 )
+from siamrec.models.training.strategies.recipes import (
+    STRATEGIES,
+    Adapter,
+    EncoderStrategy,
+    Full,
+    LoRA,
+    Strategy,
+    TopLayers,
+)
 from siamrec.models.training.tuner import FineTuner
 from siamrec.models.training.validation.retention import Retention
 
 __all__ = [
+    "STRATEGIES",
+    "Adapter",
     "EncoderComparison",
+    "EncoderStrategy",
     "FineTuneConfig",
     "FineTuneResult",
     "FineTuner",
+    "Full",
+    "LoRA",
     "Retention",
+    "Strategy",
+    "TopLayers",
     "TrainingEvent",
     "Verdict",
     "adapt",

@@ -13,6 +13,7 @@ from siamrec.models.training.config import FineTuneConfig
 from siamrec.models.training.result import EncoderComparison, FineTuneResult, TrainingEvent
 from siamrec.models.training.strategies.adapter import tune_adapter
 from siamrec.models.training.strategies.material import Material, require_rivals
+from siamrec.models.training.strategies.recipes import Adapter, EncoderStrategy
 from siamrec.models.training.strategies.run import Run, Trained
 from siamrec.models.training.validation.choosing import (
     COLD,
@@ -54,7 +55,7 @@ class FineTuner:
         losses: Further losses by name beside those of `siamrec.losses.LOSSES`; they win.
 
     Examples:
-        >>> tuner = FineTuner(FineTuneConfig(strategy="adapter", seed=7))
+        >>> tuner = FineTuner(FineTuneConfig(strategy="adapter:hidden=64", seed=7))
         >>> tuner.config.seed
         7
     """
@@ -108,7 +109,8 @@ class FineTuner:
         if config.warm_start and previous is None:
             raise InvalidParameterError("warm_start", True, "used with previous=")
         material = Material.of(train, valid, cold_share=config.cold_share, seed=config.seed)
-        if config.loss in _AMONG_RIVALS and config.mine is None:
+        mines = isinstance(config.training, EncoderStrategy) and config.training.mine is not None
+        if config.loss_name in _AMONG_RIVALS and not mines:
             require_rivals(material.train)
         folder = None if out is None else Path(out)
         run = Run(
@@ -125,11 +127,14 @@ class FineTuner:
 
 
 def _tuned(run: Run) -> Trained:
-    if run.config.strategy == "adapter":
-        return tune_adapter(run)
-    from siamrec.models.training.strategies.whole_encoder import tune_full  # seconds to import
+    recipe = run.config.training
+    if isinstance(recipe, Adapter):
+        return tune_adapter(run, recipe)
+    if not isinstance(recipe, EncoderStrategy):
+        raise InvalidParameterError("strategy", recipe, "an Adapter or an EncoderStrategy")
+    from siamrec.models.training.strategies.whole_encoder import tune_encoder  # seconds to import
 
-    return tune_full(run)
+    return tune_encoder(run, recipe)
 
 
 def _compared(metric: str, before: FloatArray, after: FloatArray) -> EncoderComparison:
@@ -158,7 +163,7 @@ def _result(run: Run, trained: Trained) -> FineTuneResult:
     }
     card = _card(run, trained, metrics, str(verdict))
     path = None if run.folder is None else write_result(trained.encoder, card, run.folder)
-    if run.folder is not None and run.config.strategy != "adapter" and not run.stopped:
+    if run.folder is not None and not run.stopped and not isinstance(run.config.training, Adapter):
         Checkpoints.clear(run.folder)
     run.tell("end", trained.steps, trained.steps, metrics=metrics, message=str(verdict))
     return FineTuneResult(

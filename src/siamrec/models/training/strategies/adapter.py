@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -10,7 +9,6 @@ import numpy as np
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError, TrainingDivergedError
 from siamrec.models.encoders import AdapterEncoder
-from siamrec.models.training.config import WISE_FT_SHARES
 from siamrec.models.training.strategies.adapter_head import Batches, Head, train_head
 from siamrec.models.training.strategies.joined_heads import joined
 from siamrec.models.training.strategies.run import NEAR_ENOUGH, Probe, Run, Trained, chosen_share
@@ -18,40 +16,38 @@ from siamrec.models.training.validation.choosing import COLD, WARM, merit
 from siamrec.models.training.validation.retention import reciprocal_rank
 
 if TYPE_CHECKING:
+    from siamrec.models.training.strategies.recipes import Adapter
     from siamrec.models.training.validation.choosing import Slices
     from siamrec.protocols import SiameseEncoder
     from siamrec.typing import Float32Array
 
 
-def tune_adapter(run: Run) -> Trained:
+def tune_adapter(run: Run, recipe: Adapter) -> Trained:
     """Return the tuned head: chosen without the hidden texts, then trained again with them.
 
     What is measured is the head that is returned. Only figures on hidden texts are those of the
     searched head, for the refit has seen these texts; validation users take part in neither.
 
     Raises:
-        InvalidParameterError: If another loss is asked for, mined negatives, or a warm start from
-            what is no head on this encoder.
-        UnknownNameError: If no loss has the name.
+        InvalidParameterError: If a warm start is asked for from what is no head on this encoder.
         InvalidDataError: If the encoder's vectors are not finite, or retention is asked for and
             the texts are too short for it.
         TrainingDivergedError: If the loss is not finite before the first evaluation.
     """
-    _require_possible(run)
     start = _started(run)
     probe = Probe.of(run)
     vectors = run.vectors(run.encoder)
     check.finite("vectors of the encoder", vectors)
     slices = run.slices()
-    best, steps, total = _search(run, slices, vectors, start)
+    best, steps, total = _search(run, recipe, slices, vectors, start)
     skill = Skill(run.encoder, probe)
     share = _shared_out(run, slices, vectors, best, skill)
     tuned = best.towards(share)
     found = slices.measure(tuned.project(vectors))
-    again = run.material.hidden.any() or (run.config.heads > 1 and start is None)
+    again = run.material.hidden.any() or (recipe.heads > 1 and start is None)
     whole = None
-    if run.config.refit and again and not run.stopped:
-        whole = _refitted(run, vectors, start, steps=steps, total=total)
+    if recipe.refit and again and not run.stopped:
+        whole = _refitted(run, recipe, vectors, start, steps=steps, total=total)
     if whole is not None:
         share = _under_floor(run, whole, share, skill)
         tuned = whole.towards(share)
@@ -70,16 +66,6 @@ def tune_adapter(run: Run) -> Trained:
     )
 
 
-def _require_possible(run: Run) -> None:
-    if run.config.loss != "feedback-infonce":
-        run.spec()  # a name that nobody knows is told as such
-        raise InvalidParameterError(
-            "loss", run.config.loss, "'feedback-infonce' with the strategy 'adapter'"
-        )
-    if run.config.mine is not None:
-        raise InvalidParameterError("mine", run.config.mine, "None with the strategy 'adapter'")
-
-
 def _started(run: Run) -> AdapterEncoder | None:
     """Return the head that a warm start goes on from."""
     if not run.config.warm_start:
@@ -93,7 +79,11 @@ def _started(run: Run) -> AdapterEncoder | None:
 
 
 def _search(
-    run: Run, slices: Slices, vectors: Float32Array, start: AdapterEncoder | None
+    run: Run,
+    recipe: Adapter,
+    slices: Slices,
+    vectors: Float32Array,
+    start: AdapterEncoder | None,
 ) -> tuple[AdapterEncoder, int, int]:
     """Train without the hidden texts; return the chosen head, its step and the steps planned.
 
@@ -101,11 +91,9 @@ def _search(
     the calmest: the last one near the most merit is taken.
     """
     config, pairs = run.config, run.material.without_hidden()
-    planned = int(config.of_strategy("epochs")) * len(
-        Batches(pairs, config, np.random.default_rng(0))
-    )
+    planned = recipe.epochs * len(Batches(pairs, recipe, np.random.default_rng(0)))
     total = min(planned, config.max_steps or planned)
-    every = max(1, total // int(config.of_strategy("evaluations")))
+    every = max(1, total // recipe.evaluations)
     kept: list[tuple[float, int, AdapterEncoder]] = []
     losses: list[float] = []
     since = 0
@@ -126,7 +114,15 @@ def _search(
         return bool(run.stopped) or since >= config.early_stopping_patience
 
     try:
-        train_head(pairs, vectors, config, steps=total, after_step=after_step, start=start)
+        train_head(
+            pairs,
+            vectors,
+            recipe,
+            seed=config.seed,
+            steps=total,
+            after_step=after_step,
+            start=start,
+        )
     except TrainingDivergedError as error:
         if not kept:
             raise
@@ -160,16 +156,11 @@ class Skill:
         return reciprocal_rank(*(head.project(side) for side in self._sides))
 
 
-def _shares(run: Run) -> tuple[float, ...]:
-    fixed = run.config.wise_ft
-    return WISE_FT_SHARES[run.config.strategy] if fixed == "auto" else (fixed,)
-
-
 def _shared_out(
     run: Run, slices: Slices, vectors: Float32Array, best: AdapterEncoder, skill: Skill
 ) -> float:
     """Return the share of the tuned head in the best mix with the base."""
-    mixes = {share: best.towards(share) for share in _shares(run)}
+    mixes = {share: best.towards(share) for share in run.shares()}
     merits = {s: merit(slices.measure(mix.project(vectors))) for s, mix in mixes.items()}
     skills = {s: skill.of(mix) for s, mix in mixes.items()}
     return chosen_share(run, merits, skills, skill.base())
@@ -184,7 +175,7 @@ def _under_floor(run: Run, whole: AdapterEncoder, share: float, skill: Skill) ->
     if retention is None:
         return share
     floor = retention.floor(skill.base())
-    kept = {s: skill.of(whole.towards(s)) for s in _shares(run) if s <= share}
+    kept = {s: skill.of(whole.towards(s)) for s in run.shares() if s <= share}
     allowed = [s for s in kept if kept[s] >= floor]
     found = max(allowed) if allowed else max(kept, key=lambda s: (kept[s], -s))
     if found < share:
@@ -198,6 +189,7 @@ def _under_floor(run: Run, whole: AdapterEncoder, share: float, skill: Skill) ->
 
 def _refitted(
     run: Run,
+    recipe: Adapter,
     vectors: Float32Array,
     start: AdapterEncoder | None,
     *,
@@ -215,16 +207,21 @@ def _refitted(
         del loss, head
         return done >= steps or run.halted()
 
-    pairs, config = run.material.train, run.config
+    pairs, seed = run.material.train, run.config.seed
     heads: list[AdapterEncoder] = []
-    wanted = 1 if start is not None else config.heads
+    wanted = 1 if start is not None else recipe.heads
     for draw in range(wanted):
         if run.halted():
             break
-        drawn = replace(config, seed=config.seed if draw == 0 else _another(config.seed, draw))
         try:
             head = train_head(
-                pairs, vectors, drawn, steps=total, after_step=after_step, start=start
+                pairs,
+                vectors,
+                recipe,
+                seed=seed if draw == 0 else _another(seed, draw),
+                steps=total,
+                after_step=after_step,
+                start=start,
             )
         except TrainingDivergedError as error:
             run.stopped = f"stopped because training with all texts diverged: {error}"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from siamrec.data import Pairs
-    from siamrec.models.training.config import FineTuneConfig
+    from siamrec.models.training.strategies.recipes import Adapter
     from siamrec.protocols import SiameseEncoder
     from siamrec.typing import Float32Array, IntArray
 
@@ -59,7 +59,7 @@ class Batches:
     the same user likes, as many as a fair die says, never the text to be found.
     """
 
-    def __init__(self, pairs: Pairs, config: FineTuneConfig, rng: np.random.Generator) -> None:
+    def __init__(self, pairs: Pairs, recipe: Adapter, rng: np.random.Generator) -> None:
         rows = learnable(pairs)
         self._left = pairs.left[rows].astype(np.int64)
         self._right = pairs.right[rows].astype(np.int64)
@@ -69,8 +69,8 @@ class Batches:
         self._liked = pairs.liked_text[order].astype(np.int64)
         self._n_liked = np.bincount(pairs.liked_user, minlength=max(len(pairs.users), 1))
         self._start = np.cumsum(self._n_liked) - self._n_liked
-        self._profile_size = config.profile_size
-        self._size = int(config.of_strategy("batch_size"))
+        self._profile_size = recipe.profile_size
+        self._size = recipe.batch_size
         self._rng = rng
         count = np.bincount(self._right, minlength=len(pairs.texts))
         rate = np.clip(count / max(count.sum(), 1), 0.0, 1.0 - 1e-9)
@@ -225,8 +225,9 @@ def _whitening(vectors: Float32Array, power: float) -> tuple[Float32Array, Float
 def train_head(
     pairs: Pairs,
     vectors: Float32Array,
-    config: FineTuneConfig,
+    recipe: Adapter,
     *,
+    seed: int,
     steps: int,
     after_step: Callable[[int, float, Head], bool],
     start: AdapterEncoder | None = None,
@@ -236,7 +237,8 @@ def train_head(
     Args:
         pairs: Pairs to learn from.
         vectors: Vector of each text of the pairs' table, `(n_texts, dim)`.
-        config: Settings.
+        recipe: Settings.
+        seed: Of everything that is drawn.
         steps: Steps over which the learning rate falls to zero.
         after_step: Called with the number of steps done, the loss and the head; training stops
             when it returns True.
@@ -245,17 +247,17 @@ def train_head(
     Raises:
         TrainingDivergedError: If the loss is not finite.
     """
-    rng = np.random.default_rng(config.seed)
-    generator = torch.Generator().manual_seed(config.seed)
+    rng = np.random.default_rng(seed)
+    generator = torch.Generator().manual_seed(seed)
     used = np.unique(np.concatenate([pairs.left, pairs.right]))
-    hidden = config.hidden if start is None else _width(start)
-    head = Head(vectors[used], hidden=hidden, whiten=config.whiten, generator=generator)
+    hidden = recipe.hidden if start is None else _width(start)
+    head = Head(vectors[used], hidden=hidden, whiten=recipe.whiten, generator=generator)
     if start is not None:
         head.begin(start)
     started = head.start(torch.from_numpy(np.ascontiguousarray(vectors)))
-    batches = Batches(pairs, config, rng)
-    objective = _Objective.of(pairs, config, batches.log_q)
-    rate = config.of_strategy("learning_rate")
+    batches = Batches(pairs, recipe, rng)
+    objective = _Objective.of(pairs, recipe, batches.log_q)
+    rate = recipe.learning_rate
     optimiser = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=0.0)
     done = 0
     while True:
@@ -285,27 +287,27 @@ def _width(tuned: AdapterEncoder) -> int:
 class _Objective:
     """The loss of a batch, with what is known of all pairs."""
 
-    config: FineTuneConfig
+    recipe: Adapter
     likes: KnownPositives
     related: KnownPositives
     log_q: Tensor
 
     @classmethod
-    def of(cls, pairs: Pairs, config: FineTuneConfig, log_q: Tensor) -> _Objective:
-        related = KnownPositives.related(pairs, least_users=int(config.of_strategy("co_likes")))
-        return cls(config, KnownPositives.likes(pairs), related, log_q)
+    def of(cls, pairs: Pairs, recipe: Adapter, log_q: Tensor) -> _Objective:
+        related = KnownPositives.related(pairs, least_users=recipe.co_likes)
+        return cls(recipe, KnownPositives.likes(pairs), related, log_q)
 
     def __call__(self, head: Head, started: Tensor, batch: Batch) -> Tensor:
-        config = self.config
+        recipe = self.recipe
         embedded = head(started[batch.texts])
         candidates = batch.texts[batch.candidate]
         loss = feedback_infonce(
             batch.profile @ embedded,
             embedded[batch.candidate],
             batch.positive,
-            scale=config.of_strategy("scale"),
+            scale=recipe.scale,
             weights=batch.weight,
             known=self.likes(batch.user, candidates) | self.related(batch.anchor, candidates),
-            log_q=config.popularity * self.log_q[candidates] if config.popularity else None,
+            log_q=recipe.popularity * self.log_q[candidates] if recipe.popularity else None,
         )
-        return loss + config.pull * head.distance() if config.pull else loss
+        return loss + recipe.pull * head.distance() if recipe.pull else loss

@@ -74,8 +74,8 @@ class Run:
 
     def spec(self) -> LossSpec:
         """Return the loss of the configuration: one handed in with the run, else by its name."""
-        given = self.losses.get(self.config.loss)
-        return LOSSES.factory(self.config.loss) if given is None else given
+        given = self.losses.get(self.config.loss_name)
+        return LOSSES.factory(self.config.loss_name) if given is None else given
 
     def tell(
         self,
@@ -99,6 +99,11 @@ class Run:
             self.stopped = f"stopped after {limit:g} seconds"
         return bool(self.stopped)
 
+    def shares(self) -> tuple[float, ...]:
+        """Return the shares of tuned weights that are tried."""
+        fixed = self.config.wise_ft
+        return self.config.training.shares if fixed == "auto" else (fixed,)
+
     def record(self, step: int, total: int, loss: float, found: Mapping[str, FloatArray]) -> float:
         """Note one evaluation and return its merit."""
         figures = means(found)
@@ -111,9 +116,7 @@ class Run:
 
         Its own queries are always among them.
         """
-        texts, limit = self.material.texts, self.config.validation_texts
-        if limit is None and self.config.strategy != "adapter":
-            limit = 1_500  # reading all texts again at each evaluation would take most of the time
+        texts, limit = self.material.texts, self.config.training.validation_texts
         if limit is None or limit >= len(texts):
             return np.ones(len(texts), dtype=np.bool_)
         drawn = uniforms(texts, f"validation-{self.config.seed}")

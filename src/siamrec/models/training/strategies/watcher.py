@@ -60,7 +60,7 @@ class Watcher(TrainerCallback):
         self.checkpoints = checkpoints
         self.total = total
         self.negatives = negatives
-        self.every = max(1, total // int(run.config.of_strategy("evaluations")))
+        self.every = max(1, total // run.config.training.evaluations)
         self.losses: list[float] = []
         self.best: tuple[float, int, Weights | None] = (-math.inf, 0, None)
         self.since = 0

@@ -19,9 +19,9 @@ from siamrec.losses import FeedbackInfoNCE, QueuedInfoNCE
 from siamrec.losses.registry import built
 from siamrec.models._writing import writing
 from siamrec.models.training._store import Checkpoints
-from siamrec.models.training.config import WISE_FT_SHARES
 from siamrec.models.training.strategies import lora as _lora
 from siamrec.models.training.strategies.dataset import learned_rows, training_set
+from siamrec.models.training.strategies.recipes import STRATEGIES, LoRA, TopLayers
 from siamrec.models.training.strategies.run import Probe, Run, Trained, chosen_share
 from siamrec.models.training.strategies.trainable import alike, trainable
 from siamrec.models.training.strategies.trainer import FeedbackTrainer, LiveNegatives
@@ -35,12 +35,13 @@ if TYPE_CHECKING:
     from siamrec.data import Pairs
     from siamrec.losses import LossSpec
     from siamrec.models.encoders import SentenceEncoder
+    from siamrec.models.training.strategies.recipes import EncoderStrategy
     from siamrec.models.training.strategies.watcher import Measure
     from siamrec.protocols import SiameseEncoder
     from siamrec.typing import CodeArray, FloatArray
 
 
-def tune_full(run: Run) -> Trained:
+def tune_encoder(run: Run, recipe: EncoderStrategy) -> Trained:
     """Return the tuned encoder: best weights on validation, mixed with the base's.
 
     Raises:
@@ -59,7 +60,7 @@ def tune_full(run: Run) -> Trained:
         return slices.measure(run.vectors(encoder, judged))
 
     before = measured(base)
-    best, steps = _train(run, _started(run, base), measured)
+    best, steps = _train(run, recipe, _started(run, base), measured)
     model = copy.deepcopy(base.model)
     ends = weights_of(base.model), best
     share, skills = _mix(run, model, ends, measured, base, probe=probe)
@@ -88,12 +89,14 @@ def _started(run: Run, base: SentenceEncoder) -> SentenceTransformer:
     return copy.deepcopy(start.model)
 
 
-def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Weights, int]:
+def _train(
+    run: Run, recipe: EncoderStrategy, model: SentenceTransformer, measured: Measure
+) -> tuple[Weights, int]:
     """Train and return the best weights with their step."""
     config = run.config
     pairs = run.material.without_hidden()
     spec = run.spec()
-    live = _live(run, pairs, spec)
+    live = _live(run, recipe, pairs, spec)
     dataset = training_set(
         pairs,
         spec.columns,
@@ -101,16 +104,12 @@ def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Wei
         numbered=live is not None,
         seed=config.seed,
     )
-    batch = int(config.of_strategy("batch_size"))
-    planned = int(config.of_strategy("epochs")) * math.ceil(len(dataset) / batch)
+    planned = recipe.epochs * math.ceil(len(dataset) / recipe.batch_size)
     total = min(planned, config.max_steps or planned)
-    run.tell("start", 0, total, message=f"{config.strategy} on {len(dataset)} rows")
+    run.tell("start", 0, total, message=f"{STRATEGIES.name_of(recipe)} on {len(dataset)} rows")
     checkpoints = Checkpoints.of(run)
-    lora = config.strategy == "lora"
-    if lora:
-        _lora.insert(model, rank=config.rank, seed=config.seed)
-    elif config.strategy == "top-layers":
-        freeze(model, config.layers)
+    _ready(model, recipe, config.seed)
+    lora = isinstance(recipe, LoRA)
     watcher = Watcher(
         run,
         model,
@@ -128,17 +127,24 @@ def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Wei
             if checkpoints is not None
             else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         )
-        loss = built(spec, config.loss, model, pairs=pairs, **_loss_settings(run))
+        loss = built(spec, config.loss_name, model, pairs=pairs, **_loss_settings(run, recipe))
         loss.register_forward_hook(watcher.saw)
         if live is not None and isinstance(loss, FeedbackInfoNCE | QueuedInfoNCE):
             live.counted = loss.recount
         trainer = FeedbackTrainer(
             model=model,
-            args=_arguments(run, home, total, watcher.every, keep=checkpoints is not None),
+            args=_arguments(
+                run,
+                recipe,
+                home,
+                total=total,
+                every=watcher.every,
+                keep=checkpoints is not None,
+            ),
             train_dataset=dataset,
             loss=loss,
             callbacks=[watcher],
-            group=_grouped(run, pairs, spec),
+            group=_grouped(run, recipe, pairs, spec),
             negatives=live,
             small=lora,
         )
@@ -149,49 +155,63 @@ def _train(run: Run, model: SentenceTransformer, measured: Measure) -> tuple[Wei
     return watcher.outcome()
 
 
-def _live(run: Run, pairs: Pairs, spec: LossSpec) -> LiveNegatives | None:
-    miner = run.config.miner
+def _ready(model: SentenceTransformer, recipe: EncoderStrategy, seed: int) -> None:
+    """Let only the weights learn that the strategy trains."""
+    if isinstance(recipe, LoRA):
+        _lora.insert(model, rank=recipe.rank, seed=seed)
+    elif isinstance(recipe, TopLayers):
+        freeze(model, recipe.layers)
+
+
+def _live(run: Run, recipe: EncoderStrategy, pairs: Pairs, spec: LossSpec) -> LiveNegatives | None:
+    miner = recipe.miner
     if miner is None:
         return None
     if not spec.takes_negatives:
         raise InvalidParameterError(
-            "mine", run.config.loss, "used with a loss that takes negatives, as 'feedback-infonce'"
+            "mine",
+            run.config.loss_name,
+            "used with a loss that takes negatives, as 'feedback-infonce'",
         )
     rows = pairs.where(learned_rows(pairs, spec.columns))
     return LiveNegatives(miner, rows, run.material.hidden)
 
 
-def _grouped(run: Run, pairs: Pairs, spec: LossSpec) -> tuple[CodeArray, int] | None:
-    if run.config.rows_per_user == 1:
+def _grouped(
+    run: Run, recipe: EncoderStrategy, pairs: Pairs, spec: LossSpec
+) -> tuple[CodeArray, int] | None:
+    if recipe.rows_per_user == 1:
         return None
     if "text" in spec.columns:
         raise InvalidParameterError(
             "rows_per_user",
-            run.config.rows_per_user,
-            f"1 with {run.config.loss!r}, which learns from texts and not from pairs",
+            recipe.rows_per_user,
+            f"1 with {run.config.loss_name!r}, which learns from texts and not from pairs",
         )
     rows = learned_rows(pairs, spec.columns)
-    return np.stack([pairs.user[rows], pairs.left[rows]], axis=1), run.config.rows_per_user
+    return np.stack([pairs.user[rows], pairs.left[rows]], axis=1), recipe.rows_per_user
 
 
-def _arguments(run: Run, home: Path, total: int, every: int, *, keep: bool) -> Any:
+def _arguments(
+    run: Run, recipe: EncoderStrategy, home: Path, *, total: int, every: int, keep: bool
+) -> Any:
     from sentence_transformers import SentenceTransformerTrainingArguments
 
-    config = run.config
-    wanted = config.precision == "bfloat16" or (
-        config.precision == "auto" and multiplies("bfloat16", torch.cpu)
+    seed = run.config.seed
+    wanted = recipe.precision == "bfloat16" or (
+        recipe.precision == "auto" and multiplies("bfloat16", torch.cpu)
     )
     return SentenceTransformerTrainingArguments(
         output_dir=str(home),
         max_steps=total,
-        per_device_train_batch_size=int(config.of_strategy("batch_size")),
-        learning_rate=config.of_strategy("learning_rate"),
+        per_device_train_batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
         warmup_steps=0.1,
         lr_scheduler_type="linear",
         use_cpu=trainable(run.encoder).device == "cpu",
         bf16=wanted,
-        seed=config.seed,
-        data_seed=config.seed,
+        seed=seed,
+        data_seed=seed,
         report_to="none",
         disable_tqdm=True,
         logging_strategy="no",
@@ -203,17 +223,11 @@ def _arguments(run: Run, home: Path, total: int, every: int, *, keep: bool) -> A
     )
 
 
-def _loss_settings(run: Run) -> dict[str, Any]:
-    given = dict(run.config.loss_settings)
-    if run.config.loss not in {"feedback-infonce", "queued-infonce"}:
+def _loss_settings(run: Run, recipe: EncoderStrategy) -> dict[str, Any]:
+    given = run.config.loss_settings
+    if run.config.loss_name not in {"feedback-infonce", "queued-infonce"}:
         return given
-    return {
-        "scale": run.config.of_strategy("scale"),
-        "popularity": run.config.popularity,
-        "co_likes": int(run.config.of_strategy("co_likes")),
-        "batch_size": int(run.config.of_strategy("batch_size")),
-        **given,
-    }
+    return {"batch_size": recipe.batch_size, **given}  # for the rates of texts in a batch
 
 
 def _mix(
@@ -226,8 +240,7 @@ def _mix(
     probe: Probe,
 ) -> tuple[float, dict[str, float]]:
     """Choose the share of the tuned weights."""
-    fixed = run.config.wise_ft
-    shares = WISE_FT_SHARES[run.config.strategy] if fixed == "auto" else (fixed,)
+    shares = run.shares()
     merits: dict[float, float] = {}
     skills: dict[float, float] = {}
     floored = run.config.retention is not None
