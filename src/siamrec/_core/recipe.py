@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
-    from siamrec._core.book import Book
+
+class Names(Protocol):
+    """What a recipe asks of the book of its kind: parts by name, and names of parts."""
+
+    def make(self, part: Any, **known: Any) -> Any:
+        """Return a part that is given as an object or by name."""
+
+    def to_config(self, part: Any) -> dict[str, Any]:
+        """Return name and settings of a part as JSON values."""
+
+    def from_config(self, config: Mapping[str, Any]) -> Any:
+        """Return the part that `to_config` wrote."""
 
 
 class Recipe(ABC):
@@ -21,9 +32,9 @@ class Recipe(ABC):
 
     __slots__ = ()
 
-    book: ClassVar[Book[Any, Any]]
+    book: ClassVar[Names]
 
-    def take_by_name(self, **books: Book[Any, Any]) -> None:
+    def take_by_name(self, **books: Names) -> None:
         """Put parts in the place of names in the fields given, while a recipe is being made."""
         for name, book in books.items():
             part = getattr(self, name)

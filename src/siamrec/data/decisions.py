@@ -100,6 +100,12 @@ class Decision(Shown):
         return self.propensities[0]
 
     @override
+    def title(self) -> str:
+        by = f" of {self.bandit}" if self.bandit else ""
+        whom = "" if self.unit is None else f" for {self.unit}"
+        return f"Decision {self.id}{by}{whom}: {', '.join(self.arms)}"
+
+    @override
     def table(self) -> Table:
         """Return one row for each chosen arm, best rank first."""
         told = {
@@ -110,13 +116,11 @@ class Decision(Shown):
             "in top": self.in_top,
         }
         there = {name: column for name, column in told.items() if column}
-        by = f" of {self.bandit}" if self.bandit else ""
-        whom = "" if self.unit is None else f" for {self.unit}"
         place = ", ".join(f"{name}={level}" for name, level in self.context.items())
         return Table(
             head=("arm", *there),
             rows=tuple(zip(self.arms, *there.values(), strict=True)),
-            title=f"Decision {self.id}{by}{whom}: {', '.join(self.arms)}",
+            title=self.title(),
             notes=(f"context: {place}",) if place else (),
         )
 

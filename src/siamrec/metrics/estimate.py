@@ -18,6 +18,7 @@ from siamrec.statistics.means import (
 
 if TYPE_CHECKING:
     from siamrec.data.moments import Moments
+    from siamrec.metrics.base import PooledMetric
     from siamrec.typing import FloatArray
 
 
@@ -43,6 +44,38 @@ class Estimate:
     standard_error: float
     confidence: float
     method: str
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Pooled:
+    """A pooled metric with its sums by group of users.
+
+    Args:
+        metric: The metric.
+        tally: Sums, shape `(n_groups, size)`.
+        catalog_size: As given to the suite.
+        n: Number of users.
+    """
+
+    metric: PooledMetric
+    tally: FloatArray
+    catalog_size: int | None
+    n: int
+
+    def value(self) -> float:
+        """Return the metric over all users."""
+        return self.metric.value(self.tally.sum(axis=0), self.catalog_size)
+
+    def left_out(self) -> FloatArray:
+        """Return the metric without each group in turn; NaN for a group without users."""
+        total = self.tally.sum(axis=0)
+        return np.array(
+            [
+                self.metric.value(total - group, self.catalog_size) if group.any() else np.nan
+                for group in self.tally
+            ]
+        )
 
 
 def of_users(

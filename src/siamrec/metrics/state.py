@@ -15,7 +15,8 @@ from siamrec.metrics._groups import N_GROUPS, groups_of
 from siamrec.metrics._notes import noted
 from siamrec.metrics._prepare import distinct_items, tied_order, without_seen
 from siamrec.metrics.base import Metric, PooledMetric
-from siamrec.metrics.report import Pooled, Report
+from siamrec.metrics.estimate import Pooled
+from siamrec.metrics.report import Report
 from siamrec.metrics.view import EvaluationView
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from siamrec.metrics._builtin import METRICS
 from siamrec.metrics._inputs import Inputs
 from siamrec.metrics.compat import preset
 from siamrec.metrics.policies import Policies, SampledMetricWarning
-from siamrec.metrics.slices import Slices, parts_of
+from siamrec.metrics.report import Slices
+from siamrec.metrics.slices import parts_of
 from siamrec.metrics.state import EvaluationState
 
 if TYPE_CHECKING:
