@@ -82,6 +82,12 @@ class Table:
                     f"Row {place} of a table must have {len(self.head)} cells, got {len(row)}."
                 )
 
+    @classmethod
+    def of(cls, title: str, facts: Mapping[str, Any]) -> Table:
+        """Return a table with a row for each fact; what a fact holds has rows of its own."""
+        rows = (row for name, value in facts.items() for row in _cells(name, value))
+        return cls(head=("field", "value"), rows=tuple(rows), title=title)
+
     @override
     def __str__(self) -> str:
         return self.text()
@@ -253,14 +259,22 @@ class Record(Shown):
     @override
     def table(self) -> Table:
         """Return a row for each field; what a field holds has rows of its own."""
-        return Table(head=("field", "value"), rows=tuple(told(self)), title=self.title())
+        told = (field.name for field in fields(self) if not field.name.startswith("_"))  # type: ignore[arg-type]
+        facts = {name.replace("_", " "): getattr(self, name) for name in told}
+        return Table.of(self.title(), facts)
 
 
-def told(record: Any) -> Iterator[tuple[str, Cell]]:
-    """Yield name and value of each field of a dataclass that people are shown."""
-    for field in fields(record):
-        if not field.name.startswith("_"):
-            yield from _cells(field.name.replace("_", " "), getattr(record, field.name))
+class Arrays(Record):
+    """A frozen dataclass of arrays, which is known by their shapes."""
+
+    __slots__ = ()
+
+    @override
+    def title(self) -> str:
+        """Return the name of its class and the shape of each array."""
+        held = ((field.name, getattr(self, field.name)) for field in fields(self))  # type: ignore[arg-type]
+        shapes = [f"{name} {_shape(value)}" for name, value in held if hasattr(value, "ndim")]
+        return f"{type(self).__name__}: {', '.join(shapes)}"
 
 
 def _cells(name: str, value: Any) -> Iterator[tuple[str, Cell]]:
@@ -273,11 +287,15 @@ def _cells(name: str, value: Any) -> Iterator[tuple[str, Cell]]:
     elif isinstance(value, Shown):
         yield name, value.title()
     elif getattr(value, "ndim", 0):
-        yield name, " × ".join(map(str, value.shape)) + " numbers"
+        yield name, f"{_shape(value)} numbers"
     elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
         yield name, _listing(value)
     else:
         yield name, _plain(value)
+
+
+def _shape(value: Any) -> str:
+    return " × ".join(f"{n:,}" for n in value.shape)
 
 
 def _listing(values: Sequence[Any]) -> Cell:

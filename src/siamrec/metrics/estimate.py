@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
+from siamrec._core.table import Record, counted, number, span
 from siamrec.statistics.means import (
     UNBOUNDED,
     Range,
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Estimate(Record):
     """A mean over users, or a pooled number, with an interval.
 
     Args:
@@ -45,10 +47,16 @@ class Estimate:
     confidence: float
     method: str
 
+    @override
+    def title(self) -> str:
+        return (
+            f"Estimate {number(self.mean)} {span(*self.interval)} over {counted(self.n, 'user')}"
+        )
+
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
-class Pooled:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Pooled(Record):
     """A pooled metric with its sums by group of users.
 
     Args:
@@ -62,6 +70,10 @@ class Pooled:
     tally: FloatArray
     catalog_size: int | None
     n: int
+
+    @override
+    def title(self) -> str:
+        return f"Sums of {self.metric.name} over {counted(self.n, 'user')}"
 
     def value(self) -> float:
         """Return the metric over all users."""

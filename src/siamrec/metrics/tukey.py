@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
+from siamrec._core.table import Record, number, span
 from siamrec.errors import InvalidDataError
 from siamrec.metrics.comparison import difference_range, paired_values
 from siamrec.statistics.tukey import tukey
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairOfSystems:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class PairOfSystems(Record):
     """The difference between two of several systems.
 
     Args:
@@ -38,6 +40,11 @@ class PairOfSystems:
     low: float
     high: float
     p: float
+
+    @override
+    def title(self) -> str:
+        found = f"{number(self.difference)} {span(self.low, self.high)}, p {number(self.p)}"
+        return f"{self.first} less {self.second}: {found}"
 
 
 def tukey_hsd(

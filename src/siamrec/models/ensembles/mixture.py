@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record
 from siamrec.data import Rankings, Rewards, Vocabulary
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments import TeamDraft
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Mixed:
+@dataclass(frozen=True, slots=True, repr=False)
+class Mixed(Record):
     """One list and the decision it came from.
 
     Attributes:
@@ -33,6 +35,10 @@ class Mixed:
 
     decision: Decision
     rankings: Rankings
+
+    @override
+    def title(self) -> str:
+        return f"{self.decision.title()}; {self.rankings.title()}"
 
     @property
     def items(self) -> tuple[Id, ...]:

@@ -156,11 +156,11 @@ def _result(run: Run, trained: Trained) -> FineTuneResult:
         **{f"retention_{name}": value for name, value in trained.retention.items()},
         **{f"drift_{name}": value for name, value in trained.drift.items()},
     }
-    card = _card(run, trained, metrics, str(verdict))
+    card = _card(run, trained, metrics, verdict.title())
     path = None if run.folder is None else write_result(trained.encoder, card, run.folder)
     if run.folder is not None and run.config.strategy != "adapter" and not run.stopped:
         Checkpoints.clear(run.folder)
-    run.tell("end", trained.steps, trained.steps, metrics=metrics, message=str(verdict))
+    run.tell("end", trained.steps, trained.steps, metrics=metrics, message=verdict.title())
     return FineTuneResult(
         encoder=trained.encoder,
         verdict=verdict,
