@@ -11,6 +11,7 @@ import numpy as np
 from siamrec._core import check
 from siamrec._core.clock import SystemClock
 from siamrec._core.hashing import uniform
+from siamrec._core.table import Arrays
 from siamrec.bandits.bandit import ContextualBandit
 from siamrec.data.decisions import Decision, Decisions
 from siamrec.errors import InvalidDataError, InvalidParameterError
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
-class MasterState:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class MasterState(Arrays):
     """What the master has learned.
 
     Attributes:

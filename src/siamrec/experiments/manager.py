@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, final
 
+from typing_extensions import override
+
 from siamrec._core import check
+from siamrec._core.table import Record, Shown, Table, counted, day
 from siamrec.errors import (
     InvalidParameterError,
     MissingInputError,
@@ -24,8 +27,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class AuditEntry(Record):
     """One change of an experiment.
 
     Attributes:
@@ -42,10 +45,15 @@ class AuditEntry:
     detail: str
     who: str
 
+    @override
+    def title(self) -> str:
+        by = f" by {self.who}" if self.who else ""
+        return f"{day(self.time)} {self.experiment}: {self.action}{by}: {self.detail}"
+
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExperimentRecord:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ExperimentRecord(Record):
     """An experiment with its history.
 
     Attributes:
@@ -61,6 +69,11 @@ class ExperimentRecord:
     trail: tuple[AuditEntry, ...] = ()
     decision: Verdict | None = None
     winner: str | None = None
+
+    @override
+    def title(self) -> str:
+        said = f", decided: {self.decision}" if self.decision else ""
+        return f"Record of {self.experiment.title()}, {counted(self.revision, 'change')}{said}"
 
 
 class ExperimentStore(Protocol):
@@ -83,11 +96,23 @@ class ExperimentStore(Protocol):
 
 
 @final
-class MemoryExperiments:
+class MemoryExperiments(Shown):
     """A store in this process's memory; mutable."""
 
     def __init__(self) -> None:
         self._records: dict[str, ExperimentRecord] = {}
+
+    @override
+    def title(self) -> str:
+        return f"Experiments in memory: {len(self._records):,}"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "experiments": sorted(self._records),
+        }
+        return Table.of(self.title(), facts)
 
     def get(self, key: str) -> ExperimentRecord | None:
         """Return a record, None where there is none."""
@@ -108,7 +133,7 @@ class MemoryExperiments:
 
 
 @final
-class ExperimentManager:
+class ExperimentManager(Shown):
     """Runs experiments by rules that keep them valid.
 
     A running experiment keeps its salt and its variants' names; exposure only grows; shares
@@ -132,6 +157,21 @@ class ExperimentManager:
     def __init__(self, store: ExperimentStore, *, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+
+    @override
+    def title(self) -> str:
+        return f"Experiment manager on {type(self._store).__name__}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each experiment."""
+        records = filter(None, map(self._store.get, self._store.keys()))
+        rows = (
+            (r.experiment.key, r.experiment.status, r.experiment.exposure, r.revision, r.decision)
+            for r in records
+        )
+        head = ("experiment", "status", "exposure", "changes", "decision")
+        return Table(head=head, rows=tuple(rows), title=self.title())
 
     def define(self, experiment: Experiment, *, who: str = "") -> Experiment:
         """Add a draft.

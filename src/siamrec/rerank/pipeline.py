@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, final, overload
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record
 from siamrec.data import frames
 from siamrec.errors import InvalidParameterError
 from siamrec.rerank._book import step
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Explained:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Explained(Record):
     """Lists with the parts of each place's score.
 
     Args:
@@ -41,6 +43,10 @@ class Explained:
     rankings: Rankings
     parts: Mapping[str, FloatArray]
     gain: FloatArray
+
+    @override
+    def title(self) -> str:
+        return f"Explained {self.rankings.title()}"
 
     def to_arrow(self) -> Any:
         """Return a pyarrow table: user, item, rank from 1, each part, total and gain."""

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
+from typing_extensions import override
 
+from siamrec._core.table import Record
 from siamrec.bandits.log.changes import ALWAYS, starts
 from siamrec.bandits.log.delay import ageing_step, seen_share
 from siamrec.bandits.log.forgetting import Memory
@@ -28,8 +30,8 @@ _NO_CELLS = np.empty(0, dtype=np.int64)
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RewardReceipt:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class RewardReceipt(Record):
     """What became of rewards that were handed in.
 
     Attributes:
@@ -43,6 +45,11 @@ class RewardReceipt:
     unchanged: int = 0
     early: int = 0
     late: int = 0
+
+    @override
+    def title(self) -> str:
+        late = f"{self.early:,} early, {self.late:,} late"
+        return f"Rewards: {self.applied:,} applied, {self.unchanged:,} unchanged, {late}"
 
 
 class Picks(NamedTuple):

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 from scipy import special
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record, Shown, Table, counted, number
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
 from siamrec.experiments.analysis.checks import check_counts
 
@@ -25,8 +27,8 @@ _DEVIATES = np.array([-_FARTHEST, -6.5, *np.arange(-5.0, 6.0), 6.5, _FARTHEST])
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class PosteriorRates:
+@dataclass(frozen=True, slots=True, repr=False)
+class PosteriorRates(Record):
     """Posteriors of the rates of several variants.
 
     Attributes:
@@ -40,6 +42,10 @@ class PosteriorRates:
     family: Literal["beta", "gamma"]
     shape: FloatArray
     rest: FloatArray
+
+    @override
+    def title(self) -> str:
+        return f"{self.family.capitalize()} posteriors of {counted(len(self.names), 'variant')}"
 
     @property
     def mean(self) -> FloatArray:
@@ -81,8 +87,8 @@ class PosteriorRates:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class BestOf:
+@dataclass(frozen=True, slots=True, repr=False)
+class BestOf(Shown):
     """What is believed about several variants.
 
     Attributes:
@@ -96,6 +102,18 @@ class BestOf:
     loss: Mapping[str, float]
     mean: Mapping[str, float]
     rates: PosteriorRates
+
+    @override
+    def title(self) -> str:
+        likely = max(self.best, key=lambda name: self.best[name])
+        return f"Best of {len(self.best)}: {likely} with probability {number(self.best[likely])}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each variant."""
+        rows = ((name, self.mean[name], p, self.loss[name]) for name, p in self.best.items())
+        head = ("variant", "mean", "probability of being best", "expected loss")
+        return Table(head=head, rows=tuple(rows), title=self.title())
 
     def within(self, variant: str, control: str, low: float, high: float) -> float:
         """Return the probability that two variants differ by what does not matter.
@@ -221,8 +239,8 @@ def best_rate(
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class NormalPosterior:
+@dataclass(frozen=True, slots=True, repr=False)
+class NormalPosterior(Record):
     """Posterior of a difference under a normal prior.
 
     Attributes:
@@ -239,6 +257,10 @@ class NormalPosterior:
     def __post_init__(self) -> None:
         _check_number("mean", self.mean)
         check.positive("deviation", self.deviation)
+
+    @override
+    def title(self) -> str:
+        return f"Normal posterior {number(self.mean)} ± {number(self.deviation)}"
 
     @classmethod
     def of(

@@ -11,6 +11,7 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
+from siamrec._core.table import Arrays
 from siamrec.data import Catalog, Vocabulary
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidDataError, ModelLoadError
@@ -31,8 +32,8 @@ _CARD = "two-tower.json"
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Tower:
+@dataclass(frozen=True, slots=True, repr=False)
+class Tower(Arrays):
     r"""One side as it was learned.
 
     .. math:: x = t_{id} + F W + b, \qquad y = \text{normalise}(x + V \max(0, U x + c))
@@ -42,14 +43,14 @@ class Tower:
 
     Args:
         ids: Known ids, as text.
-        table: t, `(n_ids, dim)`.
+        learned: t, `(n_ids, dim)`.
         inputs: F, features of the known ids, `(n_ids, width)`.
         parameters: W `(width, dim)`, b `(dim,)`, U `(hidden, dim)`, c `(hidden,)`, V
             `(dim, hidden)` under the names `weight`, `bias`, `inner`, `inner_bias`, `outer`.
     """
 
     ids: Vocabulary
-    table: Float32Array
+    learned: Float32Array
     inputs: Float32Array
     parameters: dict[str, Float32Array]
 
@@ -57,7 +58,7 @@ class Tower:
         """Return a unit vector for each id, `(n, dim)`."""
         rows = self.ids.encode(ids, unknown="code")
         known = (rows != UNKNOWN)[:, None]
-        table = np.where(known, self.table[rows], 0.0) if len(self.ids) else 0.0
+        table = np.where(known, self.learned[rows], 0.0) if len(self.ids) else 0.0
         inputs = np.where(known, self.inputs[rows], 0.0) if len(self.ids) else 0.0
         p = self.parameters
         x = table + p["bias"] + (inputs @ p["weight"] if self.inputs.shape[1] else 0.0)
@@ -93,7 +94,7 @@ class TwoTowerEncoder:
         """Hash of both towers."""
         parts: list[Any] = ["two-tower", self.columns.as_dict()]
         for tower in (self.users, self.items):
-            parts += [list(tower.ids.ids), tower.table, tower.inputs]
+            parts += [list(tower.ids.ids), tower.learned, tower.inputs]
             parts += [tower.parameters[name] for name in sorted(tower.parameters)]
         return content_hash(*parts)
 
@@ -126,7 +127,7 @@ class TwoTowerEncoder:
         tower = replace(
             self.items,
             ids=self.items.ids.extend(ids[fresh].tolist()),
-            table=np.concatenate([self.items.table, none]),
+            learned=np.concatenate([self.items.learned, none]),
             inputs=np.concatenate([self.items.inputs, inputs]),
         )
         return replace(self, items=tower)
@@ -139,7 +140,7 @@ class TwoTowerEncoder:
         folder.mkdir(parents=True, exist_ok=True)
         tensors: dict[str, Float32Array] = {}
         for side, tower in (("users", self.users), ("items", self.items)):
-            parts = {"table": tower.table, "inputs": tower.inputs, **tower.parameters}
+            parts = {"table": tower.learned, "inputs": tower.inputs, **tower.parameters}
             tensors |= {f"{side}.{name}": np.array(value) for name, value in parts.items()}
         save_file(tensors, folder / _WEIGHTS)
         card = {

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 from scipy import sparse
 
+from siamrec._core.table import Arrays
+
 if TYPE_CHECKING:
     from siamrec.data import Feedback, Vocabulary
     from siamrec.typing import BoolArray, CodeArray, IntArray
@@ -16,8 +18,8 @@ __all__ = ["Histories"]
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Histories:
+@dataclass(frozen=True, slots=True, repr=False)
+class Histories(Arrays):
     """What people did, as the fitted arm sees it: rows of events over its items.
 
     Attributes:
