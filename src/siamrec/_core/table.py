@@ -305,6 +305,11 @@ def _listing(values: Sequence[Any]) -> Cell:
     return ", ".join(parts) + (", …" if len(values) > _MANY else "") if parts else None
 
 
+def line(value: object) -> str:
+    """Return any value in one short line: its title where it is `Shown`."""
+    return value.title() if isinstance(value, Shown) else shown(value)
+
+
 def words(cell: Cell) -> str:
     """Return a cell as people read it.
 

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final, runtime_checkable
 
 import numpy as np
+from typing_extensions import override
 from xxhash import xxh3_128_hexdigest
 
 from siamrec._core.hashing import canonical_json
+from siamrec._core.table import Record, counted
 from siamrec.data import Catalog, Feedback, Vocabulary
 from siamrec.errors import InvalidDataError, StorageError
 from siamrec.feedback.files import RejectedRow
@@ -50,8 +52,8 @@ Entry: TypeAlias = tuple[int, str, object]
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class LoadedConPort:
+@dataclass(frozen=True, slots=True, repr=False)
+class LoadedConPort(Record):
     """What a ConPort holds.
 
     Attributes:
@@ -69,6 +71,11 @@ class LoadedConPort:
     rejected: tuple[RejectedRow, ...]
     last: int = 0
 
+    @override
+    def title(self) -> str:
+        rejected = counted(len(self.rejected), "rejected row")
+        return f"ConPort: {self.feedback.title()}, {rejected}"
+
     def catalog(self, documents: DocumentStore) -> Catalog:
         """Return the rated documents with their texts, None where the store has none.
 
@@ -81,8 +88,8 @@ class LoadedConPort:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ConPortFeedback:
+@dataclass(frozen=True, slots=True, repr=False)
+class ConPortFeedback(Record):
     """A `FeedbackSource` over the entries of a ConPort category.
 
     An entry is `{"feedback_id", "timestamp", "session_id", "rating", "query", "document_ids",
@@ -109,6 +116,10 @@ class ConPortFeedback:
 
     place: Place
     category: str = "UserFeedback"
+
+    @override
+    def title(self) -> str:
+        return f"Feedback of ConPort, category {self.category}"
 
     def load(self, *, after: int = 0) -> LoadedConPort:
         """Return the good entries, and the others with their reasons.
@@ -152,8 +163,8 @@ class ConPortFeedback:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ConPortDocuments:
+@dataclass(frozen=True, slots=True, repr=False)
+class ConPortDocuments(Record):
     """A `DocumentStore` over the entries of a ConPort category.
 
     The key of an entry is the document's id; its value is the text, or has it in a field.
@@ -172,6 +183,10 @@ class ConPortDocuments:
     place: Place
     category: str = "Documents"
     field: str = "content"
+
+    @override
+    def title(self) -> str:
+        return f"Documents of ConPort, category {self.category}"
 
     def texts(self, ids: Sequence[Id]) -> list[str | None]:
         """Return the text of each id, None where there is none."""

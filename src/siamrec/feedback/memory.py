@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class MemoryFeedback:
+@dataclass(frozen=True, slots=True, repr=False)
+class MemoryFeedback(Record):
     """A `FeedbackSource` over one value.
 
     Args:
@@ -33,6 +35,10 @@ class MemoryFeedback:
     """
 
     feedback: Feedback
+
+    @override
+    def title(self) -> str:
+        return f"In memory: {self.feedback.title()}"
 
     def read(
         self,

@@ -6,7 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
+from siamrec._core.table import Shown, Table, counted
 from siamrec.data.moments import Moments
 from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import InvalidDataError, InvalidParameterError
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @final
-class EvaluationState:
+class EvaluationState(Shown):
     """Per-user values and sums of the batches so far; made by `Suite.start`.
 
     Batches in any order, in any number of states that are then merged, give the same values for
@@ -66,6 +68,24 @@ class EvaluationState:
         self._items = Vocabulary()
         self._tallies: dict[str, FloatArray] = {}
         self._counts: Counter[str] = Counter()
+
+    @override
+    def title(self) -> str:
+        n = sum(map(len, self._users))
+        return (
+            f"Evaluation of {counted(len(self._metrics), 'metric')} so far: {counted(n, 'user')}"
+        )
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "metrics": list(self._metrics),
+            "users": sum(map(len, self._users)),
+            "items": len(self._items),
+            "confidence": self._confidence,
+        }
+        return Table.of(self.title(), facts)
 
     def update(self, rankings: Rankings, truth: Truth | None = None) -> None:
         """Take in a batch of lists and the truth of their users; all of it or, on error, nothing.

@@ -16,6 +16,7 @@ from siamrec.experiments.assignment.allocation import Allocation
 from siamrec.experiments.manager import AuditEntry, ExperimentRecord
 from siamrec.expressions import Expression
 from siamrec.storage import _engine
+from siamrec.storage._on_database import OnDatabase
 from siamrec.storage.schema import experiment as experiment_table
 from siamrec.storage.schema import sticky as sticky_table
 
@@ -29,8 +30,10 @@ _PLAIN = (
 
 
 @final
-class StoredExperiments:
+class StoredExperiments(OnDatabase):
     """An `ExperimentStore` on a database: a write succeeds only on what it was made from."""
+
+    keeps = (experiment_table,)
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -76,8 +79,10 @@ class StoredExperiments:
 
 
 @final
-class StoredSticky:
+class StoredSticky(OnDatabase):
     """A `StickyStore` on a database: the first variant of a unit stays, for all workers."""
+
+    keeps = (sticky_table,)
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

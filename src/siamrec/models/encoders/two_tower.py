@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
-from siamrec._core.table import Arrays
+from siamrec._core.table import Arrays, Shown, Table, counted
 from siamrec.data import Catalog, Vocabulary
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidDataError, ModelLoadError
@@ -67,8 +68,8 @@ class Tower(Arrays):
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TwoTowerEncoder:
+@dataclass(frozen=True, slots=True, repr=False)
+class TwoTowerEncoder(Shown):
     """Vectors of users (`kind="query"`) and of items (`kind="document"`) by their ids.
 
     It is a `SiameseEncoder` whose texts are ids: the inner product of a user and an item says how
@@ -83,6 +84,22 @@ class TwoTowerEncoder:
     users: Tower
     items: Tower
     columns: Features
+
+    @override
+    def title(self) -> str:
+        users, items = len(self.users.ids), len(self.items.ids)
+        return f"Two-tower encoder of {counted(users, 'user')} and {counted(items, 'item')}"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "users": len(self.users.ids),
+            "items": len(self.items.ids),
+            "dim": self.dim,
+            "fingerprint": self.fingerprint[:12],
+        }
+        return Table.of(self.title(), facts)
 
     @property
     def dim(self) -> int:

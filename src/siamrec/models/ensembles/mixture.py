@@ -9,7 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec._core.table import Record
+from siamrec._core.table import Record, Shown, Table, counted
 from siamrec.data import Rankings, Rewards, Vocabulary
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments import TeamDraft
@@ -67,7 +67,7 @@ class Mixed(Record):
 
 
 @final
-class BanditMixture:
+class BanditMixture(Shown):
     """Fitted arms behind a bandit.
 
     With `n = 1` a list comes whole from the arm that the bandit chose. With more, the chosen arms
@@ -101,6 +101,16 @@ class BanditMixture:
             raise InvalidParameterError("arms", tuple(arms), f"those of the bandit: {bandit.arms}")
         self.bandit, self.arms = bandit, {name: arms[name] for name in bandit.arms}
         self._names = tuple(self.arms)
+
+    @override
+    def title(self) -> str:
+        return f"Mixture of {counted(len(self.arms), 'arm')} by a bandit"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each arm."""
+        rows = ((name, len(arm.users), len(arm.items)) for name, arm in self.arms.items())
+        return Table(head=("arm", "users", "items"), rows=tuple(rows), title=self.title())
 
     def recommend(
         self,
