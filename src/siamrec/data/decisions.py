@@ -15,7 +15,7 @@ from siamrec._core.table import Shown, Table, counted
 from siamrec.data.columnar import Columnar, days_of, joined, one_or_more, plain_row, same
 from siamrec.data.frames import arrow_table, codes_of, floats_of, instants_of, pick, table_of
 from siamrec.data.rewards import decision_id_column, decision_ids
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -77,7 +77,9 @@ class Decision(Shown):
     def __post_init__(self) -> None:
         n = len(self.arms)
         if not n or len(set(self.arms)) != n:
-            raise InvalidDataError(f"arms must be one or more different names, got {self.arms!r}.")
+            raise InvalidDataError(
+                f"arms must be one or more different names, got {shown(self.arms)}."
+            )
         if len(self.propensities) != n:
             raise InvalidDataError(
                 f"propensities must hold one number per arm, got {len(self.propensities)} for {n}."
@@ -87,7 +89,7 @@ class Decision(Shown):
                 raise InvalidDataError(f"{name} must be empty or hold one entry per arm.")
         for value in (*self.propensities, *self.confidences, *self.in_top):
             if not -_ROUNDING <= value <= 1 + _ROUNDING:
-                raise InvalidDataError(f"A probability must be in [0, 1], got {value!r}.")
+                raise InvalidDataError(f"A probability must be in [0, 1], got {shown(value)}.")
 
     @property
     def arm(self) -> str:

@@ -14,6 +14,7 @@ from siamrec.errors import (
     MissingInputError,
     StaleWriteError,
     UnknownNameError,
+    shown,
 )
 from siamrec.experiments.assignment.assigner import HashAssigner
 
@@ -123,7 +124,7 @@ class MemoryExperiments(Shown):
         present = self._records.get(record.experiment.key)
         if (None if present is None else present.revision) != expected:
             raise StaleWriteError(
-                f"Experiment {record.experiment.key!r} was changed meanwhile; read it again."
+                f"Experiment {shown(record.experiment.key)} was changed meanwhile; read it again."
             )
         self._records[record.experiment.key] = record
 
@@ -185,7 +186,9 @@ class ExperimentManager(Shown):
             salt, kept = experiment.salt, present.experiment.salt
             if salt != kept:
                 status = present.experiment.status
-                expected = f"{kept!r}, the salt of the {status} experiment {experiment.key!r}"
+                expected = (
+                    f"{shown(kept)}, the salt of the {status} experiment {shown(experiment.key)}"
+                )
                 raise InvalidParameterError("salt", salt, expected)
             raise InvalidParameterError("key", experiment.key, "new")
         draft = replace(experiment, status="draft")

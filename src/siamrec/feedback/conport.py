@@ -18,7 +18,7 @@ from xxhash import xxh3_128_hexdigest
 from siamrec._core.hashing import canonical_json
 from siamrec._core.table import Record, counted
 from siamrec.data import Catalog, Feedback, Vocabulary
-from siamrec.errors import InvalidDataError, StorageError
+from siamrec.errors import InvalidDataError, StorageError, shown
 from siamrec.feedback.files import RejectedRow
 from siamrec.feedback.memory import MemoryFeedback
 
@@ -271,10 +271,10 @@ def _events(key: str, value: object) -> list[dict[str, Any]]:
     rating = entry.get("rating")
     whole = isinstance(rating, int | float) and not isinstance(rating, bool)
     if not whole or not _LOW <= float(str(rating)) <= _HIGH:
-        raise InvalidDataError(f"rating must be a number in [1, 5], got {rating!r}.")
+        raise InvalidDataError(f"rating must be a number in [1, 5], got {shown(rating)}.")
     documents = entry.get("document_ids")
     if not isinstance(documents, list) or not documents:
-        raise InvalidDataError(f"document_ids must be one or more ids, got {documents!r}.")
+        raise InvalidDataError(f"document_ids must be one or more ids, got {shown(documents)}.")
     details = entry.get("detailed_feedback")
     details = details if isinstance(details, Mapping) else {}
     said = {name: _score(details.get(name)) for name in _DETAILS}
@@ -356,6 +356,8 @@ def _instant(value: object) -> int:
     try:
         stamp = datetime.fromisoformat(str(value))
     except ValueError as error:
-        raise InvalidDataError(f"timestamp must be seconds or ISO text, got {value!r}.") from error
+        raise InvalidDataError(
+            f"timestamp must be seconds or ISO text, got {shown(value)}."
+        ) from error
     aware = stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
     return round(aware.timestamp() * 1e6) * 1_000

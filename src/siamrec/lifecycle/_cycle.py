@@ -13,7 +13,7 @@ import numpy as np
 from siamrec._core.clock import ManualClock
 from siamrec._core.installed import tell_plugins
 from siamrec.bandits import HierarchicalBeta, Policy
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 from siamrec.lifecycle import _evaluate, _parts, _serve, _tune
 from siamrec.lifecycle._journal import Journal, write_whole
 from siamrec.lifecycle._report import render
@@ -289,7 +289,7 @@ class Cycle:
         if self.serving not in self.traffic.arms:
             raise InvalidDataError(
                 f"serving must be one of the arms {', '.join(self.traffic.arms)}, "
-                f"got {self.serving!r}."
+                f"got {shown(self.serving)}."
             )
         found = _serve.run_experiment(self.traffic, assigner, treated, control=self.serving)
         tell_plugins("siamrec_experiment_decided", result=found)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from siamrec.data.vocabulary import Vocabulary
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -83,7 +83,7 @@ def labels_of(users: Vocabulary, by: Any) -> list[Any]:
         bare = [id_ for id_ in users if id_ not in by]
         if bare:
             raise InvalidDataError(
-                f"by must name every user, got none for {bare[0]!r} ({len(bare)} such users)."
+                f"by must name every user, got none for {shown(bare[0])} ({len(bare)} such users)."
             )
         return [by[id_] for id_ in users]
     if callable(by):

@@ -11,7 +11,7 @@ from typing_extensions import override
 from siamrec._core.table import Shown, Table, counted
 from siamrec.data.moments import Moments
 from siamrec.data.vocabulary import Vocabulary
-from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.errors import InvalidDataError, InvalidParameterError, shown
 from siamrec.metrics import _inputs
 from siamrec.metrics._groups import N_GROUPS, groups_of
 from siamrec.metrics._notes import noted
@@ -236,7 +236,7 @@ class EvaluationState(Shown):
                 what = "relevant item" if policy == "empty_truth" else "list"
                 raise InvalidDataError(
                     f"Every user must have a {what}, got none for "
-                    f"{view.users[int(np.argmax(users))]!r} ({int(users.sum())} such users)."
+                    f"{shown(view.users[int(np.argmax(users))])} ({int(users.sum())} such users)."
                 )
         return empty
 

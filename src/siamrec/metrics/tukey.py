@@ -9,7 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core.table import Record, number, span
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 from siamrec.metrics.comparison import difference_range, paired_values
 from siamrec.statistics.tukey import tukey
 
@@ -89,7 +89,9 @@ def _table(reports: Mapping[str, Report], name: str) -> FloatArray:
     for other in names:
         own, theirs = paired_values(base, reports[other], name)
         if own.size != len(base.users):
-            raise InvalidDataError(f"Report {other!r} must have all users of {names[0]!r}.")
+            raise InvalidDataError(
+                f"Report {shown(other)} must have all users of {shown(names[0])}."
+            )
         columns.append(theirs)
     table = np.column_stack(columns)
     table = table[~np.isnan(table).any(axis=1)]

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.table import Record, Shown, Table, counted, day
-from siamrec.errors import StorageError
+from siamrec.errors import StorageError, shown
 from siamrec.storage import _engine
 from siamrec.storage.schema import projection as projection_table
 
@@ -109,6 +109,6 @@ def _same(projection: str, name: str, stored: FloatArray, log: FloatArray) -> No
         where = int(off[0])
         raise StorageError(
             f"Projection {projection!r} is not the fold of its log: {name}[{where}] is "
-            f"{stored.flat[where]!r}, the log gives {log.flat[where]!r} ({off.size} such sums); "
-            f"work it out anew with store.rebuild({projection!r})."
+            f"{shown(stored.flat[where])}, the log gives {shown(log.flat[where])} "
+            f"({off.size} such sums); work it out anew with store.rebuild({projection!r})."
         )

@@ -50,7 +50,7 @@ class StoredBandit(Shown, Generic[ModelT]):
         >>> two = store.bandit("home", BetaThompson(), arms=("svd", "graph"))
         >>> decision = one.select(unit="ann")
         >>> two.learn(decision.id, reward=1.0).applied, one.learn(decision.id, reward=1.0, time=0)
-        (1, Receipt(applied=0, unchanged=1, early=0, late=0))
+        (1, <Rewards: 0 applied, 1 unchanged, 0 early, 0 late>)
         >>> bool(one.sums()["wins"].sum() == two.sums()["wins"].sum() == 1)
         True
     """

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from siamrec._core.hashing import canonical_json
-from siamrec.errors import InvalidDataError, StaleWriteError
+from siamrec.errors import InvalidDataError, StaleWriteError, shown
 from siamrec.experiments import Experiment
 from siamrec.experiments.assignment import StickyVariant
 from siamrec.experiments.assignment.allocation import Allocation
@@ -70,7 +70,7 @@ class StoredExperiments(OnDatabase):
             return connection.execute(change).first() is not None
 
         if not _engine.transact(self._engine, work):
-            raise StaleWriteError(f"Experiment {key!r} was changed meanwhile; read it again.")
+            raise StaleWriteError(f"Experiment {shown(key)} was changed meanwhile; read it again.")
 
     def keys(self) -> tuple[str, ...]:
         """Return every key, sorted."""
@@ -125,7 +125,7 @@ def _fields(record: ExperimentRecord) -> dict[str, Any]:
     targeting = experiment.targeting
     if targeting is not None and not isinstance(targeting, Expression):
         raise InvalidDataError(
-            f"targeting of a stored experiment must be an expression, got {targeting!r}."
+            f"targeting of a stored experiment must be an expression, got {shown(targeting)}."
         )
     allocation = experiment.allocation
     return {

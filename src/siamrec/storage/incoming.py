@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from siamrec._core.table import Record
 from siamrec.data import Feedback, FeedbackKind, Vocabulary
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 from siamrec.feedback import RejectedRow
 from siamrec.storage._events import storable
 
@@ -78,7 +78,7 @@ def _checked(event: object, now: Instant) -> dict[str, Any]:
     unknown = sorted(set(map(str, event)) - set(_FIELDS))
     if unknown:
         raise InvalidDataError(
-            f"An event has no field {unknown[0]!r}; known: {', '.join(_FIELDS)}."
+            f"An event has no field {shown(unknown[0])}; known: {', '.join(_FIELDS)}."
         )
     return {
         name: check(name, event.get(name, defaults.get(name))) for name, check in _FIELDS.items()

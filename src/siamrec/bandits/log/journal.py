@@ -14,7 +14,7 @@ from siamrec.bandits.log.changes import ALWAYS, starts
 from siamrec.bandits.log.delay import ageing_step, seen_share
 from siamrec.bandits.log.forgetting import Memory
 from siamrec.bandits.log.ledger import Early, Ledger
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -195,7 +195,9 @@ class Journal:
         row = self.ledger.row_of(id_, None if one.arm is None else arms.code(one.arm))
         if row is None:
             if id_ in self.ledger.first:
-                raise InvalidDataError(f"Decision {id_!r} did not choose the arm {one.arm!r}.")
+                raise InvalidDataError(
+                    f"Decision {shown(id_)} did not choose the arm {shown(one.arm)}."
+                )
             self.ledger.early.setdefault(id_, []).append(one)
             return RewardReceipt(early=1), _NO_CELLS
         decided = int(self.ledger.column("time")[row])
