@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from typing_extensions import override
 
-from siamrec._core.table import Shown, Table, day, number, words
+from siamrec._core.table import Record, Shown, Table, day, number, words
 from siamrec.errors import InvalidDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TABLE = Table(
     head=("arm", "share", "95 % interval", "n"),
@@ -24,6 +29,10 @@ TABLE = Table(
 
 
 class Seen(Shown):
+    @override
+    def title(self) -> str:
+        return TABLE.title
+
     @override
     def table(self) -> Table:
         return TABLE
@@ -40,8 +49,8 @@ def test_numbers_are_rounded_where_people_read() -> None:
 def test_numbers_are_exact_where_programs_read() -> None:
     read = json.loads(TABLE.json())
     assert read["rows"] == [
-        ["<b>svd|x</b>", 0.1234567, [0.1, None], 12345],
-        ["graph", None, None, 7],
+        {"arm": "<b>svd|x</b>", "share": 0.1234567, "95 % interval": [0.1, None], "n": 12345},
+        {"arm": "graph", "share": None, "95 % interval": None, "n": 7},
     ]
     arrow = TABLE.arrow()
     assert arrow.column("share").to_pylist() == [0.1234567, None]
@@ -72,12 +81,54 @@ def test_one_method_gives_every_view() -> None:
 def test_one_line_stays_one_line() -> None:
     class Long(Shown):
         @override
+        def title(self) -> str:
+            return "y\n" * 5_000
+
+        @override
         def table(self) -> Table:
-            return Table(head=("a",), rows=((("x" * 10_000),),), title="y\n" * 5_000)
+            return Table(head=("a",), rows=((("x" * 10_000),),), title=self.title())
 
     assert len(repr(Long())) < 500
     assert "\n" not in repr(Long())
     assert len(str(Long()).splitlines()[-1]) <= 200
+
+
+def test_columns_are_told_apart_by_name() -> None:
+    with pytest.raises(InvalidDataError, match=r"must differ, got \('a', 'a'\)"):
+        Table(head=("a", "a"), rows=())
+
+
+def test_latex_takes_no_command_from_a_name() -> None:
+    page = Table(head=("a_b",), rows=(("5 % & {x} > 1",),)).latex()
+    assert r"a\_b" in page
+    assert r"5 \% \& \{x\} $>$ 1 \\" in page
+
+
+@dataclass(frozen=True, repr=False)
+class Lap(Record):
+    seconds: float
+    interval: tuple[float, float]
+    by: Mapping[str, float]
+    parts: tuple[Lap, ...] = ()
+    column: Any = None
+    _hidden: int = 0
+
+    @override
+    def title(self) -> str:
+        return f"Lap of {self.seconds:.0f} seconds"
+
+
+def test_a_record_is_shown_field_by_field() -> None:
+    inner = Lap(1.0, (0.5, 1.5), {})
+    lap = Lap(61.23456789, (60.0, 62.0), {"ann": np.float64(0.1)}, (inner,) * 2, np.ones((2, 3)))
+    assert repr(lap) == "<Lap of 61 seconds>"
+    assert json.loads(lap.to_json())["rows"] == [
+        {"field": "seconds", "value": 61.23456789},
+        {"field": "interval", "value": [60.0, 62.0]},
+        {"field": "by ann", "value": 0.1},
+        {"field": "parts", "value": "Lap of 1 seconds, Lap of 1 seconds"},
+        {"field": "column", "value": "2 × 3 numbers"},
+    ]
 
 
 def test_a_row_of_another_length_is_refused() -> None:

@@ -89,7 +89,7 @@ def test_comparison_has_all_columns() -> None:
     assert table["coverage@5"].mean == better["coverage@5"].mean
     assert "ndcg@5" in table.to_markdown()
     assert r"\toprule" in table.to_latex()
-    assert json.loads(table.to_json())["rows"][0]["name"] == "ndcg@5"
+    assert json.loads(table.to_json())["rows"][0]["metric"] == "ndcg@5"
     again = better.compare(worse, test="sign-flip", correction="holm")
     assert again == table
 
@@ -172,18 +172,17 @@ def test_output_is_complete_and_safe() -> None:
         Rankings.from_lists({"u": ["a"]}), Truth.from_lists({"u": {"a": 2.0}})
     )
     loaded = json.loads(report.to_json())
-    assert loaded["metrics"][0] == {
-        "name": "recall(rel>=2)@5",
+    assert loaded["rows"][0] == {
+        "metric": "recall(rel>=2)@5",
         "mean": 1.0,
-        "low": 0.0,
-        "high": 1.0,
-        "standard_error": None,
-        "n": 1,
+        "interval": [0.0, 1.0],
+        "standard error": None,
+        "users": 1,
         "method": "t",
     }
     assert r"r\_precision" in report.to_latex()
     assert "recall(rel&gt;=2)@5" in report.to_html()
     assert "unbounded" in report.to_markdown()
     assert "empty_truth: exclude" in report.to_markdown()
-    assert "Report over 1 users" in repr(report)
+    assert repr(report) == "<Report: 3 metrics over 1 user, 95% intervals>"
     assert report.to_arrow().to_pydict()["recall(rel>=2)@5"] == [1.0]

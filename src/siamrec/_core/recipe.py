@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC
 from functools import wraps
 from inspect import signature
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from typing_extensions import override
 
@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
 
-    from siamrec._core.book import Book
+
+class Names(Protocol):
+    """What a recipe asks of the book of its kind: parts by name, and names of parts."""
+
+    def make(self, part: Any, **known: Any) -> Any:
+        """Return a part that is given as an object or by name."""
+
+    def to_config(self, part: Any) -> dict[str, Any]:
+        """Return name and settings of a part as JSON values."""
+
+    def from_config(self, config: Mapping[str, Any]) -> Any:
+        """Return the part that `to_config` wrote."""
 
 
 class Recipe(ABC):
@@ -29,7 +40,7 @@ class Recipe(ABC):
 
     __slots__ = ()
 
-    book: ClassVar[Book[Any, Any]]
+    book: ClassVar[Names]
     doors: ClassVar[Mapping[str, Mapping[str, type]]] = {}
 
     @override
@@ -41,7 +52,7 @@ class Recipe(ABC):
             if method is not None and not hasattr(method, "__wrapped__"):
                 setattr(cls, name, _with_door(method, kinds))
 
-    def take_by_name(self, **books: Book[Any, Any]) -> None:
+    def take_by_name(self, **books: Names) -> None:
         """Put parts in the place of names in the fields given, while a recipe is being made."""
         for name, book in books.items():
             part = getattr(self, name)

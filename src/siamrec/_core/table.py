@@ -1,7 +1,8 @@
 """What a result looks like: a small table, as text, Markdown, HTML, JSON or Arrow.
 
-A class that has something to show inherits `Shown` and says one thing, its `table()`; the rest
-(`str`, `repr`, what a notebook draws, what is written to a page) follows from it.
+A class that has something to show inherits `Shown` and says two things, its `title()` and its
+`table()`; the rest (`repr`, `str`, what a notebook draws, what is written to a page) follows from
+them. A small frozen value inherits `Record`: its fields are its table.
 """
 
 from __future__ import annotations
@@ -9,17 +10,18 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 from typing_extensions import override
 
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from siamrec.typing import Instant
 
@@ -30,6 +32,8 @@ _LONGEST_TITLE = 400
 _LONGEST_CELL = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING = "–"
+_MANY = 20
+"""Entries of a mapping or a list that are told one by one."""
 
 
 @final
@@ -47,7 +51,7 @@ class Table:
         notes: What has to be known to read it.
 
     Raises:
-        InvalidDataError: If a row is not as long as the head.
+        InvalidDataError: If a row is not as long as the head, or a name repeats.
 
     Examples:
         >>> table = Table(
@@ -68,6 +72,8 @@ class Table:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "head", tuple(map(str, self.head)))
+        if len(set(self.head)) < len(self.head):
+            raise InvalidDataError(f"Columns of a table must differ, got {shown(self.head)}.")
         rows = tuple(tuple(map(_plain, row)) for row in self.rows)
         object.__setattr__(self, "rows", rows)
         for place, row in enumerate(rows):
@@ -75,6 +81,12 @@ class Table:
                 raise InvalidDataError(
                     f"Row {place} of a table must have {len(self.head)} cells, got {len(row)}."
                 )
+
+    @classmethod
+    def of(cls, title: str, facts: Mapping[str, Any]) -> Table:
+        """Return a table with a row for each fact; what a fact holds has rows of its own."""
+        rows = (row for name, value in facts.items() for row in _cells(name, value))
+        return cls(head=("field", "value"), rows=tuple(rows), title=title)
 
     @override
     def __str__(self) -> str:
@@ -129,13 +141,21 @@ class Table:
             + (f"<ul>{notes}</ul>" if notes else "")
         )
 
+    def latex(self) -> str:
+        """Return the rows as a LaTeX table (booktabs); title and notes are for its caption."""
+        columns = "".join("r" if to_right else "l" for to_right in self._numeric())
+        head, *rows = (
+            " & ".join(map(_safe_in_latex, row)) + r" \\" for row in [self.head, *self._words()]
+        )
+        lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows]
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
     def json(self) -> str:
-        """Return the table as JSON with exact numbers; what is not finite is null."""
+        """Return the table as JSON: rows by column name, numbers exact; not finite is null."""
         return json.dumps(
             {
                 "title": self.title,
-                "head": self.head,
-                "rows": [[_exact(cell) for cell in row] for row in self.rows],
+                "rows": [dict(zip(self.head, map(_exact, row), strict=True)) for row in self.rows],
                 "notes": self.notes,
             },
             ensure_ascii=False,
@@ -165,12 +185,19 @@ class Table:
 
 
 class Shown(ABC):
-    """Something that can be looked at: inherit it and write `table()`.
+    """Something that can be looked at: inherit it and write `title()` and `table()`.
 
-    `repr` is the title of the table, `str` its text, and a notebook draws it.
+    `repr` is the title, `str` the text of the table, and a notebook draws it.
     """
 
     __slots__ = ()
+
+    @abstractmethod
+    def title(self) -> str:
+        """Return one line: what it is, how many, from when to when.
+
+        It costs next to nothing: no connection is opened, no model loaded, no column read twice.
+        """
 
     @abstractmethod
     def table(self) -> Table:
@@ -178,7 +205,7 @@ class Shown(ABC):
 
     @override
     def __repr__(self) -> str:
-        return f"<{_cut(self.table().title, _LONGEST_TITLE)}>"
+        return f"<{_cut(self.title(), _LONGEST_TITLE)}>"
 
     @override
     def __str__(self) -> str:
@@ -205,6 +232,82 @@ class Shown(ABC):
     def to_json(self) -> str:
         """Return what there is to see as JSON, with exact numbers."""
         return self.table().json()
+
+
+class Record(Shown):
+    """A frozen dataclass that is shown field by field: inherit it and write `title()`.
+
+    Examples:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True, repr=False)
+        ... class Lap(Record):
+        ...     seconds: float
+        ...     interval: tuple[float, float]
+        ...     def title(self) -> str:
+        ...         return f"Lap of {number(self.seconds)} seconds"
+        >>> Lap(61.23456, (60.0, 62.0))
+        <Lap of 61.23 seconds>
+        >>> print(Lap(61.23456, (60.0, 62.0)))
+        Lap of 61.23 seconds
+        field     value
+        seconds   61.23
+        interval  [60, 62]
+    """
+
+    __slots__ = ()
+
+    @override
+    def table(self) -> Table:
+        """Return a row for each field; what a field holds has rows of its own."""
+        told = (field.name for field in fields(self) if not field.name.startswith("_"))  # type: ignore[arg-type]
+        facts = {name.replace("_", " "): getattr(self, name) for name in told}
+        return Table.of(self.title(), facts)
+
+
+class Arrays(Record):
+    """A frozen dataclass of arrays, which is known by their shapes."""
+
+    __slots__ = ()
+
+    @override
+    def title(self) -> str:
+        """Return the name of its class and the shape of each array."""
+        held = ((field.name, getattr(self, field.name)) for field in fields(self))  # type: ignore[arg-type]
+        shapes = [f"{name} {_shape(value)}" for name, value in held if hasattr(value, "ndim")]
+        return f"{type(self).__name__}: {', '.join(shapes)}"
+
+
+def _cells(name: str, value: Any) -> Iterator[tuple[str, Cell]]:
+    """Yield rows for a value: one, or one for each entry of a mapping."""
+    if isinstance(value, Mapping) and value:
+        for key, entry in list(value.items())[:_MANY]:
+            yield from _cells(f"{name} {key}", entry)
+        if len(value) > _MANY:
+            yield name, f"… and {len(value) - _MANY:,} more"
+    elif isinstance(value, Shown):
+        yield name, value.title()
+    elif getattr(value, "ndim", 0):
+        yield name, f"{_shape(value)} numbers"
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        yield name, _listing(value)
+    else:
+        yield name, _plain(value)
+
+
+def _shape(value: Any) -> str:
+    return " × ".join(f"{n:,}" for n in value.shape)
+
+
+def _listing(values: Sequence[Any]) -> Cell:
+    if len(values) == 2 and all(type(value) is float for value in values):
+        return float(values[0]), float(values[1])
+    parts = [v.title() if isinstance(v, Shown) else words(_plain(v)) for v in values[:_MANY]]
+    return ", ".join(parts) + (", …" if len(values) > _MANY else "") if parts else None
+
+
+def line(value: object) -> str:
+    """Return any value in one short line: its title where it is `Shown`."""
+    return value.title() if isinstance(value, Shown) else shown(value)
 
 
 def words(cell: Cell) -> str:
@@ -267,10 +370,10 @@ def day(instant: Instant) -> str:
 
 def _plain(cell: Any) -> Cell:
     """Numbers of NumPy become those of Python, which JSON and people can read."""
-    if isinstance(cell, tuple | list):
+    if isinstance(cell, tuple | list) and len(cell) == 2:
         low, high = cell
         return float(low), float(high)
-    if hasattr(cell, "item"):
+    if type(cell).__module__ == "numpy" and hasattr(cell, "item"):
         cell = cell.item()
     return cell if cell is None or isinstance(cell, str | bool | int | float) else str(cell)
 
@@ -287,6 +390,12 @@ def _listed(cell: Cell) -> Any:
 
 def _safe_in_markdown(cell: str) -> str:
     return escape(cell, quote=False).replace("|", "\\|").replace("\n", " ")
+
+
+def _safe_in_latex(cell: str) -> str:
+    for sign in "&%$#_{}":
+        cell = cell.replace(sign, "\\" + sign)
+    return cell.replace(">", r"$>$").replace("<", r"$<$")
 
 
 def _cut(line: str, longest: int) -> str:

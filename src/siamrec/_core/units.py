@@ -11,7 +11,7 @@ import numpy as np
 import xxhash
 
 from siamrec._core.short_hashes import ShortTexts
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 
 if TYPE_CHECKING:
     from siamrec.typing import FloatArray
@@ -43,7 +43,7 @@ def unit_error(unit: object) -> InvalidDataError:
     """Return the error for what cannot be a unit."""
     return InvalidDataError(
         "A unit must be text that is not empty and has a UTF-8 form, or a whole number, "
-        f"got {unit!r}."
+        f"got {shown(unit)}."
     )
 
 
@@ -54,7 +54,9 @@ def unit_texts(units: Iterable[Any]) -> list[str]:
         InvalidDataError: As `unit_text` does, and if it is one text or not many of anything.
     """
     if isinstance(units, str | bytes | bytearray | memoryview):
-        raise InvalidDataError(f"units must be many, in a list or a column, got {units!r} alone.")
+        raise InvalidDataError(
+            f"units must be many, in a list or a column, got {shown(units)} alone."
+        )
     if hasattr(units, "to_pylist"):
         listed: list[Any] = units.to_pylist()
     elif isinstance(units, np.ndarray) or hasattr(units, "to_list"):
@@ -72,7 +74,7 @@ def unit_texts(units: Iterable[Any]) -> list[str]:
 def _listed(units: object) -> list[Any]:
     if isinstance(units, Iterable):
         return list(units)
-    raise InvalidDataError(f"units must be many, in a list or a column, got {units!r} alone.")
+    raise InvalidDataError(f"units must be many, in a list or a column, got {shown(units)} alone.")
 
 
 @final

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.hashing import uniforms
+from siamrec._core.table import Shown, Table, counted, line
 from siamrec.bandits._choice import ArmView, draw_many
 from siamrec.bandits._remembering import Remembering
 from siamrec.bandits.insight import ArmPerformance, ArmShare, imbalance, performance
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @final
-class ContextualBandit(Remembering[ModelT]):
+class ContextualBandit(Remembering[ModelT], Shown):
     """Chooses among named arms by context, learns from rewards, logs every probability.
 
     The one mutable part of this room. A decision's randomness is a hash of (seed, name,
@@ -74,6 +76,24 @@ class ContextualBandit(Remembering[ModelT]):
         >>> bandit.learn(decision, 1.0).applied
         1
     """
+
+    @override
+    def title(self) -> str:
+        arms, changes = counted(len(self.arms), "arm"), counted(self.state_version, "change")
+        return f"Bandit {self._settings.name!r}: {self.policy.name} over {arms}, {changes}"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of, and how much it has seen."""
+        facts = {
+            "policy": line(self.policy),
+            "arms": self.arms,
+            "cells": self.context.n_cells,
+            "changes": self.state_version,
+            "without a reward": self.n_pending,
+            "early rewards": self.n_early,
+        }
+        return Table.of(self.title(), facts)
 
     def select(
         self,

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.clock import SystemClock
 from siamrec._core.hashing import uniform
+from siamrec._core.table import Arrays, Shown, Table, counted
 from siamrec.bandits.bandit import ContextualBandit
 from siamrec.data.decisions import Decision, Decisions
 from siamrec.data.rewards import Rewards
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
-class MasterState:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class MasterState(Arrays):
     """What the master has learned.
 
     Attributes:
@@ -43,7 +45,7 @@ class MasterState:
 
 
 @final
-class Corral:
+class Corral(Shown):
     """Chooses a policy by log-barrier mirror descent, and lets it choose the arm.
 
     The master draws policy `i` with probability `p̄_i = (1 − γ) p_i + γ / M`, `γ = 1 / horizon`.
@@ -122,6 +124,20 @@ class Corral:
         self._made: dict[str, tuple[int, str, float]] = {}
         self._settled: set[str] = set()
         self._counter = 0
+
+    @override
+    def title(self) -> str:
+        policies, arms = (
+            counted(len(self._bandits), "policy", "policies"),
+            counted(len(self.arms), "arm"),
+        )
+        return f"Corral {self.name!r} of {policies} over {arms}"
+
+    @override
+    def table(self) -> Table:
+        """Return how likely each policy is to be drawn now."""
+        rows = tuple(self.shares.items())
+        return Table(head=("policy", "share"), rows=rows, title=self.title())
 
     @property
     def arms(self) -> tuple[str, ...]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check, special
+from siamrec._core.table import Record, counted, number, span
 from siamrec.errors import InvalidDataError
 from siamrec.statistics.means import UNBOUNDED, Range, mean_interval
 from siamrec.statistics.tails import log_beta_tail, two_sided_z
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ArmShare:
+@dataclass(frozen=True, slots=True, repr=False)
+class ArmShare(Record):
     """How often an arm is chosen, and whether that is more than allowed.
 
     Attributes:
@@ -38,6 +40,10 @@ class ArmShare:
     share: float
     log_p: float
     alarmed: bool
+
+    @override
+    def title(self) -> str:
+        return f"{self.arm}: {number(self.share)} of choices{', alarmed' if self.alarmed else ''}"
 
 
 def imbalance(
@@ -89,8 +95,8 @@ def imbalance(
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ArmPerformance:
+@dataclass(frozen=True, slots=True, repr=False)
+class ArmPerformance(Record):
     """What an arm has earned at one level of a context factor.
 
     Attributes:
@@ -103,6 +109,11 @@ class ArmPerformance:
     n: int
     mean: float
     interval: tuple[float, float]
+
+    @override
+    def title(self) -> str:
+        picks = counted(self.n, "pick")
+        return f"Performance {number(self.mean)} {span(*self.interval)} over {picks}"
 
 
 def performance(
@@ -137,8 +148,8 @@ def performance(
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ChangePoint:
+@dataclass(frozen=True, slots=True, repr=False)
+class ChangePoint(Record):
     """Where a stream of rewards changed.
 
     Attributes:
@@ -152,6 +163,12 @@ class ChangePoint:
     before: float
     after: float
     excess: float
+
+    @override
+    def title(self) -> str:
+        return (
+            f"Change after {self.place:,} rewards: {number(self.before)} to {number(self.after)}"
+        )
 
 
 def change_point(rewards: FloatArray, *, false_alarm: float = 0.01) -> ChangePoint | None:

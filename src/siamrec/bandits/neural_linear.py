@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
+from siamrec._core.table import Shown, Table
 from siamrec.bandits.bandit import ContextualBandit
 from siamrec.bandits.policies.linear import LinearThompson
 from siamrec.data.decisions import Decision
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @final
-class NeuralLinear:
+class NeuralLinear(Shown):
     """Chooses an arm for a text: the encoder's vector goes into a Bayesian linear model.
 
     With `z = encode(text)` every arm has its own posterior over `θ_a` in `reward ≈ z·θ_a`, exact
@@ -80,6 +82,15 @@ class NeuralLinear:
             n_features=encoder.dim,
             clock=clock,
         )
+
+    @override
+    def title(self) -> str:
+        return f"Neural-linear {self.bandit.title()}"
+
+    @override
+    def table(self) -> Table:
+        """Return what there is to see of the bandit behind it."""
+        return self.bandit.table()
 
     @property
     def arms(self) -> tuple[str, ...]:

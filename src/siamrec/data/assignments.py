@@ -9,7 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec._core.table import counted
+from siamrec._core.table import Record, counted
 from siamrec.data.columnar import Columnar, one_or_more, plain_row, same
 from siamrec.data.frames import arrow_table, floats_of, optional_codes_of, pick, table_of
 from siamrec.errors import InvalidDataError
@@ -246,8 +246,8 @@ class Assignments(Columnar):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exposure:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Exposure(Record):
     """A unit has met its variant: the event that analysis starts from.
 
     Attributes:
@@ -257,3 +257,8 @@ class Exposure:
 
     assignment: Assignment
     time: Instant
+
+    @override
+    def title(self) -> str:
+        variant = self.assignment.variant
+        return f"{self.assignment.unit} met {variant} of {self.assignment.experiment}"

@@ -110,19 +110,23 @@ class Catalog(Shown):
         )
 
     @override
+    def title(self) -> str:
+        texts = sum(text is not None for text in self.text)
+        return f"Catalog: {counted(len(self), 'item')}, {texts:,} of them with a text"
+
+    @override
     def table(self) -> Table:
         """Return the first items with text and attributes."""
         head = ("item", "text", *self.attributes)
         columns = (self.items.ids, self.text, *self.attributes.values())
         hidden = len(self) - min(len(self), _SHOWN)
-        texts = int(self.has_text.sum())
         return Table(
             head=head,
             rows=tuple(
                 tuple(", ".join(c) if isinstance(c, tuple) else c for c in row)
                 for row in zip(*(column[:_SHOWN] for column in columns), strict=True)
             ),
-            title=f"Catalog: {counted(len(self), 'item')}, {texts:,} of them with a text",
+            title=self.title(),
             notes=(f"… and {hidden:,} more",) if hidden else (),
         )
 

@@ -59,10 +59,6 @@ class Columnar(Shown):
             InvalidDataError: If there is no part, or one has a column that another lacks.
         """
 
-    @abstractmethod
-    def title(self) -> str:
-        """Return one line: what it is, how many, from when to when."""
-
     @overload
     def __getitem__(self, place: int) -> dict[str, Any]: ...
 

@@ -15,7 +15,7 @@ from siamrec._core.table import Shown, Table, counted
 from siamrec.data.columnar import Columnar, days_of, joined, one_or_more, plain_row, same
 from siamrec.data.frames import arrow_table, codes_of, floats_of, instants_of, pick, table_of
 from siamrec.data.rewards import decision_id_column, decision_ids
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -77,7 +77,9 @@ class Decision(Shown):
     def __post_init__(self) -> None:
         n = len(self.arms)
         if not n or len(set(self.arms)) != n:
-            raise InvalidDataError(f"arms must be one or more different names, got {self.arms!r}.")
+            raise InvalidDataError(
+                f"arms must be one or more different names, got {shown(self.arms)}."
+            )
         if len(self.propensities) != n:
             raise InvalidDataError(
                 f"propensities must hold one number per arm, got {len(self.propensities)} for {n}."
@@ -87,7 +89,7 @@ class Decision(Shown):
                 raise InvalidDataError(f"{name} must be empty or hold one entry per arm.")
         for value in (*self.propensities, *self.confidences, *self.in_top):
             if not -_ROUNDING <= value <= 1 + _ROUNDING:
-                raise InvalidDataError(f"A probability must be in [0, 1], got {value!r}.")
+                raise InvalidDataError(f"A probability must be in [0, 1], got {shown(value)}.")
 
     @property
     def arm(self) -> str:
@@ -100,6 +102,12 @@ class Decision(Shown):
         return self.propensities[0]
 
     @override
+    def title(self) -> str:
+        by = f" of {self.bandit}" if self.bandit else ""
+        whom = "" if self.unit is None else f" for {self.unit}"
+        return f"Decision {self.id}{by}{whom}: {', '.join(self.arms)}"
+
+    @override
     def table(self) -> Table:
         """Return one row for each chosen arm, best rank first."""
         told = {
@@ -110,13 +118,11 @@ class Decision(Shown):
             "in top": self.in_top,
         }
         there = {name: column for name, column in told.items() if column}
-        by = f" of {self.bandit}" if self.bandit else ""
-        whom = "" if self.unit is None else f" for {self.unit}"
         place = ", ".join(f"{name}={level}" for name, level in self.context.items())
         return Table(
             head=("arm", *there),
             rows=tuple(zip(self.arms, *there.values(), strict=True)),
-            title=f"Decision {self.id}{by}{whom}: {', '.join(self.arms)}",
+            title=self.title(),
             notes=(f"context: {place}",) if place else (),
         )
 

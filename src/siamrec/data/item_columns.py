@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -127,8 +127,8 @@ def memberships(
     bare = np.flatnonzero(table[:n_listed].sum(axis=1) == 0)
     if bare.size:
         raise InvalidDataError(
-            f"{name} must name every item of the rankings, got none for {items[int(bare[0])]!r} "
-            f"({bare.size} such items)."
+            f"{name} must name every item of the rankings, got none for "
+            f"{shown(items[int(bare[0])])} ({bare.size} such items)."
         )
     return known, table
 
@@ -153,6 +153,7 @@ def codes_of_groups(
     several = np.flatnonzero((table > 0).sum(axis=1) > 1)
     if several.size:
         raise InvalidDataError(
-            f"groups must name one group for each item, several for {items[int(several[0])]!r}."
+            f"groups must name one group for each item, several for "
+            f"{shown(items[int(several[0])])}."
         )
     return names, np.where(table.any(axis=1), table.argmax(axis=1), -1)

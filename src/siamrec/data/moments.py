@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Shown, Table, counted
 from siamrec.errors import InvalidDataError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -25,8 +27,8 @@ _BLOCK = 16_384
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moments:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Moments(Shown):
     """Number of rows, means and centred sums of products of some columns.
 
     Two parts of a sample merge exactly, without their rows:
@@ -68,6 +70,22 @@ class Moments:
             if values.shape != shape:
                 raise InvalidDataError(f"{name} must have shape {shape}, got {values.shape}.")
             object.__setattr__(self, name, check.frozen(values, float))
+
+    @override
+    def title(self) -> str:
+        return f"Moments of {counted(len(self.names), 'column')} over {counted(self.n, 'row')}"
+
+    @override
+    def table(self) -> Table:
+        """Return mean and standard deviation of each column."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            spread = np.sqrt(np.diagonal(self.product) / (self.n - 1)) if self.n > 1 else None
+        rows = (
+            (name, float(self.mean[i]), None if spread is None else float(spread[i]))
+            for i, name in enumerate(self.names)
+        )
+        head = ("column", "mean", "standard deviation")
+        return Table(head=head, rows=tuple(rows), title=self.title())
 
     @classmethod
     def empty(cls, names: Sequence[str]) -> Self:

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
+from siamrec._core.table import Shown, Table
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError, shown
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ LONGEST_ID = 1_000
 """Letters of an id, at most: an id names something, it is not the thing."""
 _BITS_64 = 2**63
 _SHOWN = 3
+_ROWS = 10
 
 
 @final
 @dataclass(frozen=True, slots=True, repr=False)
-class Vocabulary:
+class Vocabulary(Shown):
     """An ordered set of ids; an id's code is its place.
 
     Args:
@@ -149,10 +151,16 @@ class Vocabulary:
         return content_hash("\x1f".join(f"{type(id_).__name__}:{id_}" for id_ in self.ids))
 
     @override
-    def __repr__(self) -> str:
+    def title(self) -> str:
         first = ", ".join(shown(id_) for id_ in self.ids[:_SHOWN])
         more = f", … and {len(self) - _SHOWN:,} more" if len(self) > _SHOWN else ""
-        return f"<Vocabulary of {len(self):,}: {first}{more}>"
+        return f"Vocabulary of {len(self):,}: {first}{more}"
+
+    @override
+    def table(self) -> Table:
+        """Return the first ids with their codes."""
+        rows = tuple((code, shown(id_)) for code, id_ in enumerate(self.ids[:_ROWS]))
+        return Table(head=("code", "id"), rows=rows, title=self.title())
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, final
 
+from typing_extensions import override
+
 from siamrec._core import check
+from siamrec._core.table import Record, Shown, Table, counted, day
 from siamrec.errors import (
     InvalidParameterError,
     MissingInputError,
     StaleWriteError,
     UnknownNameError,
+    shown,
 )
 from siamrec.experiments.assignment.assigner import HashAssigner
 
@@ -24,8 +28,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class AuditEntry(Record):
     """One change of an experiment.
 
     Attributes:
@@ -42,10 +46,15 @@ class AuditEntry:
     detail: str
     who: str
 
+    @override
+    def title(self) -> str:
+        by = f" by {self.who}" if self.who else ""
+        return f"{day(self.time)} {self.experiment}: {self.action}{by}: {self.detail}"
+
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExperimentRecord:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ExperimentRecord(Record):
     """An experiment with its history.
 
     Attributes:
@@ -61,6 +70,11 @@ class ExperimentRecord:
     trail: tuple[AuditEntry, ...] = ()
     decision: Verdict | None = None
     winner: str | None = None
+
+    @override
+    def title(self) -> str:
+        said = f", decided: {self.decision}" if self.decision else ""
+        return f"Record of {self.experiment.title()}, {counted(self.revision, 'change')}{said}"
 
 
 class ExperimentStore(Protocol):
@@ -83,11 +97,23 @@ class ExperimentStore(Protocol):
 
 
 @final
-class MemoryExperiments:
+class MemoryExperiments(Shown):
     """A store in this process's memory; mutable."""
 
     def __init__(self) -> None:
         self._records: dict[str, ExperimentRecord] = {}
+
+    @override
+    def title(self) -> str:
+        return f"Experiments in memory: {len(self._records):,}"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "experiments": sorted(self._records),
+        }
+        return Table.of(self.title(), facts)
 
     def get(self, key: str) -> ExperimentRecord | None:
         """Return a record, None where there is none."""
@@ -98,7 +124,7 @@ class MemoryExperiments:
         present = self._records.get(record.experiment.key)
         if (None if present is None else present.revision) != expected:
             raise StaleWriteError(
-                f"Experiment {record.experiment.key!r} was changed meanwhile; read it again."
+                f"Experiment {shown(record.experiment.key)} was changed meanwhile; read it again."
             )
         self._records[record.experiment.key] = record
 
@@ -108,7 +134,7 @@ class MemoryExperiments:
 
 
 @final
-class ExperimentManager:
+class ExperimentManager(Shown):
     """Runs experiments by rules that keep them valid.
 
     A running experiment keeps its salt and its variants' names; exposure only grows; shares
@@ -133,6 +159,21 @@ class ExperimentManager:
         self._store = store
         self._clock = clock
 
+    @override
+    def title(self) -> str:
+        return f"Experiment manager on {type(self._store).__name__}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each experiment."""
+        records = filter(None, map(self._store.get, self._store.keys()))
+        rows = (
+            (r.experiment.key, r.experiment.status, r.experiment.exposure, r.revision, r.decision)
+            for r in records
+        )
+        head = ("experiment", "status", "exposure", "changes", "decision")
+        return Table(head=head, rows=tuple(rows), title=self.title())
+
     def define(self, experiment: Experiment, *, who: str = "") -> Experiment:
         """Add a draft.
 
@@ -145,7 +186,9 @@ class ExperimentManager:
             salt, kept = experiment.salt, present.experiment.salt
             if salt != kept:
                 status = present.experiment.status
-                expected = f"{kept!r}, the salt of the {status} experiment {experiment.key!r}"
+                expected = (
+                    f"{shown(kept)}, the salt of the {status} experiment {shown(experiment.key)}"
+                )
                 raise InvalidParameterError("salt", salt, expected)
             raise InvalidParameterError("key", experiment.key, "new")
         draft = replace(experiment, status="draft")

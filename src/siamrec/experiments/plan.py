@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, final
 
+from typing_extensions import override
+
 from siamrec._core import check
+from siamrec._core.table import Record, counted
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments.metrics import ExperimentMetric
 from siamrec.experiments.sequential._book import LOOKING_RULES
@@ -21,8 +24,8 @@ _ROUNDING = 1e-6
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Plan(Record):
     """The analysis of an experiment, fixed before it starts.
 
     Args:
@@ -84,6 +87,10 @@ class Plan:
         object.__setattr__(self, "by_name", {metric.name: metric for metric in self.metrics})
         names = (name for metric in self.metrics for name in metric.columns)
         object.__setattr__(self, "columns", tuple(dict.fromkeys(names)))
+
+    @override
+    def title(self) -> str:
+        return f"Plan of {counted(len(self.metrics), 'metric')}: {', '.join(self.by_name)}"
 
     def _check_kinds(self) -> None:
         if isinstance(self.metrics, str | ExperimentMetric) or not all(

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final, runtime_checkable
 
 import numpy as np
+from typing_extensions import override
 from xxhash import xxh3_128_hexdigest
 
 from siamrec._core.hashing import canonical_json
+from siamrec._core.table import Record, counted
 from siamrec.data import Catalog, Feedback, Vocabulary
-from siamrec.errors import InvalidDataError, StorageError
+from siamrec.errors import InvalidDataError, StorageError, shown
 from siamrec.feedback.files import RejectedRow
 from siamrec.feedback.memory import MemoryFeedback
 
@@ -50,8 +52,8 @@ Entry: TypeAlias = tuple[int, str, object]
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class LoadedConPort:
+@dataclass(frozen=True, slots=True, repr=False)
+class LoadedConPort(Record):
     """What a ConPort holds.
 
     Attributes:
@@ -69,6 +71,11 @@ class LoadedConPort:
     rejected: tuple[RejectedRow, ...]
     last: int = 0
 
+    @override
+    def title(self) -> str:
+        rejected = counted(len(self.rejected), "rejected row")
+        return f"ConPort: {self.feedback.title()}, {rejected}"
+
     def catalog(self, documents: DocumentStore) -> Catalog:
         """Return the rated documents with their texts, None where the store has none.
 
@@ -81,8 +88,8 @@ class LoadedConPort:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ConPortFeedback:
+@dataclass(frozen=True, slots=True, repr=False)
+class ConPortFeedback(Record):
     """A `FeedbackSource` over the entries of a ConPort category.
 
     An entry is `{"feedback_id", "timestamp", "session_id", "rating", "query", "document_ids",
@@ -109,6 +116,10 @@ class ConPortFeedback:
 
     place: Place
     category: str = "UserFeedback"
+
+    @override
+    def title(self) -> str:
+        return f"Feedback of ConPort, category {self.category}"
 
     def load(self, *, after: int = 0) -> LoadedConPort:
         """Return the good entries, and the others with their reasons.
@@ -152,8 +163,8 @@ class ConPortFeedback:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ConPortDocuments:
+@dataclass(frozen=True, slots=True, repr=False)
+class ConPortDocuments(Record):
     """A `DocumentStore` over the entries of a ConPort category.
 
     The key of an entry is the document's id; its value is the text, or has it in a field.
@@ -172,6 +183,10 @@ class ConPortDocuments:
     place: Place
     category: str = "Documents"
     field: str = "content"
+
+    @override
+    def title(self) -> str:
+        return f"Documents of ConPort, category {self.category}"
 
     def texts(self, ids: Sequence[Id]) -> list[str | None]:
         """Return the text of each id, None where there is none."""
@@ -256,10 +271,10 @@ def _events(key: str, value: object) -> list[dict[str, Any]]:
     rating = entry.get("rating")
     whole = isinstance(rating, int | float) and not isinstance(rating, bool)
     if not whole or not _LOW <= float(str(rating)) <= _HIGH:
-        raise InvalidDataError(f"rating must be a number in [1, 5], got {rating!r}.")
+        raise InvalidDataError(f"rating must be a number in [1, 5], got {shown(rating)}.")
     documents = entry.get("document_ids")
     if not isinstance(documents, list) or not documents:
-        raise InvalidDataError(f"document_ids must be one or more ids, got {documents!r}.")
+        raise InvalidDataError(f"document_ids must be one or more ids, got {shown(documents)}.")
     details = entry.get("detailed_feedback")
     details = details if isinstance(details, Mapping) else {}
     said = {name: _score(details.get(name)) for name in _DETAILS}
@@ -341,6 +356,8 @@ def _instant(value: object) -> int:
     try:
         stamp = datetime.fromisoformat(str(value))
     except ValueError as error:
-        raise InvalidDataError(f"timestamp must be seconds or ISO text, got {value!r}.") from error
+        raise InvalidDataError(
+            f"timestamp must be seconds or ISO text, got {shown(value)}."
+        ) from error
     aware = stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
     return round(aware.timestamp() * 1e6) * 1_000

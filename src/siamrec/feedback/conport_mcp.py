@@ -9,8 +9,11 @@ from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol, final
 
+from typing_extensions import override
+
 from siamrec._core.clock import SECOND, duration
 from siamrec._core.lazy import extra
+from siamrec._core.table import Shown, Table
 from siamrec.errors import InvalidDataError, StorageError
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ class McpSession(Protocol):
 
 
 @final
-class ConPortSession:
+class ConPortSession(Shown):
     """A client for `ConPortFeedback` over an MCP session that a host has open.
 
     MCP sessions are asynchronous and belong to one event loop; `run` says how a coroutine is run
@@ -64,6 +67,18 @@ class ConPortSession:
         self._session = session
         self._workspace = workspace
         self._run = run
+
+    @override
+    def title(self) -> str:
+        return f"ConPort session on {self._workspace}"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "workspace": self._workspace,
+        }
+        return Table.of(self.title(), facts)
 
     def get_custom_data(self, *, category: str) -> list[Mapping[str, Any]]:
         """Return the entries of a category.

@@ -6,6 +6,9 @@ import io
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
+from typing_extensions import override
+
+from siamrec._core.table import Shown, Table
 from siamrec.data import Feedback
 from siamrec.errors import InvalidDataError
 from siamrec.feedback._tables import raw_of_text
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @final
-class FileTail:
+class FileTail(Shown):
     r"""Follows CSV and JSON-lines files as they grow; mutable.
 
     Only whole lines are taken: one that is still being written waits for its end. A file that is
@@ -45,6 +48,19 @@ class FileTail:
     def __init__(self, files: FileFeedback, *, place: Mapping[str, int] | None = None) -> None:
         self._files = files
         self._place = dict(place or {})
+
+    @override
+    def title(self) -> str:
+        return f"Tail of {self._files.path}"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "files": self._files.path,
+            "places": self.place,
+        }
+        return Table.of(self.title(), facts)
 
     @property
     def place(self) -> dict[str, int]:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
+from siamrec._core.table import Record, Shown, Table, counted
 from siamrec.data import NO_TIME, Catalog, Feedback, Vocabulary, frames
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
 from siamrec.feedback._tables import RawTable, read_raw
@@ -59,8 +61,8 @@ KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class RejectedRow:
+@dataclass(frozen=True, slots=True, repr=False)
+class RejectedRow(Record):
     """A row that was set apart.
 
     Attributes:
@@ -75,10 +77,14 @@ class RejectedRow:
     data: Mapping[str, str | None]
     file: str = ""
 
+    @override
+    def title(self) -> str:
+        return f"Row {self.row:,}: {self.reason}"
+
 
 @final
-@dataclass(frozen=True, slots=True)
-class LoadedFeedback:
+@dataclass(frozen=True, slots=True, repr=False)
+class LoadedFeedback(Shown):
     """The good rows of a file, and the others with their reasons.
 
     Attributes:
@@ -90,6 +96,17 @@ class LoadedFeedback:
     feedback: Feedback
     rejected: tuple[RejectedRow, ...]
     columns: Mapping[str, str]
+
+    @override
+    def title(self) -> str:
+        rejected = counted(len(self.rejected), "rejected row")
+        return f"Loaded: {self.feedback.title()}, {rejected}"
+
+    @override
+    def table(self) -> Table:
+        """Return how many rows there are of each kind, and why some were set apart."""
+        rows = (("good", len(self.feedback)), *self.reasons.items())
+        return Table(head=("rows", "number"), rows=rows, title=self.title())
 
     @property
     def reasons(self) -> dict[str, int]:

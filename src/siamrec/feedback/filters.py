@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.clock import duration
+from siamrec._core.table import Record, counted
 from siamrec.data import NO_TIME, Feedback
 from siamrec.data.feedback import FeedbackKind
 from siamrec.feedback._book import FEEDBACK_SOURCES
@@ -139,8 +141,8 @@ class SpamFilter:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class FilteredFeedback:
+@dataclass(frozen=True, slots=True, repr=False)
+class FilteredFeedback(Record):
     """A `FeedbackSource` without the events that any of some filters suspects.
 
     Bursts and habits show in the whole of a source only, so it is read as a whole.
@@ -163,6 +165,10 @@ class FilteredFeedback:
         check.methods("source", self.source, ["read"], what="a source of feedback")
         for each in check.many("filters", self.filters, what="filters"):
             check.methods("filter", each, ["suspects"], what="a filter")
+
+    @override
+    def title(self) -> str:
+        return f"Feedback without what {counted(len(self.filters), 'filter')} suspects"
 
     def read(
         self,

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record
 from siamrec.data import Feedback
 
 if TYPE_CHECKING:
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class MemoryFeedback:
+@dataclass(frozen=True, slots=True, repr=False)
+class MemoryFeedback(Record):
     """A `FeedbackSource` over one value.
 
     Args:
@@ -36,6 +38,10 @@ class MemoryFeedback:
 
     def __post_init__(self) -> None:
         check.kind("feedback", self.feedback, Feedback)
+
+    @override
+    def title(self) -> str:
+        return f"In memory: {self.feedback.title()}"
 
     def read(
         self,

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record, counted
 from siamrec.data import Feedback, Vocabulary
 from siamrec.data.feedback import FeedbackKind
 from siamrec.errors import InvalidDataError
@@ -42,8 +44,8 @@ class DatabaseConnection(Protocol):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SqlFeedback:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SqlFeedback(Record):
     """A `FeedbackSource` over a query in a host's own database.
 
     Columns of the result named user, item, value, time, kind, weight, decision, position,
@@ -66,6 +68,10 @@ class SqlFeedback:
     connect: Callable[[], DatabaseConnection]
     query: str
     parameters: Sequence[object] | Mapping[str, object] = ()
+
+    @override
+    def title(self) -> str:
+        return f"Feedback of a query: {self.query[:80]}"
 
     def read(
         self,
@@ -106,8 +112,8 @@ class SqlFeedback:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class IterableFeedback:
+@dataclass(frozen=True, slots=True, repr=False)
+class IterableFeedback(Record):
     """A `FeedbackSource` over whatever a function yields: an API's pages, a queue's backlog.
 
     Args:
@@ -122,6 +128,10 @@ class IterableFeedback:
     """
 
     batches: Callable[[], Iterable[Feedback]]
+
+    @override
+    def title(self) -> str:
+        return f"Feedback of {getattr(self.batches, '__name__', 'a function')}"
 
     def read(
         self,
@@ -139,8 +149,8 @@ class IterableFeedback:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class MergedFeedback:
+@dataclass(frozen=True, slots=True, repr=False)
+class MergedFeedback(Record):
     """A `FeedbackSource` over several: an event that more than one of them has is read once.
 
     Two events are one where every column agrees, weights and propensities aside. A column that
@@ -159,6 +169,10 @@ class MergedFeedback:
 
     sources: Sequence[FeedbackSource | Named]
     within: bool = field(default=False, kw_only=True)
+
+    @override
+    def title(self) -> str:
+        return f"Feedback of {counted(len(self.sources), 'source')}"
 
     def read(
         self,

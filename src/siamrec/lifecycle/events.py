@@ -6,6 +6,10 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
+from typing_extensions import override
+
+from siamrec._core.table import Record
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -15,8 +19,8 @@ _log = logging.getLogger("siamrec.lifecycle")
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoopEvent:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class LoopEvent(Record):
     """One thing that happened.
 
     Attributes:
@@ -33,6 +37,10 @@ class LoopEvent:
     message: str = ""
     done: float = 0.0
     result: Mapping[str, Any] = field(default_factory=dict)
+
+    @override
+    def title(self) -> str:
+        return f"{self.step} {self.kind}: {self.message}"
 
 
 @final

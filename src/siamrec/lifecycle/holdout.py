@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.chance import Chance, generator
+from siamrec._core.table import Record, counted
 from siamrec.data import Truth, Vocabulary
 from siamrec.errors import InvalidDataError
 
@@ -21,8 +23,8 @@ _FEWEST_USERS = 5
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOut:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class HeldOut(Record):
     """Feedback parted so that nothing that is tested was seen in training.
 
     Attributes:
@@ -40,6 +42,11 @@ class HeldOut:
     cold: Vocabulary
     by_time: bool
     positive: float
+
+    @override
+    def title(self) -> str:
+        tested = counted(len(self.later), "event")
+        return f"Held out: {counted(len(self.train), 'event')} to train, {tested} to test"
 
     @property
     def warm(self) -> Vocabulary:

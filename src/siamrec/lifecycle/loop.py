@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from typing_extensions import override
+
 from siamrec._core.clock import SystemClock
+from siamrec._core.table import Shown, Table
 from siamrec.data import Feedback
 from siamrec.errors import (
     InvalidDataError,
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
 
 
 @final
-class ImprovementLoop:
+class ImprovementLoop(Shown):
     """Turns feedback into a better recommender, once, with evidence for every step.
 
     Reads feedback into the event log, splits it by user and time, tunes the text encoder, builds
@@ -176,6 +179,18 @@ class ImprovementLoop:
             out=Path(out),
         )
         self._parts.require_metric(metric)
+
+    @override
+    def title(self) -> str:
+        return f"Improvement loop in {self._parts.out}, seed {self._settings.seed}"
+
+    @override
+    def table(self) -> Table:
+        """Return its settings and the parts that it is made of."""
+        settings = {name: getattr(self._settings, name) for name in type(self._settings).__slots__}
+        return Table.of(
+            self.title(), {"out": self._parts.out, **settings, "arms": list(self._parts.arms)}
+        )
 
     def run(self) -> CycleReport:
         """Run every step that is not done yet and return the report.

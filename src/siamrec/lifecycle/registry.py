@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from typing_extensions import override
+
 from siamrec._core import check
 from siamrec._core.hashing import canonical_json, content_hash
 from siamrec._core.installed import tell_plugins
+from siamrec._core.table import Record, Shown, Table, counted, day
 from siamrec.errors import InvalidDataError, InvalidParameterError, ModelLoadError
 
 if TYPE_CHECKING:
@@ -23,8 +26,8 @@ _SAFE = frozenset({".json", ".jsonl", ".safetensors", ".txt", ".md", ".npz"})
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lineage:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Lineage(Record):
     """Where a version comes from.
 
     Attributes:
@@ -43,6 +46,11 @@ class Lineage:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
 
+    @override
+    def title(self) -> str:
+        parents = counted(len(self.parents), "parent")
+        return f"Lineage of data {self.data[:12] or 'unknown'}, {parents}"
+
     def as_dict(self) -> dict[str, Any]:
         """Return the lineage as JSON values."""
         return {
@@ -56,7 +64,7 @@ class Lineage:
 
 
 @final
-class ModelRegistry:
+class ModelRegistry(Shown):
     """Versions in a store, their files in a blob store.
 
     A version's id is the hash of its manifest: the hash of every file and the lineage. The same
@@ -93,6 +101,18 @@ class ModelRegistry:
         self._versions = store.versions
         self._blobs = blobs
         self._on_change = on_change
+
+    @override
+    def title(self) -> str:
+        title = getattr(self._versions, "title", None)  # a host's own log may have none
+        return f"Model registry on {title() if callable(title) else 'a log of versions'}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each version, oldest first."""
+        rows = ((v.name, v.number, v.id[:12], day(v.created)) for v in self._versions.all())
+        head = ("name", "number", "version", "registered")
+        return Table(head=head, rows=tuple(rows), title=self.title())
 
     def register(
         self,

@@ -6,14 +6,20 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
+from typing_extensions import override
+
+from siamrec._core.table import Record, Shown, Table, counted, number, span
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from siamrec._core.table import Cell
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class MeanWithInterval:
+@dataclass(frozen=True, slots=True, repr=False)
+class MeanWithInterval(Record):
     """A mean over held-out users with its 95 % interval.
 
     Attributes:
@@ -26,6 +32,10 @@ class MeanWithInterval:
     low: float | None
     high: float | None
 
+    @override
+    def title(self) -> str:
+        return f"Mean {number(self.mean)} {span(*self.interval)}"
+
     @property
     def interval(self) -> tuple[float, float]:
         """Lower and upper end."""
@@ -36,8 +46,8 @@ class MeanWithInterval:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ArmResult:
+@dataclass(frozen=True, slots=True, repr=False)
+class ArmResult(Shown):
     """How one arm did on the held-out users.
 
     Attributes:
@@ -48,10 +58,26 @@ class ArmResult:
     metrics: Mapping[str, MeanWithInterval]
     cold: Mapping[str, MeanWithInterval] = field(default_factory=dict)
 
+    @override
+    def title(self) -> str:
+        return f"Arm measured by {counted(len(self.metrics), 'metric')}"
+
+    @override
+    def table(self) -> Table:
+        """Return mean and interval of each metric, on warm and on cold items."""
+        head = ("items", "metric", "mean", "interval")
+        return Table(head=head, rows=tuple(self.rows()), title=self.title())
+
+    def rows(self) -> Iterator[tuple[Cell, ...]]:
+        """Yield items, metric, mean and interval."""
+        for items, metrics in (("warm", self.metrics), ("cold", self.cold)):
+            for name, found in metrics.items():
+                yield items, name, found.mean, found.interval
+
 
 @final
-@dataclass(frozen=True, slots=True)
-class CycleReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class CycleReport(Shown):
     """The result of `ImprovementLoop.run`.
 
     Attributes:
@@ -60,6 +86,22 @@ class CycleReport:
 
     out: Path
     _summary: Mapping[str, Any]
+
+    @override
+    def title(self) -> str:
+        arms = counted(len(self.arms), "arm")
+        return f"Cycle in {self.out}: tuned encoder {self.verdict}, {arms}"
+
+    @override
+    def table(self) -> Table:
+        """Return the metrics of each arm on held-out users; the verdict and its reasons below."""
+        head = ("arm", "items", "metric", "mean", "interval")
+        rows = ((name, *row) for name, arm in self.arms.items() for row in arm.rows())
+        test = (
+            f"A/B test, bandit against {self.experiment['control']}: {self.experiment['decision']}"
+        )
+        notes = (f"tuned encoder: {self.verdict}", *self.reasons, test)
+        return Table(head=head, rows=tuple(rows), title=self.title(), notes=notes)
 
     @property
     def verdict(self) -> str:

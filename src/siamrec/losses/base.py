@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from siamrec._core.table import Arrays
 from siamrec.errors import InvalidDataError
 from siamrec.losses._embedding import embedded
 
@@ -65,8 +66,8 @@ class EmbeddingLoss(nn.Module, ABC):
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Side:
+@dataclass(frozen=True, slots=True, repr=False)
+class Side(Arrays):
     """What stands beside the texts of a batch.
 
     Args:

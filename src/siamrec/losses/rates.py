@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from siamrec._core import check
+from siamrec._core.table import Arrays
 from siamrec.data.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TextRates:
+@dataclass(frozen=True, slots=True, repr=False)
+class TextRates(Arrays):
     r"""How often each text stands among the candidates of a batch.
 
     Of n rows, of which a batch takes b, text j is the positive of :math:`n_j` and a mined negative

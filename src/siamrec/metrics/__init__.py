@@ -18,8 +18,8 @@ from siamrec.metrics.pairs import (
 )
 from siamrec.metrics.policies import Policies, SampledMetricWarning, SeenItemsWarning
 from siamrec.metrics.ratio import RatioOfSums
-from siamrec.metrics.report import Report
-from siamrec.metrics.slices import Slices, by_cold, by_history_length, by_popularity
+from siamrec.metrics.report import Report, Slices
+from siamrec.metrics.slices import by_cold, by_history_length, by_popularity
 from siamrec.metrics.state import EvaluationState
 from siamrec.metrics.suite import Suite
 from siamrec.metrics.tukey import PairOfSystems, tukey_hsd

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Protocol, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record, Shown, Table, counted, number, span
 from siamrec.errors import InvalidDataError, UnknownNameError
-from siamrec.metrics import _render
 from siamrec.statistics.corrections import adjust
 from siamrec.statistics.means import paired_difference
 from siamrec.statistics.ranks import wilcoxon
@@ -21,7 +21,9 @@ from siamrec.statistics.tails import positive_p
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from siamrec.metrics.report import Report
+    from siamrec._core.table import Cell
+    from siamrec.data.vocabulary import Vocabulary
+    from siamrec.metrics.estimate import Estimate, Pooled
     from siamrec.statistics.corrections import Correction
     from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray
@@ -29,9 +31,33 @@ if TYPE_CHECKING:
 TESTS = ("sign-flip", "t", "wilcoxon")
 
 
+class PerUser(Protocol):
+    """What a comparison reads of a report."""
+
+    names: tuple[str, ...]
+    users: Vocabulary
+    confidence: float
+
+    def __getitem__(self, name: str, /) -> Estimate:
+        """Return one metric."""
+
+    @property
+    def per_user_names(self) -> tuple[str, ...]:
+        """Names of the metrics that have per-user values."""
+
+    def per_user(self, name: str) -> FloatArray:
+        """Return the values of one metric in the order of `users`."""
+
+    def pooled(self, name: str) -> Pooled:
+        """Return the sums behind a metric that is one number for all users."""
+
+    def range(self, name: str) -> Range:
+        """Return the least and the greatest value that a metric can have."""
+
+
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairedComparison:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class PairedComparison(Record):
     """One metric in two reports.
 
     Args:
@@ -67,10 +93,16 @@ class PairedComparison:
     losses: int
     n: int
 
+    @override
+    def title(self) -> str:
+        interval = span(self.low, self.high)
+        users = counted(self.n, "user")
+        return f"{self.name}: difference {number(self.difference)} {interval} over {users}"
+
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportComparison:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ReportComparison(Shown):
     """The differences between two reports, metric by metric.
 
     Args:
@@ -97,38 +129,36 @@ class ReportComparison:
                 return row
         raise UnknownNameError("metric of this comparison", name, [r.name for r in self.rows])
 
-    def to_markdown(self) -> str:
-        """Return the differences as a Markdown table."""
-        return _render.table_of(_HEAD, [_cells(row) for row in self.rows])
+    @override
+    def title(self) -> str:
+        level = f"{self.confidence:.0%} intervals"
+        return f"Comparison of two reports: {counted(len(self), 'metric')}, {level}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each metric."""
+        return Table(
+            head=_HEAD,
+            rows=tuple(map(_row, self.rows)),
+            title=self.title(),
+            notes=(f"test: {self.test}, correction: {self.correction}",),
+        )
 
     def to_latex(self) -> str:
         """Return the differences as a LaTeX table (booktabs)."""
-        head = " & ".join(map(_render.latex_safe, _HEAD)) + r" \\"
-        lines = [r"\begin{tabular}{l" + "r" * (len(_HEAD) - 1) + "}", r"\toprule", head]
-        lines.append(r"\midrule")
-        lines += [" & ".join(map(_render.latex_safe, _cells(row))) + r" \\" for row in self.rows]
-        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
-
-    def to_json(self) -> str:
-        """Return the differences as JSON; what is not finite becomes null."""
-        rows = [
-            {
-                name: _render.finite(value) if isinstance(value, float) else value
-                for name, value in ((field, getattr(row, field)) for field in row.__slots__)
-            }
-            for row in self.rows
-        ]
-        head = {"test": self.test, "correction": self.correction, "confidence": self.confidence}
-        return json.dumps({**head, "rows": rows})
+        return self.table().latex()
 
 
-_HEAD = ("metric", "mean", "baseline", "difference", "low", "high", "p", "adjusted p", "w/t/l")
+_HEAD = (
+    *("metric", "mean", "baseline", "difference", "interval", "p", "log p", "adjusted p"),
+    *("effect", "wins", "ties", "losses", "users"),
+)
 
 
-def _cells(row: PairedComparison) -> list[str]:
-    values = (row.mean, row.baseline, row.difference, row.low, row.high, row.p, row.adjusted_p)
-    record = f"{row.wins}/{row.ties}/{row.losses}"
-    return [row.name, *map(_render.number, values), record]
+def _row(row: PairedComparison) -> tuple[Cell, ...]:
+    values = (row.mean, row.baseline, row.difference, (row.low, row.high))
+    judged = (row.p, row.log_p, row.adjusted_p, row.effect)
+    return (row.name, *values, *judged, row.wins, row.ties, row.losses, row.n)
 
 
 def difference_range(values: Range) -> Range:
@@ -137,7 +167,7 @@ def difference_range(values: Range) -> Range:
     return low - high, high - low
 
 
-def paired_values(first: Report, second: Report, name: str) -> tuple[FloatArray, FloatArray]:
+def paired_values(first: PerUser, second: PerUser, name: str) -> tuple[FloatArray, FloatArray]:
     """Return the values of the users whom both reports have, in one order.
 
     A pooled metric gives the pseudo-values of its jackknife: one for each group of users, the
@@ -158,7 +188,7 @@ def paired_values(first: Report, second: Report, name: str) -> tuple[FloatArray,
     return own[shared], others[place[shared]]
 
 
-def _pseudo_values(report: Report, name: str) -> FloatArray:
+def _pseudo_values(report: PerUser, name: str) -> FloatArray:
     pooled = report.pooled(name)
     left_out = pooled.left_out()
     n_groups = max(int(np.isfinite(left_out).sum()), 1)
@@ -167,7 +197,13 @@ def _pseudo_values(report: Report, name: str) -> FloatArray:
 
 
 def compared(
-    first: Report, second: Report, *, test: str, correction: Correction, seed: int, resamples: int
+    first: PerUser,
+    second: PerUser,
+    *,
+    test: str,
+    correction: Correction,
+    seed: int,
+    resamples: int,
 ) -> ReportComparison:
     """Return the differences of all metrics that both reports have.
 
@@ -193,7 +229,7 @@ def compared(
 
 
 def _with_sign_flips(
-    first: Report, second: Report, rows: list[PairedComparison], seed: int, resamples: int
+    first: PerUser, second: PerUser, rows: list[PairedComparison], seed: int, resamples: int
 ) -> list[PairedComparison]:
     """Return the rows with the p-values of sign flips, the same signs for every metric."""
     names = [row.name for row in rows if row.name in first.per_user_names]
@@ -212,7 +248,7 @@ def _with_sign_flips(
     ]
 
 
-def _difference(first: Report, second: Report, name: str, test: str) -> PairedComparison:
+def _difference(first: PerUser, second: PerUser, name: str, test: str) -> PairedComparison:
     own, others = paired_values(first, second, name)
     both = ~np.isnan(own) & ~np.isnan(others)
     own, others = own[both], others[both]

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
+from siamrec._core.table import Record, counted, number, span
 from siamrec.statistics.means import (
     UNBOUNDED,
     Range,
@@ -18,12 +20,13 @@ from siamrec.statistics.means import (
 
 if TYPE_CHECKING:
     from siamrec.data.moments import Moments
+    from siamrec.metrics.base import PooledMetric
     from siamrec.typing import FloatArray
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Estimate(Record):
     """A mean over users, or a pooled number, with an interval.
 
     Args:
@@ -43,6 +46,48 @@ class Estimate:
     standard_error: float
     confidence: float
     method: str
+
+    @override
+    def title(self) -> str:
+        return (
+            f"Estimate {number(self.mean)} {span(*self.interval)} over {counted(self.n, 'user')}"
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Pooled(Record):
+    """A pooled metric with its sums by group of users.
+
+    Args:
+        metric: The metric.
+        tally: Sums, shape `(n_groups, size)`.
+        catalog_size: As given to the suite.
+        n: Number of users.
+    """
+
+    metric: PooledMetric
+    tally: FloatArray
+    catalog_size: int | None
+    n: int
+
+    @override
+    def title(self) -> str:
+        return f"Sums of {self.metric.name} over {counted(self.n, 'user')}"
+
+    def value(self) -> float:
+        """Return the metric over all users."""
+        return self.metric.value(self.tally.sum(axis=0), self.catalog_size)
+
+    def left_out(self) -> FloatArray:
+        """Return the metric without each group in turn; NaN for a group without users."""
+        total = self.tally.sum(axis=0)
+        return np.array(
+            [
+                self.metric.value(total - group, self.catalog_size) if group.any() else np.nan
+                for group in self.tally
+            ]
+        )
 
 
 def of_users(

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record, number
 from siamrec.errors import InvalidDataError
 from siamrec.metrics.families.rating import correlation
 from siamrec.statistics.ranks import average_ranks
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Threshold:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Threshold(Record):
     """A cut of similarities and what it reaches.
 
     Args:
@@ -34,6 +36,10 @@ class Threshold:
     score: float
     precision: float
     recall: float
+
+    @override
+    def title(self) -> str:
+        return f"Threshold {number(self.value)} with score {number(self.score)}"
 
 
 def _labelled(similarity: npt.ArrayLike, label: npt.ArrayLike) -> tuple[FloatArray, BoolArray]:

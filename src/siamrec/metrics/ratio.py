@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record, counted, number
 from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError
 from siamrec.metrics.estimate import Estimate, estimate_of
@@ -21,8 +23,8 @@ _NAMES = ("top", "bottom")
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RatioOfSums:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class RatioOfSums(Record):
     """Sums over users of a numerator and a denominator; such values add.
 
     Events of one user hang together, so the variance is that of sums over users (the delta
@@ -47,6 +49,10 @@ class RatioOfSums:
     bottom: float = 0.0
     moments: Moments = field(default_factory=lambda: Moments.empty(_NAMES))
     range: Range = UNBOUNDED
+
+    @override
+    def title(self) -> str:
+        return f"Ratio {number(self.top)} / {number(self.bottom)} over {counted(self.n, 'user')}"
 
     @classmethod
     def of(

@@ -9,68 +9,47 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Shown, Table, counted
 from siamrec.data.frames import arrow_table
 from siamrec.data.vocabulary import Vocabulary
-from siamrec.errors import InvalidParameterError, RegressionFound, UnknownNameError
-from siamrec.metrics import _render
+from siamrec.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    RegressionFound,
+    UnknownNameError,
+)
 from siamrec.metrics.comparison import (
     ReportComparison,
     compared,
     difference_range,
     paired_values,
 )
-from siamrec.metrics.estimate import Estimate, of_groups, of_moments, of_users
-from siamrec.metrics.slices import Slices, sliced
+from siamrec.metrics.estimate import of_groups, of_moments, of_users
+from siamrec.metrics.families.fairness import theil_of
+from siamrec.metrics.slices import labels_of, ordered
 from siamrec.statistics.means import UNBOUNDED, paired_difference
 from siamrec.statistics.resampling import bootstrap_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
+    from siamrec._core.table import Cell
     from siamrec.data.moments import Moments
-    from siamrec.metrics.base import PooledMetric
+    from siamrec.metrics.estimate import Estimate, Pooled
     from siamrec.statistics.corrections import Correction
     from siamrec.statistics.means import PairedDifference, Range
     from siamrec.statistics.resampling import Method
     from siamrec.typing import FloatArray, Id, IntArray
 
 
-@final
-@dataclass(frozen=True, slots=True, eq=False)
-class Pooled:
-    """A pooled metric with its sums by group of users.
-
-    Args:
-        metric: The metric.
-        tally: Sums, shape `(n_groups, size)`.
-        catalog_size: As given to the suite.
-        n: Number of users.
-    """
-
-    metric: PooledMetric
-    tally: FloatArray
-    catalog_size: int | None
-    n: int
-
-    def value(self) -> float:
-        """Return the metric over all users."""
-        return self.metric.value(self.tally.sum(axis=0), self.catalog_size)
-
-    def left_out(self) -> FloatArray:
-        """Return the metric without each group in turn; NaN for a group without users."""
-        total = self.tally.sum(axis=0)
-        return np.array(
-            [
-                self.metric.value(total - group, self.catalog_size) if group.any() else np.nan
-                for group in self.tally
-            ]
-        )
+ROW = ("metric", "mean", "interval", "standard error", "users", "method")
+"""What a row about one metric holds."""
 
 
 @final
-class Report:
+class Report(Shown):
     """The result of a suite; made by `Suite.evaluate` and `EvaluationState.compute`.
 
     Args:
@@ -123,11 +102,22 @@ class Report:
         return len(self.names)
 
     @override
-    def __repr__(self) -> str:
-        return _render.text(self)
+    def title(self) -> str:
+        metrics = counted(len(self), "metric")
+        users = counted(self.n_users, "user")
+        return f"Report: {metrics} over {users}, {self.confidence:.0%} intervals"
 
-    def _repr_html_(self) -> str:
-        return _render.html(self)
+    @override
+    def table(self) -> Table:
+        """Return one row for each metric, and what was done where definitions leave it open."""
+        notes = tuple(f"{name}: {text}" for name, text in self.policies.items())
+        return Table(head=ROW, rows=tuple(self.rows()), title=self.title(), notes=notes)
+
+    def rows(self) -> Iterator[tuple[Cell, ...]]:
+        """Yield name, mean, interval, standard error, users and method of each metric."""
+        for name, found in self._estimates.items():
+            error = found.standard_error
+            yield (name, found.mean, found.interval, error, found.n, found.method)
 
     def per_user(self, name: str) -> FloatArray:
         """Return the values of one metric in the order of `users`; NaN where undefined.
@@ -225,6 +215,8 @@ class Report:
     ) -> Slices:
         """Return one report for each label of the users, each with its own intervals.
 
+        Metrics without per-user values are left out.
+
         Args:
             by: Label of each user: a mapping from user id (such as `by_history_length` makes), a
                 sequence in the order of `users`, or a function of the user id.
@@ -232,7 +224,13 @@ class Report:
         Raises:
             siamrec.errors.InvalidDataError: If a user has no label.
         """
-        return sliced(self, by)
+        labels = labels_of(self.users, by)
+        order = ordered(labels)
+        place = {label: code for code, label in enumerate(order)}
+        codes = np.array([place[label] for label in labels], dtype=np.int64)
+        return Slices(
+            {label: self.where(np.flatnonzero(codes == place[label])) for label in order}
+        )
 
     def compare(
         self,
@@ -304,21 +302,9 @@ class Report:
         columns: dict[str, Any] = {"user": self.users.decode(np.arange(len(self.users)))}
         return arrow_table({**columns, **self._values})
 
-    def to_markdown(self) -> str:
-        """Return the means, intervals and policies as a Markdown table."""
-        return _render.markdown(self)
-
     def to_latex(self) -> str:
         """Return the means and intervals as a LaTeX table (booktabs)."""
-        return _render.latex(self)
-
-    def to_html(self) -> str:
-        """Return the means, intervals and policies as an HTML table."""
-        return _render.html(self)
-
-    def to_json(self) -> str:
-        """Return the report without per-user values as JSON; what is not finite becomes null."""
-        return _render.json_text(self)
+        return self.table().latex()
 
     def _known(self, name: str) -> None:
         if name not in self.names:
@@ -335,3 +321,63 @@ class Report:
         return of_groups(
             pooled.value(), pooled.left_out(), pooled.n, level, within=within, census=census
         )
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Slices(Shown):
+    """One report for each part of the users.
+
+    Args:
+        reports: Reports by label, in order of label; each has its own intervals.
+    """
+
+    reports: Mapping[Any, Report]
+
+    def __getitem__(self, label: Any) -> Report:
+        if label not in self.reports:
+            raise UnknownNameError("slice", label, self.reports)
+        return self.reports[label]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.reports)
+
+    def __len__(self) -> int:
+        return len(self.reports)
+
+    @property
+    def labels(self) -> tuple[Any, ...]:
+        """Labels of the slices."""
+        return tuple(self.reports)
+
+    def worst(self, name: str) -> tuple[Any, float]:
+        """Return the slice with the lowest mean of a metric, and that mean."""
+        means = {label: report[name].mean for label, report in self.reports.items()}
+        known = {label: mean for label, mean in means.items() if not np.isnan(mean)}
+        if not known:
+            raise InvalidDataError(f"No slice defines {name!r}.")
+        label = min(known, key=lambda key: known[key])
+        return label, known[label]
+
+    def gap(self, name: str) -> float:
+        """Return the highest less the lowest mean of a metric over the slices."""
+        means = np.array([report[name].mean for report in self.reports.values()])
+        return float(np.nanmax(means) - np.nanmin(means))
+
+    def inequality(self, name: str) -> float:
+        """Return the Theil index of the means of a metric over the slices; 0 is equal."""
+        means = np.array([report[name].mean for report in self.reports.values()])
+        return theil_of(means[~np.isnan(means)])
+
+    @override
+    def title(self) -> str:
+        users = counted(sum(report.n_users for report in self.reports.values()), "user")
+        return f"Slices: {counted(len(self), 'report')} on {users} together"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each slice and metric."""
+        rows = tuple(
+            (str(label), *row) for label, report in self.reports.items() for row in report.rows()
+        )
+        return Table(head=("slice", *ROW), rows=rows, title=self.title())

@@ -1,110 +1,27 @@
-"""Reports on parts of the users, and how unequal those parts are served."""
+"""Labels of users, and the parts that they make."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from siamrec.data.vocabulary import Vocabulary
-from siamrec.errors import InvalidDataError, UnknownNameError
-from siamrec.metrics import _render
-from siamrec.metrics.families.fairness import theil_of
+from siamrec.errors import InvalidDataError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    import numpy.typing as npt
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from siamrec.data.item_columns import ItemNumbers
     from siamrec.data.rankings import Rankings
     from siamrec.data.truth import Truth
-    from siamrec.metrics.report import Report
-    from siamrec.typing import BoolArray, Id
+    from siamrec.typing import BoolArray
 
 Labels: TypeAlias = "Callable[[Any], str]"
 """A function from user id to label."""
-
-
-@final
-@dataclass(frozen=True, slots=True, eq=False)
-class Slices:
-    """One report for each part of the users.
-
-    Args:
-        reports: Reports by label, in order of label; each has its own intervals.
-    """
-
-    reports: Mapping[Any, Report]
-
-    def __getitem__(self, label: Any) -> Report:
-        if label not in self.reports:
-            raise UnknownNameError("slice", label, self.reports)
-        return self.reports[label]
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.reports)
-
-    def __len__(self) -> int:
-        return len(self.reports)
-
-    @property
-    def labels(self) -> tuple[Any, ...]:
-        """Labels of the slices."""
-        return tuple(self.reports)
-
-    def worst(self, name: str) -> tuple[Any, float]:
-        """Return the slice with the lowest mean of a metric, and that mean."""
-        means = {label: report[name].mean for label, report in self.reports.items()}
-        known = {label: mean for label, mean in means.items() if not np.isnan(mean)}
-        if not known:
-            raise InvalidDataError(f"No slice defines {name!r}.")
-        label = min(known, key=lambda key: known[key])
-        return label, known[label]
-
-    def gap(self, name: str) -> float:
-        """Return the highest less the lowest mean of a metric over the slices."""
-        means = np.array([report[name].mean for report in self.reports.values()])
-        return float(np.nanmax(means) - np.nanmin(means))
-
-    def inequality(self, name: str) -> float:
-        """Return the Theil index of the means of a metric over the slices; 0 is equal."""
-        means = np.array([report[name].mean for report in self.reports.values()])
-        return theil_of(means[~np.isnan(means)])
-
-    def to_markdown(self) -> str:
-        """Return one row for each slice and metric as a Markdown table."""
-        rows = [
-            (str(label), *_render.cells(name, report[name]))
-            for label, report in self.reports.items()
-            for name in report.names
-        ]
-        return _render.table_of(("slice", "metric", "mean", "low", "high", "n"), rows)
-
-
-def sliced(
-    report: Report, by: Mapping[Any, Any] | Sequence[Any] | npt.NDArray[Any] | Callable[[Id], Any]
-) -> Slices:
-    """Return one report for each label of the users.
-
-    Args:
-        report: The report to take apart; metrics without per-user values are left out.
-        by: Label of each user: a mapping from user id, a sequence in the order of
-            `report.users`, or a function of the user id.
-
-    Raises:
-        siamrec.errors.InvalidDataError: If a user has no label.
-    """
-    labels = _labels_of(report.users, by)
-    order = sorted(dict.fromkeys(labels), key=lambda label: (str(type(label)), label))
-    place = {label: code for code, label in enumerate(order)}
-    codes = np.array([place[label] for label in labels], dtype=np.int64)
-    return Slices(
-        {label: report.where(np.flatnonzero(codes == code)) for label, code in place.items()}
-    )
 
 
 def parts_of(
@@ -118,8 +35,8 @@ def parts_of(
         siamrec.errors.InvalidDataError: If a user has no label.
     """
     users = rankings.users if truth is None else rankings.users.extend(truth.users)
-    labels = dict(zip(users, _labels_of(users, by), strict=True))
-    for label in sorted(dict.fromkeys(labels.values()), key=lambda each: (str(type(each)), each)):
+    labels = dict(zip(users, labels_of(users, by), strict=True))
+    for label in ordered(labels.values()):
         shown = np.array([labels[user] == label for user in rankings.users], dtype=bool)
         judged = None
         if truth is not None:
@@ -151,12 +68,22 @@ def _truth_of(truth: Truth, users: BoolArray) -> Truth:
     )
 
 
-def _labels_of(users: Vocabulary, by: Any) -> list[Any]:
+def ordered(labels: Iterable[Any]) -> list[Any]:
+    """Return the different labels, those of one type together."""
+    return sorted(dict.fromkeys(labels), key=lambda label: (str(type(label)), label))
+
+
+def labels_of(users: Vocabulary, by: Any) -> list[Any]:
+    """Return the label of each user.
+
+    Raises:
+        siamrec.errors.InvalidDataError: If a user has no label.
+    """
     if isinstance(by, Mapping):
         bare = [id_ for id_ in users if id_ not in by]
         if bare:
             raise InvalidDataError(
-                f"by must name every user, got none for {bare[0]!r} ({len(bare)} such users)."
+                f"by must name every user, got none for {shown(bare[0])} ({len(bare)} such users)."
             )
         return [by[id_] for id_ in users]
     if callable(by):

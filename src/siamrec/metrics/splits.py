@@ -12,6 +12,7 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec._core.chance import Chance, generator
 from siamrec._core.clock import duration
+from siamrec._core.table import Record, counted
 from siamrec.data.frames import NO_TIME
 from siamrec.data.truth import Truth
 from siamrec.errors import InvalidDataError, LeakageError
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leakage:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Leakage(Record):
     """What the two sides of a fold have in common.
 
     Args:
@@ -48,10 +49,16 @@ class Leakage:
     cold_users: int
     cold_items: int
 
+    @override
+    def title(self) -> str:
+        return (
+            f"Leakage: {self.shared_rows:,} shared rows, {self.future_rows:,} rows from the future"
+        )
+
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
-class Fold:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Fold(Record):
     """One division of feedback into rows to train on and rows to test on.
 
     Args:
@@ -63,6 +70,10 @@ class Fold:
     feedback: Feedback
     train: IntArray
     test: IntArray
+
+    @override
+    def title(self) -> str:
+        return f"Fold: {counted(self.train.size, 'event')} to train, {self.test.size:,} to test"
 
     @property
     def training(self) -> Feedback:

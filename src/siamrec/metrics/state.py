@@ -6,19 +6,22 @@ from collections import Counter
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Shown, Table, counted
 from siamrec.data.moments import Moments
 from siamrec.data.rankings import Rankings
 from siamrec.data.truth import Truth
 from siamrec.data.vocabulary import Vocabulary
-from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.errors import InvalidDataError, InvalidParameterError, shown
 from siamrec.metrics import _inputs
 from siamrec.metrics._groups import N_GROUPS, groups_of
 from siamrec.metrics._notes import noted
 from siamrec.metrics._prepare import distinct_items, tied_order, without_seen
 from siamrec.metrics.base import Metric, PooledMetric
-from siamrec.metrics.report import Pooled, Report
+from siamrec.metrics.estimate import Pooled
+from siamrec.metrics.report import Report
 from siamrec.metrics.view import EvaluationView
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @final
-class EvaluationState:
+class EvaluationState(Shown):
     """Per-user values and sums of the batches so far; made by `Suite.start`.
 
     Batches in any order, in any number of states that are then merged, give the same values for
@@ -66,6 +69,24 @@ class EvaluationState:
         self._items = Vocabulary()
         self._tallies: dict[str, FloatArray] = {}
         self._counts: Counter[str] = Counter()
+
+    @override
+    def title(self) -> str:
+        n = sum(map(len, self._users))
+        return (
+            f"Evaluation of {counted(len(self._metrics), 'metric')} so far: {counted(n, 'user')}"
+        )
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "metrics": list(self._metrics),
+            "users": sum(map(len, self._users)),
+            "items": len(self._items),
+            "confidence": self._confidence,
+        }
+        return Table.of(self.title(), facts)
 
     def update(self, rankings: Rankings, truth: Truth | None = None) -> None:
         """Take in a batch of lists and the truth of their users; all of it or, on error, nothing.
@@ -219,7 +240,7 @@ class EvaluationState:
                 what = "relevant item" if policy == "empty_truth" else "list"
                 raise InvalidDataError(
                     f"Every user must have a {what}, got none for "
-                    f"{view.users[int(np.argmax(users))]!r} ({int(users.sum())} such users)."
+                    f"{shown(view.users[int(np.argmax(users))])} ({int(users.sum())} such users)."
                 )
         return empty
 

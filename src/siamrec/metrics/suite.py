@@ -5,14 +5,18 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, final
 
+from typing_extensions import override
+
 from siamrec._core import check
+from siamrec._core.table import Shown, Table, counted
 from siamrec.errors import InvalidParameterError
 from siamrec.metrics import _names
 from siamrec.metrics._builtin import METRICS
 from siamrec.metrics._inputs import Inputs
 from siamrec.metrics.compat import preset
 from siamrec.metrics.policies import Policies, SampledMetricWarning
-from siamrec.metrics.slices import Slices, parts_of
+from siamrec.metrics.report import Slices
+from siamrec.metrics.slices import parts_of
 from siamrec.metrics.state import EvaluationState
 
 if TYPE_CHECKING:
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
 
 
 @final
-class Suite:
+class Suite(Shown):
     """A set of metrics that share every intermediate result.
 
     Args:
@@ -98,6 +102,20 @@ class Suite:
         self._policies = Policies(**{**conventions.policies, **chosen})  # type: ignore[arg-type]
         self._confidence = check.share("confidence", confidence, open_ends=True)
         self._metrics = _resolved(metrics, {**conventions.factories, **(extra or {})})
+
+    @override
+    def title(self) -> str:
+        return f"Suite of {counted(len(self.names), 'metric')}: {', '.join(self.names)}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each metric: its range, and what it needs."""
+        rows = (
+            (name, metric.range, ", ".join(sorted(metric.needs)), metric.census)
+            for name, metric in self._metrics.items()
+        )
+        head = ("metric", "range", "needs", "census")
+        return Table(head=head, rows=tuple(rows), title=self.title())
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
-from siamrec.errors import InvalidDataError
+from siamrec._core.table import Record, number, span
+from siamrec.errors import InvalidDataError, shown
 from siamrec.metrics.comparison import difference_range, paired_values
 from siamrec.statistics.tukey import tukey
 
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairOfSystems:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class PairOfSystems(Record):
     """The difference between two of several systems.
 
     Args:
@@ -38,6 +40,11 @@ class PairOfSystems:
     low: float
     high: float
     p: float
+
+    @override
+    def title(self) -> str:
+        found = f"{number(self.difference)} {span(self.low, self.high)}, p {number(self.p)}"
+        return f"{self.first} less {self.second}: {found}"
 
 
 def tukey_hsd(
@@ -82,7 +89,9 @@ def _table(reports: Mapping[str, Report], name: str) -> FloatArray:
     for other in names:
         own, theirs = paired_values(base, reports[other], name)
         if own.size != len(base.users):
-            raise InvalidDataError(f"Report {other!r} must have all users of {names[0]!r}.")
+            raise InvalidDataError(
+                f"Report {shown(other)} must have all users of {shown(names[0])}."
+            )
         columns.append(theirs)
     table = np.column_stack(columns)
     table = table[~np.isnan(table).any(axis=1)]

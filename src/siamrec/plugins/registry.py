@@ -8,9 +8,11 @@ from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import TYPE_CHECKING, Any, cast, final
 
 import pluggy
+from typing_extensions import override
 
 from siamrec._core.book import HOUSE
 from siamrec._core.installed import installed_plugins
+from siamrec._core.table import Record, Shown, Table, counted
 from siamrec.errors import PluginConflictError, PluginError, UnknownNameError
 from siamrec.plugins.hookspecs import COMPONENTS, HOOKS, OBSERVERS
 
@@ -29,8 +31,8 @@ _HOOKS = {component.kind: hook for hook, component in COMPONENTS.items()}
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PluginInfo:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class PluginInfo(Record):
     """One plugin, whether it works or not.
 
     Attributes:
@@ -49,9 +51,15 @@ class PluginInfo:
     observes: tuple[str, ...] = ()
     error: str = ""
 
+    @override
+    def title(self) -> str:
+        n = sum(map(len, self.parts.values()))
+        said = f"left out: {self.error}" if self.error else counted(n, "part")
+        return f"Plugin {self.name} {self.version}: {said}"
+
 
 @final
-class Registry:
+class Registry(Shown):
     """Parts by kind and name, each traceable to the plugin that brought it.
 
     The house's own parts are always there. A registry is a value: what it is made of is not
@@ -83,6 +91,27 @@ class Registry:
         self._infos: list[PluginInfo] = []
         for plugin in plugins:
             self._add(plugin, _name_of(plugin), source=_name_of(plugin))
+
+    @override
+    def title(self) -> str:
+        names = ", ".join(info.name for info in self._infos) or "the house alone"
+        return f"Registry: {names}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each plugin."""
+        rows = (
+            (
+                info.name,
+                info.source,
+                info.version,
+                sum(map(len, info.parts.values())),
+                info.error or None,
+            )
+            for info in self.plugins
+        )
+        head = ("plugin", "source", "version", "parts", "error")
+        return Table(head=head, rows=tuple(rows), title=self.title())
 
     @classmethod
     def installed(cls) -> Registry:

@@ -9,8 +9,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record, Shown, Table, counted
 from siamrec.data import item_columns
 from siamrec.data.rankings import Rankings
 from siamrec.data.truth import Truth
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Inputs:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Inputs(Record):
     """What a pipeline may be given beside the candidates.
 
     Per-item inputs are arrays in the order of `candidates.items`, or mappings from item id.
@@ -50,6 +52,11 @@ class Inputs:
         if self.history is not None:
             check.kind("history", self.history, Truth)
 
+    @override
+    def title(self) -> str:
+        given = [name for name in self.__slots__ if getattr(self, name) is not None]
+        return f"Inputs: {', '.join(given) or 'none'}"
+
 
 _REMEDIES = {
     "embeddings": "rerank(..., embeddings=vectors), one row for each of candidates.items",
@@ -62,7 +69,7 @@ _REMEDIES = {
 
 
 @final
-class Candidates:
+class Candidates(Shown):
     """Scored candidates and their inputs as columns, each made on first use.
 
     Args:
@@ -95,6 +102,23 @@ class Candidates:
         self.n_users = len(rankings)
         self.n_items = len(rankings.items)
         self._inputs = Inputs() if inputs is None else inputs
+
+    @override
+    def title(self) -> str:
+        return (
+            f"Candidates of {counted(self.n_users, 'user')} among {counted(self.n_items, 'item')}"
+        )
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "users": self.n_users,
+            "items": self.n_items,
+            "places": len(self.item),
+            "inputs": self._inputs,
+        }
+        return Table.of(self.title(), facts)
 
     @cached_property
     def owner(self) -> IntArray:

@@ -12,6 +12,7 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec._core.chance import Chance, generator
 from siamrec._core.clock import duration
+from siamrec._core.table import Record, counted, day
 from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import InvalidDataError
 from siamrec.rerank.base import Adjuster
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ItemExposure:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ItemExposure(Record):
     """How much each item was shown, with old showings fading by forward decay.
 
     Two values of one half-life add in any order; the sum is what one value would have become.
@@ -65,6 +66,10 @@ class ItemExposure:
                 f"got shape {amount.shape}."
             )
         object.__setattr__(self, "amount", check.frozen(amount, np.float64))
+
+    @override
+    def title(self) -> str:
+        return f"Exposure of {counted(len(self.items), 'item')} as of {day(self.time)}"
 
     @classmethod
     def start(cls, *, half_life: str | timedelta | float | None = None) -> ItemExposure:
@@ -123,6 +128,7 @@ class ItemExposure:
         exposed: FloatArray = amount[place]  # -1 is the last: 0
         return exposed
 
+    @override
     def to_json(self) -> str:
         """Return the value as JSON; ids must be texts or whole numbers."""
         return json.dumps(

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, final, overload
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record, Shown, Table
 from siamrec.data import frames
 from siamrec.errors import InvalidParameterError
 from siamrec.rerank._book import step
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Explained:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Explained(Record):
     """Lists with the parts of each place's score.
 
     Args:
@@ -41,6 +43,10 @@ class Explained:
     rankings: Rankings
     parts: Mapping[str, FloatArray]
     gain: FloatArray
+
+    @override
+    def title(self) -> str:
+        return f"Explained {self.rankings.title()}"
 
     def to_arrow(self) -> Any:
         """Return a pyarrow table: user, item, rank from 1, each part, total and gain."""
@@ -58,7 +64,7 @@ class Explained:
 
 
 @final
-class Pipeline:
+class Pipeline(Shown):
     """Re-rank the candidates of many users.
 
     The scores of each user are normalised, each adjuster adds its part, and the selector picks
@@ -95,6 +101,17 @@ class Pipeline:
         self._adjusters = tuple(each for each in made if isinstance(each, Adjuster))
         self._selector = made[-1] if isinstance(made[-1], Selector) else None
         self._normalise = check.one_of("normalise", normalise, RULES)
+
+    @override
+    def title(self) -> str:
+        return f"Pipeline: {', '.join(type(each).__name__ for each in self.steps)}"
+
+    @override
+    def table(self) -> Table:
+        """Return the steps in their order."""
+        rows = ((n, repr(each)) for n, each in enumerate(self.steps, 1))
+        notes = (f"scores are normalised by {self._normalise}",)
+        return Table(head=("step", "recipe"), rows=tuple(rows), title=self.title(), notes=notes)
 
     @property
     def steps(self) -> tuple[Adjuster | Selector, ...]:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record, Shown, Table, counted, number
 from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Point(Record):
     """One setting and what it reaches.
 
     Args:
@@ -33,10 +35,15 @@ class Point:
     diversity: float
     on_front: bool
 
+    @override
+    def title(self) -> str:
+        found = f"accuracy {number(self.accuracy)}, diversity {number(self.diversity)}"
+        return f"Setting {number(self.setting)}: {found}"
+
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Front:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Front(Shown):
     """All settings that were tried.
 
     Args:
@@ -48,6 +55,19 @@ class Front:
     points: tuple[Point, ...]
     best: Point
     floor: float
+
+    @override
+    def title(self) -> str:
+        settings = counted(len(self.points), "setting")
+        return f"Trade-off of {settings}, best {number(self.best.setting)}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each setting."""
+        rows = tuple((p.setting, p.accuracy, p.diversity, p.on_front) for p in self.points)
+        head = ("setting", "accuracy", "diversity", "on front")
+        notes = (f"accuracy may not fall below {number(self.floor)}",)
+        return Table(head=head, rows=rows, title=self.title(), notes=notes)
 
 
 def tune_trade_off(

@@ -11,6 +11,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check, special
+from siamrec._core.table import Record, counted, number
 from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ class BernoulliWorld(BanditWorld):
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class AdditiveWorld(BanditWorld):
+@dataclass(frozen=True, slots=True, repr=False)
+class AdditiveWorld(BanditWorld, Record):
     """Success rates that are additive in the levels of the context, on the logit scale.
 
         logit p(cell, arm) = base(arm) + sum of effects(level, arm) + interaction(cell, arm)
@@ -123,6 +124,10 @@ class AdditiveWorld(BanditWorld):
 
     sizes: tuple[int, ...]
     logit: FloatArray
+
+    @override
+    def title(self) -> str:
+        return f"Additive world of {counted(self.logit.shape[-1], 'arm')}"
 
     @classmethod
     def drawn(
@@ -170,8 +175,8 @@ class AdditiveWorld(BanditWorld):
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ChangingWorld(BanditWorld):
+@dataclass(frozen=True, slots=True, repr=False)
+class ChangingWorld(BanditWorld, Record):
     """Arms whose success rates move between given ones: at once, or little by little.
 
     Args:
@@ -183,6 +188,10 @@ class ChangingWorld(BanditWorld):
     rates: FloatArray
     phase: int
     smooth: bool = False
+
+    @override
+    def title(self) -> str:
+        return f"Changing world of {counted(self.rates.shape[-1], 'arm')}"
 
     @property
     @override
@@ -207,8 +216,8 @@ class ChangingWorld(BanditWorld):
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class LinearWorld:
+@dataclass(frozen=True, slots=True, repr=False)
+class LinearWorld(Record):
     """Arms whose expected reward is linear in a feature vector of the round.
 
         reward = vector @ weights[arm] + noise * N(0, 1),   vectors evenly on the unit sphere
@@ -238,6 +247,10 @@ class LinearWorld:
             )
         check.not_negative("noise", self.noise)
         object.__setattr__(self, "weights", check.frozen(weights, np.float64))
+
+    @override
+    def title(self) -> str:
+        return f"Linear world of {counted(len(self.weights), 'arm')}, noise {number(self.noise)}"
 
     @classmethod
     def drawn(

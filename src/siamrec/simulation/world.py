@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.chance import Chance, generator
 from siamrec._core.clock import DAY, HOUR, MINUTE
+from siamrec._core.table import Record
 from siamrec.data import Catalog, Feedback, FeedbackKind, Vocabulary
 from siamrec.errors import InvalidParameterError
 from siamrec.simulation import _words
@@ -23,8 +25,8 @@ _MOST_TASTES = len(_words.THEMES) // _THEMES_PER_TASTE
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class SimulatedWorld:
+@dataclass(frozen=True, slots=True, repr=False)
+class SimulatedWorld(Record):
     """What `World.simulate` made, with the truth that real data never shows.
 
     Attributes:
@@ -38,6 +40,10 @@ class SimulatedWorld:
     catalog: Catalog
     theme: IntArray
     taste: FloatArray
+
+    @override
+    def title(self) -> str:
+        return f"Simulated world: {self.feedback.title()}"
 
 
 @final

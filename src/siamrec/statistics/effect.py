@@ -6,10 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import final
 
+from typing_extensions import override
+
+from siamrec._core.table import Record, number, span
+
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effect:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Effect(Record):
     """A difference with its interval and p-value.
 
     Attributes:
@@ -32,6 +36,10 @@ class Effect:
     rule: str
     freedom: float = math.inf
     anytime: bool = False
+
+    @override
+    def title(self) -> str:
+        return f"Effect {number(self.estimate)} {span(*self.interval)}, p {number(self.p)}"
 
     @property
     def significant(self) -> bool:

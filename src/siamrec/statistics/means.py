@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record, number, span
 from siamrec.errors import InvalidDataError
 from siamrec.statistics.proportions import score_limits
 from siamrec.statistics.tails import normal_reach, reach_of_t, two_sided_t, two_sided_z
@@ -211,8 +213,8 @@ def jackknife_error(left_out: FloatArray) -> float:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairedDifference:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class PairedDifference(Record):
     """A mean difference over users, with its interval and the p-value of "no difference".
 
     Args:
@@ -231,6 +233,11 @@ class PairedDifference:
     p: float
     log_p: float
     n: int
+
+    @override
+    def title(self) -> str:
+        interval = span(self.low, self.high)
+        return f"Difference {number(self.mean)} {interval}, p {number(self.p)}, {self.n:,} pairs"
 
     @property
     def significant(self) -> bool:

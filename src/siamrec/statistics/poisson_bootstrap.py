@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import xxhash
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record, counted
 from siamrec._core.units import unit_texts
 from siamrec.errors import InvalidDataError
 from siamrec.statistics.resampling import effect_of_draws
@@ -28,8 +30,8 @@ _MOST_DRAWN = 21
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BootstrapTotals:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class BootstrapTotals(Record):
     """Totals of columns in the sample and in each of its resamples; parts merge by addition.
 
     In resample b a unit counts w times, w being Poisson(1) and made from a hash of the unit and
@@ -71,6 +73,11 @@ class BootstrapTotals:
                 f"total must have shape {(self.weight.size, len(self.names))}, got "
                 f"{self.total.shape}."
             )
+
+    @override
+    def title(self) -> str:
+        resamples = f"{self.weight.size:,}"
+        return f"Bootstrap totals of {counted(len(self.names), 'column')}, {resamples} resamples"
 
     @classmethod
     def of(

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check, special
+from siamrec._core.table import Record, counted, number
 from siamrec.errors import InvalidDataError
 from siamrec.statistics.difference import Hybrid
 from siamrec.statistics.tails import TWO_SIDED_95
@@ -52,8 +54,8 @@ def quantile_with_error(
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class OrderStatistics:
+@dataclass(frozen=True, slots=True, repr=False)
+class OrderStatistics(Record):
     """Sorted values, and how far the rank of a quantile may be off.
 
     Attributes:
@@ -71,6 +73,10 @@ class OrderStatistics:
     spread: float
     n: int
     clustered: bool = False
+
+    @override
+    def title(self) -> str:
+        return f"Quantile {number(self.q)}: {number(self.value)} over {counted(self.n, 'unit')}"
 
     @classmethod
     def of(

@@ -220,6 +220,12 @@ def lock(connection: Connection, *tables: str) -> None:
         connection.exec_driver_sql(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
 
 
+def place_of(engine: Engine) -> str:
+    """Return where a database is, without any password."""
+    secret = [name for name in engine.url.query if "password" in name.lower()]
+    return engine.url.difference_update_query(secret).render_as_string(hide_password=True)
+
+
 @contextmanager
 def told(engine: Engine) -> Iterator[None]:
     """Turn database errors into `StorageError`, without the password."""
@@ -227,10 +233,10 @@ def told(engine: Engine) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        place = engine.url.render_as_string(hide_password=True)
+        place = place_of(engine)
         raise StorageError(f"The store at {place} failed: {reason}.") from error
     except sqlite3.Error as error:  # from beginning to write, before SQLAlchemy sees it
-        place = engine.url.render_as_string(hide_password=True)
+        place = place_of(engine)
         raise StorageError(f"The store at {place} failed: {error}.") from error
     except UnicodeEncodeError as error:
         raise InvalidDataError(
@@ -262,7 +268,7 @@ def migrate(engine: Engine) -> None:
             command.upgrade(config, "head")
         except CommandError as error:
             raise StorageError(
-                f"The store at {engine.url.render_as_string(hide_password=True)} was made by a "
+                f"The store at {place_of(engine)} was made by a "
                 "newer version of siamrec; upgrade siamrec."
             ) from error
 

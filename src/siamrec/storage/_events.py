@@ -13,7 +13,7 @@ from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest, xxh3_128_hexdigest
 from siamrec._core import check
 from siamrec._core.hashing import canonical_json
 from siamrec.data import NO_TIME, Feedback, Vocabulary
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 from siamrec.storage.schema import event
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class _Texts:
         for id_ in ids:
             if isinstance(id_, bool) or not isinstance(id_, str | int):
                 raise InvalidDataError(
-                    f"Ids in a store must be text or whole numbers, got {id_!r}."
+                    f"Ids in a store must be text or whole numbers, got {shown(id_)}."
                 )
         whole = np.fromiter((isinstance(id_, int) for id_ in ids), dtype=np.int64, count=len(ids))
         texts = storable("Ids", map(str, ids))
@@ -167,7 +167,7 @@ def storable(name: str, texts: Iterable[str]) -> list[str]:
     for text in kept:
         if "\0" in text or (not text.isascii() and _has_surrogate(text)):
             raise InvalidDataError(
-                f"{name} in a store must have no NUL and no lone surrogate, got {text!r}."
+                f"{name} in a store must have no NUL and no lone surrogate, got {shown(text)}."
             )
     return kept
 

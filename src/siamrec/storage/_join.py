@@ -9,7 +9,7 @@ import numpy as np
 
 from siamrec.bandits import RewardReceipt
 from siamrec.bandits.policies import Outcomes
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 from siamrec.storage import _bulk
 from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import reward as reward_table
@@ -123,7 +123,7 @@ def same_arms(made: Mapping[str, Made], given: Iterable[Given]) -> None:
         decision = made.get(one.decision)
         if decision is not None and decision.propensity_of(one.arm) is None:
             raise InvalidDataError(
-                f"Decision {one.decision!r} did not choose the arm {one.arm!r}."
+                f"Decision {shown(one.decision)} did not choose the arm {shown(one.arm)}."
             )
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, final, runtime_checkable
 
 from sqlalchemy import delete, func, select, tuple_
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.hashing import canonical_json
+from siamrec._core.table import Record, counted
 from siamrec.errors import InvalidParameterError, MissingInputError, StaleWriteError, StorageError
 from siamrec.protocols import BlobStore
 from siamrec.storage import _bulk, _engine, _segments
@@ -43,8 +45,8 @@ class ArchiveBlobs(BlobStore, Protocol):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sealed:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Sealed(Record):
     """What was moved to the archive.
 
     Attributes:
@@ -56,6 +58,10 @@ class Sealed:
     n_events: int
     segments: tuple[str, ...]
     held_by: tuple[str, ...]
+
+    @override
+    def title(self) -> str:
+        return f"Sealed {counted(self.n_events, 'event')} in {counted(len(self.segments), 'file')}"
 
 
 @final

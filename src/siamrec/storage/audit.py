@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from sqlalchemy import select
+from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.errors import StorageError
+from siamrec._core.table import Record, Shown, Table, counted, day
+from siamrec.errors import StorageError, shown
 from siamrec.storage import _engine
 from siamrec.storage.schema import projection as projection_table
 
@@ -29,8 +31,8 @@ _ROUNDING = 1e-9
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Verification(Record):
     """What was compared with the log, and agreed.
 
     Attributes:
@@ -43,14 +45,32 @@ class Verification:
     unchecked: tuple[str, ...]
     archived: int = 0
 
+    @override
+    def title(self) -> str:
+        sums = counted(sum(self.checked.values()), "sum")
+        return f"Verified: {sums} agree with the log, {len(self.unchecked):,} not checked"
+
 
 @final
-class Past:
+class Past(Shown):
     """A store as it was known at an earlier instant; made by `Store.as_of`."""
 
     def __init__(self, bandits: Mapping[str, StoredBandit[Any]], time: Instant) -> None:
         self._bandits = bandits
         self._time = time
+
+    @override
+    def title(self) -> str:
+        return f"Past of {counted(len(self._bandits), 'bandit')} as of {day(self._time)}"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "bandits": list(self._bandits),
+            "day": day(self._time),
+        }
+        return Table.of(self.title(), facts)
 
     def bandit(self, name: str) -> ContextualBandit[Any]:
         """Return a bandit with the decisions made, and the rewards received, up to then.
@@ -89,6 +109,6 @@ def _same(projection: str, name: str, stored: FloatArray, log: FloatArray) -> No
         where = int(off[0])
         raise StorageError(
             f"Projection {projection!r} is not the fold of its log: {name}[{where}] is "
-            f"{stored.flat[where]!r}, the log gives {log.flat[where]!r} ({off.size} such sums); "
-            f"work it out anew with store.rebuild({projection!r})."
+            f"{shown(stored.flat[where])}, the log gives {shown(log.flat[where])} "
+            f"({off.size} such sums); work it out anew with store.rebuild({projection!r})."
         )

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Generic, final, overload
 
 import numpy as np
 from sqlalchemy import func, select
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Shown, Table, counted
 from siamrec.bandits.policies.base import ModelT
 from siamrec.data import Decision, Rewards
 from siamrec.errors import InvalidDataError, MissingInputError
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @final
-class StoredBandit(Generic[ModelT]):
+class StoredBandit(Shown, Generic[ModelT]):
     """A `ContextualBandit` on a store; made by `Store.bandit`, which tells the arguments.
 
     Every decision is in the log before it is returned. Rewards, their join with decisions and
@@ -48,7 +50,7 @@ class StoredBandit(Generic[ModelT]):
         >>> two = store.bandit("home", BetaThompson(), arms=("svd", "graph"))
         >>> decision = one.select(unit="ann")
         >>> two.learn(decision.id, reward=1.0).applied, one.learn(decision.id, reward=1.0, time=0)
-        (1, RewardReceipt(applied=0, unchanged=1, early=0, late=0))
+        (1, <Rewards: 0 applied, 1 unchanged, 0 early, 0 late>)
         >>> bool(one.sums()["wins"].sum() == two.sums()["wins"].sum() == 1)
         True
     """
@@ -58,6 +60,23 @@ class StoredBandit(Generic[ModelT]):
         self._clock = clock
         self._recipe = recipe
         self._shared = _engine.transact(engine, lambda connection: Shared(recipe, connection))
+
+    @override
+    def title(self) -> str:
+        arms = counted(len(self._recipe.arms), "arm")
+        return f"Stored bandit {self.name!r}: {self.policy.name} over {arms}"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "policy": self.policy.name,
+            "arms": self.arms,
+            "cells": self.context.n_cells,
+            "changes": self.state_version,
+            "without a reward": self.n_pending,
+        }
+        return Table.of(self.title(), facts)
 
     @property
     def name(self) -> str:

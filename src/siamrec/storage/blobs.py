@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 from uuid import uuid4
 
+from typing_extensions import override
+
+from siamrec._core.table import Shown, Table
 from siamrec.errors import InvalidParameterError, StorageError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -17,7 +20,7 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 
 
 @final
-class FolderBlobs:
+class FolderBlobs(Shown):
     """A `BlobStore` in a folder of the file system.
 
     Args:
@@ -33,6 +36,19 @@ class FolderBlobs:
 
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder)
+
+    @override
+    def title(self) -> str:
+        return f"Blobs in {self._folder}"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "folder": self._folder,
+            "keys": sum(1 for _ in self.keys()),
+        }
+        return Table.of(self.title(), facts)
 
     def put(self, key: str, data: bytes) -> None:
         """Store `data` under `key`; the same key with the same data is no change.

@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from siamrec._core import check
 from siamrec.data import NO_TIME, Decision, Rewards
 from siamrec.storage import _engine
+from siamrec.storage._on_database import OnDatabase
 from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import reward as reward_table
 
@@ -25,8 +26,10 @@ _BATCH = 1_000
 
 
 @final
-class DecisionLog:
+class DecisionLog(OnDatabase):
     """An append-only log of decisions; a repeated decision or reward is stored once."""
+
+    keeps = (decision_table, reward_table)
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine = engine

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 import numpy as np
 from sqlalchemy import delete, select, update
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record, counted
 from siamrec.data import Decision
 from siamrec.errors import InvalidParameterError, StaleWriteError
 from siamrec.storage import _bulk, _engine, _segments
@@ -38,8 +40,8 @@ OfDecisions = Literal["detach", "delete"]
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Erasure:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Erasure(Record):
     """What was erased.
 
     Attributes:
@@ -53,6 +55,11 @@ class Erasure:
     n_decisions: int
     n_segments: int
     n_redacted: int
+
+    @override
+    def title(self) -> str:
+        detached = counted(self.n_decisions, "decision")
+        return f"Erased {counted(self.n_events, 'event')}, {detached} detached"
 
 
 @final

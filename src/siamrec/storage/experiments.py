@@ -9,13 +9,14 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from siamrec._core.hashing import canonical_json
-from siamrec.errors import InvalidDataError, StaleWriteError
+from siamrec.errors import InvalidDataError, StaleWriteError, shown
 from siamrec.experiments import Experiment
 from siamrec.experiments.assignment import StickyVariant
 from siamrec.experiments.assignment.allocation import Allocation
 from siamrec.experiments.manager import AuditEntry, ExperimentRecord
 from siamrec.expressions import Expression
 from siamrec.storage import _engine
+from siamrec.storage._on_database import OnDatabase
 from siamrec.storage.schema import experiment as experiment_table
 from siamrec.storage.schema import sticky as sticky_table
 
@@ -29,8 +30,10 @@ _PLAIN = (
 
 
 @final
-class StoredExperiments:
+class StoredExperiments(OnDatabase):
     """An `ExperimentStore` on a database: a write succeeds only on what it was made from."""
+
+    keeps = (experiment_table,)
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -67,7 +70,7 @@ class StoredExperiments:
             return connection.execute(change).first() is not None
 
         if not _engine.transact(self._engine, work):
-            raise StaleWriteError(f"Experiment {key!r} was changed meanwhile; read it again.")
+            raise StaleWriteError(f"Experiment {shown(key)} was changed meanwhile; read it again.")
 
     def keys(self) -> tuple[str, ...]:
         """Return every key, sorted."""
@@ -76,8 +79,10 @@ class StoredExperiments:
 
 
 @final
-class StoredSticky:
+class StoredSticky(OnDatabase):
     """A `StickyStore` on a database: the first variant of a unit stays, for all workers."""
+
+    keeps = (sticky_table,)
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -120,7 +125,7 @@ def _fields(record: ExperimentRecord) -> dict[str, Any]:
     targeting = experiment.targeting
     if targeting is not None and not isinstance(targeting, Expression):
         raise InvalidDataError(
-            f"targeting of a stored experiment must be an expression, got {targeting!r}."
+            f"targeting of a stored experiment must be an expression, got {shown(targeting)}."
         )
     allocation = experiment.allocation
     return {

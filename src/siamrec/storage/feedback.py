@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import numpy as np
 from sqlalchemy import select
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record
 from siamrec.data import Decision, Feedback, FeedbackKind, Vocabulary
 from siamrec.errors import InvalidParameterError, MissingInputError
 from siamrec.storage import _bulk, _engine
 from siamrec.storage._events import NAMES, erased_key, feedback_of, rows_of
+from siamrec.storage._on_database import OnDatabase
 from siamrec.storage._pages import Pages
 from siamrec.storage.incoming import Written, sorted_out
 from siamrec.storage.schema import decision as decision_table
@@ -39,8 +42,8 @@ _identity_of = itemgetter(*map(NAMES.index, _IDENTITY))
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Receipt:
+@dataclass(frozen=True, slots=True, repr=False)
+class Receipt(Record):
     """What became of a written batch.
 
     Attributes:
@@ -53,14 +56,21 @@ class Receipt:
     duplicates: int
     conflicts: tuple[str, ...] = ()
 
+    @override
+    def title(self) -> str:
+        said = f"{self.duplicates:,} there already, {len(self.conflicts):,} in conflict"
+        return f"Receipt: {self.accepted:,} accepted, {said}"
+
 
 @final
-class FeedbackLog:
+class FeedbackLog(OnDatabase):
     """A `FeedbackSource` and `FeedbackSink` on the event log.
 
     An event has a key. Where none is given it is made of the time and of a hash of the content,
     so that writing the same rows twice stores them once.
     """
+
+    keeps = (event, spent_table)
 
     def __init__(self, engine: Engine, clock: Clock, archive: Archive) -> None:
         self._engine = engine

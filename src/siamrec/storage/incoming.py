@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
+from siamrec._core.table import Record
 from siamrec.data import Feedback, FeedbackKind, Vocabulary
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 from siamrec.feedback import RejectedRow
 from siamrec.storage._events import storable
 
@@ -24,8 +26,8 @@ _LONGEST_KEY = 64
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Written(Record):
     """What became of many events.
 
     Attributes:
@@ -39,6 +41,11 @@ class Written:
     duplicates: int
     conflicts: tuple[str, ...]
     rejected: tuple[RejectedRow, ...]
+
+    @override
+    def title(self) -> str:
+        said = f"{self.duplicates:,} there already, {len(self.conflicts):,} in conflict"
+        return f"Written: {self.accepted:,} accepted, {said}, {len(self.rejected):,} rejected"
 
 
 def sorted_out(
@@ -71,7 +78,7 @@ def _checked(event: object, now: Instant) -> dict[str, Any]:
     unknown = sorted(set(map(str, event)) - set(_FIELDS))
     if unknown:
         raise InvalidDataError(
-            f"An event has no field {unknown[0]!r}; known: {', '.join(_FIELDS)}."
+            f"An event has no field {shown(unknown[0])}; known: {', '.join(_FIELDS)}."
         )
     return {
         name: check(name, event.get(name, defaults.get(name))) for name, check in _FIELDS.items()

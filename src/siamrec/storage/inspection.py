@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, final
 
 from sqlalchemy import func, inspect, select
+from typing_extensions import override
 
+from siamrec._core.table import Shown, Table
 from siamrec.errors import StorageError
 from siamrec.storage import _engine, schema
 
@@ -20,8 +22,8 @@ State = Literal["current", "old", "newer", "empty"]
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inspection:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Inspection(Shown):
     """What is in a database.
 
     Attributes:
@@ -39,6 +41,17 @@ class Inspection:
     newest: str
     counts: Mapping[str, int]
     damage: tuple[str, ...]
+
+    @override
+    def title(self) -> str:
+        return f"Database {self.url}: {self.state}, revision {self.revision}"
+
+    @override
+    def table(self) -> Table:
+        """Return the rows of each table; the damage below."""
+        notes = tuple(f"damaged: {line}" for line in self.damage)
+        rows = tuple(self.counts.items())
+        return Table(head=("table", "rows"), rows=rows, title=self.title(), notes=notes)
 
 
 def inspected(url: str) -> Inspection:
@@ -71,7 +84,7 @@ def inspected(url: str) -> Inspection:
     elif revision in known:
         state = "current" if revision == known[0] else "old"
     return Inspection(
-        url=engine.url.render_as_string(hide_password=True),
+        url=_engine.place_of(engine),
         state=state,
         revision=revision,
         newest=known[0],

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, final
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from typing_extensions import override
 
 from siamrec._core.hashing import content_hash
+from siamrec._core.table import Record, counted, day
 from siamrec.errors import UnknownNameError
 from siamrec.storage import _engine, _segments
+from siamrec.storage._on_database import OnDatabase
 from siamrec.storage.archive import retried
 from siamrec.storage.schema import event
 from siamrec.storage.schema import snapshot as snapshot_table
@@ -28,8 +31,8 @@ _FETCHED = 20_000
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingSnapshot:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class TrainingSnapshot(Record):
     """The events that a model was trained on.
 
     Attributes:
@@ -49,9 +52,14 @@ class TrainingSnapshot:
     n_events: int
     redacted: Instant | None
 
+    @override
+    def title(self) -> str:
+        events = counted(self.n_events, "event")
+        return f"Snapshot {self.id[:12]} of {events}, taken {day(self.created)}"
+
 
 @final
-class Snapshots:
+class Snapshots(OnDatabase):
     """Names the training sets of a log; made by `Store`.
 
     The id costs one pass over the events in the table, and a look at each segment.
@@ -68,6 +76,8 @@ class Snapshots:
         >>> store.snapshots.get(taken.id).redacted is None
         True
     """
+
+    keeps = (snapshot_table,)
 
     def __init__(self, engine: Engine, clock: Clock, archive: Archive) -> None:
         self._engine = engine

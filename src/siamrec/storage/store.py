@@ -14,6 +14,7 @@ from siamrec.bandits import POLICIES, Context, ContextualBandit
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments import ExperimentManager, HashAssigner
 from siamrec.storage import _engine, schema
+from siamrec.storage._on_database import OnDatabase
 from siamrec.storage._shared import Recipe
 from siamrec.storage.archive import Archive
 from siamrec.storage.audit import Past, Verification, verified
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 
 @final
-class Store:
+class Store(OnDatabase):
     """A database that many workers feed and read; it brings its own tables up to date.
 
     Args:
@@ -96,7 +97,7 @@ class Store:
     @property
     def url(self) -> str:
         """Where the database is, without the password."""
-        return self._engine.url.render_as_string(hide_password=True)
+        return _engine.place_of(self._engine)
 
     def bandit(
         self,

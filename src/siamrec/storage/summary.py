@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 from sqlalchemy import case, func, select
+from typing_extensions import override
 
+from siamrec._core.table import Record, counted
 from siamrec.data import FeedbackKind, Vocabulary
 from siamrec.storage.schema import event
 
@@ -26,8 +28,8 @@ _LISTED = 10
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedbackSummary:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class FeedbackSummary(Record):
     """What users have said so far.
 
     Attributes:
@@ -55,6 +57,11 @@ class FeedbackSummary:
     item_bias: Mapping[str, float]
     low_rated: Mapping[str, float]
     coverage: float | None
+
+    @override
+    def title(self) -> str:
+        users, items = counted(self.n_users, "user"), counted(self.n_items, "item")
+        return f"Summary of {counted(self.n_events, 'event')}, {users}, {items}"
 
 
 def summarised(

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 from sqlalchemy import delete, select, text, tuple_, update
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Shown, Table
 from siamrec.storage import _bulk, _engine
 from siamrec.storage._events import COLUMNS, NAMES, feedback_of
 from siamrec.storage.archive import retried
@@ -35,7 +37,7 @@ class _Place(NamedTuple):
 
 
 @final
-class Tail:
+class Tail(Shown):
     """A consumer's place in the event log; made by `Store.tail`. Mutable.
 
     No event is skipped, however late the transaction that wrote it commits. SQLite has one
@@ -69,6 +71,21 @@ class Tail:
         self._many_writers = engine.dialect.name == "postgresql"
         self._place = _engine.transact(engine, self._entered)
         self._opened: tuple[str, Any] = ("", None)
+
+    @override
+    def title(self) -> str:
+        return f"Tail of the log for {self._consumer!r}"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "consumer": self._consumer,
+            "transaction": self._place.xid,
+            "sequence": self._place.seq,
+            "segment": self._place.segment,
+        }
+        return Table.of(self.title(), facts)
 
     def fetch(self, batch_rows: int = 65_536) -> Feedback | None:
         """Return the next events, at most so many; None where nothing new is settled.

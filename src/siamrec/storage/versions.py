@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
 from sqlalchemy import delete, func, insert, select, update
+from typing_extensions import override
 
 from siamrec._core.hashing import canonical_json
+from siamrec._core.table import Record, day
 from siamrec.errors import StaleWriteError, UnknownNameError
 from siamrec.storage import _engine
+from siamrec.storage._on_database import OnDatabase
 from siamrec.storage.schema import alias as alias_table
 from siamrec.storage.schema import alias_log, model_version
 
@@ -28,8 +31,8 @@ Action: TypeAlias = Literal["activated", "rolled_back"]
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredVersion:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class StoredVersion(Record):
     """One row of the version table.
 
     Attributes:
@@ -46,10 +49,14 @@ class StoredVersion:
     created: Instant
     manifest: Mapping[str, Any]
 
+    @override
+    def title(self) -> str:
+        return f"Version {self.number} of {self.name}, {self.id[:12]}, {day(self.created)}"
+
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Activation:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Activation(Record):
     """One change of an alias.
 
     Attributes:
@@ -68,10 +75,17 @@ class Activation:
     action: Action
     reason: str
 
+    @override
+    def title(self) -> str:
+        what = f"{self.action}: {self.version[:12] or 'none'}"
+        return f"{day(self.time)} {self.alias} {what}, {self.reason}"
+
 
 @final
-class VersionTable:
+class VersionTable(OnDatabase):
     """Versions are only added; an alias changes by compare-and-set and is logged."""
+
+    keeps = (model_version, alias_table, alias_log)
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine = engine

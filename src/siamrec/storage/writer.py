@@ -8,8 +8,11 @@ from pathlib import Path
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any, Literal, final
 
+from typing_extensions import override
+
 from siamrec._core import check
 from siamrec._core.clock import SECOND, duration
+from siamrec._core.table import Shown, Table
 from siamrec.errors import InvalidParameterError, MissingInputError, StorageError
 from siamrec.storage._terminated import Terminated
 
@@ -26,7 +29,7 @@ WhenFull = Literal["block", "drop", "spill"]
 
 
 @final
-class FeedbackWriter:
+class FeedbackWriter(Shown):
     """Collects events and writes them together; made by `Store.writer`. Mutable, thread-safe.
 
     Events are checked when they are handed in, and are durable after `flush` or `close`; a
@@ -72,6 +75,23 @@ class FeedbackWriter:
         self._thread.start()
         self._signal = Terminated(self)
         atexit.register(self.close)
+
+    @override
+    def title(self) -> str:
+        state = "closed" if self._closed else f"{len(self._rows):,} waiting"
+        return f"Feedback writer: {self.n_accepted:,} accepted, {state}"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "accepted": self.n_accepted,
+            "there already": self.n_duplicates,
+            "dropped": self.n_dropped,
+            "spilled": self.n_spilled,
+            "waiting": len(self._rows),
+        }
+        return Table.of(self.title(), facts)
 
     def write(self, feedback: Feedback, *, keys: Sequence[str] | None = None) -> bool:
         """Hand in events; return whether they were taken (False: dropped).

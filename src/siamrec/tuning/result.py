@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, final
 
 import numpy as np
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, override
 
+from siamrec._core.table import Shown, Table, counted, line
 from siamrec.figures import panels
 from siamrec.models.recommenders import RecommenderRecipe
 
@@ -26,8 +27,8 @@ _GAP = 60
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Tuned(Generic[RecipeT]):
+@dataclass(frozen=True, slots=True, repr=False)
+class Tuned(Shown, Generic[RecipeT]):
     """The outcome of `tune`.
 
     Attributes:
@@ -50,29 +51,32 @@ class Tuned(Generic[RecipeT]):
     gain: PairedComparison
     trials: tuple[Trial, ...]
 
+    @override
+    def title(self) -> str:
+        told = ", ".join(f"{name}={line(value)}" for name, value in self.settings.items())
+        trials = counted(len(self.trials), "trial")
+        return f"Tuned {type(self.recipe).__name__} by {self.metric} in {trials}: {told}"
+
     @property
     def improved(self) -> bool:
         """Whether the interval of the gain over the given settings excludes 0."""
         return self.gain.low > 0 if self.maximise else self.gain.high < 0
 
-    @property
-    def table(self) -> Any:
-        """Every trial as a pyarrow table, with result, best so far, and a column per setting."""
-        import pyarrow as pa  # only for who asks for the table
-
-        names = list(dict.fromkeys(name for trial in self.trials for name in trial.settings))
-        columns: dict[str, list[Any]] = {
-            "trial": [trial.number for trial in self.trials],
-            "state": [trial.state for trial in self.trials],
-            self.metric: [_finite(trial.value) for trial in self.trials],
-            "error": [_finite(trial.error) for trial in self.trials],
-            "best_so_far": [_finite(value) for value in self._best_so_far()],
-            "seconds": [trial.seconds for trial in self.trials],
-            "repeats": [trial.repeats for trial in self.trials],
-            "reason": [trial.reason or None for trial in self.trials],
-        }
-        settings = {name: [trial.settings.get(name) for trial in self.trials] for name in names}
-        return pa.table({**columns, **settings})
+    @override
+    def table(self) -> Table:
+        """Return one row for each trial: result, best so far, and its settings."""
+        names = tuple(dict.fromkeys(name for trial in self.trials for name in trial.settings))
+        rows = tuple(
+            (
+                *(trial.number, trial.state, trial.value, trial.error, best),
+                *(trial.seconds, trial.repeats, trial.reason or None),
+                *(trial.settings.get(name) for name in names),
+            )
+            for trial, best in zip(self.trials, self._best_so_far(), strict=True)
+        )
+        notes = (f"on the test events: {self.test.title()}", f"gain: {self.gain.title()}")
+        head = ("trial", "state", self.metric, "error", "best so far", "seconds", "repeats")
+        return Table(head=(*head, "reason", *names), rows=rows, title=self.title(), notes=notes)
 
     def _best_so_far(self) -> Sequence[float]:
         worst = -math.inf if self.maximise else math.inf
@@ -106,7 +110,3 @@ class Tuned(Generic[RecipeT]):
         for place, kind in scale.items():
             figure.update_xaxes(type=kind, row=1, col=place)
         return figure
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

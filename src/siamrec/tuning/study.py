@@ -8,9 +8,12 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
+from typing_extensions import override
+
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
 from siamrec._core.lazy import extra
+from siamrec._core.table import Record, number
 from siamrec.errors import InvalidDataError, MissingCapabilityError, SiamrecError
 from siamrec.models.recommenders.search import Choice, Integer
 
@@ -29,8 +32,8 @@ _PRUNERS = ("median", "none")
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TrialScore:
+@dataclass(frozen=True, slots=True, repr=False)
+class TrialScore(Record):
     """What one part of a trial has shown.
 
     Attributes:
@@ -41,10 +44,14 @@ class TrialScore:
     value: float
     error: float = math.nan
 
+    @override
+    def title(self) -> str:
+        return f"Score {number(self.value)}, standard error {number(self.error)}"
+
 
 @final
-@dataclass(frozen=True, slots=True)
-class Trial:
+@dataclass(frozen=True, slots=True, repr=False)
+class Trial(Record):
     """One set of settings and what came of it.
 
     Attributes:
@@ -66,6 +73,10 @@ class Trial:
     seconds: float
     repeats: int | None = None
     reason: str = ""
+
+    @override
+    def title(self) -> str:
+        return f"Trial {self.number} ({self.state}): {number(self.value)}"
 
 
 def search(

@@ -10,7 +10,7 @@ from typing_extensions import TypeVar
 
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 from siamrec.metrics import Suite
 from siamrec.metrics.splits import RandomShare
 from siamrec.models.recommenders import RECOMMENDERS, RecommenderRecipe
@@ -174,8 +174,8 @@ def _first(splitter: Splitter, feedback: Feedback, rng: np.random.Generator) -> 
     fold = next(iter(splitter.split(feedback, rng=rng)))
     if not fold.train.size or not fold.test.size:
         raise InvalidDataError(
-            f"{splitter!r} must leave events on both sides, got {fold.train.size} to train on "
-            f"and {fold.test.size} to test on."
+            f"{shown(splitter)} must leave events on both sides, got {fold.train.size} to train "
+            f"on and {fold.test.size} to test on."
         )
     return fold
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record, counted
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
@@ -17,8 +19,8 @@ _MOST_STEPS = 256
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DelayCurve:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class DelayCurve(Record):
     """The share of successes that has been seen after some time; rises in steps to 1.
 
     Attributes:
@@ -45,6 +47,10 @@ class DelayCurve:
             raise InvalidDataError("after must rise from 0 or above.")
         if not (share[0] > 0 and (np.diff(share) >= 0).all() and abs(share[-1] - 1) < 1e-9):
             raise InvalidDataError("share must rise within (0, 1] to 1.")
+
+    @override
+    def title(self) -> str:
+        return f"Delay curve with {counted(len(self.after), 'step')}"
 
     @classmethod
     def estimate(cls, waited: IntArray, seen: BoolArray) -> DelayCurve:

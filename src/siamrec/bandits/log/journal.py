@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
+from typing_extensions import override
 
+from siamrec._core.table import Record
 from siamrec.bandits.log.changes import ALWAYS, starts
 from siamrec.bandits.log.delay import ageing_step, seen_share
 from siamrec.bandits.log.forgetting import Memory
 from siamrec.bandits.log.ledger import Early, Ledger
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +30,8 @@ _NO_CELLS = np.empty(0, dtype=np.int64)
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RewardReceipt:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class RewardReceipt(Record):
     """What became of rewards that were handed in.
 
     Attributes:
@@ -43,6 +45,11 @@ class RewardReceipt:
     unchanged: int = 0
     early: int = 0
     late: int = 0
+
+    @override
+    def title(self) -> str:
+        late = f"{self.early:,} early, {self.late:,} late"
+        return f"Rewards: {self.applied:,} applied, {self.unchanged:,} unchanged, {late}"
 
 
 class Picks(NamedTuple):
@@ -188,7 +195,9 @@ class Journal:
         row = self.ledger.row_of(id_, None if one.arm is None else arms.code(one.arm))
         if row is None:
             if id_ in self.ledger.first:
-                raise InvalidDataError(f"Decision {id_!r} did not choose the arm {one.arm!r}.")
+                raise InvalidDataError(
+                    f"Decision {shown(id_)} did not choose the arm {shown(one.arm)}."
+                )
             self.ledger.early.setdefault(id_, []).append(one)
             return RewardReceipt(early=1), _NO_CELLS
         decided = int(self.ledger.column("time")[row])

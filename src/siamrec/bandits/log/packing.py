@@ -10,7 +10,7 @@ from siamrec.bandits.log.journal import Picks
 from siamrec.bandits.log.ledger import Early
 from siamrec.bandits.log.snapshot import FORMAT, Snapshot
 from siamrec.data.decisions import Decisions
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,8 +97,8 @@ def same_kind(mine: Mapping[str, Any], other: Mapping[str, Any]) -> None:
     for name in ("name", "policy", "factors", "half_life", "window", "n_features"):
         if mine[name] != other.get(name):
             raise InvalidDataError(
-                f"The snapshot must be of the same {name}: here {mine[name]!r}, "
-                f"there {other.get(name)!r}."
+                f"The snapshot must be of the same {name}: here {shown(mine[name])}, "
+                f"there {shown(other.get(name))}."
             )
     short, long = sorted((mine["arms"], other["arms"]), key=len)
     if long[: len(short)] != short:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core.hashing import canonical_json
+from siamrec._core.table import Record, counted
 from siamrec.errors import InvalidDataError, StorageError
 
 if TYPE_CHECKING:
@@ -26,8 +28,8 @@ _HEADER = "__header__"
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+@dataclass(frozen=True, slots=True, repr=False)
+class Snapshot(Record):
     """Everything a bandit knows: a JSON-like header and named arrays; no code, no pickle.
 
     Attributes:
@@ -43,6 +45,10 @@ class Snapshot:
 
     header: Mapping[str, Any]
     arrays: Mapping[str, npt.NDArray[Any]]
+
+    @override
+    def title(self) -> str:
+        return f"Snapshot of {counted(len(self.arrays), 'array')}"
 
     def to_bytes(self) -> bytes:
         """Return the snapshot as the bytes of an npz file."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Arrays, Record, counted, number, span
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnsupportedEstimate
 from siamrec.statistics.bounded import bounded_interval
 from siamrec.statistics.means import UNBOUNDED, Range, has_spread, mean_interval
@@ -27,8 +29,8 @@ Method: TypeAlias = Literal["normal", "bootstrap", "betting", "empirical-bernste
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Parts(Arrays):
     """What an estimator is made of: `mean(base) + sum(top) / sum(below)`.
 
     Attributes:
@@ -61,8 +63,8 @@ class Parts:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnostics:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Diagnostics(Record):
     """How well a log supports a target.
 
     Attributes:
@@ -84,10 +86,15 @@ class Diagnostics:
     supported: bool
     warnings: tuple[str, ...]
 
+    @override
+    def title(self) -> str:
+        size = number(self.effective_sample_size)
+        return f"Diagnostics of {counted(self.n, 'row')}: effective sample size {size}"
+
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValueEstimate:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ValueEstimate(Record):
     """The expected reward of a policy that did not make the log.
 
     Attributes:
@@ -103,6 +110,11 @@ class ValueEstimate:
     interval: tuple[float, float]
     error: float
     diagnostics: Diagnostics
+
+    @override
+    def title(self) -> str:
+        told = f"{number(self.raw)} {span(*self.interval)}"
+        return f"{self.estimator}: {told if self.diagnostics.supported else 'withheld'}"
 
     @property
     def value(self) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record, Shown, Table, counted
 from siamrec.bandits.ope._book import ESTIMATORS
 from siamrec.bandits.ope.base import Estimator
 from siamrec.bandits.ope.estimate import (
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+@dataclass(frozen=True, slots=True, repr=False)
+class Evaluation(Shown):
     """Estimates of one target by several estimators."""
 
     estimates: Mapping[str, ValueEstimate]
@@ -62,17 +63,22 @@ class Evaluation:
         """Whether the log supports the target."""
         return all(each.diagnostics.supported for each in self.estimates.values())
 
-    def to_markdown(self) -> str:
-        """Return the estimates as a Markdown table; values the log cannot support are withheld."""
-        lines = ["| estimator | value | interval |", "|---|---:|---|"]
-        for name, found in self.estimates.items():
-            low, high = found.interval
-            told = f"{found.raw:.5g} | {low:.5g} to {high:.5g}" if self.supported else "withheld |"
-            lines.append(f"| {name} | {told} |")
+    @override
+    def title(self) -> str:
+        told = "" if self.supported else ", withheld: the log does not support the target"
+        return f"Evaluation by {', '.join(self.estimates)}{told}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each estimator; values that the log cannot support are withheld."""
+        rows = (
+            (name, found.raw, found.interval) if self.supported else (name, "withheld", None)
+            for name, found in self.estimates.items()
+        )
         one = next(iter(self.estimates.values())).diagnostics
-        lines += ["", f"Effective sample size {one.effective_sample_size:.1f} of {one.n} rows."]
-        lines += [f"- {warning}" for warning in one.warnings]
-        return "\n".join(lines) + "\n"
+        notes = (f"{one.title()}.", *one.warnings)
+        head = ("estimator", "value", "interval")
+        return Table(head=head, rows=tuple(rows), title=self.title(), notes=notes)
 
 
 def evaluate(
@@ -164,8 +170,8 @@ class Slope(Estimator):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Tally(Record):
     """Moments from which IPS and SNIPS follow; they add, so logs of any size stream through.
 
     Attributes:
@@ -186,6 +192,10 @@ class Tally:
     centre: float
     most: float
     reward_range: Range = UNBOUNDED
+
+    @override
+    def title(self) -> str:
+        return f"Tally of {counted(self.moments.n, 'decision')}"
 
     @classmethod
     def of(cls, log: Log, target: FloatArray) -> Tally:
@@ -285,7 +295,7 @@ def adaptive_value(log: Log, target: FloatArray, *, confidence: float = 0.95) ->
         Hadad, Hirshberg, Zhan, Wager, Athey (2021), PNAS 118; Zhan, Hadad, Hirshberg, Athey
         (2021), KDD.
     """
-    wanted = log.table(target)
+    wanted = log.distribution(target)
     if log.logging is None:
         raise MissingInputError("the whole logging distribution", "Log(..., logging=...)")
     rows = np.arange(len(log))

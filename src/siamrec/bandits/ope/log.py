@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record, counted, span
 from siamrec.errors import InvalidDataError, MissingInputError
 from siamrec.statistics.means import UNBOUNDED, Range
 
@@ -22,8 +24,8 @@ _EXACT = 1e-6
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Log:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Log(Record):
     """Choices of one logging policy, one row each.
 
     Attributes:
@@ -88,6 +90,10 @@ class Log:
                 f"{self.reward.max()}."
             )
         self._check_tables(n)
+
+    @override
+    def title(self) -> str:
+        return f"Log of {counted(len(self), 'decision')}, rewards in {span(*self.reward_range)}"
 
     def _check_tables(self, n: int) -> None:
         if self.features is not None:
@@ -168,7 +174,9 @@ class Log:
         """Return the target's probability of each logged action; raises as `weights` does."""
         values: FloatArray = check.finite("target", np.asarray(target))
         if values.ndim == 2:
-            return np.asarray(self.table(values)[np.arange(len(self)), self.action], np.float64)
+            return np.asarray(
+                self.distribution(values)[np.arange(len(self)), self.action], np.float64
+            )
         if values.shape != (len(self),):
             raise InvalidDataError(
                 f"target must have shape ({len(self)},) or ({len(self)}, {self.n_actions}), got "
@@ -180,7 +188,7 @@ class Log:
             )
         return values
 
-    def table(self, target: FloatArray) -> FloatArray:
+    def distribution(self, target: FloatArray) -> FloatArray:
         """Return the target's whole distribution.
 
         Raises:

@@ -47,7 +47,7 @@ class DirectMethod(Estimator):
     @override
     def parts(self, log: Log, target: FloatArray) -> Parts:
         prediction = cross_fitted(self.model, log, np.ones(len(log)), n_folds=self.n_folds)
-        base = (log.table(target) * prediction).sum(axis=1)
+        base = (log.distribution(target) * prediction).sum(axis=1)
         return Parts(base=base, top=np.zeros(len(log)), below=np.ones(len(log)))
 
 
@@ -214,7 +214,7 @@ def _robust(
     rows = np.arange(len(log))
     residual = log.reward - prediction[rows, log.action]
     return Parts(
-        base=(log.table(target) * prediction).sum(axis=1),
+        base=(log.distribution(target) * prediction).sum(axis=1),
         top=weights * residual,
         below=weights if normalised else np.ones(len(log)),
     )

@@ -171,7 +171,7 @@ class MIPS(Estimator):
             raise InvalidDataError(f"groups must hold {log.n_actions} entries, got {groups.size}.")
         member = (groups[:, None] == np.arange(groups.max() + 1)).astype(float)
         rows, group = np.arange(len(log)), groups[log.action]
-        top = (log.table(target) @ member)[rows, group]
+        top = (log.distribution(target) @ member)[rows, group]
         below = (log.logging @ member)[rows, group]
         return _mean_of(top / below * log.reward)
 

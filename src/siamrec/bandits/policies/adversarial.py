@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Arrays
 from siamrec.bandits.policies._beta import (
     best_beta,
     beta_sums,
@@ -26,8 +27,8 @@ _NEWTON_STEPS = 60
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Losses:
+@dataclass(frozen=True, slots=True, repr=False)
+class Losses(Arrays):
     """Importance-weighted losses, and Beta posteriors for the reports; `(n_cells, n_arms)`."""
 
     loss: FloatArray

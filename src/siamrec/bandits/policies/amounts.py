@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check, special
+from siamrec._core.table import Arrays
 from siamrec.bandits.policies import _quadrature
 from siamrec.bandits.policies._beta import non_negative
 from siamrec.bandits.policies.base import Estimates, Policy, Weighing, tally
@@ -24,8 +25,8 @@ _TAIL = 0.025
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class StudentPosterior:
+@dataclass(frozen=True, slots=True, repr=False)
+class StudentPosterior(Arrays):
     """Student posterior of every mean; each array `(n_cells, n_arms)`."""
 
     mean: FloatArray
@@ -130,8 +131,8 @@ class NormalThompson(Policy[StudentPosterior]):
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class GammaPosterior:
+@dataclass(frozen=True, slots=True, repr=False)
+class GammaPosterior(Arrays):
     """Gamma posterior of every rate; each array `(n_cells, n_arms)`."""
 
     shape: FloatArray

@@ -10,6 +10,7 @@ import numpy as np
 from typing_extensions import TypeVar
 
 from siamrec._core.recipe import Recipe
+from siamrec._core.table import Arrays
 from siamrec.errors import InvalidDataError
 from siamrec.typing import FloatArray
 
@@ -71,8 +72,8 @@ class Space:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rounds:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Rounds(Arrays):
     """Rounds in which an arm is to be chosen.
 
     Attributes:
@@ -101,8 +102,8 @@ class Rounds:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcomes:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Outcomes(Arrays):
     """Rewards joined with the choices they belong to, as columns of length `n`.
 
     Attributes:
@@ -134,8 +135,8 @@ class Outcomes:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weighing:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Weighing(Arrays):
     """What a policy wants: for each round, the exact probability of choosing each arm.
 
     Attributes:
@@ -149,8 +150,8 @@ class Weighing:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimates:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Estimates(Arrays):
     """Expected reward of each arm in each round, with a 95 % interval; shape `(n, n_arms)`."""
 
     mean: FloatArray

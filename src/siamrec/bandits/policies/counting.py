@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 from typing_extensions import override
 
+from siamrec._core.table import Arrays
 from siamrec.bandits.policies._beta import (
     best_beta,
     beta_sums,
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class BetaPosterior:
+@dataclass(frozen=True, slots=True, repr=False)
+class BetaPosterior(Arrays):
     """Beta posterior of every cell and arm, each array `(n_cells, n_arms)`."""
 
     alpha: FloatArray

@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check, special
+from siamrec._core.table import Arrays
 from siamrec.bandits.policies._beta import (
     best_beta,
     beta_sums,
@@ -29,8 +30,8 @@ _HERMITE_WEIGHT = _HERMITE_WEIGHT / _HERMITE_WEIGHT.sum()
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class PooledPosterior:
+@dataclass(frozen=True, slots=True, repr=False)
+class PooledPosterior(Arrays):
     """Counts of each cell and arm, and the additive model that their priors come from.
 
     Attributes:

@@ -14,6 +14,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Arrays
 from siamrec.bandits.policies import _quadrature
 from siamrec.bandits.policies._cholesky import inverse, inverse_root, solve
 from siamrec.bandits.policies.base import Estimates, Policy, Weighing
@@ -34,8 +35,8 @@ _SLACK = 1.0 + 1e-12
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class LinearPosterior:
+@dataclass(frozen=True, slots=True, repr=False)
+class LinearPosterior(Arrays):
     """Ridge regression of each arm.
 
     Attributes:

@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check, special
+from siamrec._core.table import Arrays
 from siamrec.bandits.policies import _quadrature
 from siamrec.bandits.policies._beta import beta_sums, count_beta, non_negative
 from siamrec.bandits.policies._laplace import laplace
@@ -26,8 +27,8 @@ _HERMITE_WEIGHT = _HERMITE_WEIGHT / _HERMITE_WEIGHT.sum()
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class LogisticPosterior:
+@dataclass(frozen=True, slots=True, repr=False)
+class LogisticPosterior(Arrays):
     """Normal posterior of the logit of every cell and arm, each array `(n_cells, n_arms)`.
 
     Attributes:

@@ -15,7 +15,7 @@ from siamrec._core.table import counted
 from siamrec.data.columnar import Columnar, days_of, plain_row
 from siamrec.data.frames import NO_TIME
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -203,9 +203,9 @@ def _check_values(pairs: PairColumns) -> None:
 def _check_texts(texts: tuple[object, ...]) -> None:
     for text in texts:
         if not isinstance(text, str) or not text.strip():
-            raise InvalidDataError(f"texts must be text that is not blank, got {text!r}.")
+            raise InvalidDataError(f"texts must be text that is not blank, got {shown(text)}.")
         if not writable(text):
-            raise InvalidDataError(f"texts must be valid Unicode, got {text!r}.")
+            raise InvalidDataError(f"texts must be valid Unicode, got {shown(text)}.")
 
 
 def writable(text: str) -> bool:
@@ -227,7 +227,7 @@ def require_texts(name: str, texts: Sequence[object]) -> None:
     """
     for place, text in enumerate(texts):
         if not isinstance(text, str):
-            raise InvalidDataError(f"{name} must be texts, got {text!r} at place {place}.")
+            raise InvalidDataError(f"{name} must be texts, got {shown(text)} at place {place}.")
 
 
 def _in_range(name: str, codes: npt.NDArray[Any], low: int, high: int) -> None:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
+from siamrec._core.table import Record, counted
 from siamrec.data.pairs.columns import PairOrigin
 from siamrec.data.vocabulary import UNKNOWN
 
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class PairStatistics:
+@dataclass(frozen=True, slots=True, repr=False)
+class PairStatistics(Record):
     """Counts of a set of pairs.
 
     Args:
@@ -42,6 +44,11 @@ class PairStatistics:
     users: int
     per_user: float
     effective: float
+
+    @override
+    def title(self) -> str:
+        pairs = counted(self.total, "pair")
+        return f"Statistics of {pairs}: {self.positive:,} positive, {self.hard:,} hard"
 
 
 def statistics_of(pairs: PairColumns) -> PairStatistics:

@@ -17,7 +17,7 @@ from siamrec.data.frames import NO_TIME
 from siamrec.data.pairs.columns import PairOrigin, writable
 from siamrec.data.pairs.splits import UNITS
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
-from siamrec.errors import InvalidDataError, SiamrecError, StorageError, UnknownNameError
+from siamrec.errors import InvalidDataError, SiamrecError, StorageError, UnknownNameError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -147,9 +147,13 @@ def _require_ids(name: str, ids: Sequence[object], suffix: str) -> None:
     parquet = suffix == ".parquet"  # Arrow knows further kinds, but gives back lists for tuples
     for id_ in ids:
         if isinstance(id_, tuple) or not (parquet or isinstance(id_, str | int | float)):
-            raise InvalidDataError(f"{name} ids must be text or numbers in a file, got {id_!r}.")
+            raise InvalidDataError(
+                f"{name} ids must be text or numbers in a file, got {shown(id_)}."
+            )
         if isinstance(id_, str) and not writable(id_):
-            raise InvalidDataError(f"{name} ids must be valid Unicode in a file, got {id_!r}.")
+            raise InvalidDataError(
+                f"{name} ids must be valid Unicode in a file, got {shown(id_)}."
+            )
     if parquet and len(kinds) > 1:
         named = " and ".join(sorted(kind.__name__ for kind in kinds))
         raise InvalidDataError(
@@ -338,13 +342,13 @@ def _read_json(path: Path) -> dict[str, list[Any]]:
 def _require_columns(names: Collection[str]) -> None:
     missing = [name for name in COLUMNS if name not in names]
     if missing:
-        raise InvalidDataError(f"it has no column {missing[0]!r}")
+        raise InvalidDataError(f"it has no column {shown(missing[0])}")
 
 
 def _of_records(records: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     for record in records:
         if not isinstance(record, dict):
-            raise InvalidDataError(f"it holds a row that is no object, {record!r}")
+            raise InvalidDataError(f"it holds a row that is no object, {shown(record)}")
         _require_columns(record)
     rows: dict[str, list[Any]] = {name: [r[name] for r in records] for name in COLUMNS}
     rows["negatives"] = [row or [] for row in rows["negatives"]]

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check, special
+from siamrec._core.table import Record, Shown, Table, counted, number
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
 from siamrec.experiments.analysis.checks import check_counts
 
@@ -24,8 +26,8 @@ _DEVIATES = np.array([-_FARTHEST, -6.5, *np.arange(-5.0, 6.0), 6.5, _FARTHEST])
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class PosteriorRates:
+@dataclass(frozen=True, slots=True, repr=False)
+class PosteriorRates(Record):
     """Posteriors of the rates of several variants.
 
     Attributes:
@@ -39,6 +41,10 @@ class PosteriorRates:
     family: Literal["beta", "gamma"]
     shape: FloatArray
     rest: FloatArray
+
+    @override
+    def title(self) -> str:
+        return f"{self.family.capitalize()} posteriors of {counted(len(self.names), 'variant')}"
 
     @property
     def mean(self) -> FloatArray:
@@ -80,8 +86,8 @@ class PosteriorRates:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class BestOf:
+@dataclass(frozen=True, slots=True, repr=False)
+class BestOf(Shown):
     """What is believed about several variants.
 
     Attributes:
@@ -95,6 +101,18 @@ class BestOf:
     loss: Mapping[str, float]
     mean: Mapping[str, float]
     rates: PosteriorRates
+
+    @override
+    def title(self) -> str:
+        likely = max(self.best, key=lambda name: self.best[name])
+        return f"Best of {len(self.best)}: {likely} with probability {number(self.best[likely])}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each variant."""
+        rows = ((name, self.mean[name], p, self.loss[name]) for name, p in self.best.items())
+        head = ("variant", "mean", "probability of being best", "expected loss")
+        return Table(head=head, rows=tuple(rows), title=self.title())
 
     def within(self, variant: str, control: str, low: float, high: float) -> float:
         """Return the probability that two variants differ by what does not matter.
@@ -220,8 +238,8 @@ def best_rate(
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class NormalPosterior:
+@dataclass(frozen=True, slots=True, repr=False)
+class NormalPosterior(Record):
     """Posterior of a difference under a normal prior.
 
     Attributes:
@@ -238,6 +256,10 @@ class NormalPosterior:
     def __post_init__(self) -> None:
         _check_number("mean", self.mean)
         check.positive("deviation", self.deviation)
+
+    @override
+    def title(self) -> str:
+        return f"Normal posterior {number(self.mean)} ± {number(self.deviation)}"
 
     @classmethod
     def of(

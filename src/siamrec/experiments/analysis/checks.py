@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
+from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError, shown
 from siamrec.experiments.analysis.report import SampleRatio
 from siamrec.statistics.tails import chi_square_tail, positive_p
 
@@ -122,5 +122,6 @@ def check_counts(name: str, counts: Mapping[str, float]) -> None:
     for key, value in counts.items():
         if not (math.isfinite(value) and value >= 0):
             raise InvalidDataError(
-                f"{name} must hold finite counts of 0 or more, got {value!r} for {key!r}."
+                f"{name} must hold finite counts of 0 or more, got {shown(value)} for "
+                f"{shown(key)}."
             )

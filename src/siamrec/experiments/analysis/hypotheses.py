@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 from siamrec.statistics.tails import deviate_of_t, one_sided_z, positive_p
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def one_sided(
     check.not_negative("margin", margin)
     if effect.anytime:
         raise InvalidDataError(
-            f"The effect must be one of a fixed horizon (Comparison.fixed), got {effect.rule!r}."
+            "The effect must be one of a fixed horizon (Comparison.fixed), got "
+            f"{shown(effect.rule)}."
         )
     lead = (effect.estimate if better == "higher" else -effect.estimate) + margin
     if effect.error == 0:

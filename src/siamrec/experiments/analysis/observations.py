@@ -117,15 +117,19 @@ class Observations(Shown):
         return int(self.variant.size)
 
     @override
+    def title(self) -> str:
+        of_units = "" if self.units is None else f" of {counted(len(self.units), 'unit')}"
+        rows = counted(len(self), "row")
+        return f"Observations: {rows}{of_units}, {counted(len(self.numbers), 'column')}"
+
+    @override
     def table(self) -> Table:
         """Return how many rows each variant has."""
         counts = np.bincount(self.variant, minlength=len(self.variants)).tolist()
-        rows = counted(len(self), "row")
-        of_units = "" if self.units is None else f" of {counted(len(self.units), 'unit')}"
         return Table(
             head=("variant", "rows"),
             rows=tuple(zip(self.variants, counts, strict=True)),
-            title=f"Observations: {rows}{of_units}, {counted(len(self.numbers), 'column')}",
+            title=self.title(),
         )
 
     def where(self, rows: BoolArray | IntArray) -> Self:

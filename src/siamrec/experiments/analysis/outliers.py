@@ -6,13 +6,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Shown, Table, counted
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments.analysis._adaptive import refuse_adaptive_plan
 from siamrec.experiments.analysis._samples import samples_within
 from siamrec.experiments.analysis.analysis import report_of
 from siamrec.experiments.analysis.observations import Observations
+from siamrec.experiments.analysis.report import ROW
 from siamrec.experiments.metrics import Proportion, Quantile
 
 if TYPE_CHECKING:
@@ -24,8 +27,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class OutlierReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class OutlierReport(Shown):
     """Analyses with more and more of the largest values capped.
 
     Attributes:
@@ -35,6 +38,19 @@ class OutlierReport:
 
     reports: Mapping[float, ExperimentReport]
     caps: Mapping[str, Mapping[float, float]]
+
+    @override
+    def title(self) -> str:
+        said = "nothing changes" if self.stable else "the largest values matter"
+        return f"Capping {counted(len(self.reports) - 1, 'share')} of the largest values: {said}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each share capped, metric and treatment."""
+        rows = tuple(
+            (share, *row) for share, report in self.reports.items() for _, row in report.rows()
+        )
+        return Table(head=("capped", *ROW), rows=rows, title=self.title())
 
     @property
     def sign_changes(self) -> tuple[tuple[str, str], ...]:

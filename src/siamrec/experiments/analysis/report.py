@@ -6,23 +6,32 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
 import numpy as np
+from typing_extensions import override
 
+from siamrec._core.table import Record, Shown, Table, counted, number, span
 from siamrec.errors import UnknownNameError
 from siamrec.figures import intervals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
+    from siamrec._core.table import Cell
     from siamrec.experiments.metrics import ExperimentMetric
     from siamrec.experiments.plan import Plan
     from siamrec.statistics.effect import Effect
+
+ROW = (
+    *("metric", "role", "treatment", "value", "control", "difference", "interval"),
+    *("relative", "relative interval", "p", "adjusted p", "p at a fixed horizon"),
+)
+"""What a row about one metric and one treatment holds."""
 
 Verdict: TypeAlias = Literal["ship", "rollback", "continue", "inconclusive", "invalid"]
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Comparison(Record):
     """One metric, one treatment against the control.
 
     Attributes:
@@ -55,6 +64,11 @@ class Comparison:
     safe: bool
     futile: bool = False
 
+    @override
+    def title(self) -> str:
+        found = f"{number(self.absolute.estimate)} {span(*self.absolute.interval)}"
+        return f"{self.metric.name}, {self.treatment} less {self.control}: {found}"
+
     def corrected(self, p: float) -> Comparison:
         """Return the comparison with its p-value after the correction."""
         return self if p == self.adjusted_p else replace(self, adjusted_p=p)
@@ -67,8 +81,8 @@ class Comparison:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleRatio:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SampleRatio(Record):
     """Whether the numbers of units fit the planned shares.
 
     Attributes:
@@ -83,10 +97,15 @@ class SampleRatio:
     p: float
     log_p: float
 
+    @override
+    def title(self) -> str:
+        counts = ", ".join(f"{name} {n:,}" for name, n in self.observed.items())
+        return f"Sample ratio: {counts}, p = {number(self.p)}"
+
 
 @final
-@dataclass(frozen=True, slots=True)
-class Check:
+@dataclass(frozen=True, slots=True, repr=False)
+class Check(Record):
     """One thing that was looked at before believing the numbers.
 
     Attributes:
@@ -100,10 +119,14 @@ class Check:
     level: Literal["ok", "note", "warning", "failure"]
     message: str
 
+    @override
+    def title(self) -> str:
+        return f"{self.level}: {self.name}: {self.message}"
+
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExperimentReport:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ExperimentReport(Shown):
     """Everything an analysis found.
 
     Attributes:
@@ -160,44 +183,43 @@ class ExperimentReport:
         axis = "relative difference"
         return intervals({"difference": rows}, axis=axis, title=title, form="+.1%", zero=True)
 
-    def to_markdown(self) -> str:
-        """Return the report as a Markdown page."""
-        looking = self.plan.sequential is not None
-        head = ["metric", "role", "treatment", "control", "value", "difference", "interval"]
-        head += ["relative", "interval", "p", "adjusted p"]
-        rows = [_row(head + ["p at a fixed horizon"] * looking), _ruler(len(head) + looking)]
-        for (metric, treatment), found in self.comparisons.items():
-            cells = [
-                metric,
-                found.metric.role,
-                treatment,
-                _number(found.values[1]),
-                _number(found.values[0]),
-                _signed(found.absolute.estimate),
-                _span(found.absolute.interval),
-                _percent(found.relative.estimate),
-                (
-                    f"{_percent(found.relative.interval[0])} to "
-                    f"{_percent(found.relative.interval[1])}"
-                ),
-                f"{found.absolute.p:.2g}",
-                f"{found.adjusted_p:.2g}" if found.metric.role == "primary" else "",
-            ]
-            rows.append(_row(cells + [f"{found.fixed.p:.2g}"] * looking))
-        lines = [
-            f"# {self.decision}" + (f": {self.winner}" if self.winner else ""),
-            "",
-            *(f"- {reason}" for reason in self.reasons),
-            "",
+    @override
+    def title(self) -> str:
+        won = f": {self.winner}" if self.winner else ""
+        units = sum(self.srm.observed.values())
+        return f"{self.decision}{won}, {counted(len(self.comparisons), 'comparison')} of {units:,}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each metric and treatment; decision, reasons and checks below."""
+        columns = len(ROW) if self.plan.sequential is not None else len(ROW) - 1
+        notes = (
+            *self.reasons,
             *self._rules(),
-            "",
-            *rows,
-            "",
-            f"Sample ratio: {dict(self.srm.observed)}, p = {self.srm.p:.2g}.",
-            "",
-            *(f"- {check.level}: {check.name}: {check.message}" for check in self.checks),
-        ]
-        return "\n".join(lines) + "\n"
+            f"{self.srm.title()}.",
+            *(check.title() for check in self.checks),
+        )
+        return Table(
+            head=ROW[:columns],
+            rows=tuple(row[:columns] for _, row in self.rows()),
+            title=self.title(),
+            notes=notes,
+        )
+
+    def rows(self) -> Iterator[tuple[tuple[str, str], tuple[Cell, ...]]]:
+        """Yield metric and treatment, and what there is to see about them."""
+        for key, found in self.comparisons.items():
+            value, control = found.values
+            primary = found.metric.role == "primary"
+            yield (
+                key,
+                (
+                    *(key[0], found.metric.role, key[1], value, control),
+                    *(found.absolute.estimate, found.absolute.interval),
+                    *(found.relative.estimate, found.relative.interval),
+                    *(found.absolute.p, found.adjusted_p if primary else None, found.fixed.p),
+                ),
+            )
 
     def _rules(self) -> list[str]:
         """Say how intervals and p-values were made, and what they hold for together."""
@@ -223,29 +245,3 @@ class ExperimentReport:
         if self.plan.sequential is not None:
             said.append("p-values at a fixed horizon are to be read once, and stop nothing early.")
         return [" ".join(said)]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _ruler(n: int) -> str:
-    """The line under the head: text to the left, numbers to the right."""
-    text = {0, 1, 2, 6, 8}
-    return "|" + "|".join("---" if column in text else "---:" for column in range(n)) + "|"
-
-
-def _number(value: float) -> str:
-    return f"{value:.6g}"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.4g}"
-
-
-def _span(interval: tuple[float, float]) -> str:
-    return f"{_signed(interval[0])} to {_signed(interval[1])}"
-
-
-def _percent(share: float) -> str:
-    return f"{share:+.2%}"

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record, counted, number
 from siamrec.errors import InvalidDataError
 from siamrec.experiments.analysis.checks import sample_ratio, sample_ratio_within
 from siamrec.experiments.analysis.observations import Observations
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class SampleRatios:
+@dataclass(frozen=True, slots=True, repr=False)
+class SampleRatios(Record):
     """Sample ratios of parts, such as days or segments.
 
     Attributes:
@@ -37,6 +39,11 @@ class SampleRatios:
     adjusted_p: Mapping[str, float]
     together: SampleRatio
     n_mixed: int = 0
+
+    @override
+    def title(self) -> str:
+        p = min(self.adjusted_p.values(), default=1.0)
+        return f"Sample ratios of {counted(len(self.parts), 'part')}: least adjusted p {number(p)}"
 
     def found(self, alpha: float = 1e-3) -> tuple[str, ...]:
         """Return the parts whose numbers do not fit, with an error rate of alpha over all."""

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Shown, Table, counted
 from siamrec.experiments.analysis._adaptive import PropensityWatch, refuse_adaptive_plan
 from siamrec.experiments.analysis._samples import sample_of
 from siamrec.experiments.analysis.analysis import report_of
 from siamrec.experiments.analysis.observations import Observations
+from siamrec.experiments.analysis.report import ROW
 from siamrec.statistics.corrections import adjust
 
 if TYPE_CHECKING:
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class SegmentReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class SegmentReport(Shown):
     """Reports of segments, with p-values that allow for having looked at all of them.
 
     Attributes:
@@ -35,6 +38,21 @@ class SegmentReport:
 
     reports: Mapping[str, ExperimentReport]
     adjusted_p: Mapping[tuple[str, str, str], float]
+
+    @override
+    def title(self) -> str:
+        told = ", ".join(f"{name} {r.decision}" for name, r in self.reports.items())
+        return f"Report on {counted(len(self.reports), 'segment')}: {told}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each segment, metric and treatment."""
+        rows = tuple(
+            (segment, *row[:-1], self.adjusted_p.get((segment, *key)))
+            for segment, report in self.reports.items()
+            for key, row in report.rows()
+        )
+        return Table(head=("segment", *ROW), rows=rows, title=self.title())
 
     def found(self, *, rate: float = 0.05) -> tuple[tuple[str, str, str], ...]:
         """Return what differs, with a false discovery rate of at most `rate`."""

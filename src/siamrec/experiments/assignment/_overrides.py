@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from siamrec._core import check
 from siamrec._core.units import unit_text
-from siamrec.errors import InvalidParameterError, UnknownNameError
+from siamrec.errors import InvalidParameterError, UnknownNameError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,7 @@ def overrides_by_experiment(
     found: dict[str, dict[str, str]] = {}
     for key, own in nested.items():
         check.one_of("experiment", str(key), known)
-        found[str(key)] = _by_text(own, f"overrides[{key!r}]")
+        found[str(key)] = _by_text(own, f"overrides[{shown(key)}]")
         for variant in found[str(key)].values():
             check.one_of("variant", variant, known[str(key)])
     return found
@@ -70,6 +70,6 @@ def _by_text(given: Mapping[object, object], name: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for unit, variant in given.items():
         if not isinstance(variant, str):
-            raise InvalidParameterError(f"{name}[{unit!r}]", variant, "the name of a variant")
+            raise InvalidParameterError(f"{name}[{shown(unit)}]", variant, "the name of a variant")
         found[unit_text(unit)] = variant
     return found

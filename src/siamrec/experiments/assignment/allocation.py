@@ -9,8 +9,10 @@ from numbers import Real
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Shown, Table, counted
 from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -25,8 +27,8 @@ _MOST = 127
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Allocation:
+@dataclass(frozen=True, slots=True, repr=False)
+class Allocation(Shown):
     """A partition of [0, 1) among variants.
 
     Attributes:
@@ -67,6 +69,20 @@ class Allocation:
             raise InvalidParameterError("edges", self.edges, "rising numbers that end in 1")
         if not all(0 <= owner < len(self.variants) for owner in self.owners):
             raise InvalidParameterError("owners", self.owners, "codes of the variants")
+
+    @override
+    def title(self) -> str:
+        variants = counted(len(self.variants), "variant")
+        return f"Allocation of {variants} in {counted(len(self.owners), 'range')}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each range of buckets."""
+        rows = tuple(
+            (self.variants[owner], (low, high))
+            for owner, (low, high) in zip(self.owners, pairwise(self.edges), strict=True)
+        )
+        return Table(head=("variant", "buckets"), rows=rows, title=self.title())
 
     @classmethod
     def of(cls, shares: Mapping[str, float]) -> Allocation:

@@ -8,10 +8,12 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 from xxhash import xxh3_64_intdigest
 
 from siamrec._core import check
 from siamrec._core.hashing import uniform
+from siamrec._core.table import Record, Shown, Table, counted
 from siamrec._core.units import Units, unit_error, unit_text
 from siamrec.data.assignments import Assignment, Assignments
 from siamrec.errors import MissingInputError, UnknownNameError
@@ -35,7 +37,7 @@ _STEP = 2.0**-53
 
 
 @final
-class HashAssigner:
+class HashAssigner(Shown):
     """Assigns units to the variants of experiments by hash.
 
     A unit's number for a purpose is `u = (xxh3_64(unit, seed=xxh3_64(salt)) >> 11) * 2**-53`,
@@ -103,6 +105,21 @@ class HashAssigner:
         self._only = alone[0] if len(alone) == 1 else ""
         self._sticky = sticky
         self._hasher = foreign
+
+    @override
+    def title(self) -> str:
+        n = counted(len(self._entries), "experiment")
+        return f"Hash assigner of {n}: {', '.join(self._entries)}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each experiment."""
+        rows = (
+            (key, each.status, each.exposure, each.layer, ", ".join(each.variants))
+            for key, each in self.experiments.items()
+        )
+        head = ("experiment", "status", "exposure", "layer", "variants")
+        return Table(head=head, rows=tuple(rows), title=self.title())
 
     @property
     def experiments(self) -> dict[str, Experiment]:
@@ -312,8 +329,8 @@ def _as_sticky(entry: Entry, text: str, bucket: float, stored: StickyVariant) ->
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class BoundAssigner:
+@dataclass(frozen=True, slots=True, repr=False)
+class BoundAssigner(Record):
     """An assigner for one experiment: what the protocol `ExperimentAssigner` asks for.
 
     Both methods do what those of `HashAssigner` do, and raise what they raise.
@@ -321,6 +338,10 @@ class BoundAssigner:
 
     assigner: HashAssigner
     experiment: str
+
+    @override
+    def title(self) -> str:
+        return f"Assigner of {self.experiment}"
 
     def assign(self, unit: str, context: Attributes | None = None) -> Assignment:
         """Return the variant of one unit."""

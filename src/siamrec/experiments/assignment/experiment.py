@@ -7,7 +7,10 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Literal, TypeAlias, cast, final
 
+from typing_extensions import override
+
 from siamrec._core import check
+from siamrec._core.table import Record, number
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments.assignment.allocation import Allocation
 from siamrec.expressions import Expression
@@ -20,8 +23,8 @@ Predicate: TypeAlias = Callable[[Attributes], bool]
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Experiment:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Experiment(Record):
     """One experiment; a value that never changes. Ramping and re-weighting give a new one.
 
     Exposure, variant, layer and holdout use hashes under different salts, so that who takes
@@ -92,6 +95,13 @@ class Experiment:
                     "allocation", ranges.shares(), f"the shares of the variants, {self.variants}"
                 )
         object.__setattr__(self, "ranges", ranges)
+
+    @override
+    def title(self) -> str:
+        variants = ", ".join(self.variants)
+        return (
+            f"Experiment {self.key} ({self.status}): {variants}, exposure {number(self.exposure)}"
+        )
 
     @property
     def predicate(self) -> Predicate | None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Protocol, final
 
+from typing_extensions import override
+
 from siamrec._core import check
+from siamrec._core.table import Shown, Table, day
 from siamrec.data.assignments import Assignment, Exposure
 
 if TYPE_CHECKING:
@@ -23,11 +26,23 @@ class ExposureSink(Protocol):
 
 
 @final
-class MemoryExposures:
+class MemoryExposures(Shown):
     """A sink in this process's memory; mutable."""
 
     def __init__(self) -> None:
         self.exposures: list[Exposure] = []
+
+    @override
+    def title(self) -> str:
+        return f"Exposures in memory: {len(self.exposures):,}"
+
+    @override
+    def table(self) -> Table:
+        """Return the first exposures."""
+        rows = (
+            (e.assignment.unit, e.assignment.variant, day(e.time)) for e in self.exposures[:10]
+        )
+        return Table(head=("unit", "variant", "day"), rows=tuple(rows), title=self.title())
 
     def write(self, exposures: Sequence[Exposure]) -> None:
         """Store exposures."""
@@ -35,7 +50,7 @@ class MemoryExposures:
 
 
 @final
-class ExposureLog:
+class ExposureLog(Shown):
     """Tells a sink about exposures: in batches, and about the same one only once. Mutable.
 
     Units outside the experiment are not exposures. What was told is remembered for the latest
@@ -70,6 +85,20 @@ class ExposureLog:
         self._remember = check.count("remember", remember)
         self._told: OrderedDict[tuple[str, str, str | None, int], None] = OrderedDict()
         self._waiting: list[Exposure] = []
+
+    @override
+    def title(self) -> str:
+        return f"Exposure log: {len(self._told):,} told, {len(self._waiting):,} waiting"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "sink": type(self._sink).__name__,
+            "told": len(self._told),
+            "waiting": len(self._waiting),
+        }
+        return Table.of(self.title(), facts)
 
     def tell(self, assignment: Assignment) -> bool:
         """Note that a unit has met its variant; return whether that was news."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, final
 
+from typing_extensions import override
+
 from siamrec._core import check
+from siamrec._core.table import Record, Shown, Table
 from siamrec.errors import InvalidParameterError
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class StickyVariant:
+@dataclass(frozen=True, slots=True, repr=False)
+class StickyVariant(Record):
     """The variant that a unit was given first.
 
     Analysis needs to know under which shares that was: a unit that keeps its variant after the
@@ -44,6 +47,10 @@ class StickyVariant:
         if self.version is not None:
             check.count("version", self.version)
 
+    @override
+    def title(self) -> str:
+        return f"Sticky variant {self.variant}, version {self.version}"
+
 
 class StickyStore(Protocol):
     """Remembers the first variant of a unit, so that later changes do not move it."""
@@ -58,11 +65,23 @@ class StickyStore(Protocol):
 
 
 @final
-class MemorySticky:
+class MemorySticky(Shown):
     """A sticky store in this process's memory; mutable."""
 
     def __init__(self) -> None:
         self._given: dict[tuple[str, str], StickyVariant] = {}
+
+    @override
+    def title(self) -> str:
+        return f"Sticky variants in memory: {len(self._given):,}"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "kept": len(self._given),
+        }
+        return Table.of(self.title(), facts)
 
     def get(self, experiment: str, unit: str) -> StickyVariant | None:
         """Return what is stored, None where there is nothing."""

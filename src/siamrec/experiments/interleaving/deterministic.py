@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check, special
 from siamrec._core.hashing import uniform
+from siamrec._core.table import Shown, Table, counted
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.experiments.sequential._book import LOOKING_RULES
 from siamrec.statistics.effect import Effect
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Interleaved:
+@dataclass(frozen=True, slots=True, repr=False)
+class Interleaved(Shown):
     """One list made of several rankers'.
 
     Attributes:
@@ -43,6 +45,16 @@ class Interleaved:
     items: tuple[Hashable, ...]
     teams: tuple[int, ...]
     n_teams: int
+
+    @override
+    def title(self) -> str:
+        return f"Interleaved list of {counted(len(self.items), 'item')} from {self.n_teams} teams"
+
+    @override
+    def table(self) -> Table:
+        """Return the items with the team that gave each."""
+        rows = tuple((str(i), team) for i, team in zip(self.items, self.teams, strict=True))
+        return Table(head=("item", "team"), rows=rows, title=self.title())
 
     def credit(
         self, clicked: Sequence[Hashable], *, rule: Literal["all", "first", "binary"] = "all"

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.hashing import uniform
+from siamrec._core.table import Shown, Table, counted, number
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.experiments.interleaving.deterministic import request_text
 
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class SharedList:
+@dataclass(frozen=True, slots=True, repr=False)
+class SharedList(Shown):
     """A list whose items are credited to all rankers by how likely each was to place them.
 
     Attributes:
@@ -30,6 +32,19 @@ class SharedList:
 
     items: tuple[Hashable, ...]
     shares: tuple[tuple[float, ...], ...]
+
+    @override
+    def title(self) -> str:
+        return f"Shared list of {counted(len(self.items), 'item')}"
+
+    @override
+    def table(self) -> Table:
+        """Return the items with the share of each team."""
+        rows = tuple(
+            (str(item), ", ".join(map(number, shares)))
+            for item, shares in zip(self.items, self.shares, strict=True)
+        )
+        return Table(head=("item", "shares"), rows=rows, title=self.title())
 
     def credit(self, clicked: Sequence[Hashable]) -> tuple[float, ...]:
         """Return the credit of each ranker: the sum of its shares of the items clicked.

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.roots import root
+from siamrec._core.table import Shown, Table, number
 from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 from siamrec.experiments.analysis._effects import linearised
@@ -28,7 +30,7 @@ _MOST = 1e15
 
 
 @final
-class Design:
+class Design(Shown):
     """Size and power of a comparison of a treatment with the control.
 
     The estimate has the variance `(v_t / share + v_c / (1 - share)) / n`. For a `Proportion` the
@@ -128,6 +130,26 @@ class Design:
             raise InvalidParameterError(
                 "mde", mde, f"less than leads from {value:g} out of (0, 1)"
             )
+
+    @override
+    def title(self) -> str:
+        power = f"power {number(self._power)} at alpha {number(self._alpha)}"
+        return f"Design ({self._hypothesis}): {power}"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "hypothesis": self._hypothesis,
+            "power": self._power,
+            "alpha": self._alpha,
+            "share of the treatment": self._share,
+            "least difference": self._effect,
+            "margin": self._margin,
+            "looking rule": self._rule,
+            "units needed": self.sample_size(),
+        }
+        return Table.of(self.title(), facts)
 
     @property
     def deviation(self) -> float:

@@ -9,9 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check, special
 from siamrec._core.chance import Chance, generator
+from siamrec._core.table import Record, counted, number
 from siamrec.data.frames import table_of
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
 from siamrec.executors import Here
@@ -29,8 +31,8 @@ _VARIANT, _UNIT = "#variant", "#unit"
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class NullReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class NullReport(Record):
     """What an analysis finds where there is nothing.
 
     Attributes:
@@ -46,10 +48,16 @@ class NullReport:
     uniformity: Mapping[str, float]
     coverage: Mapping[str, float]
 
+    @override
+    def title(self) -> str:
+        found = self.significant.items()
+        told = ", ".join(f"{name} {number(share)}" for name, share in found)
+        return f"Significant in {counted(self.n_runs, 'split')} of nothing: {told}"
+
 
 @final
-@dataclass(frozen=True, slots=True)
-class PowerReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class PowerReport(Record):
     """How often a plan finds an effect that was added to history.
 
     Attributes:
@@ -69,6 +77,11 @@ class PowerReport:
     interval: Mapping[str, tuple[float, float]]
     safe: Mapping[str, float]
     decisions: Mapping[str, float]
+
+    @override
+    def title(self) -> str:
+        told = ", ".join(f"{name} {number(share)}" for name, share in self.found.items())
+        return f"Found in {counted(self.n_runs, 'rehearsal')} of {self.n:,} units: {told}"
 
 
 def null_check(

@@ -8,9 +8,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record, Shown, Table, counted, number
 from siamrec.data import frames
+from siamrec.data.columnar import days_of
 from siamrec.data.frames import NO_TIME
 from siamrec.data.truth import in_range
 from siamrec.data.vocabulary import Vocabulary
@@ -31,8 +34,8 @@ KINDS = ("impression", "click", "rating", "thumb", "dwell", "conversion")
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Events:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Events(Shown):
     """What was shown and what users did, one row for each event.
 
     Args:
@@ -96,6 +99,18 @@ class Events:
                 object.__setattr__(self, name, check.frozen(getattr(self, name), dtype))
         columns = {name: check.frozen(c, c.dtype) for name, c in self.columns.items()}
         object.__setattr__(self, "columns", MappingProxyType(columns))
+
+    @override
+    def title(self) -> str:
+        users = counted(len(self.users), "user")
+        return f"Events: {counted(len(self), 'event')} of {users}{days_of(self.time)}"
+
+    @override
+    def table(self) -> Table:
+        """Return how many events there are of each kind."""
+        counts = np.bincount(self.kind, minlength=len(KINDS)).tolist()
+        rows = tuple((kind, n) for kind, n in zip(KINDS, counts, strict=True) if n)
+        return Table(head=("kind", "events"), rows=rows, title=self.title())
 
     @classmethod
     def from_frame(
@@ -229,8 +244,8 @@ def _numbers(table: Any, name: str | None, n: int, *, missing: float) -> FloatAr
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
-class UserSums:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class UserSums(Record):
     """A numerator and a denominator for each user; batches add by user id.
 
     Args:
@@ -258,6 +273,11 @@ class UserSums:
             raise InvalidDataError(
                 f"A sum is needed for each of {len(self.users)} users, got {self.top.size}."
             )
+
+    @override
+    def title(self) -> str:
+        top, bottom = float(self.top.sum()), float(self.bottom.sum())
+        return f"Sums of {counted(len(self.users), 'user')}: {number(top)} / {number(bottom)}"
 
     def __add__(self, other: UserSums) -> UserSums:
         users = self.users.extend(other.users)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import numpy as np
+from typing_extensions import override
 
+from siamrec._core.table import Shown, Table, counted
 from siamrec.errors import UnknownNameError
-from siamrec.metrics import _render
 from siamrec.metrics.online.engagement import ctr, rating_rate, thumbs_ratio
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ STANDARD: Mapping[str, OnlineMetric] = {
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
-class OnlineReport:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class OnlineReport(Shown):
     """Sums by user of each metric and slice; reports of different batches add.
 
     Args:
@@ -75,34 +75,22 @@ class OnlineReport:
             }
         return OnlineReport(merged, self.confidence)
 
-    def to_markdown(self) -> str:
-        """Return one row for each slice and metric as a Markdown table."""
-        rows = [
-            (str(label), *_render.cells(name, self.estimate(name, label)))
-            for label in self.sums
-            for name in self.sums[label]
-        ]
-        return _render.table_of(("slice", "metric", "value", "low", "high", "users"), rows)
+    @override
+    def title(self) -> str:
+        metrics, slices = counted(len(self.names), "metric"), counted(len(self.sums), "slice")
+        return f"Online report: {metrics}, {slices}, {self.confidence:.0%} intervals"
 
-    def to_json(self) -> str:
-        """Return value, bounds and sums of each slice and metric as JSON."""
+    @override
+    def table(self) -> Table:
+        """Return value, interval and sums of each slice and metric."""
         rows = []
         for label in self.sums:
             for name, sums in self.sums[label].items():
                 found = self.estimate(name, label)
-                rows.append(
-                    {
-                        "slice": str(label),
-                        "metric": name,
-                        "value": _render.finite(found.mean),
-                        "low": _render.finite(found.interval[0]),
-                        "high": _render.finite(found.interval[1]),
-                        "users": found.n,
-                        "numerator": float(sums.top.sum()),
-                        "denominator": float(sums.bottom.sum()),
-                    }
-                )
-        return json.dumps({"confidence": self.confidence, "rows": rows})
+                totals = float(sums.top.sum()), float(sums.bottom.sum())
+                rows.append((str(label), name, found.mean, found.interval, found.n, *totals))
+        head = ("slice", "metric", "value", "interval", "users", "numerator", "denominator")
+        return Table(head=head, rows=tuple(rows), title=self.title())
 
 
 def measure(

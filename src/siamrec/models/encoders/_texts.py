@@ -8,7 +8,7 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec.data.vocabulary import Vocabulary
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ def distinct(texts: Sequence[str], kind: TextKind = "document") -> tuple[list[st
     listed: list[object] = list(texts)
     wrong = next((place for place, text in enumerate(listed) if not isinstance(text, str)), None)
     if wrong is not None:
-        raise InvalidDataError(f"texts must be text, got {listed[wrong]!r} in place {wrong}.")
+        raise InvalidDataError(f"texts must be text, got {shown(listed[wrong])} in place {wrong}.")
     vocabulary = Vocabulary.of(map(str, listed))
     return [str(text) for text in vocabulary.ids], vocabulary.encode(map(str, listed))
 

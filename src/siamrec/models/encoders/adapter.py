@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
+from siamrec._core.table import Shown, Table, line
 from siamrec.errors import InvalidDataError, ModelLoadError
 from siamrec.models._writing import writing
 from siamrec.models.encoders._texts import unit_rows
@@ -31,8 +33,8 @@ _OPTIONAL = ("bias", "inner", "inner_bias", "outer")
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class AdapterEncoder:
+@dataclass(frozen=True, slots=True, repr=False)
+class AdapterEncoder(Shown):
     r"""Reads with a frozen encoder and maps its vectors.
 
     .. math:: y = \text{normalise}(W x + b + V \max(0, U x + c))
@@ -89,6 +91,21 @@ class AdapterEncoder:
         }
         for name, shape in shapes.items():
             self._check(name, shape)
+
+    @override
+    def title(self) -> str:
+        bent = "" if self.inner is None else f", {len(self.inner):,} bent"
+        return f"Adapter to {self.dim:,} numbers{bent} on {line(self.base)}"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "base": line(self.base),
+            "dim": self.dim,
+            "fingerprint": self.fingerprint[:12],
+        }
+        return Table.of(self.title(), facts)
 
     def _check(self, name: str, shape: tuple[int, ...]) -> None:
         value = getattr(self, name)

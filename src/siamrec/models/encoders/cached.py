@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core.hashing import content_hash, hash64
+from siamrec._core.table import Shown, Table, counted, line
 from siamrec.errors import InvalidDataError, StorageError
 from siamrec.models.encoders._book import ENCODERS
 from siamrec.models.encoders._texts import distinct
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @final
-class CachedEncoder:
+class CachedEncoder(Shown):
     """Wraps an encoder and reads each text once.
 
     Vectors are kept under the base's fingerprint, the kind and the text, so that they never
@@ -49,6 +51,22 @@ class CachedEncoder:
         self._folder = None if folder is None else Path(folder)
         self._place: dict[str, dict[str, int]] = {}
         self._rows: dict[str, list[Float32Array]] = {}
+
+    @override
+    def title(self) -> str:
+        return f"Cache of {line(self.base)}: {counted(self.misses, 'text')} read"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "base": line(self.base),
+            "folder": self._folder,
+            "read": self.misses,
+            "dim": self.dim,
+            "fingerprint": self.fingerprint[:12],
+        }
+        return Table.of(self.title(), facts)
 
     @property
     def dim(self) -> int:

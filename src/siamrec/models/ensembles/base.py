@@ -79,11 +79,11 @@ class FittedEnsemble(FittedRecommender, ABC):
             found &= arm.capabilities
         return found
 
-    def tables(self, histories: Histories) -> list[Float32Array]:
+    def all_scores(self, histories: Histories) -> list[Float32Array]:
         """Return the scores of each member over all items, minus infinity where it has none."""
-        return [self.table(place, histories) for place in range(len(self.members))]
+        return [self.scores_of(place, histories) for place in range(len(self.members))]
 
-    def table(self, place: int, histories: Histories) -> Float32Array:
+    def scores_of(self, place: int, histories: Histories) -> Float32Array:
         """Return the scores of one member over all items."""
         arm = self.arms[self.members[place]]
         scores = arm.score(self._as_seen_by(place, histories))

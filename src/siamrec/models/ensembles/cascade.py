@@ -104,7 +104,7 @@ class FittedCascade(FittedEnsemble):
 
     @override
     def traced(self, histories: Histories) -> tuple[Float32Array, CodeArray | None]:
-        first, second = self.tables(histories)
+        first, second = self.all_scores(histories)
         seen = histories.value.tocoo()
         unseen = first.copy()
         unseen[seen.row, seen.col] = -np.inf

@@ -96,7 +96,7 @@ class FittedFallback(FittedEnsemble):
         origin = np.full(shape, -1, dtype=np.int32)
         last = len(self.members) - 1
         for place in range(last + 1):
-            table = self.table(place, histories)
+            table = self.scores_of(place, histories)
             speaks = np.isfinite(table) & (origin < 0)
             if place < last:
                 speaks &= _telling(table, histories)[:, None]

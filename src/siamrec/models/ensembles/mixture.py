@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record, Shown, Table, counted
 from siamrec.data import Rankings, Rewards, Vocabulary
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments import TeamDraft
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Mixed:
+@dataclass(frozen=True, slots=True, repr=False)
+class Mixed(Record):
     """One list and the decision it came from.
 
     Attributes:
@@ -34,6 +36,10 @@ class Mixed:
 
     decision: Decision
     rankings: Rankings
+
+    @override
+    def title(self) -> str:
+        return f"{self.decision.title()}; {self.rankings.title()}"
 
     @property
     def items(self) -> tuple[Id, ...]:
@@ -62,7 +68,7 @@ class Mixed:
 
 
 @final
-class BanditMixture:
+class BanditMixture(Shown):
     """Fitted arms behind a bandit.
 
     With `n = 1` a list comes whole from the arm that the bandit chose. With more, the chosen arms
@@ -99,6 +105,16 @@ class BanditMixture:
             raise InvalidParameterError("arms", tuple(arms), f"those of the bandit: {bandit.arms}")
         self.bandit, self.arms = bandit, {name: arms[name] for name in bandit.arms}
         self._names = tuple(self.arms)
+
+    @override
+    def title(self) -> str:
+        return f"Mixture of {counted(len(self.arms), 'arm')} by a bandit"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each arm."""
+        rows = ((name, len(arm.users), len(arm.items)) for name, arm in self.arms.items())
+        return Table(head=("arm", "users", "items"), rows=tuple(rows), title=self.title())
 
     def recommend(
         self,

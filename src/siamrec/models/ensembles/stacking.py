@@ -150,7 +150,7 @@ class Stacking(RecommenderRecipe):
         for first in range(0, judged.size, _BLOCK):
             rows = judged[first : first + _BLOCK]
             histories = trial.history.people(code[rows])
-            tables = trial.tables(histories)
+            tables = trial.all_scores(histories)
             open_ = ~unranked(tables)
             seen = histories.value.tocoo()
             open_[seen.row, seen.col] = False
@@ -263,7 +263,7 @@ class FittedStacking(FittedEnsemble):
 
     @override
     def traced(self, histories: Histories) -> tuple[Float32Array, CodeArray | None]:
-        tables = self.tables(histories)
+        tables = self.all_scores(histories)
         nowhere = unranked(tables)
         user, item = self.counts(histories)
         scores = self.meta.base(user, item)

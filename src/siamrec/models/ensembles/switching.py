@@ -108,7 +108,7 @@ class FittedSwitching(FittedEnsemble):
         scores = np.empty((len(histories), len(self.items)), dtype=np.float32)
         for place in np.unique(chosen).tolist():  # members, not people
             rows = np.flatnonzero(chosen == place)
-            scores[rows] = self.table(place, histories.at(rows))
+            scores[rows] = self.scores_of(place, histories.at(rows))
         origin = np.broadcast_to(chosen.astype(np.int32)[:, None], scores.shape)
         return scores, origin
 

@@ -197,7 +197,7 @@ class FittedWeighted(FittedEnsemble):
 
     @override
     def traced(self, histories: Histories) -> tuple[Float32Array, CodeArray | None]:
-        tables = self.tables(histories)
+        tables = self.all_scores(histories)
         nowhere = unranked(tables)
         mixed = np.zeros_like(tables[0])
         for table, weight in zip(tables, self.weights.values(), strict=True):

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from siamrec._core.hashing import content_hash
 from siamrec._core.lazy import extra
+from siamrec._core.table import Shown, Table, counted
 from siamrec.errors import InvalidParameterError, ModelLoadError
 from siamrec.models.encoders._texts import distinct, unit_rows
 from siamrec.models.export._directory import as_sentence_transformer, is_static, prompts_of
@@ -125,7 +126,7 @@ def _whole(model: Any) -> Any:
 
 
 @final
-class OnnxEncoder:
+class OnnxEncoder(Shown):
     """Reads with an exported ONNX model.
 
     Args:
@@ -156,6 +157,23 @@ class OnnxEncoder:
         self._max_tokens = int(settings["max_tokens"])
         self._batch_size = batch_size
         self.fingerprint = content_hash(data)
+
+    @override
+    def title(self) -> str:
+        return (
+            f"ONNX encoder {self.fingerprint[:12]}, {counted(self._max_tokens, 'token')} at most"
+        )
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "longest text": self._max_tokens,
+            "batch size": self._batch_size,
+            "dim": self.dim,
+            "fingerprint": self.fingerprint[:12],
+        }
+        return Table.of(self.title(), facts)
 
     @property
     def dim(self) -> int:

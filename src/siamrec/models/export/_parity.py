@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
+from siamrec._core.table import Record, counted, number
 from siamrec.errors import RegressionFound
 
 if TYPE_CHECKING:
@@ -59,8 +61,8 @@ class Thresholds:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ParityReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class ParityReport(Record):
     """How an export compares with the original on the same texts.
 
     Args:
@@ -83,6 +85,11 @@ class ParityReport:
     checked_by: str
     thresholds: Thresholds
     left_out: tuple[str, ...] = ()
+
+    @override
+    def title(self) -> str:
+        least = f"least cosine {number(self.least_cosine)}"
+        return f"Parity of {self.format}: {counted(self.texts, 'text')}, {least}"
 
     @classmethod
     def of(

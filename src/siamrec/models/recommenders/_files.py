@@ -13,7 +13,7 @@ from scipy import sparse
 
 from siamrec._core.hashing import content_hash
 from siamrec.data import Vocabulary
-from siamrec.errors import InvalidDataError, ModelLoadError
+from siamrec.errors import InvalidDataError, ModelLoadError, shown
 from siamrec.models.recommenders.histories import Histories
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def load_arm(path: str | Path, *, kind: str) -> tuple[dict[str, Any], dict[str, 
         raise ModelLoadError(f"No fitted arm can be read from {folder}: {error}.") from error
     if head.get("kind") != kind or head.get("format") != FORMAT:
         raise ModelLoadError(
-            f"{folder} holds {head.get('kind')!r} of format {head.get('format')!r}, "
+            f"{folder} holds {shown(head.get('kind'))} of format {shown(head.get('format'))}, "
             f"not {kind!r} of format {FORMAT}."
         )
     if content_hash(*(tensors[name] for name in sorted(tensors))) != head["hash"]:
@@ -100,6 +100,6 @@ def _plain_ids(vocabulary: Vocabulary) -> list[str | int]:
     for id_ in vocabulary.ids:
         if not isinstance(id_, str | int) or isinstance(id_, bool):
             raise InvalidDataError(
-                f"Only text and whole numbers can be saved as ids, got {id_!r}."
+                f"Only text and whole numbers can be saved as ids, got {shown(id_)}."
             )
     return list(vocabulary.ids)  # type: ignore[arg-type]

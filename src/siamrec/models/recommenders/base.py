@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 from scipy import sparse
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.recipe import Recipe
+from siamrec._core.table import Shown, Table, counted
 from siamrec.data import Catalog, Feedback, Rankings, Vocabulary
 from siamrec.errors import MissingCapabilityError
 from siamrec.models.recommenders.capability import Capability
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 _BLOCK = 1024  # users scored at a time: the score block stays near the cache
 
 
-class FittedRecommender(ABC):
+class FittedRecommender(Shown):
     """What an arm has learned: ranks items for known users and for new histories.
 
     An author sets the three attributes and `capabilities`, and writes `score` and `save`.
@@ -49,6 +51,23 @@ class FittedRecommender(ABC):
     users: Vocabulary
     items: Vocabulary
     history: Histories
+
+    @override
+    def title(self) -> str:
+        users, items = counted(len(self.users), "user"), counted(len(self.items), "item")
+        return f"{type(self).__name__}: {users}, {items}"
+
+    @override
+    def table(self) -> Table:
+        """Return what it is made of."""
+        facts = {
+            "users": len(self.users),
+            "items": len(self.items),
+            "seen": self.history.value.nnz,
+            "capabilities": [str(each.name).lower() for each in self.capabilities],
+            "members": self.members,
+        }
+        return Table.of(self.title(), facts)
 
     @property
     def capabilities(self) -> Capability:

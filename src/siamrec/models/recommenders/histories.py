@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from siamrec._core import check
+from siamrec._core.table import Arrays
 from siamrec.data import Feedback
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ __all__ = ["Histories"]
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Histories:
+@dataclass(frozen=True, slots=True, repr=False)
+class Histories(Arrays):
     """What people did, as the fitted arm sees it: rows of events over its items.
 
     Attributes:

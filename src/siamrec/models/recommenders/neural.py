@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Record, counted, number
 from siamrec.figures import panels
 from siamrec.models.recommenders.base import RecommenderRecipe
 
@@ -23,8 +25,8 @@ __all__ = ["EpochEnd", "NeuralRecipe", "Progress", "TrainingRecord"]
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class EpochEnd:
+@dataclass(frozen=True, slots=True, repr=False)
+class EpochEnd(Record):
     """One pass over the data is done; for progress bars and logs.
 
     Attributes:
@@ -38,6 +40,10 @@ class EpochEnd:
     epochs: int
     loss: float
     validation: float | None = None
+
+    @override
+    def title(self) -> str:
+        return f"Epoch {self.epoch} of {self.epochs}: loss {number(self.loss)}"
 
 
 Progress: TypeAlias = "Callable[[EpochEnd], None]"
@@ -88,8 +94,8 @@ class NeuralRecipe(RecommenderRecipe, ABC):
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TrainingRecord:
+@dataclass(frozen=True, slots=True, repr=False)
+class TrainingRecord(Record):
     """How a training went.
 
     Attributes:
@@ -107,6 +113,10 @@ class TrainingRecord:
     validation_step: IntArray
     validation: FloatArray
     best_epoch: int
+
+    @override
+    def title(self) -> str:
+        return f"Training of {counted(len(self.loss), 'step')}, best epoch {self.best_epoch}"
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the columns by name, for saving."""

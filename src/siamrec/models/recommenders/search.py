@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, final
 
 from siamrec._core import check
-from siamrec.errors import InvalidParameterError
+from siamrec.errors import InvalidParameterError, shown
 
 __all__ = ["Choice", "Float", "Integer", "Range"]
 
@@ -120,7 +120,7 @@ Range: TypeAlias = Float | Integer | Choice
 
 def _check_ends(low: float, high: float, *, log: bool) -> None:
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InvalidParameterError("high", high, f"a finite number above low ({low!r})")
+        raise InvalidParameterError("high", high, f"a finite number above low ({shown(low)})")
     if log and low <= 0:
         raise InvalidParameterError("low", low, "above 0 on a logarithmic scale")
 

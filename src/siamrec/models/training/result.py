@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 import numpy as np
 from typing_extensions import override
 
+from siamrec._core.table import Record
 from siamrec.statistics.means import UNBOUNDED, Range, paired_difference
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ EventKind: TypeAlias = Literal["start", "step", "evaluation", "mining", "choice"
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TrainingEvent:
+@dataclass(frozen=True, slots=True, repr=False)
+class TrainingEvent(Record):
     """Something that happened while training; for progress bars and logs.
 
     Args:
@@ -42,10 +43,14 @@ class TrainingEvent:
     metrics: Mapping[str, float] = field(default_factory=dict)
     message: str = ""
 
+    @override
+    def title(self) -> str:
+        return f"{self.kind} {self.step} of {self.total}: {self.message}"
+
 
 @final
-@dataclass(frozen=True, slots=True)
-class EncoderComparison:
+@dataclass(frozen=True, slots=True, repr=False)
+class EncoderComparison(Record):
     """A paired difference of one metric over the same users, with its 95 % interval.
 
     Args:
@@ -95,7 +100,7 @@ class EncoderComparison:
         return cls(metric, *means, found.mean, found.low, found.high, n)
 
     @override
-    def __str__(self) -> str:
+    def title(self) -> str:
         return (
             f"{self.metric}: {self.base:.4f} -> {self.tuned:.4f}, difference "
             f"{self.difference:+.4f} [{self.low:+.4f}, {self.high:+.4f}], {self.n} users"
@@ -103,8 +108,8 @@ class EncoderComparison:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Verdict:
+@dataclass(frozen=True, slots=True, repr=False)
+class Verdict(Record):
     """Whether the tuned encoder should replace the base, and why.
 
     Args:
@@ -116,13 +121,13 @@ class Verdict:
     reasons: tuple[str, ...]
 
     @override
-    def __str__(self) -> str:
+    def title(self) -> str:
         return "; ".join(("ship" if self.ship else "do not ship", *self.reasons))
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FineTuneResult:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class FineTuneResult(Record):
     """A tuned encoder with its evidence.
 
     Args:
@@ -150,3 +155,7 @@ class FineTuneResult:
     history: tuple[Mapping[str, float], ...]
     card: Mapping[str, Any]
     path: Path | None = None
+
+    @override
+    def title(self) -> str:
+        return f"Fine-tuning of {self.card.get('parent', 'an encoder')}: {self.verdict.title()}"

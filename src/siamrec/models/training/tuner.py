@@ -7,6 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from typing_extensions import override
+
+from siamrec._core.table import Shown, Table
 from siamrec.errors import InvalidParameterError
 from siamrec.models.training._store import Checkpoints, write_result
 from siamrec.models.training.config import FineTuneConfig
@@ -46,8 +49,8 @@ def _never() -> bool:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class FineTuner:
+@dataclass(frozen=True, slots=True, repr=False)
+class FineTuner(Shown):
     """Tunes an encoder on pairs and says whether the result is worth shipping.
 
     Args:
@@ -62,6 +65,19 @@ class FineTuner:
 
     config: FineTuneConfig = field(default_factory=FineTuneConfig)
     losses: Mapping[str, LossSpec] = field(default_factory=dict)
+
+    @override
+    def title(self) -> str:
+        return (
+            f"Fine-tuner: {self.config.strategy}, loss {self.config.loss}, seed {self.config.seed}"
+        )
+
+    @override
+    def table(self) -> Table:
+        """Return the settings."""
+        settings = {name: getattr(self.config, name) for name in type(self.config).__slots__}
+        facts = {name.replace("_", " "): value for name, value in settings.items()}
+        return Table.of(self.title(), facts)
 
     def fit(
         self,
@@ -161,11 +177,11 @@ def _result(run: Run, trained: Trained) -> FineTuneResult:
         **{f"retention_{name}": value for name, value in trained.retention.items()},
         **{f"drift_{name}": value for name, value in trained.drift.items()},
     }
-    card = _card(run, trained, metrics, str(verdict))
+    card = _card(run, trained, metrics, verdict.title())
     path = None if run.folder is None else write_result(trained.encoder, card, run.folder)
     if run.folder is not None and not run.stopped and not isinstance(run.config.training, Adapter):
         Checkpoints.clear(run.folder)
-    run.tell("end", trained.steps, trained.steps, metrics=metrics, message=str(verdict))
+    run.tell("end", trained.steps, trained.steps, metrics=metrics, message=verdict.title())
     return FineTuneResult(
         encoder=trained.encoder,
         verdict=verdict,

@@ -12,7 +12,7 @@ from siamrec.data import Vocabulary
 from siamrec.data.pairs import PairOrigin
 from siamrec.data.pairs.splits import refuse_leaks
 from siamrec.data.vocabulary import UNKNOWN
-from siamrec.errors import InvalidDataError, LeakageError
+from siamrec.errors import InvalidDataError, LeakageError, shown
 
 if TYPE_CHECKING:
     from siamrec.data import Pairs
@@ -113,8 +113,8 @@ def require_rivals(train: Pairs) -> None:
     if users.size == 1 and users[0] != UNKNOWN and train.negatives is None:
         raise InvalidDataError(
             f"train must hold pairs of at least two users, got {int(rows.sum())} pairs of "
-            f"{train.users[int(users[0])]!r} alone: everything in a batch suits this user, so "
-            "nothing is left to tell apart. Bring more users, or mine with HardNegatives."
+            f"{shown(train.users[int(users[0])])} alone: everything in a batch suits this user, "
+            "so nothing is left to tell apart. Bring more users, or mine with HardNegatives."
         )
 
 

@@ -99,11 +99,11 @@ def _weighed(comparisons: Mapping[str, EncoderComparison]) -> tuple[bool, list[s
     for place, (name, comparison) in enumerate(comparisons.items()):
         over = " over the version in use" if name.startswith(PREVIOUS) else ""
         if comparison.low > 0:
-            reasons.append(f"gain{over}: {comparison}")
+            reasons.append(f"gain{over}: {comparison.title()}")
         elif comparison.high < 0:
-            reasons.append(f"loss{over}: {comparison}")
+            reasons.append(f"loss{over}: {comparison.title()}")
             ship = False
         else:
-            reasons.append(f"no significant difference{over}: {comparison}")
+            reasons.append(f"no significant difference{over}: {comparison.title()}")
             ship = ship and place > 0
     return ship, reasons
