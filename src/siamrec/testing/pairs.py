@@ -209,7 +209,7 @@ class MinerContract(ABC):
             assert len(set(given.tolist())) == given.size
 
     def known(self) -> list[set[int]]:
-        """Return for each pair the texts that suit its anchor or its user, the anchor among them."""
+        """Return for each pair what suits its anchor or its user, the anchor among it."""
         pairs = self.pairs()
         suits: dict[int, set[int]] = {}
         liked: dict[int, set[int]] = {}
