@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from typing_extensions import override
 
@@ -16,11 +17,15 @@ from siamrec._core.book import lacking
 from siamrec.bandits import BetaThompson, ContextualBandit
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.lifecycle import ModelRegistry
+from siamrec.models.recommenders import FittedRecommender, Histories, RecommenderRecipe
 from siamrec.storage import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from siamrec.data import Catalog, Feedback
+    from siamrec.typing import Float32Array
 
 
 # --- what a host brings: plain classes -------------------------------------------------------
@@ -348,3 +353,35 @@ def test_a_registry_asks_for_what_it_calls() -> None:
         ModelRegistry(Nothing(), Files())  # type: ignore[arg-type]
     with pytest.raises(InvalidParameterError, match="blobs must be .* also has put, get"):
         ModelRegistry(Shelf(), Nothing())  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Newest(RecommenderRecipe):
+    """The arm of `docs/how-to/write-a-plugin.md`, which says nothing of capabilities."""
+
+    @override
+    def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedRecommender:
+        return FittedNewest(feedback)
+
+
+class FittedNewest(FittedRecommender):
+    def __init__(self, feedback: Feedback) -> None:
+        self.users, self.items = feedback.users, feedback.items
+        self.history = Histories.of(feedback, self.users, self.items)
+        first = np.full(len(self.items), np.iinfo(np.int64).max)
+        np.minimum.at(first, feedback.item, feedback.time)
+        self._rank = first.argsort().argsort().astype(np.float32)
+
+    @override
+    def score(self, histories: Histories) -> Float32Array:
+        return np.tile(self._rank, (len(histories), 1))
+
+    @override
+    def save(self, path: str | Path) -> None:
+        np.savez(path, rank=self._rank)
+
+
+def test_the_arm_of_the_page_on_plugins_runs(make_loop: Any) -> None:
+    report = make_loop(arms={"newest": Newest()}).run()
+    assert "newest" in report.arms
+    assert set(report.bandit["shares"]) >= {"newest"}

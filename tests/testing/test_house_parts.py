@@ -115,7 +115,7 @@ class TestStoredBandit(BanditContract):
     snapshots = False
 
     @override
-    def make(self, arms: tuple[str, ...]) -> Bandit:
+    def make(self, arms: tuple[str, ...]) -> Any:
         store = Store("sqlite://", clock=ManualClock(1))
         return store.bandit("home", "beta-thompson", arms, seed=3, worker="one")
 

@@ -82,6 +82,12 @@ class HasherContract(ABC):
             assert hasher(unit, salt) == hasher(unit, salt)
             assert 0 <= hasher(unit, salt) <= 1
 
+    def test_the_salt_counts(self) -> None:
+        hasher = self.make()
+        units = [f"unit-{number}" for number in range(200)]
+        one, two = ([hasher(unit, salt) for unit in units] for salt in ("one", "two"))
+        assert abs(np.corrcoef(one, two)[0, 1]) < 5 / np.sqrt(200)
+
     def test_buckets_are_even(self) -> None:
         """Ten bins of 10,000 units: chi-square with 9 degrees of freedom below 60 (1e-9)."""
         hasher = self.make()

@@ -114,6 +114,14 @@ def _missing(metric: Metric | PooledMetric) -> None:
             Suite([metric], seen_items="allow").evaluate(rankings, truth, **given)
 
 
+def _needs_no_more(metric: Metric | PooledMetric) -> None:
+    """What is not declared is not asked for."""
+    world = World(0)
+    given = {name: value for name, value in world.inputs().items() if name in metric.needs}
+    truth = world.truth() if "truth" in metric.needs else None
+    Suite([metric], seen_items="allow").evaluate(world.rankings(), truth, **given)
+
+
 def _round_trip(metric: Metric | PooledMetric) -> None:
     """The name must build the metric again."""
     assert build(metric.name, {metric.stem: type(metric)}, METRICS) == metric
@@ -201,6 +209,9 @@ class MetricContract(ABC):
 
     def test_missing_inputs_are_named(self) -> None:
         _missing(self.make())
+
+    def test_nothing_else_is_needed(self) -> None:
+        _needs_no_more(self.make())
 
     def test_name_builds_it_again(self) -> None:
         _round_trip(self.make())
@@ -292,6 +303,9 @@ class PooledMetricContract(ABC):
 
     def test_missing_inputs_are_named(self) -> None:
         _missing(self.make())
+
+    def test_nothing_else_is_needed(self) -> None:
+        _needs_no_more(self.make())
 
     def test_name_builds_it_again(self) -> None:
         _round_trip(self.make())

@@ -41,7 +41,8 @@ class Softmax(CountingPolicy):
     @override
     def weigh(self, model: BetaPosterior, rounds: Rounds) -> Weighing:
         alpha, beta = model.alpha[rounds.cell], model.beta[rounds.cell]
-        heat = np.where(rounds.eligible, self.sharpness * alpha / (alpha + beta), -np.inf)
+        sharpness = self.sharpness / rounds.temperature[:, None]
+        heat = np.where(rounds.eligible, sharpness * alpha / (alpha + beta), -np.inf)
         share = np.exp(heat - heat.max(axis=1, keepdims=True))
         share /= share.sum(axis=1, keepdims=True)
         return Weighing(probability=share, best=self.top(model, rounds, 1))
