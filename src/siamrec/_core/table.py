@@ -121,7 +121,8 @@ class Table:
         rulers = ["---:" if to_right else "---" for to_right in self._numeric()]
         body = [list(self.head), rulers, *self._words()]
         lines = ["| " + " | ".join(map(_safe_in_markdown, row)) + " |" for row in body]
-        parts = [self.title, "\n".join(lines), "\n".join(f"- {note}" for note in self.notes)]
+        notes = "\n".join(f"- {_escaped(note)}" for note in self.notes)
+        parts = [_escaped(self.title), "\n".join(lines), notes]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def html(self) -> str:
@@ -389,7 +390,11 @@ def _listed(cell: Cell) -> Any:
 
 
 def _safe_in_markdown(cell: str) -> str:
-    return escape(cell, quote=False).replace("|", "\\|").replace("\n", " ")
+    return _escaped(cell).replace("|", "\\|")
+
+
+def _escaped(line: str) -> str:
+    return escape(line, quote=False).replace("\n", " ")
 
 
 def _safe_in_latex(cell: str) -> str:

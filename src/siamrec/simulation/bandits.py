@@ -66,8 +66,8 @@ class BanditWorld(ABC):
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class BernoulliWorld(BanditWorld):
+@dataclass(frozen=True, slots=True, repr=False)
+class BernoulliWorld(BanditWorld, Record):
     """Arms with fixed success rates.
 
     Args:
@@ -82,6 +82,10 @@ class BernoulliWorld(BanditWorld):
     def __post_init__(self) -> None:
         for rate in self.rates:
             check.share("rate", rate)
+
+    @override
+    def title(self) -> str:
+        return f"Bernoulli world of {counted(len(self.rates), 'arm')}"
 
     @property
     @override
