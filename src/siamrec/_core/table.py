@@ -163,14 +163,17 @@ class Table:
         )
 
     def arrow(self) -> Any:
-        """Return a pyarrow table; an interval is a list of two numbers."""
+        """Return a pyarrow table; an interval is a list, a column of several kinds is text."""
         import pyarrow as pa  # takes its time
 
+        def made(column: Sequence[Cell]) -> Any:
+            try:
+                return pa.array([list(c) if isinstance(c, tuple) else c for c in column])
+            except (pa.ArrowInvalid, pa.ArrowTypeError):
+                return pa.array([None if c is None else words(c) for c in column])
+
         columns = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.head)
-        return pa.table(
-            [pa.array([_listed(cell) for cell in column]) for column in columns],
-            names=list(self.head),
-        )
+        return pa.table([made(column) for column in columns], names=list(self.head))
 
     def _words(self) -> list[list[str]]:
         return [[_cut(words(cell), _LONGEST_CELL) for cell in row] for row in self.rows]
@@ -383,10 +386,6 @@ def _exact(cell: Cell) -> Any:
     if isinstance(cell, tuple):
         return [_exact(end) for end in cell]
     return None if isinstance(cell, float) and not math.isfinite(cell) else cell
-
-
-def _listed(cell: Cell) -> Any:
-    return list(cell) if isinstance(cell, tuple) else cell
 
 
 def _safe_in_markdown(cell: str) -> str:
