@@ -266,7 +266,7 @@ def of_storage(tmp_path: Path) -> list[object]:
     loop = ImprovementLoop(out=tmp_path / "run")
     interval = {"mean": np.float64(0.5).item(), "low": 0.25, "high": None}
     summary = {
-        "tuning": {"verdict": "ship", "reasons": [HOSTILE]},
+        "tuning": {"metric": "ndcg@10", "verdict": "ship", "reasons": [HOSTILE]},
         "arms": {HOSTILE: {"ndcg@10": interval}},
         "cold_arms": {},
         "experiment": {"control": "svd", "decision": "ship"},
