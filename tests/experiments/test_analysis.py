@@ -401,7 +401,7 @@ def test_fixed_results_stay_visible_beside_sequential_ones() -> None:
 def test_the_page_tells_all() -> None:
     page = guarded(104, Margin(relative=0.02)).to_markdown()
     for piece in (
-        "rollback, 2 comparisons of 4,000",
+        "rollback, 2 comparisons of 4,000 units",
         "worse than its margin allows",
         "| ms | guardrail |",
         "fixed horizon",

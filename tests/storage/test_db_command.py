@@ -54,7 +54,7 @@ def test_check_changes_nothing(path: Path) -> None:
     done = db("check", "--db", path)
     assert done.exit_code == 0
     assert "revision 0004 is up to date" in done.output
-    assert any("event" in line and " 11 " in line for line in done.output.splitlines())
+    assert ["event", "11"] in [line.split() for line in done.output.splitlines()]
     assert path.read_bytes() == before
     with sqlite3.connect(path) as base:
         base.execute("UPDATE siamrec_schema SET version_num = '0001'")

@@ -273,13 +273,13 @@ def test_a_split_by_time_has_one_fold() -> None:
 
 def test_tables_and_pictures() -> None:
     best = tune(IALS, two_tastes(600), trials=3, space={"factors": Integer(2, 8)}, folds=1)
-    table = best.table
-    assert table.column_names[:5] == ["trial", "state", "ndcg@10", "error", "best_so_far"]
+    table = best.table().arrow()
+    assert table.column_names[:5] == ["trial", "state", "ndcg@10", "error", "best so far"]
     assert table["factors"].to_pylist() == [trial.settings["factors"] for trial in best.trials]
-    assert table["best_so_far"].to_pylist() == sorted(table["best_so_far"].to_pylist())
+    assert table["best so far"].to_pylist() == sorted(table["best so far"].to_pylist())
     figure = best.plot()
     assert [trace.name for trace in figure.data] == ["trial", "trial", "factors"]
-    assert list(figure.data[1].y) == table["best_so_far"].to_pylist()
+    assert list(figure.data[1].y) == table["best so far"].to_pylist()
     assert len(figure.data) == 3
 
 

@@ -121,7 +121,8 @@ class Table:
         rulers = ["---:" if to_right else "---" for to_right in self._numeric()]
         body = [list(self.head), rulers, *self._words()]
         lines = ["| " + " | ".join(map(_safe_in_markdown, row)) + " |" for row in body]
-        parts = [self.title, "\n".join(lines), "\n".join(f"- {note}" for note in self.notes)]
+        notes = "\n".join(f"- {_escaped(note)}" for note in self.notes)
+        parts = [_escaped(self.title), "\n".join(lines), notes]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def html(self) -> str:
@@ -162,14 +163,17 @@ class Table:
         )
 
     def arrow(self) -> Any:
-        """Return a pyarrow table; an interval is a list of two numbers."""
+        """Return a pyarrow table; an interval is a list, a column of several kinds is text."""
         import pyarrow as pa  # takes its time
 
+        def made(column: Sequence[Cell]) -> Any:
+            try:
+                return pa.array([list(c) if isinstance(c, tuple) else c for c in column])
+            except (pa.ArrowInvalid, pa.ArrowTypeError):
+                return pa.array([None if c is None else words(c) for c in column])
+
         columns = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.head)
-        return pa.table(
-            [pa.array([_listed(cell) for cell in column]) for column in columns],
-            names=list(self.head),
-        )
+        return pa.table([made(column) for column in columns], names=list(self.head))
 
     def _words(self) -> list[list[str]]:
         return [[_cut(words(cell), _LONGEST_CELL) for cell in row] for row in self.rows]
@@ -384,12 +388,12 @@ def _exact(cell: Cell) -> Any:
     return None if isinstance(cell, float) and not math.isfinite(cell) else cell
 
 
-def _listed(cell: Cell) -> Any:
-    return list(cell) if isinstance(cell, tuple) else cell
-
-
 def _safe_in_markdown(cell: str) -> str:
-    return escape(cell, quote=False).replace("|", "\\|").replace("\n", " ")
+    return _escaped(cell).replace("|", "\\|")
+
+
+def _escaped(line: str) -> str:
+    return escape(line, quote=False).replace("\n", " ")
 
 
 def _safe_in_latex(cell: str) -> str:

@@ -9,9 +9,11 @@ from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.clock import SECOND
+from siamrec._core.table import Record, Shown, Table, counted
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -110,8 +112,8 @@ def _local(instant: int, zone: tzinfo) -> datetime:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Factor:
+@dataclass(frozen=True, slots=True, repr=False)
+class Factor(Record):
     """One aspect of context with few named levels.
 
     Args:
@@ -146,6 +148,10 @@ class Factor:
             place |= {UNKNOWN: len(self.levels), None: len(self.levels)}
         object.__setattr__(self, "_place", place)
 
+    @override
+    def title(self) -> str:
+        return f"Factor {self.name} with {counted(len(self.levels), 'level')}"
+
     @property
     def labels(self) -> tuple[str, ...]:
         """Every level, the unknown one last where there is one."""
@@ -172,8 +178,8 @@ class Factor:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Context:
+@dataclass(frozen=True, slots=True, repr=False)
+class Context(Shown):
     """Factors whose combinations of levels are the cells of a bandit.
 
     Args:
@@ -197,6 +203,20 @@ class Context:
             check.kind("factor", factor, Factor)
         if self.factors:
             check.distinct("names of factors", [factor.name for factor in self.factors])
+
+    @override
+    def title(self) -> str:
+        names = ", ".join(factor.name for factor in self.factors)
+        return f"Context of {counted(self.n_cells, 'cell')}: {names or 'no factor'}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each factor."""
+        rows = tuple(
+            (f.name, len(f.levels), ", ".join(map(str, f.levels)), f.unknown) for f in self.factors
+        )
+        head = ("factor", "levels", "their names", "unknown levels")
+        return Table(head=head, rows=rows, title=self.title())
 
     @classmethod
     def none(cls) -> Context:

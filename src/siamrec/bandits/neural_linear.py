@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -90,7 +91,7 @@ class NeuralLinear(Shown):
     @override
     def table(self) -> Table:
         """Return what there is to see of the bandit behind it."""
-        return self.bandit.table()
+        return replace(self.bandit.table(), title=self.title())
 
     @property
     def arms(self) -> tuple[str, ...]:

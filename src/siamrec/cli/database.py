@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from siamrec.cli.door import one_line, plain, say
+from siamrec.cli.door import one_line, plain, say, show
 from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -70,20 +69,7 @@ def check(db: _Db = "siamrec.db") -> None:
         from siamrec.storage import inspected
 
         found = inspected(_url(db))
-    said = {
-        "current": "is up to date",
-        "old": f"is older than {found.newest}: run `siamrec db upgrade`",
-        "newer": "was made by a newer version of siamrec: upgrade siamrec",
-        "empty": "has no tables of siamrec: run `siamrec db upgrade`",
-    }[found.state]
-    say(console, f"{found.url}: revision {found.revision} {said}")
-    table = Table("table", "rows")
-    for name, n_rows in found.counts.items():
-        table.add_row(plain(name), f"{n_rows:,}")
-    if found.counts:
-        console.print(table)
-    for line in found.damage:
-        say(console, plain("Damaged: ", "red"), line)
+    show(console, found)
     if found.damage or found.state != "current":
         raise typer.Exit(1)
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from siamrec._core.table import Shown
+
 _BAD_INPUT = 2
 _INTERRUPTED = 130
 
@@ -29,6 +31,12 @@ def say(console: Console, *parts: object) -> None:
     """Print one line that is not broken; what is not yet styled is shown as it is."""
     texts = (part if isinstance(part, Text) else plain(part) for part in parts)
     console.print(Text.assemble(*texts), highlight=False, soft_wrap=True)
+
+
+def show(console: Console, result: Shown) -> None:
+    """Print a result as its table."""
+    for line in result.to_text().splitlines():
+        say(console, line)
 
 
 @contextmanager

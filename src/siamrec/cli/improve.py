@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from siamrec.cli.door import one_line, plain, say
+from siamrec.cli.door import one_line, say, show
 from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from siamrec.lifecycle import CycleReport, LoopEvent
-
-_HEADS = {"long_tail_share@10": "long tail"}
 
 
 def improve(
@@ -81,7 +78,10 @@ def improve(
     with one_line(console, out):
         arguments |= _material(feedback, items, columns, (rating_min, rating_max), items_id, text)
         report = _run(console, {**arguments, "encoder": model}, arm or [])
-    _show(console, report)
+    if report.summary()["data"]["simulated"]:
+        console.print("[yellow]Simulated data:[/] users, items and ratings are made up.")
+    show(console, report)
+    say(console, f"Report: {report.out / 'report.html'}")
 
 
 def _material(
@@ -124,7 +124,7 @@ def _run(console: Console, arguments: dict[str, Any], arms: list[str]) -> CycleR
     )
     tasks: dict[str, TaskID] = {}
 
-    def show(event: LoopEvent) -> None:
+    def tell(event: LoopEvent) -> None:
         if event.kind == "activated":
             return  # the step's own line says what is in use
         if event.step not in tasks:
@@ -134,7 +134,7 @@ def _run(console: Console, arguments: dict[str, Any], arms: list[str]) -> CycleR
             say(console, f"{event.step:>10}  {event.message}")
 
     with progress:
-        return ImprovementLoop(**arguments, arms=arms, observers=[show]).run()
+        return ImprovementLoop(**arguments, arms=arms, observers=[tell]).run()
 
 
 def _quiet_libraries() -> None:
@@ -142,39 +142,3 @@ def _quiet_libraries() -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def _show(console: Console, report: CycleReport) -> None:
-    summary = report.summary()
-    metric = summary["tuning"]["metric"]
-    if summary["data"]["simulated"]:
-        console.print("[yellow]Simulated data:[/] users, items and ratings are made up.")
-    table = Table(title=f"{summary['split']['held_out_users']:,} held-out users, 95 % intervals")
-    table.add_column("arm", no_wrap=True)
-    shown = [
-        name for name in (metric, "recall@20", "long_tail_share@10") if name in _first(summary)
-    ]
-    for name in (*shown, f"{metric} cold"):
-        table.add_column(_HEADS.get(name, name), justify="right")
-    for name, arm in report.arms.items():
-        cells = [_cell(arm.metrics[each]) for each in shown]
-        cold = _cell(arm.cold[metric]) if metric in arm.cold else "–"
-        table.add_row(plain(name), *cells, cold)
-    console.print(table)
-    colour = "green" if report.verdict == "ship" else "yellow"
-    console.print(f"Tuned encoder: [bold {colour}]{report.verdict}[/]")
-    for reason in report.reasons:
-        say(console, f"  {reason}")
-    experiment = report.experiment
-    decision = plain(experiment["decision"], "bold")
-    say(console, f"A/B test, bandit against {experiment['control']}: ", decision)
-    say(console, f"Report: {report.out / 'report.html'}")
-
-
-def _first(summary: Mapping[str, Any]) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", next(iter(summary["arms"].values())))
-
-
-def _cell(measured: Any) -> str:
-    low, high = measured.interval
-    return f"{measured.mean:.3f} [dim]{low:.3f}–{high:.3f}[/]"

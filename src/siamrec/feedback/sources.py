@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec._core.table import Record, counted
+from siamrec._core.table import Record, Shown, Table, counted
 from siamrec.data import Feedback, Vocabulary
 from siamrec.data.feedback import FeedbackKind
 from siamrec.errors import InvalidDataError
@@ -45,7 +45,7 @@ class DatabaseConnection(Protocol):
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class SqlFeedback(Record):
+class SqlFeedback(Shown):
     """A `FeedbackSource` over a query in a host's own database.
 
     Columns of the result named user, item, value, time, kind, weight, decision, position,
@@ -72,6 +72,12 @@ class SqlFeedback(Record):
     @override
     def title(self) -> str:
         return f"Feedback of a query: {self.query[:80]}"
+
+    @override
+    def table(self) -> Table:
+        """Return the query; parameters may be secret and are only counted."""
+        facts = {"query": self.query, "parameters": len(self.parameters)}
+        return Table.of(self.title(), facts)
 
     def read(
         self,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from siamrec._core.lazy import extra
+from siamrec._core.table import span, words
 from siamrec.errors import MissingExtraError
 from siamrec.lifecycle._figures import figures
 
@@ -22,7 +24,7 @@ def render(summary: Mapping[str, Any]) -> str:
     environment = jinja.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined
     )
-    environment.filters |= {"number": _number, "share": _share, "short": _short}
+    environment.filters |= {"number": words, "interval": _interval, "short": _short}
     pictures, library, missing = _pictures(summary)
     return str(
         environment.from_string(text).render(
@@ -57,12 +59,10 @@ def _pictures(summary: Mapping[str, Any]) -> tuple[dict[str, Any], str, str]:
     return parts, offline.get_plotlyjs(), ""
 
 
-def _number(value: float | None, form: str = ".4f") -> str:
-    return "–" if value is None else format(value, form).replace("-", "−")
-
-
-def _share(value: float | None, form: str = ".1%") -> str:
-    return "–" if value is None else format(value, form).replace("-", "−")
+def _interval(found: Mapping[str, Any]) -> str:
+    """Return the ends of an interval; None is an end that is not bounded."""
+    low, high = found["low"], found["high"]
+    return span(-math.inf if low is None else low, math.inf if high is None else high)
 
 
 def _short(version: str | None) -> str:

@@ -11,10 +11,13 @@ from typing_extensions import override
 from siamrec._core.table import Record, Shown, Table, counted, number, span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from siamrec._core.table import Cell
+
+_BESIDE = ("recall@20", "long_tail_share@10")
+"""Metrics that are shown beside the one that decides."""
 
 
 @final
@@ -65,14 +68,13 @@ class ArmResult(Shown):
     @override
     def table(self) -> Table:
         """Return mean and interval of each metric, on warm and on cold items."""
+        rows = (
+            (items, name, found.mean, found.interval)
+            for items, metrics in (("warm", self.metrics), ("cold", self.cold))
+            for name, found in metrics.items()
+        )
         head = ("items", "metric", "mean", "interval")
-        return Table(head=head, rows=tuple(self.rows()), title=self.title())
-
-    def rows(self) -> Iterator[tuple[Cell, ...]]:
-        """Yield items, metric, mean and interval."""
-        for items, metrics in (("warm", self.metrics), ("cold", self.cold)):
-            for name, found in metrics.items():
-                yield items, name, found.mean, found.interval
+        return Table(head=head, rows=tuple(rows), title=self.title())
 
 
 @final
@@ -94,14 +96,32 @@ class CycleReport(Shown):
 
     @override
     def table(self) -> Table:
-        """Return the metrics of each arm on held-out users; the verdict and its reasons below."""
-        head = ("arm", "items", "metric", "mean", "interval")
-        rows = ((name, *row) for name, arm in self.arms.items() for row in arm.rows())
-        test = (
-            f"A/B test, bandit against {self.experiment['control']}: {self.experiment['decision']}"
+        """Return each arm on held-out users, by the metric that decides and two more.
+
+        Cold items have rows of their own; verdict, reasons and A/B test stand below.
+        """
+        metric = self._summary["tuning"]["metric"]
+        names = [
+            name for name in (metric, *_BESIDE) if name in next(iter(self.arms.values())).metrics
+        ]
+        head = [part for name in names for part in (name, f"{name} interval")]
+        rows = (
+            (arm, items, *(cell for name in names for cell in _cells(found.get(name))))
+            for arm, result in self.arms.items()
+            for items, found in (("warm", result.metrics), ("cold", result.cold))
+            if found
         )
-        notes = (f"tuned encoder: {self.verdict}", *self.reasons, test)
-        return Table(head=head, rows=tuple(rows), title=self.title(), notes=notes)
+        test = f"A/B test, bandit against {self.experiment['control']}"
+        return Table(
+            head=("arm", "items", *head),
+            rows=tuple(rows),
+            title=self.title(),
+            notes=(
+                f"Tuned encoder: {self.verdict}",
+                *self.reasons,
+                f"{test}: {self.experiment['decision']}",
+            ),
+        )
 
     @property
     def verdict(self) -> str:
@@ -142,6 +162,10 @@ class CycleReport(Shown):
     def summary(self) -> dict[str, Any]:
         """Return the content of `summary.json`."""
         return dict(self._summary)
+
+
+def _cells(found: MeanWithInterval | None) -> tuple[Cell, Cell]:
+    return (None, None) if found is None else (found.mean, found.interval)
 
 
 def _measured(metrics: Mapping[str, Mapping[str, Any]]) -> Mapping[str, MeanWithInterval]:

@@ -65,8 +65,8 @@ class BanditWorld(ABC):
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class BernoulliWorld(BanditWorld):
+@dataclass(frozen=True, slots=True, repr=False)
+class BernoulliWorld(BanditWorld, Record):
     """Arms with fixed success rates.
 
     Args:
@@ -81,6 +81,10 @@ class BernoulliWorld(BanditWorld):
     def __post_init__(self) -> None:
         for rate in check.many("rates", self.rates, what="rates"):
             check.share("rate", rate)
+
+    @override
+    def title(self) -> str:
+        return f"Bernoulli world of {counted(len(self.rates), 'arm')}"
 
     @property
     @override

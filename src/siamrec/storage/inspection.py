@@ -44,12 +44,18 @@ class Inspection(Shown):
 
     @override
     def title(self) -> str:
-        return f"Database {self.url}: {self.state}, revision {self.revision}"
+        said = {
+            "current": "is up to date",
+            "old": f"is older than {self.newest}: run `siamrec db upgrade`",
+            "newer": "was made by a newer version of siamrec: upgrade siamrec",
+            "empty": "has no tables of siamrec: run `siamrec db upgrade`",
+        }[self.state]
+        return f"{self.url}: revision {self.revision} {said}"
 
     @override
     def table(self) -> Table:
         """Return the rows of each table; the damage below."""
-        notes = tuple(f"damaged: {line}" for line in self.damage)
+        notes = tuple(f"Damaged: {line}" for line in self.damage)
         rows = tuple(self.counts.items())
         return Table(head=("table", "rows"), rows=rows, title=self.title(), notes=notes)
 

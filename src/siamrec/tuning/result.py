@@ -76,7 +76,8 @@ class Tuned(Shown, Generic[RecipeT]):
         )
         notes = (f"on the test events: {self.test.title()}", f"gain: {self.gain.title()}")
         head = ("trial", "state", self.metric, "error", "best so far", "seconds", "repeats")
-        return Table(head=(*head, "reason", *names), rows=rows, title=self.title(), notes=notes)
+        told = tuple(f"{name} of the arm" if name in {*head, "reason"} else name for name in names)
+        return Table(head=(*head, "reason", *told), rows=rows, title=self.title(), notes=notes)
 
     def _best_so_far(self) -> Sequence[float]:
         worst = -math.inf if self.maximise else math.inf

@@ -9,7 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec._core.table import Record, counted, span
+from siamrec._core.table import Record, counted
 from siamrec.errors import InvalidDataError, MissingInputError
 from siamrec.statistics.means import UNBOUNDED, Range
 
@@ -93,7 +93,8 @@ class Log(Record):
 
     @override
     def title(self) -> str:
-        return f"Log of {counted(len(self), 'decision')}, rewards in {span(*self.reward_range)}"
+        known = "" if self.logging is None else ", whole distributions known"
+        return f"Log of {counted(len(self), 'decision')}{known}"
 
     def _check_tables(self, n: int) -> None:
         if self.features is not None:

@@ -185,9 +185,10 @@ class ExperimentReport(Shown):
 
     @override
     def title(self) -> str:
-        won = f": {self.winner}" if self.winner else ""
-        units = sum(self.srm.observed.values())
-        return f"{self.decision}{won}, {counted(len(self.comparisons), 'comparison')} of {units:,}"
+        won = f" {self.winner}" if self.winner else ""
+        n, units = len(self.comparisons), sum(self.srm.observed.values())
+        found = f"{counted(n, 'comparison')} of {counted(units, 'unit')}"
+        return f"Experiment report: {self.decision}{won}, {found}"
 
     @override
     def table(self) -> Table:

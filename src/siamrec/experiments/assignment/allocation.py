@@ -80,7 +80,7 @@ class Allocation(Shown):
         """Return one row for each range of buckets."""
         rows = tuple(
             (self.variants[owner], (low, high))
-            for owner, (low, high) in zip(self.owners, pairwise(self.edges), strict=True)
+            for owner, (low, high) in zip(self.owners, pairwise((0.0, *self.edges)), strict=True)
         )
         return Table(head=("variant", "buckets"), rows=rows, title=self.title())
 

@@ -15,6 +15,7 @@ from siamrec._core.hashing import content_hash
 from siamrec._core.table import Shown, Table, line
 from siamrec.errors import InvalidDataError, ModelLoadError
 from siamrec.models._writing import writing
+from siamrec.models.encoders._identity import identity_of
 from siamrec.models.encoders._texts import unit_rows
 
 if TYPE_CHECKING:
@@ -102,8 +103,7 @@ class AdapterEncoder(Shown):
         """Return what it is made of."""
         facts = {
             "base": line(self.base),
-            "dim": self.dim,
-            "fingerprint": self.fingerprint[:12],
+            **identity_of(self),
         }
         return Table.of(self.title(), facts)
 

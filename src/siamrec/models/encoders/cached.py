@@ -14,6 +14,7 @@ from siamrec._core.hashing import content_hash, hash64
 from siamrec._core.table import Shown, Table, counted, line
 from siamrec.errors import InvalidDataError, StorageError
 from siamrec.models.encoders._book import ENCODERS
+from siamrec.models.encoders._identity import identity_of
 from siamrec.models.encoders._texts import distinct
 
 if TYPE_CHECKING:
@@ -63,8 +64,7 @@ class CachedEncoder(Shown):
             "base": line(self.base),
             "folder": self._folder,
             "read": self.misses,
-            "dim": self.dim,
-            "fingerprint": self.fingerprint[:12],
+            **identity_of(self),
         }
         return Table.of(self.title(), facts)
 

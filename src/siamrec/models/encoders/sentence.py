@@ -19,6 +19,7 @@ from siamrec._core.processor import multiplies
 from siamrec._core.table import Shown, Table
 from siamrec.errors import ModelLoadError
 from siamrec.models._writing import writing
+from siamrec.models.encoders._identity import identity_of
 from siamrec.models.encoders._texts import distinct, unit_rows
 
 if TYPE_CHECKING:
@@ -89,8 +90,7 @@ class SentenceEncoder(Shown):
             "batch size": self.batch_size,
             "longest text": self.max_tokens,
         }
-        if "model" in self.__dict__:
-            facts |= {"dim": self.dim, "fingerprint": self.fingerprint[:12]}
+        facts |= identity_of(self)
         return Table.of(self.title(), facts)
 
     @classmethod

@@ -17,6 +17,7 @@ from siamrec._core import check
 from siamrec._core.hashing import content_hash
 from siamrec._core.table import Shown, Table, counted
 from siamrec.errors import InvalidDataError, ModelLoadError
+from siamrec.models.encoders._identity import identity_of
 from siamrec.models.encoders._texts import distinct, unit_rows
 
 if TYPE_CHECKING:
@@ -80,8 +81,7 @@ class StaticEncoder(Shown):
         """Return what it is made of."""
         facts = {
             "words": len(self.words),
-            "dim": self.dim,
-            "fingerprint": self.fingerprint[:12],
+            **identity_of(self),
         }
         return Table.of(self.title(), facts)
 

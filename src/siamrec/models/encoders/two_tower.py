@@ -17,6 +17,7 @@ from siamrec.data import Catalog, Vocabulary
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidDataError, ModelLoadError
 from siamrec.models.encoders._features import Features
+from siamrec.models.encoders._identity import identity_of
 from siamrec.models.encoders._texts import distinct, unit_rows
 
 if TYPE_CHECKING:
@@ -96,8 +97,7 @@ class TwoTowerEncoder(Shown):
         facts = {
             "users": len(self.users.ids),
             "items": len(self.items.ids),
-            "dim": self.dim,
-            "fingerprint": self.fingerprint[:12],
+            **identity_of(self),
         }
         return Table.of(self.title(), facts)
 

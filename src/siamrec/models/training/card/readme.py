@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from siamrec._core.table import Table
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -38,19 +40,12 @@ def readme(card: Mapping[str, Any], *, head: bool) -> str:
         f"---\nlibrary_name: {library}\ntags: [sentence-similarity, siamrec]\n---\n",
         f"# A tuned encoder\n\nVerdict: {card['verdict']}.\n",
         f"## Use\n\n```python\nencoder = {use}\n```\n\n{note}\n",
-        _table("Lineage", {name: value for name, value in lineage.items() if value is not None}),
-        _table("Measured on validation", card["metrics"]),
+        "## Lineage\n",
+        Table.of(
+            "", {name: value for name, value in lineage.items() if value is not None}
+        ).markdown(),
+        "## Measured on validation\n",
+        Table.of("", card["metrics"]).markdown(),
         "`card.json` holds all settings, the history and the versions of packages.\n",
     ]
     return "\n".join(parts)
-
-
-def _table(title: str, rows: Mapping[str, Any]) -> str:
-    lines = [f"| {name} | {_said(value)} |" for name, value in rows.items()]
-    return "\n".join([f"## {title}\n", "| | |", "|---|---|", *lines, ""])
-
-
-def _said(value: object) -> str:
-    if value is None:
-        return "not known"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)

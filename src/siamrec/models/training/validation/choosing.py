@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
+from typing_extensions import override
 
+from siamrec._core.table import Record
 from siamrec.models.training.result import EncoderComparison, Verdict
 from siamrec.models.training.validation.ranking import K, RankingTask
 
@@ -23,8 +25,8 @@ PREVIOUS = "previous_"
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Slices:
+@dataclass(frozen=True, slots=True, repr=False)
+class Slices(Record):
     """The ranking tasks of validation: texts with feedback, and texts hidden from training.
 
     Args:
@@ -34,6 +36,11 @@ class Slices:
 
     warm: RankingTask
     cold: RankingTask | None
+
+    @override
+    def title(self) -> str:
+        cold = "" if self.cold is None else f", cold: {self.cold.title()}"
+        return f"Validation on warm: {self.warm.title()}{cold}"
 
     @classmethod
     def of(cls, material: Material, judged: BoolArray) -> Slices:

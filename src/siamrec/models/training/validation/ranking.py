@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from siamrec._core.table import Arrays
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidDataError
 from siamrec.models.training.strategies.material import queries
@@ -19,8 +20,8 @@ K = 10
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class RankingTask:
+@dataclass(frozen=True, slots=True, repr=False)
+class RankingTask(Arrays):
     """Units (users or queries) with the texts known of each, and the texts to be found.
 
     Args:
