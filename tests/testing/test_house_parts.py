@@ -150,7 +150,7 @@ class _Export(ExporterContract):
 
     @override
     def make(self) -> Exporter:
-        exporter: Exporter = EXPORTERS.house()[self.form]  # type: ignore[assignment]
+        exporter: Exporter = EXPORTERS.house()[self.form]
         return exporter
 
     @override
