@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from siamrec._core import check
-from siamrec._core.clock import SystemClock
+from siamrec._core.clock import clock_or_system
 from siamrec._core.hashing import uniform
 from siamrec.bandits.bandit import ContextualBandit
 from siamrec.data.decisions import Decision, Decisions
@@ -105,7 +105,7 @@ class Corral:
             raise InvalidParameterError("policies", list(policies), "two or more policies by name")
         check.count("horizon", horizon, least=2)
         self.name, self.seed, self._horizon = name, seed, horizon
-        self._clock: Clock = SystemClock() if clock is None else clock
+        self._clock: Clock = clock_or_system(clock)
         self._bandits = {
             key: ContextualBandit(
                 policy, arms, context=context, seed=seed, name=f"{name}/{key}", clock=self._clock
