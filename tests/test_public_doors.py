@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pytest
 
+from siamrec._core.clock import ManualClock
 from siamrec.bandits import (
     BetaThompson,
     Context,
@@ -199,6 +200,9 @@ CLASSES: dict[str, Callable[[Doors], object]] = {
     "limits": lambda d: d.bandit(limits=Limits),
     "limits as mapping": lambda d: d.bandit(limits={"floor": 0.1}),
     "baseline by name": lambda d: d.bandit(baseline="a"),
+    "clock of a bandit": lambda d: d.bandit(clock=ManualClock),
+    "no clock": lambda d: d.bandit(clock=any_(7)),
+    "clock of a store": lambda _: Store("sqlite://", clock=any_(ManualClock)),
     "context of a choice": lambda d: d.bandit().select(any_("evening")),
     "rewards": lambda d: d.bandit().learn(any_(Rewards)),
     "rewards as mapping": lambda d: d.bandit().learn(any_({"decision": ["a"]})),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time as _time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, TypeVar, final
 
+from siamrec._core import check
 from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
     from siamrec.typing import Instant
+
+ClockT = TypeVar("ClockT")
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -28,6 +31,18 @@ class SystemClock:
     def now(self) -> Instant:
         """Return the present instant in nanoseconds, UTC."""
         return _time.time_ns()  # noqa: TID251
+
+
+def clock_or_system(clock: ClockT | None) -> ClockT | SystemClock:
+    """Return the given clock, the machine's where there is none.
+
+    Raises:
+        InvalidParameterError: If it is a class, or has no `now`.
+    """
+    if clock is None:
+        return SystemClock()
+    check.methods("clock", clock, ["now"], what="a clock")
+    return clock
 
 
 @final

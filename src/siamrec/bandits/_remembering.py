@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, overload
 import numpy as np
 
 from siamrec._core import check
-from siamrec._core.clock import SystemClock
+from siamrec._core.clock import clock_or_system
 from siamrec.bandits._choice import Chooser, temperatures
 from siamrec.bandits._roster import Roster
 from siamrec.bandits._settings import Settings, nanoseconds
@@ -87,7 +87,7 @@ class Remembering(ABC, Generic[ModelT]):
                 "reset", reset, f"left out with {policy.name}, whose rewards leave [0, 1]"
             )
         self._roster = Roster(arms, self._settings.limits)
-        self._clock: Clock = SystemClock() if clock is None else clock
+        self._clock: Clock = clock_or_system(clock)
         self._chooser = Chooser(
             policy, self._settings, temperatures(self.context, self._settings.tempering)
         )

@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec._core.clock import SystemClock
+from siamrec._core.clock import clock_or_system
 from siamrec._core.hashing import uniform
 from siamrec._core.table import Arrays, Shown, Table, counted
 from siamrec.bandits.bandit import ContextualBandit
@@ -108,7 +108,7 @@ class Corral(Shown):
             raise InvalidParameterError("policies", list(policies), "two or more policies by name")
         check.count("horizon", horizon, least=2)
         self.name, self.seed, self._horizon = name, seed, horizon
-        self._clock: Clock = SystemClock() if clock is None else clock
+        self._clock: Clock = clock_or_system(clock)
         self._bandits = {
             key: ContextualBandit(
                 policy, arms, context=context, seed=seed, name=f"{name}/{key}", clock=self._clock

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Self
 
-    from siamrec.typing import BoolArray, FloatArray, IdArray, IntArray
+    from siamrec.typing import BoolArray, FloatArray, IdArray, Instant, IntArray
 
 
 @final
@@ -67,6 +67,25 @@ class Rewards(Columnar):
             object.__setattr__(self, "arm", tuple(check.many("arm", self.arm, what="names")))
             if len(self.arm) != n:
                 raise InvalidDataError(f"arm must hold {n} names, got {len(self.arm)}.")
+
+    @classmethod
+    def of_one(
+        cls,
+        decision: str | int,
+        reward: float,
+        *,
+        arm: str | None = None,
+        time: Instant | None = None,
+        weight: float = 1.0,
+    ) -> Self:
+        """Return the reward of the decision of this id; the rest as in the columns."""
+        return cls(
+            decision=np.asarray([str(decision)]),
+            reward=np.asarray([reward], dtype=np.float64),
+            time=None if time is None else np.asarray([int(time)]),
+            weight=np.asarray([weight], dtype=np.float64),
+            arm=None if arm is None else (arm,),
+        )
 
     @override
     def __len__(self) -> int:

@@ -234,16 +234,8 @@ class StoredBandit(Shown, Generic[ModelT]):
     ) -> RewardReceipt:
         """Take in one reward by decision id, or a batch, in one transaction.
 
-        Rewards may come late, twice, out of order and through any worker: of all rewards of one
-        pick the latest counts (by its time, then by its size), so a correction is a later reward.
-        A reward for a decision that is not known waits until the decision is recorded.
-
-        Args:
-            rewards: A decision, its id, or a batch.
-            reward: The reward, where one decision is given.
-            arm: The arm it belongs to; the first rank when absent.
-            time: When it was observed; the clock's instant when absent.
-            weight: How much it counts, at least 0.
+        Arguments as in `ContextualBandit.learn`. Rewards may come late, twice, out of order and
+        through any worker, before their decision too; of those of one pick the latest counts.
 
         Raises:
             siamrec.errors.InvalidDataError: If a reward is outside the range of the policy, or
@@ -252,18 +244,11 @@ class StoredBandit(Shown, Generic[ModelT]):
             siamrec.errors.UnknownNameError: If an arm is not known.
         """
         now = self._clock.now()
-        if isinstance(rewards, Decision):
-            rewards = rewards.id
-        if isinstance(rewards, str | int):
+        if isinstance(rewards, Decision | str | int):
             if reward is None:
                 raise MissingInputError("reward", "learn(decision, reward=...)")
-            rewards = Rewards(
-                decision=np.asarray([str(rewards)]),
-                reward=np.asarray([reward], dtype=np.float64),
-                time=None if time is None else np.asarray([int(time)]),
-                weight=np.asarray([weight], dtype=np.float64),
-                arm=None if arm is None else (arm,),
-            )
+            id_ = rewards.id if isinstance(rewards, Decision) else rewards
+            rewards = Rewards.of_one(id_, reward, arm=arm, time=time, weight=weight)
         check.kind("rewards", rewards, Rewards, Decision)
         _join.checked(rewards, *self.policy.reward_range, self.policy.name)
         with _bulk.many_rows():

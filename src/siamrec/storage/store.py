@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import Engine, func, select
 
 from siamrec._core import check
-from siamrec._core.clock import SystemClock
+from siamrec._core.clock import clock_or_system
 from siamrec.bandits import POLICIES, Context, ContextualBandit
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments import ExperimentManager, HashAssigner
@@ -84,7 +84,7 @@ class Store(OnDatabase):
         self._engine = url if isinstance(url, Engine) else _engine.connect(url, durability)
         self._own = not isinstance(url, Engine)
         _engine.migrate(self._engine)
-        clock = clock or SystemClock()
+        clock = clock_or_system(clock)
         self._archive = Archive(self._engine, archive)
         self.feedback = FeedbackLog(self._engine, clock, self._archive)
         self.snapshots = Snapshots(self._engine, clock, self._archive)
