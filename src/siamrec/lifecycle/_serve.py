@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siamrec.bandits import Context, ContextualBandit, Factor, Limits
+from siamrec.bandits import Context, ContextualBandit, Factor, Learning, Limits
 from siamrec.data import Rewards
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments import AsymptoticCS, Experiment, HashAssigner, Plan, Ratio, analyze
@@ -45,7 +45,7 @@ def bandit_with(policy: Policy[Any], traffic: Traffic, *, seed: int, clock: Manu
         limits=Limits(floor=0.02),
         seed=seed,
         name="cycle",
-        refresh_every=4,
+        learning=Learning(refresh_every=4),
         clock=clock,
     )
 

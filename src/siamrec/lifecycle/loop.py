@@ -10,7 +10,6 @@ from siamrec._core.clock import SystemClock
 from siamrec.data import Feedback
 from siamrec.errors import (
     InvalidDataError,
-    InvalidParameterError,
     MissingInputError,
     RejectedDataError,
 )
@@ -22,6 +21,7 @@ from siamrec.lifecycle._settings import Parts, Settings
 from siamrec.lifecycle.events import Observers
 from siamrec.lifecycle.holdout import hold_out
 from siamrec.lifecycle.report import CycleReport
+from siamrec.lifecycle.trial import Host, Trial
 from siamrec.models.training import STRATEGIES
 from siamrec.simulation import World
 
@@ -32,14 +32,11 @@ if TYPE_CHECKING:
     from siamrec.bandits import Policy
     from siamrec.data import Catalog
     from siamrec.feedback import RejectedRow
-    from siamrec.lifecycle.events import Observer
     from siamrec.metrics.base import AnyMetric
     from siamrec.models.recommenders._book import Arms
     from siamrec.models.training import Strategy
     from siamrec.protocols import (
         Bandit,
-        BlobStore,
-        Clock,
         ExperimentAssigner,
         FeedbackSource,
         MetricSuite,
@@ -65,34 +62,23 @@ class ImprovementLoop:
     `"ratings"`, `"ease:l2=300"`, `{"name": "ease", "l2": 300}`.
 
     Args:
-        feedback: Events; or give `source`. Without both, a simulated world is used.
+        source: Events, or where to read them from; without it a simulated world is used.
         catalog: Items with texts; needed with feedback of your own.
-        source: Where to read events from.
         pairs: Makes training pairs.
         encoder: The text encoder to improve: an encoder or its name, a name of the hub, a path.
+        strategy: `"adapter"` trains a head on cached vectors in seconds; `"full"` the whole
+            encoder, `"top-layers"` its last layers, `"lora:rank=8"` a small change beside each
+            matrix.
+        arms: Further arms by name, or a list of them; they come on top of the default ones.
         bandit: Chooses among the arms; its arms must be those of the loop. Of a policy a bandit
             over the arms is made.
         assigner: Splits users into `"control"` and `"bandit"`.
         suite: Measures the arms: a suite, or a list of metrics.
-        arms: Further arms by name, or a list of names; one of a default name takes its place.
-            `positive` and `encoder` count for arms given by name, where they are not told apart.
-        store: Event log and versions: a store or a database URL; a file in `out` by default.
-        blobs: Keeps the files of versions; a folder in `out` by default.
-        clock: Tells when rows are received.
-        observers: Called with each `LoopEvent`.
+        trial: What is held out, and how what was learned is judged.
+        store: The event log, or the URL of its database; a file in `out` by default.
+        host: Observers, blobs and a clock.
         out: Folder of the run.
         seed: Seed of everything that is drawn.
-        strategy: `"adapter"` trains a head on cached vectors in seconds; `"full"` the whole
-            encoder, `"top-layers"` its last layers, `"lora:rank=8"` a small change beside each
-            matrix.
-        positive: Smallest rating that is a like.
-        holdout: Share of the users that test, in (0, 1).
-        cold_share: Share of the items hidden from training, in [0, 1).
-        k: Length of the lists shown in the replayed traffic.
-        metric: Metric of the suite by which the tuned encoder is judged.
-        serving: Arm that serves today, the control of the A/B test; by default the one the
-            registry says, else `"popularity"`.
-        max_rejected: Largest share of bad rows that is put up with, in [0, 1].
 
     Raises:
         siamrec.errors.InvalidParameterError: If a number is out of its range.
@@ -103,62 +89,46 @@ class ImprovementLoop:
     def __init__(
         self,
         *,
-        feedback: Feedback | None = None,
+        source: Feedback | FeedbackSource | Named | None = None,
         catalog: Catalog | None = None,
-        source: FeedbackSource | Named | None = None,
         pairs: PairGenerator | Named | None = None,
         encoder: SiameseEncoder | Named | Path | None = None,
+        strategy: Strategy | Named = "adapter",
+        arms: Arms | None = None,
         bandit: Bandit | Policy[Any] | Named | None = None,
         assigner: ExperimentAssigner | None = None,
         suite: MetricSuite | Sequence[AnyMetric | Named] | None = None,
-        arms: Arms | None = None,
+        trial: Trial | None = None,
         store: Store | str | None = None,
-        blobs: BlobStore | None = None,
-        clock: Clock | None = None,
-        observers: Sequence[Observer] = (),
+        host: Host | None = None,
         out: str | Path = "runs/first",
         seed: int = 7,
-        strategy: Strategy | Named = "adapter",
-        positive: float = 4.0,
-        holdout: float = 0.2,
-        cold_share: float = 0.1,
-        k: int = 10,
-        metric: str = "ndcg@10",
-        serving: str | None = None,
-        max_rejected: float = 0.05,
     ) -> None:
-        if feedback is not None and source is not None:
-            raise InvalidParameterError("source", source, "left out where feedback is given")
-        if catalog is None and (feedback is not None or source is not None):
+        if catalog is None and source is not None:
             raise MissingInputError("catalog", "ImprovementLoop(catalog=…), items with texts")
-        self._feedback, self._catalog = feedback, catalog
-        self._source = None if source is None else FEEDBACK_SOURCES.make(source)
-        self._settings = Settings(
-            seed=seed,
-            strategy=STRATEGIES.make(strategy),
-            positive=positive,
-            holdout=holdout,
-            cold_share=cold_share,
-            k=k,
-            metric=metric,
-            serving=serving,
-            max_rejected=max_rejected,
+        self._source: Feedback | FeedbackSource | None = (
+            source
+            if source is None or isinstance(source, Feedback)
+            else FEEDBACK_SOURCES.make(source)
         )
+        self._catalog = catalog
+        terms, around = trial or Trial(), host or Host()
+        self._settings = Settings(seed=seed, strategy=STRATEGIES.make(strategy), trial=terms)
         chosen = _parts.encoder_of(encoder)
         self._parts = Parts(
-            pairs=_parts.pairs_of(pairs, positive),
+            pairs=_parts.pairs_of(pairs, terms.positive),
             encoder=chosen,
             suite=_parts.suite_of(suite),
-            arms=_parts.arms_of(arms, positive=positive, encoder=chosen),
+            arms=_parts.arms_of(arms, positive=terms.positive, encoder=chosen),
             bandit=_parts.bandit_of(bandit),
             assigner=assigner,
             store=store,
-            blobs=blobs,
-            clock=clock or SystemClock(),
-            observers=Observers(observers),
+            blobs=around.blobs,
+            clock=around.clock or SystemClock(),
+            observers=Observers(around.observers),
             out=Path(out),
         )
-        self._parts.require_metric(metric)
+        self._parts.require_metric(terms.metric)
 
     def run(self) -> CycleReport:
         """Run every step that is not done yet and return the report.
@@ -194,14 +164,14 @@ class ImprovementLoop:
         feedback, catalog, rejected, simulated = self._material()
         if not len(feedback):
             raise InvalidDataError("There is no feedback: no row was read.")
-        settings = self._settings
+        settings, trial = self._settings, self._settings.trial
         hold_out(
             feedback,
             catalog,
             rng=settings.rng("split"),
-            share=settings.holdout,
-            cold_share=settings.cold_share,
-            positive=settings.positive,
+            share=trial.holdout,
+            cold_share=trial.cold_share,
+            positive=trial.positive,
         )
         _ = self._parts.encoder.dim  # loads the model, or says how to get it
         return Cycle(
@@ -217,8 +187,8 @@ class ImprovementLoop:
         if self._catalog is None:
             world = World(n_users=2500, n_items=800).simulate(self._settings.rng("world"))
             return world.feedback, world.catalog, (), True
-        if self._feedback is not None:
-            return self._feedback, self._catalog, (), False
+        if isinstance(self._source, Feedback):
+            return self._source, self._catalog, (), False
         if isinstance(self._source, FileFeedback):
             loaded = self._source.load()
             self._require_good(len(loaded.feedback), loaded.rejected)
@@ -228,11 +198,11 @@ class ImprovementLoop:
 
     def _require_good(self, n_good: int, rejected: Sequence[RejectedRow]) -> None:
         total = n_good + len(rejected)
-        share, limit = len(rejected) / max(total, 1), self._settings.max_rejected
+        share, limit = len(rejected) / max(total, 1), self._settings.trial.max_rejected
         if share > limit:
             first = rejected[0]
             raise RejectedDataError(
                 f"{len(rejected)} of {total} rows are bad ({share:.1%}), more than the "
                 f"{limit:.1%} that are put up with; the first is row {first.row}: {first.reason}. "
-                "Mend the file, or raise --max-rejected (max_rejected=… from Python)."
+                "Mend the file, or raise --max-rejected (Trial(max_rejected=…) from Python)."
             )
