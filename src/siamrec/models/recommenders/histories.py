@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 from scipy import sparse
 
+from siamrec.errors import InvalidDataError
+
 if TYPE_CHECKING:
     from siamrec.data import Feedback, Vocabulary
     from siamrec.typing import BoolArray, CodeArray, IntArray
@@ -59,6 +61,17 @@ class Histories:
         keep = np.ones(liked.nnz, bool) if positive is None else self.value.data >= positive
         liked.data = keep.astype(np.float32)
         liked.eliminate_zeros()
+        return liked
+
+    def some_liked(self, positive: float | None, whose: str) -> sparse.csr_array:
+        """Return what `liked` does, for an arm that learns nothing where nothing is liked.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If nothing is.
+        """
+        liked = self.liked(positive)
+        if liked.nnz == 0:
+            raise InvalidDataError(f"{whose} needs at least one liked item.")
         return liked
 
     def sequences(self, positive: float | None = None) -> tuple[CodeArray, CodeArray]:
