@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from siamrec.bandits import BanditDoor, ContextualBandit, DelayCurve, Learning, Limits
-from siamrec.errors import InvalidParameterError
+from siamrec.errors import InvalidParameterError, MissingInputError
+from siamrec.protocols import Bandit
 from siamrec.storage import Store
 from siamrec.storage.bandit import StoredBandit
 
@@ -66,7 +67,30 @@ def test_a_stored_bandit_gives_a_snapshot_that_goes_on_in_memory() -> None:
     stored = store.bandit("home", "beta-thompson", ARMS, limits=limits)
     for reward in (1.0, 0.0, 1.0):
         stored.learn(stored.select().id, reward)
+    assert isinstance(stored, Bandit), "it lacked a snapshot"
     alone = ContextualBandit.restore(stored.snapshot(), stored.policy)
     assert alone.describe() == stored.describe()
     assert alone.memory.settings.limits == limits
     assert sum(share.n for share in stored.imbalance()) == 3
+
+
+def test_a_decision_is_taken_and_what_is_none_is_refused() -> None:
+    bandit: Any = ContextualBandit("beta-thompson", ARMS)
+    stored: Any = Store("sqlite://").bandit("home", "beta-thompson", ARMS)
+    for each in (bandit, stored):
+        decision = each.select()
+        assert each.learn(decision, 1.0).applied == 1
+        assert each.learn(decision.id, 1.0, time=0).unchanged == 1
+        with pytest.raises(InvalidParameterError, match="^rewards must be"):
+            each.learn({decision.id: 1.0})
+        with pytest.raises(MissingInputError, match="learn\\(decision, reward"):
+            each.learn(decision)
+        with pytest.raises(InvalidParameterError, match="^decisions must be"):
+            each.record(decision.id)
+
+
+@pytest.mark.parametrize("name", ["context", "limits", "learning"])
+def test_values_are_of_their_kind(name: str) -> None:
+    given: Any = {name: {"floor": 0.1}}
+    with pytest.raises(InvalidParameterError, match=f"^{name} must be"):
+        ContextualBandit("beta-thompson", ARMS, **given)

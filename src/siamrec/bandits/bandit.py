@@ -71,7 +71,7 @@ class ContextualBandit(BanditDoor[ModelT]):
         ...     BetaThompson(), arms=("svd", "graph"), context=Context.default(), seed=7
         ... )
         >>> decision = bandit.select({"time_of_day": "evening", "segment": "cold"})
-        >>> bandit.learn(decision.id, reward=1.0).applied
+        >>> bandit.learn(decision, 1.0).applied
         1
     """
 
@@ -93,19 +93,20 @@ class ContextualBandit(BanditDoor[ModelT]):
         recipe: Policy[ModelT] = POLICIES.make(policy)
         settings = Settings.of(
             recipe,
-            Limits() if limits is None else limits,
-            Learning() if learning is None else learning,
+            Limits() if limits is None else check.kind("limits", limits, Limits),
+            Learning() if learning is None else check.kind("learning", learning, Learning),
             name=name,
             worker=worker,
             seed=seed,
             tempering=tempering or {},
             n_features=n_features,
         )
-        factors = Context.none() if context is None else context
+        factors = Context.none() if context is None else check.kind("context", context, Context)
         self._hold(Memory(recipe, factors, arms, settings, clock or SystemClock()))
 
     def _hold(self, memory: Memory[ModelT]) -> None:
         self._memory, self._chooser = memory, Chooser(memory)
+        self._policy_name = memory.policy.name
 
     @property
     @override
@@ -177,7 +178,7 @@ class ContextualBandit(BanditDoor[ModelT]):
             means=tuple(first.mean[arm] for arm in chosen),
             intervals=tuple((first.low[arm], first.high[arm]) for arm in chosen),
             in_top=in_top,
-            policy=self.policy.name,
+            policy=self._policy_name,
             state_version=self._chooser.version,
             time=now,
             unit=unit,
@@ -219,7 +220,7 @@ class ContextualBandit(BanditDoor[ModelT]):
             state_version=self._chooser.version,
             arms=memory.names,
             bandit=memory.settings.name,
-            policy=self.policy.name,
+            policy=self._policy_name,
         )
         memory.counter += n
         memory.ledger.append(

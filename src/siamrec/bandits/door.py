@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, overload
 
+from siamrec._core import check
 from siamrec.bandits.insight import ArmShare, delay_curve, imbalance
 from siamrec.bandits.policies.base import ModelT
+from siamrec.data.decisions import Decision
 from siamrec.data.rewards import Rewards
 from siamrec.errors import MissingInputError
 from siamrec.figures import intervals
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from siamrec.bandits.log.snapshot import Snapshot
     from siamrec.bandits.memory import Memory
     from siamrec.bandits.policies.base import Policy, Sums
-    from siamrec.data.decisions import Decision, Decisions
+    from siamrec.data.decisions import Decisions
     from siamrec.typing import FloatArray, Instant, IntArray
 
 
@@ -165,7 +167,7 @@ class BanditDoor(ABC, Generic[ModelT]):
     @overload
     def learn(
         self,
-        rewards: str | int,
+        rewards: Decision | str | int,
         reward: float,
         *,
         arm: str | None = None,
@@ -178,7 +180,7 @@ class BanditDoor(ABC, Generic[ModelT]):
 
     def learn(
         self,
-        rewards: Rewards | str | int,
+        rewards: Rewards | Decision | str | int,
         reward: float | None = None,
         *,
         arm: str | None = None,
@@ -193,8 +195,8 @@ class BanditDoor(ABC, Generic[ModelT]):
         or merged.
 
         Args:
-            rewards: A decision id, or a batch.
-            reward: The reward, with an id.
+            rewards: A decision, its id, or a batch.
+            reward: The reward, where one decision is given.
             arm: The arm it belongs to, where the decision blended several; the first rank
                 when absent.
             time: When it was observed; the clock's instant when absent.
@@ -205,12 +207,13 @@ class BanditDoor(ABC, Generic[ModelT]):
                 an arm that was not chosen; the state is then unchanged.
             UnknownNameError: If an arm is not known.
         """
-        if isinstance(rewards, Rewards):
-            return self._take(rewards)
+        id_ = rewards.id if isinstance(rewards, Decision) else rewards
+        if not isinstance(id_, str | int):
+            return self._take(check.kind("rewards", id_, Rewards, Decision))
         if reward is None:
-            raise MissingInputError("reward", "learn(decision_id, reward=...)")
+            raise MissingInputError("reward", "learn(decision, reward=...)")
         seen = None if time is None else int(time)
-        return self._take_one(str(rewards), float(reward), arm, seen, float(weight))
+        return self._take_one(str(id_), float(reward), arm, seen, float(weight))
 
     @abstractmethod
     def _take(self, rewards: Rewards) -> RewardReceipt:

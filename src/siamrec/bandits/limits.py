@@ -109,6 +109,8 @@ class Limits:
         check.share("floor", self.floor)
         check.share("cap", self.cap)
         check.share("holdout", self.holdout)
+        if self.baseline is not None:
+            check.kind("baseline", self.baseline, Baseline)
         if self.floor > self.cap or self.cap <= 0:
             raise InvalidParameterError("floor", self.floor, f"at most the cap {self.cap}")
 

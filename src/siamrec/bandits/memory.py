@@ -103,6 +103,7 @@ class Memory(Generic[ModelT]):
         self, decisions: Decision | Decisions, features: FloatArray | None
     ) -> tuple[int, IntArray]:
         """Take in decisions made elsewhere; tell how many were new and the cells that changed."""
+        check.kind("decisions", decisions, Decisions, Decision)
         n = len(decisions) if isinstance(decisions, Decisions) else 1
         vectors = self.settings.vectors(features, n)
         picks = _state.picks_of(decisions, self.context, self.roster, vectors)

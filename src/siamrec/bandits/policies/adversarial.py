@@ -109,11 +109,6 @@ class Exp3IX(LossPolicy):
     def __post_init__(self) -> None:
         check.count("horizon", self.horizon)
 
-    @property
-    @override
-    def name(self) -> str:
-        return "exp3-ix"
-
     def rate(self, n_arms: int) -> float:
         """Return the learning rate eta."""
         return float(np.sqrt(2 * np.log(max(n_arms, 2)) / (n_arms * self.horizon)))
@@ -157,11 +152,6 @@ class TsallisINF(LossPolicy):
 
     def __post_init__(self) -> None:
         check.positive("scale", self.scale)
-
-    @property
-    @override
-    def name(self) -> str:
-        return "tsallis-inf"
 
     @override
     def weigh(self, model: Losses, rounds: Rounds) -> Weighing:

@@ -95,11 +95,6 @@ class NormalThompson(GridThompson[StudentPosterior]):
         for name in ("prior_weight", "prior_shape", "prior_scale"):
             check.positive(name, getattr(self, name))
 
-    @property
-    @override
-    def name(self) -> str:
-        return "normal-thompson"
-
     @override
     def init(self, space: Space) -> Sums:
         shape = (space.n_cells, space.n_arms)
@@ -175,11 +170,6 @@ class GammaThompson(GridThompson[GammaPosterior]):
     def __post_init__(self) -> None:
         check.positive("prior_events", self.prior_events)
         check.positive("prior_rounds", self.prior_rounds)
-
-    @property
-    @override
-    def name(self) -> str:
-        return "gamma-thompson"
 
     @override
     def init(self, space: Space) -> Sums:

@@ -89,11 +89,6 @@ class LogisticThompson(GridThompson[LogisticPosterior]):
         check.positive("effect_scale", self.effect_scale)
         check.positive("base_scale", self.base_scale)
 
-    @property
-    @override
-    def name(self) -> str:
-        return "logistic-thompson"
-
     @override
     def init(self, space: Space) -> Sums:
         return beta_sums(space)

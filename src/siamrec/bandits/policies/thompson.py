@@ -55,11 +55,6 @@ class BetaThompson(CountingPolicy):
 
     @property
     @override
-    def name(self) -> str:
-        return "beta-thompson"
-
-    @property
-    @override
     def prior(self) -> tuple[float, float]:
         return self.prior_wins, self.prior_losses
 
