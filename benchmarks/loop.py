@@ -13,13 +13,14 @@ import resource
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from siamrec._core.clock import Stopwatch
 from siamrec.feedback import FileFeedback, read_catalog
-from siamrec.lifecycle import ImprovementLoop, LoopEvent
+from siamrec.lifecycle import Host, ImprovementLoop, LoopEvent
 
 
-def movielens(folder: Path) -> dict[str, object]:
+def movielens(folder: Path) -> dict[str, Any]:
     return {
         "source": FileFeedback(path=folder / "ml-latest-small" / "ratings.csv"),
         "catalog": read_catalog(folder / "joined" / "movies_joined.csv.gz"),
@@ -40,7 +41,9 @@ def main() -> None:
     arguments = {} if simulated else movielens(Path(data or ""))
     with tempfile.TemporaryDirectory() as folder:
         watch = Stopwatch()
-        report = ImprovementLoop(**arguments, out=f"{folder}/run", observers=[note]).run()  # type: ignore[arg-type]
+        report = ImprovementLoop(
+            **arguments, out=f"{folder}/run", host=Host(observers=[note])
+        ).run()
         total = watch.seconds()
     print(f"{'step':<12}{'seconds':>9}{'until':>9}{'peak MiB':>10}")
     seconds = report.summary()["seconds"]

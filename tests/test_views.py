@@ -20,7 +20,8 @@ from siamrec import experiments, metrics, rerank, simulation, storage, tuning
 from siamrec._core.clock import ManualClock
 from siamrec._core.table import Shown
 from siamrec.bandits import BetaThompson, Context, ContextualBandit, Corral, Factor, NeuralLinear
-from siamrec.bandits.insight import change_point, imbalance
+from siamrec.bandits.insight import imbalance
+from siamrec.bandits.log.changes import change_point
 from siamrec.bandits.ope import Log, Tally, evaluate
 from siamrec.data import Catalog, Feedback, Pairs, Rankings, Truth, Vocabulary
 from siamrec.feedback import FileFeedback, MemoryFeedback, MergedFeedback, SqlFeedback

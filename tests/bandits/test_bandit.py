@@ -17,8 +17,11 @@ from siamrec.bandits import (
     Context,
     ContextualBandit,
     HierarchicalBeta,
+    Learning,
     Limits,
     Snapshot,
+    exploration,
+    performance,
 )
 from siamrec.data import Decision, Rewards
 from siamrec.errors import (
@@ -56,19 +59,21 @@ def logged(**settings_: Any) -> tuple[ContextualBandit[Any], list[Decision]]:
     return bandit, [bandit.select(contexts[place % 2], time=place * 10) for place in range(20)]
 
 
-@pytest.mark.parametrize("settings_", [{}, {"half_life": 40e-9}, {"window": 100e-9}])
+@pytest.mark.parametrize(
+    "learning", [Learning(), Learning(half_life=40e-9), Learning(window=100e-9)]
+)
 @given(events=events, seed=st.integers(0, 2**16), cut=st.integers(0, 40))
 @settings(max_examples=20, deadline=None)
 def test_state_is_a_fold_over_the_log(
-    settings_: dict[str, Any], events: list[tuple[int, float, int]], seed: int, cut: int
+    learning: Learning, events: list[tuple[int, float, int]], seed: int, cut: int
 ) -> None:
     """Any order, any batching, repeats, rewards before decisions: one state."""
-    bandit, decisions = logged(**settings_)
+    bandit, decisions = logged(learning=learning)
     for place, reward, time in events:
         bandit.learn(decisions[place].id, reward, time=1000 + time)
 
     shuffled = [events[place] for place in np.random.default_rng(seed).permutation(len(events))]
-    other = make(**settings_)
+    other = make(learning=learning)
     for part in (shuffled[:cut], shuffled[cut:], shuffled[:5]):
         if part:
             other.learn(
@@ -165,7 +170,7 @@ def test_one_by_one_equals_many() -> None:
 
 def test_draws_follow_the_logged_propensities() -> None:
     # Chi-square with 3 degrees of freedom over 100 000 draws; fails once in 1e6 seeds.
-    bandit = make(context=None, limits=Limits(floor=0.05, cap=0.6), holdout=0.1)
+    bandit = make(context=None, limits=Limits(floor=0.05, cap=0.6, holdout=0.1))
     for _ in range(30):
         decision = bandit.select()
         bandit.learn(decision.id, float(decision.arm == "graph"))
@@ -220,7 +225,7 @@ def test_limits_hold_in_every_decision() -> None:
 
 def test_half_life_halves() -> None:
     clock = ManualClock(0)
-    bandit = make(context=None, half_life="10d", clock=clock)
+    bandit = make(context=None, learning=Learning(half_life="10d"), clock=clock)
     bandit.learn(bandit.select(arms=["svd"]).id, 1.0)
     clock.set(10 * DAY)
     # The look advances in steps of 1/1024 half-life.
@@ -232,7 +237,7 @@ def test_half_life_halves() -> None:
 
 def test_a_window_forgets_what_is_older() -> None:
     clock = ManualClock(0)
-    bandit = make(context=None, window="8d", clock=clock)
+    bandit = make(context=None, learning=Learning(window="8d"), clock=clock)
     bandit.learn(bandit.select().id, 1.0)
     clock.set(7 * DAY)
     assert bandit.sums()["wins"].sum() == 1
@@ -242,7 +247,7 @@ def test_a_window_forgets_what_is_older() -> None:
 
 def test_attribution_and_expiry() -> None:
     clock = ManualClock(0)
-    bandit = make(context=None, attribution="1h", clock=clock)
+    bandit = make(context=None, learning=Learning(attribution="1h"), clock=clock)
     slow, silent = bandit.select(), bandit.select()
     clock.set(DAY)
     assert bandit.learn(slow.id, 1.0).late == 1
@@ -258,7 +263,7 @@ def test_attribution_and_expiry() -> None:
 def test_waiting_picks_count_little_by_little() -> None:
     """Successes come after a day on average; without the correction only they would count."""
     clock = ManualClock(0)
-    bandit = make(context=None, arms=("a", "b"), delay="1d", clock=clock)
+    bandit = make(context=None, arms=("a", "b"), learning=Learning(delay="1d"), clock=clock)
     silent = [bandit.select(arms=["a"]) for _ in range(10)]
     assert bandit.sums()["losses"].sum() == 0
     clock.set(DAY)
@@ -275,9 +280,9 @@ def test_waiting_picks_count_little_by_little() -> None:
 
 
 def test_an_early_reward_keeps_to_the_window() -> None:
-    maker = make(context=None, attribution="1h", clock=ManualClock(0))
+    maker = make(context=None, learning=Learning(attribution="1h"), clock=ManualClock(0))
     decisions = [maker.select(time=0), maker.select(time=0)]
-    other = make(context=None, attribution="1h")
+    other = make(context=None, learning=Learning(attribution="1h"))
     other.learn(decisions[0].id, 1.0, time=DAY)
     other.learn(decisions[1].id, 1.0, time=60 * 10**9)
     for decision in decisions:
@@ -333,7 +338,7 @@ def test_arms_come_and_go() -> None:
 
 
 def test_a_trusted_arm_bounds_the_cost_of_exploring() -> None:
-    bandit = make(context=None, baseline=Baseline(arm="svd", slack=0.05))
+    bandit = make(context=None, limits=Limits(baseline=Baseline(arm="svd", slack=0.05)))
     for arm, n, wins in (("svd", 400, 200), ("graph", 400, 200), ("item_cf", 10, 3)):
         for number in range(n):
             bandit.learn(bandit.select(arms=[arm]).id, float(number < wins))
@@ -346,7 +351,7 @@ def test_a_trusted_arm_bounds_the_cost_of_exploring() -> None:
     twin = ContextualBandit.restore(bandit.snapshot(), BetaThompson(), clock=ManualClock(1000))
     assert twin.describe() == views
     with pytest.raises(UnknownNameError, match="Did you mean 'svd'"):
-        make(baseline=Baseline(arm="svdd"))
+        make(limits=Limits(baseline=Baseline(arm="svdd")))
     with pytest.raises(InvalidParameterError, match="slack"):
         Baseline(arm="svd", slack=-1.0)
 
@@ -358,16 +363,16 @@ def test_performance_per_context() -> None:
     batch = bandit.select_many(segments)
     rate = np.where(np.arange(4000) % 2 == 0, 0.2, 0.4) + 0.1 * (batch.arm == 2)
     bandit.learn(Rewards(decision=batch.id, reward=(rng.random(4000) < rate).astype(float)))
-    found = bandit.performance("segment")
+    found = performance(bandit.memory, "segment")
     assert {level for level, _ in found} == {"cold", "power"}
     for (level, arm), each in found.items():
         truth = (0.2 if level == "cold" else 0.4) + 0.1 * (arm == "graph")
         low, high = each.interval
         assert low - 0.02 < truth < high + 0.02
         assert 300 < each.n < 700
-    assert set(bandit.performance()) == {("", arm) for arm in ARMS}
-    assert 0.0 < bandit.exploration() < 0.75
-    assert make().exploration() == 0.0
+    assert set(performance(bandit.memory)) == {("", arm) for arm in ARMS}
+    assert 0.0 < exploration(bandit.memory, 1000) < 0.75
+    assert exploration(make().memory, 1000) == 0.0
 
 
 def test_the_picture_shows_every_arm() -> None:
@@ -415,7 +420,7 @@ def test_errors_name_what_is_wrong() -> None:
     with pytest.raises(MissingInputError, match="learn"):
         bandit.learn("x")  # type: ignore[call-overload]
     with pytest.raises(InvalidParameterError, match="window"):
-        make(half_life="3d", window="3d")
+        make(learning=Learning(half_life="3d", window="3d"))
     with pytest.raises(InvalidDataError, match="features must have shape"):
         bandit.select(features=np.ones(3))
     assert bandit.learn("nobody", 1.0).early == 1

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siamrec._core.clock import ManualClock
-from siamrec.bandits import BetaThompson, ContextualBandit, DelayCurve, Snapshot
+from siamrec.bandits import BetaThompson, ContextualBandit, DelayCurve, Learning, Snapshot
 from siamrec.errors import InvalidDataError
 
 
@@ -62,7 +62,9 @@ def test_a_bandit_estimates_and_uses_its_curve() -> None:
     curve = bandit.delay_curve()
     assert curve.after == (10, 40)
     assert curve.share == pytest.approx((0.75, 1.0))
-    other = ContextualBandit(BetaThompson(), ("a", "b"), delay=curve, clock=clock)
+    other = ContextualBandit(
+        BetaThompson(), ("a", "b"), learning=Learning(delay=curve), clock=clock
+    )
     other.merge(bandit.snapshot())
     # five picks wait: three quarters of their successes would have been seen after 10
     assert other.sums(time=39)["losses"].sum() == pytest.approx(1 + 5 * 0.75)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from siamrec._core.clock import DAY, ManualClock
-from siamrec.bandits import BetaThompson, ContextualBandit, EpsilonGreedy, Exp3IX, LinearThompson
+from siamrec.bandits import (
+    BetaThompson,
+    ContextualBandit,
+    EpsilonGreedy,
+    Exp3IX,
+    Learning,
+    LinearThompson,
+)
 from siamrec.bandits.ope import IPS, SNIPS, Log
 from siamrec.data import Rewards
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
@@ -52,7 +59,9 @@ def test_decay_does_not_depend_on_batches() -> None:
     # Decaying once for each call leaves 11 pseudo-successes of one batch, 7.5 of ten.
     def learned(batches: int) -> dict[str, np.ndarray]:
         clock = ManualClock(5 * DAY)
-        bandit = ContextualBandit(BetaThompson(), ("a", "b"), half_life="1d", clock=clock)
+        bandit = ContextualBandit(
+            BetaThompson(), ("a", "b"), learning=Learning(half_life="1d"), clock=clock
+        )
         many = bandit.select_many([{}] * 20)
         for part in np.array_split(np.arange(20), batches):
             bandit.learn(Rewards(decision=many.id[part], reward=np.ones(part.size)))

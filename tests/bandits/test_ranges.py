@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from siamrec.bandits import BetaThompson, ContextualBandit, imbalance
-from siamrec.bandits.insight import performance
+from siamrec.bandits import BetaThompson, ContextualBandit, imbalance, performance
+from siamrec.bandits.insight import earned
 from siamrec.bandits.ope import ESTIMATORS, IPS, SNIPS, Log, Tally, adaptive_value
 from siamrec.bandits.policies.base import Outcomes
 from siamrec.data import Rewards
@@ -86,7 +86,7 @@ def test_an_arm_that_never_or_always_won(wins: int, n: int) -> None:
         decision = bandit.select()
         reward = np.array([float(turn < wins)])
         bandit.learn(Rewards(decision=np.array([decision.id]), reward=reward))
-    (found,) = bandit.performance().values()
+    (found,) = performance(bandit.memory).values()
     assert found.interval == wilson(wins, n)
 
 
@@ -100,7 +100,7 @@ def test_an_arm_of_few_picks_stays_inside() -> None:
             weight=np.ones(n),
             propensity=np.array(propensity),
         )
-        return performance(np.zeros(n, np.int64), outcomes, within=(0.0, 1.0))[0, 0].interval
+        return earned(np.zeros(n, np.int64), outcomes, within=(0.0, 1.0))[0, 0].interval
 
     low, high = arm([1.0, 0.0, 0.0], [0.5, 0.5, 0.5])  # was (-1.10, 1.77)
     assert 0 <= low < high <= 1

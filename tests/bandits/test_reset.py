@@ -16,6 +16,7 @@ from siamrec.bandits import (
     ContextualBandit,
     Factor,
     GammaThompson,
+    Learning,
     Limits,
     LinearThompson,
 )
@@ -25,7 +26,7 @@ from siamrec.simulation.bandits import ChangingWorld
 
 
 def make(**options: Any) -> ContextualBandit[Any]:
-    chosen = {"reset": 0.01, "clock": ManualClock(0), "seed": 1, **options}
+    chosen = {"learning": Learning(reset=0.01), "clock": ManualClock(0), "seed": 1, **options}
     return ContextualBandit(BetaThompson(), ("a", "b"), **chosen)
 
 
@@ -45,11 +46,11 @@ def test_what_was_before_the_change_no_longer_counts() -> None:
     sums = bandit.sums(time=1000)
     assert sums["wins"].tolist() == [[40.0, 0.0]]
     assert sums["losses"].tolist() == [[0.0, 30.0]]
-    assert make(reset=None).sums(time=0).keys() == sums.keys()
+    assert make(learning=Learning(reset=None)).sums(time=0).keys() == sums.keys()
 
 
 def test_waiting_picks_from_before_the_change_do_not_count() -> None:
-    bandit = make(delay=1e-9)
+    bandit = make(learning=Learning(reset=0.01, delay=1e-9))
     old = bandit.select(arms=["a"], time=0)
     feed(bandit, [0.0] * 40 + [1.0] * 40)
     assert bandit.sums(time=10**6)["losses"].sum() == 0
@@ -63,15 +64,15 @@ def test_waiting_picks_from_before_the_change_do_not_count() -> None:
 def test_the_state_is_a_function_of_the_log(seed: int, memory: dict[str, Any]) -> None:
     rng = np.random.default_rng(seed)
     rewards = [*(rng.random(40) < 0.1), *(rng.random(40) < 0.9)]
-    one = make(**memory)
+    one = make(learning=Learning(reset=0.01, **memory))
     ids = np.array(feed(one, [float(each) for each in rewards]))
-    two = make(**memory)
+    two = make(learning=Learning(reset=0.01, **memory))
     order = rng.permutation(80)
     for part in np.array_split(order, 3):
         two.learn(
             Rewards(decision=ids[part], reward=np.array(rewards, float)[part], time=part + 1)
         )
-    unrewarded = make(worker="", **memory)
+    unrewarded = make(worker="", learning=Learning(reset=0.01, **memory))
     for time in range(80):
         two.record(unrewarded.select(arms=["a"], time=time))
     three = ContextualBandit.restore(one.snapshot(), BetaThompson())
@@ -95,7 +96,7 @@ def regret(seed: int, reset: float | None) -> float:
     """Return the regret in a world whose best arm becomes its worst."""
     world = ChangingWorld(np.array([[0.8, 0.4], [0.1, 0.4]]), phase=600)
     rng = np.random.default_rng(seed)
-    bandit = make(reset=reset, limits=Limits(floor=0.02), seed=seed)
+    bandit = make(learning=Learning(reset=reset), limits=Limits(floor=0.02), seed=seed)
     total = 0.0
     for start in range(0, 1200, 20):
         turn = np.arange(start, start + 20)
@@ -117,14 +118,14 @@ def test_a_reset_saves_regret_when_the_world_changes() -> None:
 
 def test_what_does_not_suit_is_refused() -> None:
     with pytest.raises(InvalidParameterError, match="reset must be"):
-        make(reset=1.0)
+        make(learning=Learning(reset=1.0))
     with pytest.raises(InvalidParameterError, match="feature vectors"):
-        ContextualBandit(LinearThompson(), ("a", "b"), reset=0.01, n_features=2)
+        ContextualBandit(LinearThompson(), ("a", "b"), learning=Learning(reset=0.01), n_features=2)
     with pytest.raises(InvalidParameterError, match=r"leave \[0, 1\]"):
-        ContextualBandit(GammaThompson(), ("a", "b"), reset=0.01)
+        ContextualBandit(GammaThompson(), ("a", "b"), learning=Learning(reset=0.01))
     with pytest.raises(InvalidDataError, match="whole log"):
         make().settle(5)
-    settled = make(reset=None, worker="old")
+    settled = make(learning=Learning(reset=None), worker="old")
     feed(settled, [1.0] * 5)
     settled.settle(3)
     with pytest.raises(InvalidDataError, match="whole log"):

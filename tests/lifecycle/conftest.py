@@ -27,7 +27,7 @@ def world() -> SimulatedWorld:
 def make_loop(world: SimulatedWorld, tmp_path: Path) -> Callable[..., ImprovementLoop]:
     def make(**changes: Any) -> ImprovementLoop:
         settings: dict[str, Any] = {
-            "feedback": world.feedback,
+            "source": world.feedback,
             "catalog": world.catalog,
             "encoder": HashingEncoder(dim=64),
             "out": tmp_path / "run",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from siamrec.errors import (
 )
 from siamrec.experiments import Experiment, HashAssigner
 from siamrec.feedback import MemoryFeedback
-from siamrec.lifecycle import ImprovementLoop, LoopEvent
+from siamrec.lifecycle import Host, ImprovementLoop, LoopEvent, Trial
 from siamrec.metrics import Suite
 from siamrec.models import AdapterEncoder, HashingEncoder, SentenceEncoder
 from siamrec.models.recommenders import EASE, Popularity
@@ -49,12 +50,12 @@ def finished(
     out = tmp_path_factory.mktemp("loop") / "run"
     events: list[LoopEvent] = []
     report = ImprovementLoop(
-        feedback=world.feedback,
+        source=world.feedback,
         catalog=world.catalog,
         encoder=HashingEncoder(dim=64),
         out=out,
         seed=3,
-        observers=[events.append],
+        host=Host(observers=[events.append]),
     ).run()
     return out, report.summary(), events
 
@@ -149,7 +150,7 @@ def test_an_interrupted_run_goes_on(
         with pytest.raises(_Stop):
             make_loop().run()
     events: list[LoopEvent] = []
-    report = make_loop(observers=[events.append]).run()
+    report = make_loop(host=Host(observers=[events.append])).run()
     assert [e.step for e in events if e.kind == "skipped"] == STEPS[: STEPS.index(last)]
     assert without_times(report.summary()) == without_times(summary)
 
@@ -157,7 +158,7 @@ def test_an_interrupted_run_goes_on(
 def test_a_finished_run_is_not_run_again(make_loop: Any) -> None:
     first = make_loop().run().summary()
     events: list[LoopEvent] = []
-    assert make_loop(observers=[events.append]).run().summary() == first
+    assert make_loop(host=Host(observers=[events.append])).run().summary() == first
     assert {event.kind for event in events} == {"skipped"}
 
 
@@ -175,7 +176,7 @@ def test_a_broken_observer_does_not_stop_the_loop(
     def broken(event: LoopEvent) -> None:
         raise RuntimeError(event.step)
 
-    assert make_loop(observers=[broken]).run().verdict in {"ship", "do not ship"}
+    assert make_loop(host=Host(observers=[broken])).run().verdict in {"ship", "do not ship"}
     assert caplog.text.count("An observer failed") == 1
 
 
@@ -211,7 +212,6 @@ def test_own_source_encoder_and_bandit_run(make_loop: Any, world: SimulatedWorld
         return made[-1]
 
     report = make_loop(
-        feedback=None,
         source=MemoryFeedback(world.feedback),
         encoder=HashingEncoder(dim=32),
         bandit=bandit,
@@ -230,10 +230,9 @@ def test_own_parts_run(make_loop: Any, tmp_path: Path) -> None:
         pairs=RatingPairs(minimum=MinimumCounts(positive=1, negative=0, total=1), per_user=20),
         assigner=HashAssigner([experiment]).of("own"),
         suite=Suite(["ndcg@5", "hit@5"]),
-        metric="ndcg@5",
         arms={"fresh": Popularity(half_life="30d")},
         store=store,
-        serving="ease",
+        trial=Trial(metric="ndcg@5", serving="ease"),
     ).run()
     assert set(report.arms) == {*ARMS, "fresh"}
     assert set(report.arms["fresh"].metrics) == {"ndcg@5", "hit@5"}
@@ -251,7 +250,7 @@ def test_without_times_the_split_is_random_and_said(make_loop: Any, world: Simul
         value=feedback.value,
         time=NO_TIME,
     )
-    report = make_loop(feedback=untimed).run()
+    report = make_loop(source=untimed).run()
     assert report.summary()["split"]["by"] == "chance"
     assert "no times" in (report.out / "report.html").read_text()
 
@@ -275,26 +274,24 @@ def test_what_the_loop_saves_can_be_used_alone(finished: Any) -> None:
 def test_bad_arguments_write_nothing(world: SimulatedWorld, tmp_path: Path) -> None:
     out = tmp_path / "run"
     good: dict[str, Any] = {
-        "feedback": world.feedback,
+        "source": world.feedback,
         "catalog": world.catalog,
         "encoder": HashingEncoder(dim=16),
         "out": out,
     }
     with pytest.raises(MissingInputError, match="catalog is needed here"):
-        ImprovementLoop(feedback=world.feedback, out=out)
-    with pytest.raises(InvalidParameterError, match="source must be left out"):
-        ImprovementLoop(**good, source=MemoryFeedback(world.feedback))
+        ImprovementLoop(source=world.feedback, out=out)
     with pytest.raises(UnknownNameError, match="Did you mean 'adapter'"):
         ImprovementLoop(**good, strategy="adaptor")
     with pytest.raises(UnknownNameError, match="metric of the suite is named 'ndcg@3'"):
-        ImprovementLoop(**good, metric="ndcg@3")
+        ImprovementLoop(**good, trial=Trial(metric="ndcg@3"))
     with pytest.raises(InvalidParameterError, match=r"holdout must be in \(0, 1\)"):
-        ImprovementLoop(**good, holdout=1.0)
+        ImprovementLoop(**good, trial=Trial(holdout=1.0))
     with pytest.raises(InvalidDataError, match="There is no feedback"):
-        ImprovementLoop(**{**good, "feedback": Feedback.of(user=[], item=[])}).run()
+        ImprovementLoop(**{**good, "source": Feedback.of(user=[], item=[])}).run()
     one = Feedback.of(user=["a"] * 9, item=list("bcdefghij"), value=5)
     with pytest.raises(InvalidDataError, match="at least 5 users"):
-        ImprovementLoop(**{**good, "feedback": one}).run()
+        ImprovementLoop(**{**good, "source": one}).run()
     assert not out.exists()
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
@@ -341,7 +338,7 @@ def test_parts_are_taken_by_name_and_what_is_unknown_is_told_at_once(
         {"pairs": "rating"},
         {"suite": ["ndgc@10"]},
         {"bandit": "beta-tompson"},
-        {"source": "fiel", "feedback": None},
+        {"source": "fiel"},
         {"arms": {"long": "long-tail:base=eas"}},
     ):
         with pytest.raises(UnknownNameError, match="Did you mean"):
@@ -349,3 +346,22 @@ def test_parts_are_taken_by_name_and_what_is_unknown_is_told_at_once(
     with pytest.raises(InvalidParameterError, match=r"make one by OwnRecipe\(\.\.\.\), a class"):
         make_loop(arms={"own": OwnRecipe})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"positive": 0.0}, "positive"),
+        ({"holdout": 0.0}, "holdout"),
+        ({"cold_share": 1.5}, "cold_share"),
+        ({"k": 0}, "k"),
+        ({"max_rejected": -0.1}, "max_rejected"),
+    ],
+)
+def test_a_trial_checks_its_numbers(settings: dict[str, Any], name: str) -> None:
+    with pytest.raises(InvalidParameterError, match=f"^{name} must be"):
+        Trial(**settings)
+
+
+def test_the_loop_takes_few_arguments() -> None:
+    assert len(inspect.signature(ImprovementLoop).parameters) <= 14

@@ -31,7 +31,7 @@ def test_the_whole_catalogue_with_a_hashing_encoder(
 ) -> None:
     feedback, catalog = movielens
     report = ImprovementLoop(
-        feedback=feedback, catalog=catalog, encoder=HashingEncoder(dim=128), out=tmp_path / "run"
+        source=feedback, catalog=catalog, encoder=HashingEncoder(dim=128), out=tmp_path / "run"
     ).run()
     summary = report.summary()
     assert summary["data"]["users"] == 610

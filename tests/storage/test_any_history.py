@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from typing_extensions import override
 
 from siamrec._core.clock import HOUR, ManualClock
-from siamrec.bandits import BetaThompson, Context, ContextualBandit, HierarchicalBeta
+from siamrec.bandits import BetaThompson, Context, ContextualBandit, HierarchicalBeta, Learning
 from siamrec.data import Feedback, Rewards
 from siamrec.storage import Store
 
@@ -37,10 +37,17 @@ class History(RuleBasedStateMachine):
     foreign = Bundle("foreign")
 
     @initialize(
-        memory=st.sampled_from([{}, {"half_life": "2h"}, {"window": "9h"}, {"attribution": "3h"}]),
+        memory=st.sampled_from(
+            [
+                Learning(),
+                Learning(half_life="2h"),
+                Learning(window="9h"),
+                Learning(attribution="3h"),
+            ]
+        ),
         pooled=st.booleans(),
     )
-    def opened(self, memory: dict[str, str], *, pooled: bool) -> None:
+    def opened(self, memory: Learning, *, pooled: bool) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.clock = ManualClock(1_000 * HOUR)
         url = f"sqlite:///{Path(self.folder.name) / 'log.db'}"
@@ -48,11 +55,11 @@ class History(RuleBasedStateMachine):
         context = Context.default() if pooled else None
         self.cell: Any = {"segment": "cold"} if pooled else None
         self.stores = [Store(url, clock=self.clock) for _ in range(2)]
-        given: dict[str, Any] = {"context": context, **memory}
+        given: dict[str, Any] = {"context": context, "learning": memory}
         self.workers: list[Any] = [
             store.bandit("home", policy, ARMS, **given) for store in self.stores
         ]
-        self.attribution = "attribution" in memory
+        self.attribution = memory.attribution is not None
         self.elsewhere: Any = ContextualBandit(
             policy, ARMS, name="home", worker="far", clock=self.clock, **given
         )  # fmt: skip

@@ -18,7 +18,9 @@ from siamrec.bandits import (
     Context,
     ContextualBandit,
     HierarchicalBeta,
+    Learning,
     LinearThompson,
+    performance,
 )
 from siamrec.data import Rewards
 from siamrec.errors import (
@@ -66,12 +68,12 @@ def test_it_learns_what_a_bandit_in_memory_learns(shop: Store, clock: ManualCloc
         np.testing.assert_allclose(stored.sums()[name], total, rtol=1e-12)
     assert stored.arms == ARMS
     assert stored.state_version == 12
-    assert set(stored.performance()) == set(memory.performance())
+    assert set(performance(stored.memory)) == set(performance(memory.memory))
     assert shop.verify().checked["bandit:home"] > 0
 
 
 def test_late_repeated_early_and_corrected_rewards(shop: Store, clock: ManualClock) -> None:
-    bandit = shop.bandit("home", BetaThompson(), ARMS, attribution="2h")
+    bandit = shop.bandit("home", BetaThompson(), ARMS, learning=Learning(attribution="2h"))
     decision = bandit.select()
     assert bandit.learn(decision.id, reward=1.0, time=clock.now() + 5).applied == 1
     assert bandit.learn(decision.id, reward=1.0, time=clock.now() + 5).unchanged == 1
@@ -92,7 +94,7 @@ def test_late_repeated_early_and_corrected_rewards(shop: Store, clock: ManualClo
 
 
 def test_the_sweep_writes_timeouts_once(shop: Store, clock: ManualClock) -> None:
-    bandit = shop.bandit("home", BetaThompson(), ARMS, attribution="2h")
+    bandit = shop.bandit("home", BetaThompson(), ARMS, learning=Learning(attribution="2h"))
     kept, lost = bandit.select(), bandit.select(n=2)
     bandit.learn(kept.id, reward=1.0)
     assert bandit.expire().applied == 0
@@ -109,11 +111,11 @@ def test_the_sweep_writes_timeouts_once(shop: Store, clock: ManualClock) -> None
         shop.bandit("other", BetaThompson(), ARMS).expire()
 
 
-@pytest.mark.parametrize("memory", [{"half_life": "1h"}, {"window": "5d"}, {}])
+@pytest.mark.parametrize("memory", [Learning(half_life="1h"), Learning(window="5d"), None])
 def test_forgetting_is_the_same_on_a_store(
-    shop: Store, clock: ManualClock, memory: dict[str, str]
+    shop: Store, clock: ManualClock, memory: Learning | None
 ) -> None:
-    bandit = shop.bandit("home", BetaThompson(), ARMS, **memory)  # type: ignore[arg-type]
+    bandit = shop.bandit("home", BetaThompson(), ARMS, learning=memory)
     for step in range(6):
         clock.advance(30 * HOUR)  # epochs of 64 hours: several of them
         bandit.learn(bandit.select().id, reward=float(step % 2))
@@ -171,7 +173,7 @@ def test_two_bandits_of_one_name_must_be_one(shop: Store, url: str) -> None:
     with pytest.raises(InvalidParameterError, match="policy must be 'BetaThompson"):
         shop.bandit("home", HierarchicalBeta(), ARMS)
     with pytest.raises(InvalidParameterError, match="half_life must be None"):
-        shop.bandit("home", BetaThompson(), ARMS, half_life="1d")
+        shop.bandit("home", BetaThompson(), ARMS, learning=Learning(half_life="1d"))
     decision = one.select()
     with pytest.raises(InvalidDataError, match="was made by 'home', not 'other'"):
         shop.bandit("other", BetaThompson(), ARMS).learn(decision.id, reward=1.0)
@@ -211,7 +213,10 @@ def test_any_interleaving_is_the_fold_of_the_log(
 ) -> None:
     clock = ManualClock(DAY)
     store = Store("sqlite://", clock=clock)
-    workers = [store.bandit("home", BetaThompson(), ARMS, attribution=3e-9) for _ in range(2)]
+    workers = [
+        store.bandit("home", BetaThompson(), ARMS, learning=Learning(attribution=3e-9))
+        for _ in range(2)
+    ]
     foreign = ContextualBandit(BetaThompson(), ARMS, name="home", worker="far", clock=clock)
     decisions = [foreign.select() for _ in range(5)]
     for step, (number, late, reward) in enumerate(rewards):

@@ -22,6 +22,9 @@ class Names(Protocol):
     def make(self, part: Any, **known: Any) -> Any:
         """Return a part that is given as an object or by name."""
 
+    def name_of(self, part: Any) -> str:
+        """Return the name that a part is registered under."""
+
     def to_config(self, part: Any) -> dict[str, Any]:
         """Return name and settings of a part as JSON values."""
 

@@ -4,19 +4,24 @@ from siamrec.bandits._choice import ArmView
 from siamrec.bandits.bandit import ContextualBandit
 from siamrec.bandits.context import Bins, Context, DayKind, Factor, TimeOfDay
 from siamrec.bandits.corral import Corral, MasterState
+from siamrec.bandits.door import BanditDoor
 from siamrec.bandits.insight import (
     ArmPerformance,
     ArmShare,
-    ChangePoint,
     calibration,
-    change_point,
+    delay_curve,
+    exploration,
     imbalance,
+    performance,
 )
+from siamrec.bandits.learning import Learning
 from siamrec.bandits.limits import Baseline, Limits
+from siamrec.bandits.log.changes import ChangePoint, change_point
 from siamrec.bandits.log.delay import DelayCurve
 from siamrec.bandits.log.journal import RewardReceipt
 from siamrec.bandits.log.rewards import RewardRule, SuccessRule
 from siamrec.bandits.log.snapshot import Snapshot
+from siamrec.bandits.memory import Memory
 from siamrec.bandits.neural_linear import NeuralLinear
 from siamrec.bandits.policies._book import POLICIES
 from siamrec.bandits.policies.adversarial import Exp3IX, TsallisINF
@@ -37,6 +42,7 @@ __all__ = [
     "ArmPerformance",
     "ArmShare",
     "ArmView",
+    "BanditDoor",
     "Baseline",
     "BayesUCB",
     "BetaThompson",
@@ -53,11 +59,13 @@ __all__ = [
     "GammaThompson",
     "HierarchicalBeta",
     "InformationDirected",
+    "Learning",
     "Limits",
     "LinearThompson",
     "LinearUCB",
     "LogisticThompson",
     "MasterState",
+    "Memory",
     "NeuralLinear",
     "NormalThompson",
     "Policy",
@@ -71,5 +79,8 @@ __all__ = [
     "Uniform",
     "calibration",
     "change_point",
+    "delay_curve",
+    "exploration",
     "imbalance",
+    "performance",
 ]

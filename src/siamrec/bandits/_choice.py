@@ -14,10 +14,8 @@ from siamrec.bandits.policies.base import ModelT, Rounds
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from siamrec.bandits._settings import Settings
     from siamrec.bandits.context import Context
-    from siamrec.bandits.log.journal import Journal
-    from siamrec.bandits.policies.base import Policy
+    from siamrec.bandits.memory import Memory
     from siamrec.typing import BoolArray, FloatArray, Instant, IntArray
 
 _BLOCK = 4_000_000
@@ -54,22 +52,18 @@ class Chooser(Generic[ModelT]):
     """Keeps the model of the present state and the weights of cells that were asked for; mutable.
 
     Args:
-        policy: How to weigh the arms.
-        settings: Limits, holdout share, salt, and by how many versions the state may run
-            ahead of the model.
-        temperature: Temperature of each cell, shape `(n_cells,)`.
+        memory: What the bandit remembers, with its policy and settings.
     """
 
-    def __init__(
-        self, policy: Policy[ModelT], settings: Settings, temperature: FloatArray
-    ) -> None:
-        self._policy = policy
+    def __init__(self, memory: Memory[ModelT]) -> None:
+        settings = memory.settings
+        self._memory = memory
+        self._policy = memory.policy
         self._limits = settings.limits
-        self._holdout = settings.holdout
-        self._baseline = settings.baseline
-        self.baseline_code: int | None = None
+        trusted = settings.limits.baseline
+        self._trusted = None if trusted is None else memory.roster.code(trusted.arm)
         self._salt = settings.salt
-        self._temperature = temperature
+        self._temperature = temperatures(memory.context, settings.tempering)
         self._refresh_every = settings.refresh_every
         self._model: ModelT | None = None
         self._cache: dict[int, dict[bytes, Weights]] = {}
@@ -78,8 +72,9 @@ class Chooser(Generic[ModelT]):
         self.version = -1
         """Version of the state that the model was made from."""
 
-    def model(self, journal: Journal, now: Instant) -> ModelT:
+    def model(self, now: Instant) -> ModelT:
         """Return the model of the state at `now`, made anew only where something changed."""
+        journal = self._memory.journal
         tick, version = journal.tick(now), journal.version
         fresh = (
             self._model is not None
@@ -162,15 +157,6 @@ class Chooser(Generic[ModelT]):
             table[missing] = self.limited(model, self.rounds(distinct[missing], eligible, None))
         return table, which.reshape(-1)
 
-    def exploration(
-        self, model: ModelT, cells: IntArray, counts: IntArray, eligible: BoolArray
-    ) -> float:
-        """Return the share of choices that do not go to the arm of greatest expected reward."""
-        chance, which = self.chances(model, cells, eligible, None)
-        mean = self._policy.estimate(model, self.rounds(cells, eligible, None)).mean
-        lead = np.where(eligible, mean, -np.inf).argmax(axis=1)
-        return float(1.0 - np.average(chance[which, lead], weights=counts))
-
     def rounds(self, cells: IntArray, eligible: BoolArray, features: FloatArray | None) -> Rounds:
         """Return rounds at their temperatures."""
         return Rounds(
@@ -187,14 +173,14 @@ class Chooser(Generic[ModelT]):
             rounds: The rounds.
             wanted: The policy's probabilities, where they are known already.
         """
-        eligible, code = rounds.eligible, self.baseline_code
+        eligible, code, limits = rounds.eligible, self._trusted, self._limits
         chance = self._policy.weigh(model, rounds).probability if wanted is None else wanted
-        if self._baseline is not None and code is not None and eligible[code]:
+        if limits.baseline is not None and code is not None and eligible[code]:
             mean = self._policy.estimate(model, rounds).mean
-            chance = self._baseline.apply(chance, np.where(eligible, mean, 0.0), code)
-        if self._holdout:
-            chance = chance + self._holdout * (eligible / eligible.sum() - chance)
-        return self._limits.apply(chance, eligible)
+            chance = limits.baseline.apply(chance, np.where(eligible, mean, 0.0), code)
+        if limits.holdout:
+            chance = chance + limits.holdout * (eligible / eligible.sum() - chance)
+        return limits.apply(chance, eligible)
 
     def _weights(
         self, model: ModelT, cell: int, eligible: BoolArray, vector: FloatArray | None

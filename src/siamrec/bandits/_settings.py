@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from siamrec._core import check
-from siamrec._core.clock import duration
 from siamrec.bandits.limits import Baseline, Limits
 from siamrec.bandits.log.delay import DelayCurve
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import timedelta
 
+    from siamrec.bandits.learning import Learning
+    from siamrec.bandits.policies.base import Policy
     from siamrec.typing import FloatArray
 
 
@@ -34,40 +34,55 @@ class Settings:
     attribution: int | None
     delay: int | DelayCurve | None
     reset: float | None
-    holdout: float
-    baseline: Baseline | None
     tempering: Mapping[str, Mapping[str, float]]
     refresh_every: int
     n_features: int
 
-    def __post_init__(self) -> None:
-        check.kind("limits", self.limits, Limits)
-        if self.baseline is not None:
-            check.kind("baseline", self.baseline, Baseline)
-        check.share("holdout", self.holdout)
-        check.count("refresh_every", self.refresh_every)
-        check.count("n_features", self.n_features, least=0)
-        if self.reset is not None:
-            check.share("reset", self.reset, open_ends=True)
-            if self.n_features:
+    @classmethod
+    def of(cls, policy: Policy[Any], limits: Limits, learning: Learning, **given: Any) -> Settings:
+        """Return the settings of a bandit, checked together; `given` are the other fields.
+
+        Raises:
+            InvalidParameterError: If a setting does not go with the policy or its features.
+        """
+        check.count("n_features", given["n_features"], least=0)
+        if learning.reset is not None:
+            if given["n_features"]:
                 raise InvalidParameterError(
-                    "reset", self.reset, "left out where feature vectors are used"
+                    "reset", learning.reset, "left out where feature vectors are used"
                 )
-        if self.half_life is not None and self.window is not None:
-            raise InvalidParameterError("window", self.window, "left out where half_life is given")
+            if policy.reward_range != (0.0, 1.0):
+                raise InvalidParameterError(
+                    "reset",
+                    learning.reset,
+                    f"left out with {policy.name}, whose rewards leave [0, 1]",
+                )
+        curve = learning.delay if isinstance(learning.delay, DelayCurve) else None
+        return cls(
+            limits=limits,
+            half_life=learning.nanoseconds("half_life"),
+            window=learning.nanoseconds("window"),
+            attribution=learning.nanoseconds("attribution"),
+            delay=learning.nanoseconds("delay") if curve is None else curve,
+            reset=learning.reset,
+            refresh_every=learning.refresh_every,
+            **given,
+        )
 
     def to_header(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
         header = {name: getattr(self, name) for name in self.__slots__}
+        limits = self.limits
         return {
             **header,
             "delay": [list(self.delay.after), list(self.delay.share)]
             if isinstance(self.delay, DelayCurve)
             else self.delay,
-            "limits": [self.limits.floor, self.limits.cap],
+            "limits": [limits.floor, limits.cap],
+            "holdout": limits.holdout,
             "baseline": None
-            if self.baseline is None
-            else [self.baseline.arm, self.baseline.slack],
+            if limits.baseline is None
+            else [limits.baseline.arm, limits.baseline.slack],
             "tempering": {name: dict(heat) for name, heat in self.tempering.items()},
         }
 
@@ -80,21 +95,25 @@ class Settings:
         """
         try:
             values = {name: header[name] for name in cls.__slots__}
+            floor, cap = values["limits"]
+            holdout, trusted = header["holdout"], header["baseline"]
         except KeyError as error:
             raise InvalidDataError(f"The snapshot must have the setting {error}.") from error
-        floor, cap = values["limits"]
-        trusted = values["baseline"]
         baseline = None if trusted is None else Baseline(arm=trusted[0], slack=trusted[1])
+        limits = Limits(floor=floor, cap=cap, holdout=holdout, baseline=baseline)
         delay = values["delay"]
         if isinstance(delay, list):
             delay = DelayCurve(after=tuple(delay[0]), share=tuple(delay[1]))
-        made = {"limits": Limits(floor=floor, cap=cap), "baseline": baseline, "delay": delay}
-        return cls(**{**values, **made})
+        return cls(**{**values, "limits": limits, "delay": delay})
 
     @property
     def salt(self) -> str:
         """Salt of every draw."""
         return f"{self.seed}|{self.name}"
+
+    def vector(self, features: FloatArray | None) -> FloatArray | None:
+        """Return the feature vector of one round as a row; raises as `vectors` does."""
+        return self.vectors(None if features is None else np.asarray(features)[None], 1)
 
     def vectors(self, features: FloatArray | None, n: int) -> FloatArray | None:
         """Return the feature vectors of n rounds, None for a bandit that has none.
@@ -115,8 +134,3 @@ class Settings:
                 f"features must have shape {(n, self.n_features)}, got {vectors.shape}."
             )
         return vectors
-
-
-def nanoseconds(name: str, value: str | timedelta | float | None) -> int | None:
-    """Return a duration in nanoseconds, None for none."""
-    return None if value is None else duration(name, value)

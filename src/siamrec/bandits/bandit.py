@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.clock import SystemClock
 from siamrec._core.hashing import uniforms
-from siamrec._core.table import Shown, Table, counted, line
-from siamrec.bandits._choice import ArmView, draw_many
-from siamrec.bandits._remembering import Remembering
-from siamrec.bandits.insight import ArmPerformance, ArmShare, imbalance, performance
-from siamrec.bandits.log.delay import DelayCurve
+from siamrec._core.table import Table, counted, line
+from siamrec.bandits._choice import ArmView, Chooser, draw_many
+from siamrec.bandits._settings import Settings
+from siamrec.bandits.context import Context
+from siamrec.bandits.door import BanditDoor
+from siamrec.bandits.learning import Learning
+from siamrec.bandits.limits import Limits
+from siamrec.bandits.log.ledger import Early
+from siamrec.bandits.memory import Memory
+from siamrec.bandits.policies._book import POLICIES
 from siamrec.bandits.policies.base import ModelT
 from siamrec.data.decisions import Decision, Decisions
-from siamrec.figures import intervals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Self
 
+    from siamrec._core.book import Named
     from siamrec.bandits.context import ContextLike
+    from siamrec.bandits.log.journal import RewardReceipt
+    from siamrec.bandits.log.snapshot import Snapshot
+    from siamrec.bandits.policies.base import Policy, Sums
+    from siamrec.data.rewards import Rewards
+    from siamrec.protocols import Clock
     from siamrec.typing import FloatArray, Instant, IntArray
 
 
 @final
-class ContextualBandit(Remembering[ModelT], Shown):
+class ContextualBandit(BanditDoor[ModelT]):
     """Chooses among named arms by context, learns from rewards, logs every probability.
 
     The one mutable part of this room. A decision's randomness is a hash of (seed, name,
@@ -38,34 +50,21 @@ class ContextualBandit(Remembering[ModelT], Shown):
         policy: How to weigh the arms: a policy or its name, such as `"beta-thompson"`.
         arms: Distinct names of the arms.
         context: Factors whose combinations are the cells; one cell when absent.
-        limits: Least and greatest probability of an arm.
-        half_life: Time after which an observation counts half, such as `"30d"`.
-        window: Only rewards of decisions this recent count; not together with `half_life`.
-        attribution: Rewards later than this after their decision are left out.
-        delay: Mean time that a success takes to be seen, or its whole `DelayCurve`. Picks without
-            a reward then count as failures little by little, as much as a success would have
-            been seen by now.
-        reset: When given, outcomes of an arm from before its rewards are found to have changed
-            no longer count; the number, such as 0.01, is the probability of a false alarm
-            anywhere at any time. Each arm is tested in each context cell, by `change_point`; the
-            tests read the whole log after every change to it, so set `refresh_every` for large
-            logs, and a floor in `limits`, because an arm that is not chosen is not seen to
-            change. Not for policies with feature vectors.
-        baseline: A trusted arm and what exploration may cost against it.
-        holdout: Share of decisions made evenly, for later audits; mixed into every propensity.
+        limits: Least and greatest probability of an arm, a trusted arm, a share for audits.
+        learning: What is forgotten, waited for and noticed.
         tempering: For factors, the temperature of some of their levels, such as
             `{"session_position": {"early": 0.7, "late": 1.5}}`; several multiply.
         seed: Salt of every draw.
         name: Name of the bandit, part of the salt.
         worker: Name of this process among several that serve one bandit; part of every id.
-        refresh_every: Rewards to take in before what is believed is worked out anew.
         n_features: Length of the feature vectors, for policies that use them.
         clock: Source of instants; the system's when absent.
 
     Raises:
         InvalidParameterError: If arms repeat, the floor leaves no room, or a setting is out of
             range.
-        UnknownNameError: If tempering names an unknown factor or level.
+        UnknownNameError: If tempering names an unknown factor or level, or the trusted arm is
+            none.
 
     Examples:
         >>> from siamrec.bandits import BetaThompson, Context
@@ -77,10 +76,43 @@ class ContextualBandit(Remembering[ModelT], Shown):
         1
     """
 
+    def __init__(
+        self,
+        policy: Policy[ModelT] | Named,
+        arms: Sequence[str],
+        *,
+        context: Context | None = None,
+        limits: Limits | None = None,
+        learning: Learning | None = None,
+        tempering: Mapping[str, Mapping[str, float]] | None = None,
+        seed: int | str = 0,
+        name: str = "bandit",
+        worker: str = "",
+        n_features: int = 0,
+        clock: Clock | None = None,
+    ) -> None:
+        recipe: Policy[ModelT] = POLICIES.make(policy)
+        settings = Settings.of(
+            recipe,
+            Limits() if limits is None else check.kind("limits", limits, Limits),
+            Learning() if learning is None else check.kind("learning", learning, Learning),
+            name=name,
+            worker=worker,
+            seed=seed,
+            tempering=tempering or {},
+            n_features=n_features,
+        )
+        factors = Context.none() if context is None else check.kind("context", context, Context)
+        self._hold(Memory(recipe, factors, arms, settings, clock or SystemClock()))
+
+    def _hold(self, memory: Memory[ModelT]) -> None:
+        self._memory, self._chooser = memory, Chooser(memory)
+        self._policy_name = memory.policy.name
+
     @override
     def title(self) -> str:
         arms, changes = counted(len(self.arms), "arm"), counted(self.state_version, "change")
-        return f"Bandit {self._settings.name!r}: {self.policy.name} over {arms}, {changes}"
+        return f"Bandit {self._memory.settings.name!r}: {self.policy.name} over {arms}, {changes}"
 
     @override
     def table(self) -> Table:
@@ -95,6 +127,42 @@ class ContextualBandit(Remembering[ModelT], Shown):
         }
         return Table.of(self.title(), facts)
 
+    @property
+    @override
+    def policy(self) -> Policy[ModelT]:
+        return self._memory.policy
+
+    @property
+    @override
+    def context(self) -> Context:
+        return self._memory.context
+
+    @property
+    @override
+    def memory(self) -> Memory[ModelT]:
+        return self._memory
+
+    @property
+    @override
+    def arms(self) -> tuple[str, ...]:
+        return self._memory.roster.active
+
+    @property
+    @override
+    def state_version(self) -> int:
+        return self._memory.journal.version
+
+    @property
+    @override
+    def n_pending(self) -> int:
+        return self._memory.journal.n_pending()
+
+    @property
+    @override
+    def n_early(self) -> int:
+        return len(self._memory.ledger.early)
+
+    @override
     def select(
         self,
         context: ContextLike | None = None,
@@ -105,30 +173,13 @@ class ContextualBandit(Remembering[ModelT], Shown):
         features: FloatArray | None = None,
         time: Instant | None = None,
     ) -> Decision:
-        """Choose `n` different arms, best rank first, and log the decision.
-
-        Each rank is drawn from the policy's exact probabilities among the arms not drawn yet,
-        within the limits.
-
-        Args:
-            context: Level, or raw value, of each factor; missing ones are unknown.
-            n: Number of arms.
-            unit: Whom the decision is for; logged.
-            arms: The arms that are eligible this time; all when absent.
-            features: Feature vector, for policies that use one.
-            time: Instant of the decision; the clock's when absent.
-
-        Raises:
-            InvalidParameterError: If fewer than `n` arms are eligible.
-            MissingInputError: If the policy needs features and none are given.
-            UnknownNameError: If an arm, factor or level is not known.
-        """
-        now = self._now(time)
-        cell = self.context.cell(context)
-        eligible = self._roster.eligible(arms, check.count("n", n))
-        vector = self._vectors(None if features is None else np.asarray(features)[None], 1)
-        model = self._believe(now)
-        id_ = self._new_ids([now])[0]
+        memory = self._memory
+        now = memory.now(time)
+        cell = memory.context.cell(context)
+        eligible = memory.roster.eligible(arms, check.count("n", n))
+        vector = memory.settings.vector(features)
+        model = self._chooser.model(now)
+        id_ = memory.new_ids([now])[0]
         first = self._chooser.weights(model, cell, eligible, vector)
         chosen, chances = self._chooser.draw_ranks(model, cell, eligible, vector, id_=id_, n=n)
         in_top: tuple[float, ...] = ()
@@ -138,34 +189,24 @@ class ContextualBandit(Remembering[ModelT], Shown):
             in_top = tuple(float(among[arm]) for arm in chosen)
         decision = Decision(
             id=id_,
-            bandit=self._settings.name,
-            context=self.context.levels(cell),
-            arms=tuple(self._roster.names[arm] for arm in chosen),
+            bandit=memory.settings.name,
+            context=memory.context.levels(cell),
+            arms=tuple(memory.names[arm] for arm in chosen),
             propensities=tuple(chances),
             confidences=tuple(first.best[arm] for arm in chosen),
             means=tuple(first.mean[arm] for arm in chosen),
             intervals=tuple((first.low[arm], first.high[arm]) for arm in chosen),
             in_top=in_top,
-            policy=self.policy.name,
+            policy=self._policy_name,
             state_version=self._chooser.version,
             time=now,
             unit=unit,
         )
-        self._counter += 1
-        self._journal.ledger.append_one(id_, chosen, chances, cell=cell, time=now, features=vector)
+        memory.counter += 1
+        memory.ledger.append_one(id_, chosen, chances, cell=cell, time=now, features=vector)
         return decision
 
-    def select_arms(
-        self, context: ContextLike | None = None, n_arms: int = 3
-    ) -> tuple[tuple[str, ...], tuple[float, ...]]:
-        """Choose arms and return them with their confidences; the decision is logged.
-
-        Confidences are the probabilities of being the best arm. Use `select` to keep the
-        decision id that rewards need.
-        """
-        decision = self.select(context, n=n_arms)
-        return decision.arms, decision.confidences
-
+    @override
     def select_many(
         self,
         contexts: Sequence[ContextLike] | Mapping[str, Sequence[object]],
@@ -174,31 +215,19 @@ class ContextualBandit(Remembering[ModelT], Shown):
         features: FloatArray | None = None,
         time: Instant | IntArray | None = None,
     ) -> Decisions:
-        """Choose one arm for each context from one state, and log the decisions.
-
-        Args:
-            contexts: One mapping per round, or columns by factor name.
-            arms: The arms that are eligible; all when absent.
-            features: Feature vectors, shape `(n, n_features)`.
-            time: One instant, or one for each round; the clock's when absent.
-
-        Raises:
-            InvalidParameterError: If no arm is eligible.
-            MissingInputError: If the policy needs features and none are given.
-            UnknownNameError: If an arm, factor or level is not known.
-        """
-        cells = self.context.cells(contexts)
+        memory = self._memory
+        cells = memory.context.cells(contexts)
         n = cells.size
         times = np.broadcast_to(
-            np.asarray(self._clock.now() if time is None else time, dtype=np.int64), (n,)
+            np.asarray(memory.clock.now() if time is None else time, dtype=np.int64), (n,)
         )
-        eligible = self._roster.eligible(arms, 1)
-        vectors = self._vectors(features, n)
-        self._now(int(times.min()) if n else None)
-        model = self._believe(int(times.max()) if n else self._now(None))
+        eligible = memory.roster.eligible(arms, 1)
+        vectors = memory.settings.vectors(features, n)
+        memory.now(int(times.min()) if n else None)
+        model = self._chooser.model(int(times.max()) if n else memory.now(None))
         chance, which = self._chooser.chances(model, cells, eligible, vectors)
-        ids = self._new_ids(times.tolist())
-        draws = uniforms(ids, self._settings.salt)
+        ids = memory.new_ids(times.tolist())
+        draws = uniforms(ids, memory.settings.salt)
         arm = draw_many(chance, which, draws)
         propensity = chance[which, arm]
         decisions = Decisions(
@@ -208,12 +237,12 @@ class ContextualBandit(Remembering[ModelT], Shown):
             cell=cells.astype(np.int32),
             time=times,
             state_version=self._chooser.version,
-            arms=self._roster.names,
-            bandit=self._settings.name,
-            policy=self.policy.name,
+            arms=memory.names,
+            bandit=memory.settings.name,
+            policy=self._policy_name,
         )
-        self._counter += n
-        self._journal.ledger.append(
+        memory.counter += n
+        memory.ledger.append(
             ids,
             arm=arm,
             cell=cells,
@@ -225,22 +254,7 @@ class ContextualBandit(Remembering[ModelT], Shown):
         )
         return decisions
 
-    def probabilities(
-        self,
-        context: ContextLike | None = None,
-        *,
-        arms: Sequence[str] | None = None,
-        features: FloatArray | None = None,
-        time: Instant | None = None,
-    ) -> dict[str, float]:
-        """Return the probability with which each eligible arm would be chosen first."""
-        return {
-            name: view.probability
-            for name, view in self.describe(
-                context, arms=arms, features=features, time=time
-            ).items()
-        }
-
+    @override
     def describe(
         self,
         context: ContextLike | None = None,
@@ -249,89 +263,133 @@ class ContextualBandit(Remembering[ModelT], Shown):
         features: FloatArray | None = None,
         time: Instant | None = None,
     ) -> dict[str, ArmView]:
-        """Return probability, confidence, mean and 95 % interval of each eligible arm."""
-        eligible = self._roster.eligible(arms, 1)
-        vector = self._vectors(None if features is None else np.asarray(features)[None], 1)
+        memory = self._memory
+        eligible = memory.roster.eligible(arms, 1)
+        vector = memory.settings.vector(features)
         weights = self._chooser.weights(
-            self._believe(self._now(time)), self.context.cell(context), eligible, vector
+            self._chooser.model(memory.now(time)), memory.context.cell(context), eligible, vector
         )
         columns = (weights.chance, weights.best, weights.mean, weights.low, weights.high)
         return {
-            self._roster.names[arm]: ArmView(*(column[arm] for column in columns))
+            memory.names[arm]: ArmView(*(column[arm] for column in columns))
             for arm in np.flatnonzero(eligible).tolist()
         }
 
-    def imbalance(self, *, limit: float = 0.7, alpha: float = 0.01) -> tuple[ArmShare, ...]:
-        """Return every arm's share of the logged picks, with an alarm above `limit`.
+    @override
+    def sums(self, *, time: Instant | None = None) -> Sums:
+        return self._memory.journal.look(self._memory.now(time))
 
-        See `siamrec.bandits.imbalance` for the test behind the alarm.
+    @override
+    def model(self, *, time: Instant | None = None) -> ModelT:
+        return self._chooser.model(self._memory.now(time))
+
+    @override
+    def _take(self, rewards: Rewards) -> RewardReceipt:
+        receipt, cells = self._memory.take(rewards)
+        self._chooser.touch(cells)
+        return receipt
+
+    @override
+    def _take_one(
+        self, id_: str, reward: float, arm: str | None, time: Instant | None, weight: float
+    ) -> RewardReceipt:
+        seen = self._memory.clock.now() if time is None else time
+        receipt, cells = self._memory.take_one(id_, Early(arm, reward, seen, weight))
+        self._chooser.touch(cells)
+        return receipt
+
+    @override
+    def record(
+        self, decisions: Decision | Decisions, *, features: FloatArray | None = None
+    ) -> int:
+        n_new, cells = self._memory.record(decisions, features)
+        self._chooser.touch(cells)
+        return n_new
+
+    @override
+    def expire(self, *, time: Instant | None = None) -> RewardReceipt:
+        receipt, cells = self._memory.expire(self._memory.now(time))
+        self._chooser.touch(cells)
+        return receipt
+
+    def settle(self, before: Instant) -> int:
+        """Drop this worker's decisions older than `before` from memory; their sums stay.
+
+        A later reward for them waits, like one of an unknown decision. Returns the number of
+        picks dropped.
+
+        Raises:
+            InvalidDataError: If the bandit has a `reset`, which needs the whole log.
         """
-        names = self._roster.names
-        counts = np.bincount(self._journal.ledger.column("arm"), minlength=len(names))
-        return imbalance(names, counts, limit=limit, alpha=alpha)
+        return self._memory.journal.settle(before)
 
-    def performance(self, factor: str | None = None) -> dict[tuple[str, str], ArmPerformance]:
-        """Return what each arm has earned in the log, for each level of a context factor.
+    @override
+    def add_arm(self, arm: str) -> None:
+        self._memory.add_arm(arm)
+        self._chooser.reset()
 
-        Choices are weighed by their inverse propensities, so that a mean is what the arm would
-        have earned on all of the level's traffic.
+    def remove_arm(self, arm: str, *, pending: Literal["error", "keep"] = "error") -> None:
+        """Retire an arm: its log stays, it is not chosen again.
 
         Args:
-            factor: Name of a factor; the whole traffic, as level "", when absent.
+            arm: Name of the arm.
+            pending: Whether picks of it that wait for a reward are an error, or are kept and
+                may still be rewarded.
 
         Raises:
-            UnknownNameError: If there is no such factor.
+            InvalidDataError: If rewards are pending and that is an error.
+            InvalidParameterError: If it is the last arm.
+            UnknownNameError: If there is no such arm.
         """
-        ledger = self._journal.ledger
-        rows = ledger.rewarded()
-        outcomes = ledger.outcomes(rows)
-        if factor is None:
-            labels: tuple[str, ...] = ("",)
-            level = np.zeros(rows.size, dtype=np.int64)
-        else:
-            level = self.context.level_of(factor, outcomes.cell)
-            labels = self.context.factors[self.context.names.index(factor)].labels
-        names = self._roster.names
-        return {
-            (labels[code], names[arm]): found
-            for (code, arm), found in performance(
-                level, outcomes, within=self.policy.reward_range
-            ).items()
-        }
+        self._memory.remove_arm(arm, pending)
 
-    def delay_curve(self, *, time: Instant | None = None) -> DelayCurve:
-        """Return how long successes take to be seen, estimated from the log.
+    def disable(self, arm: str) -> None:
+        """Stop choosing an arm at once, until `enable`; raises UnknownNameError."""
+        self._memory.roster.disabled |= {self._memory.roster.code(arm)}
 
-        Picks that still wait count as long as they have waited, failures as never. To use it,
-        make a bandit with `delay=curve` and merge this one's snapshot into it.
+    def enable(self, arm: str) -> None:
+        """Choose an arm again that was disabled; raises UnknownNameError."""
+        self._memory.roster.disabled -= {self._memory.roster.code(arm)}
+
+    def merge(self, state: Snapshot) -> None:
+        """Take in what another worker of the same bandit knows.
+
+        Merging is idempotent, commutative and associative: decisions are joined by id, their
+        rewards by time.
+
+        Raises:
+            InvalidDataError: If the snapshot is of another bandit; the state is then unchanged.
+        """
+        self._memory.merge(state)
+        self._chooser.reset()
+
+    @classmethod
+    def restore(
+        cls,
+        state: Snapshot,
+        policy: Policy[ModelT],
+        *,
+        context: Context | None = None,
+        worker: str | None = None,
+        clock: Clock | None = None,
+    ) -> Self:
+        """Return the bandit that a snapshot was taken of.
 
         Args:
-            time: Instant up to which picks have been watched; the clock's when absent.
+            state: The snapshot.
+            policy: The same policy.
+            context: The same context.
+            worker: Name of this process, when it is not the one that took the snapshot.
+            clock: Source of instants; the system's when absent.
 
         Raises:
-            InvalidDataError: If no success has been seen.
+            InvalidDataError: If policy or context are not those of the snapshot.
         """
-        ledger, now = self._journal.ledger, self._now(time)
-        done = ledger.rewarded()
-        success = np.zeros(ledger.n_rows, dtype=np.bool_)
-        success[done] = ledger.column("reward")[done] > 0
-        waited = now - ledger.column("time")
-        waited[done] = np.iinfo(np.int64).max
-        waited[success] = (ledger.column("reward_time") - ledger.column("time"))[success]
-        return DelayCurve.estimate(np.maximum(waited, 0), success)
-
-    def plot(
-        self, context: ContextLike | None = None, *, features: FloatArray | None = None
-    ) -> Any:
-        """Return a plotly figure of every arm in a context; needs the extra `plots`.
-
-        Raises:
-            MissingExtraError: If plotly is not installed.
-        """
-        view = self.describe(context, features=features)
-        rows = [
-            (f"{name} (chosen {arm.probability:.0%})", arm.mean, arm.low, arm.high)
-            for name, arm in view.items()
-        ]
-        title = f"{self.policy.name}: {dict(context or {})}"
-        return intervals({"arms": rows}, axis="expected reward with 95 % interval", title=title)
+        bandit = cls(policy, state.header["arms"], context=context, clock=clock)
+        mine = bandit._memory
+        bandit._hold(
+            Memory.restore(
+                state, mine.policy, context=mine.context, worker=worker, clock=mine.clock
+            )
+        )
+        return bandit

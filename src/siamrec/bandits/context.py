@@ -14,6 +14,7 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec._core.clock import SECOND
 from siamrec._core.table import Record, Shown, Table, counted
+from siamrec.bandits.policies.base import Space
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -265,6 +266,15 @@ class Context(Shown):
     def n_cells(self) -> int:
         """Number of cells."""
         return int(np.prod(self.sizes, dtype=np.int64)) if self.factors else 1
+
+    def space(self, n_arms: int, n_features: int) -> Space:
+        """Return the cells with so many arms and features, as policies see them."""
+        return Space(
+            n_arms=n_arms,
+            levels=self.sizes,
+            pooled=tuple(factor.unknown == "pool" for factor in self.factors),
+            n_features=n_features,
+        )
 
     def cell(self, context: ContextLike | None) -> int:
         """Return the cell of a context; missing factors are unknown.

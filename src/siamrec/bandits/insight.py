@@ -1,24 +1,27 @@
-"""Watching a bandit: is one arm taking over, has an arm changed, do draws fit their log."""
+"""Watching a bandit, as functions of its log: shares, earnings, exploration, delays, draws."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check, special
 from siamrec._core.table import Record, counted, number, span
+from siamrec.bandits._choice import Chooser
+from siamrec.bandits.log.delay import DelayCurve
 from siamrec.errors import InvalidDataError
 from siamrec.statistics.means import UNBOUNDED, Range, mean_interval
 from siamrec.statistics.tails import log_beta_tail, two_sided_z
 
 if TYPE_CHECKING:
+    from siamrec.bandits.memory import Memory
     from siamrec.bandits.policies.base import Outcomes
     from siamrec.data.decisions import Decisions
-    from siamrec.typing import FloatArray, IntArray
+    from siamrec.typing import Instant, IntArray
 
 
 @final
@@ -116,7 +119,7 @@ class ArmPerformance(Record):
         return f"Performance {number(self.mean)} {span(*self.interval)} over {picks}"
 
 
-def performance(
+def earned(
     level: IntArray, outcomes: Outcomes, *, within: Range = UNBOUNDED
 ) -> dict[tuple[int, int], ArmPerformance]:
     """Return the performance of every arm at every level that has rewards.
@@ -147,74 +150,82 @@ def performance(
     return found
 
 
-@final
-@dataclass(frozen=True, slots=True, repr=False)
-class ChangePoint(Record):
-    """Where a stream of rewards changed.
+def performance(
+    memory: Memory[Any], factor: str | None = None
+) -> dict[tuple[str, str], ArmPerformance]:
+    """Return what each arm has earned in a bandit's log, for each level of a context factor.
 
-    Attributes:
-        place: Number of rewards before the change.
-        before: Their mean.
-        after: Mean of the rewards since.
-        excess: By how much the statistic exceeds its threshold.
-    """
-
-    place: int
-    before: float
-    after: float
-    excess: float
-
-    @override
-    def title(self) -> str:
-        return (
-            f"Change after {self.place:,} rewards: {number(self.before)} to {number(self.after)}"
-        )
-
-
-def change_point(rewards: FloatArray, *, false_alarm: float = 0.01) -> ChangePoint | None:
-    """Return where the mean of rewards in [0, 1] has changed, None if nowhere for certain.
-
-    The generalised likelihood ratio of Bernoulli (or bounded) rewards,
-
-        max over s of  s kl(mean_1..s, mean) + (n - s) kl(mean_s+1..n, mean),
-
-    against the threshold ln(3 n sqrt n / false_alarm), under which a stream that never changes
-    raises an alarm at any time with probability at most `false_alarm`.
+    Choices are weighed by their inverse propensities, so that a mean is what the arm would
+    have earned on all of the level's traffic.
 
     Args:
-        rewards: Rewards of one arm in time order, in [0, 1].
-        false_alarm: In (0, 1).
+        memory: The bandit's `memory`.
+        factor: Name of a factor; the whole traffic, as level "", when absent.
 
     Raises:
-        InvalidDataError: If a reward is outside [0, 1].
-        InvalidParameterError: If `false_alarm` is outside (0, 1).
-
-    References:
-        Besson, Kaufmann, Maillard, Seznec (2022), JMLR 23: efficient change-point detection for
-        piecewise-stationary bandits.
+        UnknownNameError: If there is no such factor.
 
     Examples:
-        >>> change_point(np.repeat([0.0, 1.0], 30)).place
-        30
+        >>> from siamrec.bandits import ContextualBandit
+        >>> bandit = ContextualBandit("beta-thompson", ("a", "b"), seed=1)
+        >>> decision = bandit.select()
+        >>> receipt = bandit.learn(decision.id, reward=1.0)
+        >>> performance(bandit.memory)["", decision.arm].mean
+        1.0
     """
-    check.share("false_alarm", false_alarm, open_ends=True)
-    values = check.finite("rewards", rewards)
-    n = values.size
-    if n and not (values.min() >= 0 and values.max() <= 1):
-        raise InvalidDataError("rewards must be in [0, 1].")
-    if n < 2:
-        return None
-    total = np.cumsum(values)
-    size = np.arange(1, n)
-    before = total[:-1] / size
-    after = (total[-1] - total[:-1]) / (n - size)
-    mean = total[-1] / n
-    statistic = size * _divergence(before, mean) + (n - size) * _divergence(after, mean)
-    place = int(np.argmax(statistic))
-    excess = float(statistic[place] - np.log(3 * n * np.sqrt(n) / false_alarm))
-    if excess < 0:
-        return None
-    return ChangePoint(place + 1, float(before[place]), float(after[place]), excess)
+    ledger, context = memory.ledger, memory.context
+    outcomes = ledger.outcomes(ledger.rewarded())
+    labels: tuple[str, ...] = ("",)
+    level = np.zeros(outcomes.arm.size, dtype=np.int64)
+    if factor is not None:
+        level = context.level_of(factor, outcomes.cell)
+        labels = context.factors[context.names.index(factor)].labels
+    found = earned(level, outcomes, within=memory.policy.reward_range)
+    return {(labels[code], memory.names[arm]): value for (code, arm), value in found.items()}
+
+
+def exploration(memory: Memory[Any], now: Instant) -> float:
+    """Return the share of choices that would not go to the arm of greatest expected reward.
+
+    Averaged over the contexts of a bandit's log, in its state at `now`; 0 before any decision,
+    and not for policies that need features.
+
+    Args:
+        memory: The bandit's `memory`.
+        now: Instant from which the log is looked at.
+    """
+    cells, counts = np.unique(memory.ledger.column("cell"), return_counts=True)
+    if not cells.size or memory.settings.n_features:
+        return 0.0
+    chooser, eligible = Chooser(memory), memory.roster.eligible(None, 1)
+    model = chooser.model(now)
+    chance, which = chooser.chances(model, cells.astype(np.int64), eligible, None)
+    mean = memory.policy.estimate(model, chooser.rounds(cells, eligible, None)).mean
+    lead = np.where(eligible, mean, -np.inf).argmax(axis=1)
+    return float(1.0 - np.average(chance[which, lead], weights=counts))
+
+
+def delay_curve(memory: Memory[Any], now: Instant) -> DelayCurve:
+    """Return how long successes take to be seen, estimated from a bandit's log.
+
+    Picks that still wait count as long as they have waited, failures as never. To use it,
+    make a bandit with `Learning(delay=curve)` and merge this one's snapshot into it.
+
+    Args:
+        memory: The bandit's `memory`.
+        now: Instant up to which picks have been watched.
+
+    Raises:
+        InvalidDataError: If no success has been seen.
+    """
+    ledger = memory.ledger
+    done = ledger.rewarded()
+    success = np.zeros(ledger.n_rows, dtype=np.bool_)
+    success[done] = ledger.column("reward")[done] > 0
+    waited = now - ledger.column("time")
+    waited[done] = np.iinfo(np.int64).max
+    waited[success] = (ledger.column("reward_time") - ledger.column("time"))[success]
+    return DelayCurve.estimate(np.maximum(waited, 0), success)
 
 
 def calibration(decisions: Decisions) -> float:
@@ -239,8 +250,3 @@ def calibration(decisions: Decisions) -> float:
     if error == 0:
         return 1.0 if abs(gap) < 1e-9 else float(np.nextafter(0, 1))
     return two_sided_z(gap / error)[0]
-
-
-def _divergence(p: FloatArray, q: float) -> FloatArray:
-    kl: FloatArray = special.rel_entr(p, q) + special.rel_entr(1 - p, 1 - q)
-    return kl

@@ -22,69 +22,6 @@ _MANY = 64
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Least and greatest probability of every eligible arm.
-
-    The limited probabilities are the closest to the wanted ones in Kullback-Leibler divergence:
-
-        q_a = clip(c p_a, floor, cap)   with c such that they sum to 1.
-
-    Args:
-        floor: Least probability of an eligible arm, at least 0.
-        cap: Greatest probability of an arm, at most 1. Where fewer than `1 / cap` arms are
-            eligible it gives way and the eligible arms share evenly.
-
-    Raises:
-        InvalidParameterError: If a limit is outside `[0, 1]` or the floor above the cap.
-
-    Examples:
-        >>> Limits(floor=0.1, cap=0.7).apply(np.array([[0.9, 0.06, 0.04]])).round(3).tolist()
-        [[0.7, 0.18, 0.12]]
-    """
-
-    floor: float = 0.0
-    cap: float = 1.0
-
-    def __post_init__(self) -> None:
-        check.share("floor", self.floor)
-        check.share("cap", self.cap)
-        if self.floor > self.cap or self.cap <= 0:
-            raise InvalidParameterError("floor", self.floor, f"at most the cap {self.cap}")
-
-    def fit(self, n_arms: int) -> None:
-        """Check that the floor leaves room for `n_arms` arms.
-
-        Raises:
-            InvalidParameterError: If `n_arms * floor` is above 1.
-        """
-        if self.floor * n_arms > 1:
-            raise InvalidParameterError(
-                "floor", self.floor, f"at most {1 / n_arms:.4g} for {n_arms} arms"
-            )
-
-    def apply(self, probability: FloatArray, eligible: BoolArray | None = None) -> FloatArray:
-        """Return probabilities within the limits.
-
-        Args:
-            probability: Wanted probabilities, shape `(n, n_arms)`, rows summing to 1.
-            eligible: Which arms may be chosen, shape `(n_arms,)`; all of them when absent.
-        """
-        n_arms = probability.shape[1]
-        mask = np.ones(n_arms, dtype=np.bool_) if eligible is None else eligible
-        n_eligible = int(mask.sum())
-        wanted = probability[:, mask]
-        floor, cap = min(self.floor, 1 / n_eligible), max(self.cap, 1 / n_eligible)
-        outside = ((wanted < floor) | (wanted > cap)).any(axis=1)
-        if not outside.any():
-            return probability
-        limited = probability.copy()
-        bad = np.ix_(np.flatnonzero(outside), np.flatnonzero(mask))
-        limited[bad] = _project(np.maximum(wanted[outside], _TINY), floor, cap)
-        return limited
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
     """A trusted arm that exploration may cost only so much against.
 
@@ -136,6 +73,77 @@ class Baseline:
         mixed: FloatArray = (1.0 - share) * probability
         mixed[:, code] += share[:, 0]
         return mixed
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Least and greatest probability of every eligible arm.
+
+    The limited probabilities are the closest to the wanted ones in Kullback-Leibler divergence:
+
+        q_a = clip(c p_a, floor, cap)   with c such that they sum to 1.
+
+    Args:
+        floor: Least probability of an eligible arm, at least 0.
+        cap: Greatest probability of an arm, at most 1. Where fewer than `1 / cap` arms are
+            eligible it gives way and the eligible arms share evenly.
+        holdout: Share of decisions made evenly, for later audits; mixed into every propensity
+            before floor and cap.
+        baseline: A trusted arm and what exploration may cost against it.
+
+    Raises:
+        InvalidParameterError: If a limit is outside `[0, 1]` or the floor above the cap.
+
+    Examples:
+        >>> Limits(floor=0.1, cap=0.7).apply(np.array([[0.9, 0.06, 0.04]])).round(3).tolist()
+        [[0.7, 0.18, 0.12]]
+    """
+
+    floor: float = 0.0
+    cap: float = 1.0
+    holdout: float = 0.0
+    baseline: Baseline | None = None
+
+    def __post_init__(self) -> None:
+        check.share("floor", self.floor)
+        check.share("cap", self.cap)
+        check.share("holdout", self.holdout)
+        if self.baseline is not None:
+            check.kind("baseline", self.baseline, Baseline)
+        if self.floor > self.cap or self.cap <= 0:
+            raise InvalidParameterError("floor", self.floor, f"at most the cap {self.cap}")
+
+    def fit(self, n_arms: int) -> None:
+        """Check that the floor leaves room for `n_arms` arms.
+
+        Raises:
+            InvalidParameterError: If `n_arms * floor` is above 1.
+        """
+        if self.floor * n_arms > 1:
+            raise InvalidParameterError(
+                "floor", self.floor, f"at most {1 / n_arms:.4g} for {n_arms} arms"
+            )
+
+    def apply(self, probability: FloatArray, eligible: BoolArray | None = None) -> FloatArray:
+        """Return probabilities between floor and cap.
+
+        Args:
+            probability: Wanted probabilities, shape `(n, n_arms)`, rows summing to 1.
+            eligible: Which arms may be chosen, shape `(n_arms,)`; all of them when absent.
+        """
+        n_arms = probability.shape[1]
+        mask = np.ones(n_arms, dtype=np.bool_) if eligible is None else eligible
+        n_eligible = int(mask.sum())
+        wanted = probability[:, mask]
+        floor, cap = min(self.floor, 1 / n_eligible), max(self.cap, 1 / n_eligible)
+        outside = ((wanted < floor) | (wanted > cap)).any(axis=1)
+        if not outside.any():
+            return probability
+        limited = probability.copy()
+        bad = np.ix_(np.flatnonzero(outside), np.flatnonzero(mask))
+        limited[bad] = _project(np.maximum(wanted[outside], _TINY), floor, cap)
+        return limited
 
 
 def _project(wanted: FloatArray, floor: float, cap: float) -> FloatArray:

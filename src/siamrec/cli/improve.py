@@ -71,13 +71,13 @@ def improve(
     A run that was interrupted goes on when it is called again with the same --out.
     """
     console = Console()
-    arguments: dict[str, Any] = {"out": out, "seed": seed, "strategy": strategy}
-    arguments |= {"positive": positive, "holdout": holdout, "cold_share": cold_share, "k": k}
-    arguments |= {"serving": serving, "max_rejected": max_rejected, "store": db}
+    arguments: dict[str, Any] = {"out": out, "seed": seed, "strategy": strategy, "store": db}
+    trial: dict[str, Any] = {"positive": positive, "holdout": holdout, "cold_share": cold_share}
+    trial |= {"k": k, "serving": serving, "max_rejected": max_rejected}
     columns = {"user": user, "item": item, "value": value, "time": time}
     with one_line(console, out):
         arguments |= _material(feedback, items, columns, (rating_min, rating_max), items_id, text)
-        report = _run(console, {**arguments, "encoder": model}, arm or [])
+        report = _run(console, {**arguments, "encoder": model}, trial, arm or [])
     if report.summary()["data"]["simulated"]:
         console.print("[yellow]Simulated data:[/] users, items and ratings are made up.")
     show(console, report)
@@ -109,9 +109,11 @@ def _material(
     }
 
 
-def _run(console: Console, arguments: dict[str, Any], arms: list[str]) -> CycleReport:
+def _run(
+    console: Console, arguments: dict[str, Any], trial: dict[str, Any], arms: list[str]
+) -> CycleReport:
     with console.status("Loading …"):
-        from siamrec.lifecycle import ImprovementLoop  # torch takes seconds
+        from siamrec.lifecycle import Host, ImprovementLoop, Trial  # torch takes seconds
 
         _quiet_libraries()
     progress = Progress(
@@ -134,7 +136,10 @@ def _run(console: Console, arguments: dict[str, Any], arms: list[str]) -> CycleR
             say(console, f"{event.step:>10}  {event.message}")
 
     with progress:
-        return ImprovementLoop(**arguments, arms=arms, observers=[tell]).run()
+        loop = ImprovementLoop(
+            **arguments, trial=Trial(**trial), arms=arms, host=Host(observers=[tell])
+        )
+        return loop.run()
 
 
 def _quiet_libraries() -> None:

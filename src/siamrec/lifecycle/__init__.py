@@ -5,15 +5,18 @@ from siamrec.lifecycle.holdout import HeldOut, hold_out
 from siamrec.lifecycle.loop import ImprovementLoop
 from siamrec.lifecycle.registry import Lineage, ModelRegistry
 from siamrec.lifecycle.report import ArmResult, CycleReport, MeanWithInterval
+from siamrec.lifecycle.trial import Host, Trial
 
 __all__ = [
     "ArmResult",
     "CycleReport",
     "HeldOut",
+    "Host",
     "ImprovementLoop",
     "Lineage",
     "LoopEvent",
     "MeanWithInterval",
     "ModelRegistry",
+    "Trial",
     "hold_out",
 ]

@@ -43,7 +43,6 @@ STORE = (
 
 def require(
     *,
-    feedback: object,
     catalog: object,
     assigner: object,
     store: object,
@@ -57,8 +56,6 @@ def require(
         siamrec.errors.InvalidParameterError: If something is of another kind, or lacks a member;
             all that it lacks is named.
     """
-    if feedback is not None:
-        check.kind("feedback", feedback, Feedback)
     if catalog is not None:
         check.kind("catalog", catalog, Catalog)
     if assigner is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siamrec.bandits import Context, ContextualBandit, Factor, Limits
+from siamrec.bandits import Context, ContextualBandit, Factor, Learning, Limits
 from siamrec.data import Rewards
 from siamrec.experiments import AsymptoticCS, Experiment, HashAssigner, Plan, Ratio, analyze
 from siamrec.lifecycle._host import decision_of
@@ -44,7 +44,7 @@ def bandit_with(policy: Policy[Any], traffic: Traffic, *, seed: int, clock: Manu
         limits=Limits(floor=0.02),
         seed=seed,
         name="cycle",
-        refresh_every=4,
+        learning=Learning(refresh_every=4),
         clock=clock,
     )
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from siamrec.bandits import Policy
     from siamrec.lifecycle.events import Observers
+    from siamrec.lifecycle.trial import Trial
     from siamrec.models.training import Strategy
     from siamrec.protocols import (
         BanditFactory,
@@ -38,26 +39,15 @@ class Settings:
 
     seed: int
     strategy: Strategy
-    positive: float
-    holdout: float
-    cold_share: float
-    k: int
-    metric: str
-    serving: str | None
-    max_rejected: float
+    trial: Trial
 
     def __post_init__(self) -> None:
         check.count("seed", self.seed, least=0)
-        check.positive("positive", self.positive)
-        check.share("holdout", self.holdout, open_ends=True)
-        check.share("cold_share", self.cold_share)
-        check.count("k", self.k)
-        check.share("max_rejected", self.max_rejected)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
         strategy = FineTuneConfig(strategy=self.strategy).as_dict()["strategy"]
-        return {**asdict(self), "strategy": strategy}
+        return {"seed": self.seed, "strategy": strategy, **asdict(self.trial)}
 
     def rng(self, purpose: str) -> np.random.Generator:
         """Return the generator of one purpose, so that no step depends on another's draws."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from typing_extensions import override
 
+from siamrec._core import check
 from siamrec._core.clock import SystemClock
 from siamrec._core.table import Shown, Table
 from siamrec.data import Feedback
@@ -25,6 +26,7 @@ from siamrec.lifecycle._settings import Parts, Settings
 from siamrec.lifecycle.events import Observers
 from siamrec.lifecycle.holdout import hold_out
 from siamrec.lifecycle.report import CycleReport
+from siamrec.lifecycle.trial import Host, Trial
 from siamrec.models.training import STRATEGIES
 from siamrec.simulation import World
 
@@ -35,14 +37,11 @@ if TYPE_CHECKING:
     from siamrec.bandits import Policy
     from siamrec.data import Catalog
     from siamrec.feedback import RejectedRow
-    from siamrec.lifecycle.events import Observer
     from siamrec.metrics.base import AnyMetric
     from siamrec.models.recommenders._book import Arms
     from siamrec.models.training import Strategy
     from siamrec.protocols import (
         BanditFactory,
-        BlobStore,
-        Clock,
         ExperimentAssigner,
         FeedbackSource,
         MetricSuite,
@@ -69,36 +68,27 @@ class ImprovementLoop(Shown):
     `"ratings"`, `"ease:l2=300"`, `{"name": "ease", "l2": 300}`.
 
     Args:
-        feedback: Events; or give `source`. Without both, a simulated world is used.
+        source: Events, or where to read them from; without it a simulated world is used.
         catalog: Items with texts; needed with feedback of your own.
-        source: Where to read events from.
         pairs: Makes training pairs.
         encoder: The text encoder to improve: an encoder or its name, a name of the hub, a path.
+        strategy: `"adapter"` trains a head on cached vectors in seconds; `"full"` the whole
+            encoder, `"top-layers"` its last layers, `"lora:rank=8"` a small change beside each
+            matrix.
+        arms: Further arms by name, or a list of names; one of a default name takes its place. An
+            arm may be of a class of your own, see `siamrec.protocols.RecommenderRecipe`. The
+            trial's `positive` and `encoder` count for arms given by name, where they are not told
+            apart.
         bandit: Chooses among the arms: a policy or its name, or a function
             `(arms, *, clock, seed)` that makes a bandit over the arms. Replay and test each begin
             with a fresh one, so a bandit that was made already is refused.
         assigner: Splits users into `"control"` and `"bandit"`.
         suite: Measures the arms: a suite, or a list of metrics.
-        arms: Further arms by name, or a list of names; one of a default name takes its place. An
-            arm may be of a class of your own, see `siamrec.protocols.RecommenderRecipe`.
-            `positive` and `encoder` count for arms given by name, where they are not told apart.
+        trial: What is held out, and how what was learned is judged.
         store: Event log and versions: a store or a database URL; a file in `out` by default.
-        blobs: Keeps the files of versions; a folder in `out` by default.
-        clock: Tells when rows are received.
-        observers: Called with each `LoopEvent`.
+        host: Observers, blobs and a clock.
         out: Folder of the run.
         seed: Seed of everything that is drawn.
-        strategy: `"adapter"` trains a head on cached vectors in seconds; `"full"` the whole
-            encoder, `"top-layers"` its last layers, `"lora:rank=8"` a small change beside each
-            matrix.
-        positive: Smallest rating that is a like.
-        holdout: Share of the users that test, in (0, 1).
-        cold_share: Share of the items hidden from training, in [0, 1).
-        k: Length of the lists shown in the replayed traffic.
-        metric: Metric of the suite by which the tuned encoder is judged.
-        serving: Arm that serves today, the control of the A/B test; by default the one the
-            registry says, else `"popularity"`.
-        max_rejected: Largest share of bad rows that is put up with, in [0, 1].
 
     Raises:
         siamrec.errors.InvalidParameterError: If a number is out of its range, or a part cannot do
@@ -110,75 +100,61 @@ class ImprovementLoop(Shown):
     def __init__(
         self,
         *,
-        feedback: Feedback | None = None,
+        source: Feedback | FeedbackSource | Named | None = None,
         catalog: Catalog | None = None,
-        source: FeedbackSource | Named | None = None,
         pairs: PairGenerator | Named | None = None,
         encoder: SiameseEncoder | Named | Path | None = None,
+        strategy: Strategy | Named = "adapter",
+        arms: Arms | Mapping[str, RecommenderRecipe] | None = None,
         bandit: BanditFactory | Policy[Any] | Named | None = None,
         assigner: ExperimentAssigner | None = None,
         suite: MetricSuite | Sequence[AnyMetric | Named] | None = None,
-        arms: Arms | Mapping[str, RecommenderRecipe] | None = None,
+        trial: Trial | None = None,
         store: Store | str | None = None,
-        blobs: BlobStore | None = None,
-        clock: Clock | None = None,
-        observers: Sequence[Observer] = (),
+        host: Host | None = None,
         out: str | Path = "runs/first",
         seed: int = 7,
-        strategy: Strategy | Named = "adapter",
-        positive: float = 4.0,
-        holdout: float = 0.2,
-        cold_share: float = 0.1,
-        k: int = 10,
-        metric: str = "ndcg@10",
-        serving: str | None = None,
-        max_rejected: float = 0.05,
     ) -> None:
+        terms = check.kind("trial", Trial() if trial is None else trial, Trial)
+        around = check.kind("host", Host() if host is None else host, Host)
         _host.require(
-            feedback=feedback,
             catalog=catalog,
             assigner=assigner,
             store=store,
-            blobs=blobs,
-            clock=clock,
-            observers=observers,
+            blobs=around.blobs,
+            clock=around.clock,
+            observers=around.observers,
         )
-        if feedback is not None and source is not None:
-            raise InvalidParameterError("source", source, "left out where feedback is given")
-        if catalog is None and (feedback is not None or source is not None):
+        if catalog is None and source is not None:
             raise MissingInputError("catalog", "ImprovementLoop(catalog=…), items with texts")
-        self._feedback, self._catalog = feedback, catalog
-        self._source = None if source is None else FEEDBACK_SOURCES.make(source)
-        self._settings = Settings(
-            seed=seed,
-            strategy=STRATEGIES.make(strategy),
-            positive=positive,
-            holdout=holdout,
-            cold_share=cold_share,
-            k=k,
-            metric=metric,
-            serving=serving,
-            max_rejected=max_rejected,
+        self._source: Feedback | FeedbackSource | None = (
+            source
+            if source is None or isinstance(source, Feedback)
+            else FEEDBACK_SOURCES.make(source)
         )
+        self._catalog = catalog
+        self._settings = Settings(seed=seed, strategy=STRATEGIES.make(strategy), trial=terms)
         chosen = _parts.encoder_of(encoder)
-        recipes = _host.recipes_of(arms or {}, positive=positive, encoder=chosen)
-        names = tuple({**_parts.default_arms(positive, chosen, chosen), **recipes})
-        if serving is not None and serving not in names:
-            raise InvalidParameterError("serving", serving, f"one of the arms {', '.join(names)}")
+        recipes = _host.recipes_of(arms or {}, positive=terms.positive, encoder=chosen)
+        names = tuple({**_parts.default_arms(terms.positive, chosen, chosen), **recipes})
+        if terms.serving is not None and terms.serving not in names:
+            raise InvalidParameterError(
+                "serving", terms.serving, f"one of the arms {', '.join(names)}"
+            )
         self._parts = Parts(
-            pairs=_parts.pairs_of(pairs, positive),
+            pairs=_parts.pairs_of(pairs, terms.positive),
             encoder=chosen,
             suite=_parts.suite_of(suite),
             arms=recipes,
             bandit=_host.bandit_of(bandit, names, seed),
             assigner=assigner,
             store=store,
-            blobs=blobs,
-            clock=clock or SystemClock(),
-            observers=Observers(observers),
+            blobs=around.blobs,
+            clock=around.clock or SystemClock(),
+            observers=Observers(around.observers),
             out=Path(out),
         )
-        self._parts.require_metric(metric)
+        self._parts.require_metric(terms.metric)
 
     @override
     def title(self) -> str:
@@ -187,10 +163,8 @@ class ImprovementLoop(Shown):
     @override
     def table(self) -> Table:
         """Return its settings and the parts that it is made of."""
-        settings = {name: getattr(self._settings, name) for name in type(self._settings).__slots__}
-        return Table.of(
-            self.title(), {"out": self._parts.out, **settings, "arms": list(self._parts.arms)}
-        )
+        settings, arms = self._settings.as_dict(), list(self._parts.arms)
+        return Table.of(self.title(), {"out": self._parts.out, **settings, "arms": arms})
 
     def run(self) -> CycleReport:
         """Run every step that is not done yet and return the report.
@@ -226,14 +200,14 @@ class ImprovementLoop(Shown):
         feedback, catalog, rejected, simulated = self._material()
         if not len(feedback):
             raise InvalidDataError("There is no feedback: no row was read.")
-        settings = self._settings
+        settings, trial = self._settings, self._settings.trial
         hold_out(
             feedback,
             catalog,
             rng=settings.rng("split"),
-            share=settings.holdout,
-            cold_share=settings.cold_share,
-            positive=settings.positive,
+            share=trial.holdout,
+            cold_share=trial.cold_share,
+            positive=trial.positive,
         )
         _ = self._parts.encoder.dim  # loads the model, or says how to get it
         return Cycle(
@@ -249,8 +223,8 @@ class ImprovementLoop(Shown):
         if self._catalog is None:
             world = World(n_users=2500, n_items=800).simulate(self._settings.rng("world"))
             return world.feedback, world.catalog, (), True
-        if self._feedback is not None:
-            return self._feedback, self._catalog, (), False
+        if isinstance(self._source, Feedback):
+            return self._source, self._catalog, (), False
         if isinstance(self._source, FileFeedback):
             loaded = self._source.load()
             self._require_good(len(loaded.feedback), loaded.rejected)
@@ -260,11 +234,11 @@ class ImprovementLoop(Shown):
 
     def _require_good(self, n_good: int, rejected: Sequence[RejectedRow]) -> None:
         total = n_good + len(rejected)
-        share, limit = len(rejected) / max(total, 1), self._settings.max_rejected
+        share, limit = len(rejected) / max(total, 1), self._settings.trial.max_rejected
         if share > limit:
             first = rejected[0]
             raise RejectedDataError(
                 f"{len(rejected)} of {total} rows are bad ({share:.1%}), more than the "
                 f"{limit:.1%} that are put up with; the first is row {first.row}: {first.reason}. "
-                "Mend the file, or raise --max-rejected (max_rejected=… from Python)."
+                "Mend the file, or raise --max-rejected (Trial(max_rejected=…) from Python)."
             )

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from siamrec._core import check
 from siamrec._core.recipe import Recipe
 from siamrec.statistics.means import UNBOUNDED, Range
 
@@ -39,6 +40,18 @@ class MetricRecipe(Recipe, ABC):
 
     census: ClassVar[bool] = False
     """Whether nothing is sampled: the number is exact and its interval is the number itself."""
+
+    def __post_init__(self) -> None:
+        """Check the cut-off, the smallest relevant grade, and what the leaf adds."""
+        k, rel = getattr(self, "k", None), getattr(self, "rel", None)
+        if k is not None:
+            check.count("k", k)
+        if rel is not None:
+            check.positive("rel", rel)
+        self._check()
+
+    def _check(self) -> None:
+        """Refuse further settings out of range; a leaf that has some overrides it."""
 
     @property
     def range(self) -> Range:

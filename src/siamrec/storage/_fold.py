@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from siamrec.bandits import ContextualBandit, Snapshot
-from siamrec.bandits.log.forgetting import Memory
+from siamrec.bandits.log.forgetting import FadingSums
 from siamrec.storage.schema import fold as fold_table
 
 if TYPE_CHECKING:
@@ -134,13 +134,13 @@ class Fold:
 
     def _deltas(self, outcomes: Outcomes, times: IntArray) -> dict[int, Sums]:
         if self._half_life is None:
-            memory = Memory(self._policy, self.space, None, self._window)
+            memory = FadingSums(self._policy, self.space, None, self._window)
             memory.add(outcomes, times)
             return memory.buckets
         deltas = {}
         epochs = times // (_EPOCH * self._half_life)
         for epoch in np.unique(epochs).tolist():  # one, or two where an epoch ends
-            memory = Memory(self._policy, self.space, self._half_life, None)
+            memory = FadingSums(self._policy, self.space, self._half_life, None)
             memory.landmark = self._landmark(epoch)
             mine = epochs == epoch
             memory.add(outcomes.rows(mine), times[mine])

@@ -10,7 +10,6 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from siamrec._core.hashing import canonical_json
-from siamrec.bandits.policies import Space
 from siamrec.bandits.policies.base import ModelT, widen
 from siamrec.errors import InvalidParameterError
 from siamrec.storage._fold import Fold
@@ -198,13 +197,7 @@ class Shared(Generic[ModelT]):
             return
         self.arms = arms
         self.codes = {name: code for code, name in enumerate(arms)}
-        context = self._recipe.context
-        space = Space(
-            n_arms=len(arms),
-            levels=context.sizes,
-            pooled=tuple(factor.unknown == "pool" for factor in context.factors),
-            n_features=self._recipe.n_features,
-        )
+        space = self._recipe.context.space(len(arms), self._recipe.n_features)
         self.fold = Fold(
             self._key,
             self._recipe.policy,

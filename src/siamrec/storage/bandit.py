@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, final, overload
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from sqlalchemy import func, select
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec._core.table import Shown, Table, counted
+from siamrec._core.table import Table, counted
+from siamrec.bandits import BanditDoor
 from siamrec.bandits.policies.base import ModelT
-from siamrec.data import Decision, Rewards
+from siamrec.data import Rewards
 from siamrec.errors import InvalidDataError, MissingInputError
 from siamrec.storage import _bulk, _engine, _join
 from siamrec.storage._decided import columns_of, decided, replayed, sweepable, swept
@@ -24,17 +25,16 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-    from siamrec.bandits import ArmShare, ArmView, Context, ContextualBandit, Policy, RewardReceipt
+    from siamrec.bandits import ArmView, Context, ContextualBandit, Memory, Policy, RewardReceipt
     from siamrec.bandits.context import ContextLike
-    from siamrec.bandits.insight import ArmPerformance
-    from siamrec.data import Decisions
+    from siamrec.data import Decision, Decisions
     from siamrec.protocols import Clock
     from siamrec.storage._shared import Recipe
     from siamrec.typing import FloatArray, Instant, IntArray
 
 
 @final
-class StoredBandit(Shown, Generic[ModelT]):
+class StoredBandit(BanditDoor[ModelT]):
     """A `ContextualBandit` on a store; made by `Store.bandit`, which tells the arguments.
 
     Every decision is in the log before it is returned. Rewards, their join with decisions and
@@ -84,29 +84,34 @@ class StoredBandit(Shown, Generic[ModelT]):
         return self._recipe.name
 
     @property
+    @override
     def policy(self) -> Policy[ModelT]:
-        """How arms are weighed."""
         return self._recipe.policy
 
     @property
+    @override
     def context(self) -> Context:
-        """Factors whose combinations are the cells."""
         return self._recipe.context
 
     @property
+    @override
+    def memory(self) -> Memory[ModelT]:
+        return self.replay().memory
+
+    @property
+    @override
     def arms(self) -> tuple[str, ...]:
-        """Names of the arms."""
         return self._read().arms
 
     @property
+    @override
     def state_version(self) -> int:
-        """Number of changes to what has been learned, by all workers."""
         self._read()
         return self._shared.version
 
     @property
+    @override
     def n_pending(self) -> int:
-        """Number of decisions without any reward yet."""
         rewarded = select(reward_table.c.time).where(
             reward_table.c.decision == decision_table.c.id
         )
@@ -116,12 +121,13 @@ class StoredBandit(Shown, Generic[ModelT]):
         )
 
     @property
+    @override
     def n_early(self) -> int:
-        """Number of decisions that rewards in the store wait for, of this bandit or another."""
         known = select(decision_table.c.id).where(decision_table.c.id == reward_table.c.decision)
         waiting = func.count(reward_table.c.decision.distinct())
         return self._count(select(waiting).where(~known.exists()))
 
+    @override
     def select(
         self,
         context: ContextLike | None = None,
@@ -132,14 +138,6 @@ class StoredBandit(Shown, Generic[ModelT]):
         features: FloatArray | None = None,
         time: Instant | None = None,
     ) -> Decision:
-        """Choose `n` different arms and log the decision; see `ContextualBandit.select`.
-
-        Raises:
-            siamrec.errors.InvalidParameterError: If fewer than `n` arms are eligible.
-            siamrec.errors.MissingInputError: If the policy needs features and none are given.
-            siamrec.errors.StorageError: If the decision cannot be logged; none is made then.
-            siamrec.errors.UnknownNameError: If an arm, factor or level is not known.
-        """
 
         def work(connection: Connection) -> Decision:
             local = self._shared.refreshed(connection, self._clock)
@@ -153,6 +151,7 @@ class StoredBandit(Shown, Generic[ModelT]):
 
         return _engine.transact(self._engine, work)
 
+    @override
     def select_many(
         self,
         contexts: Sequence[ContextLike] | Mapping[str, Sequence[object]],
@@ -161,14 +160,6 @@ class StoredBandit(Shown, Generic[ModelT]):
         features: FloatArray | None = None,
         time: Instant | IntArray | None = None,
     ) -> Decisions:
-        """Choose one arm for each context from one state, and log the decisions together.
-
-        Raises:
-            siamrec.errors.InvalidParameterError: If no arm is eligible.
-            siamrec.errors.MissingInputError: If the policy needs features and none are given.
-            siamrec.errors.StorageError: If they cannot be logged; none is made then.
-            siamrec.errors.UnknownNameError: If an arm, factor or level is not known.
-        """
 
         def work(connection: Connection) -> Decisions:
             local = self._shared.refreshed(connection, self._clock)
@@ -179,17 +170,7 @@ class StoredBandit(Shown, Generic[ModelT]):
 
         return _engine.transact(self._engine, work)
 
-    def probabilities(
-        self,
-        context: ContextLike | None = None,
-        *,
-        arms: Sequence[str] | None = None,
-        features: FloatArray | None = None,
-        time: Instant | None = None,
-    ) -> dict[str, float]:
-        """Return the probability with which each eligible arm would be chosen first."""
-        return self._read().probabilities(context, arms=arms, features=features, time=time)
-
+    @override
     def describe(
         self,
         context: ContextLike | None = None,
@@ -198,58 +179,33 @@ class StoredBandit(Shown, Generic[ModelT]):
         features: FloatArray | None = None,
         time: Instant | None = None,
     ) -> dict[str, ArmView]:
-        """Return probability, confidence, mean and 95 % interval of each eligible arm."""
         return self._read().describe(context, arms=arms, features=features, time=time)
 
+    @override
     def sums(self, *, time: Instant | None = None) -> dict[str, FloatArray]:
-        """Return what has been learned as it counts now, or at `time`."""
         return dict(self._read().sums(time=time))
 
+    @override
     def model(self, *, time: Instant | None = None) -> ModelT:
-        """Return what the policy believes now, or at `time`."""
         return self._read().model(time=time)
 
-    @overload
-    def learn(
-        self,
-        rewards: Decision | str | int,
-        reward: float,
-        *,
-        arm: str | None = None,
-        time: Instant | None = None,
-        weight: float = 1.0,
-    ) -> RewardReceipt: ...
-
-    @overload
-    def learn(self, rewards: Rewards) -> RewardReceipt: ...
-
-    def learn(
-        self,
-        rewards: Rewards | Decision | str | int,
-        reward: float | None = None,
-        *,
-        arm: str | None = None,
-        time: Instant | None = None,
-        weight: float = 1.0,
+    @override
+    def _take_one(
+        self, id_: str, reward: float, arm: str | None, time: Instant | None, weight: float
     ) -> RewardReceipt:
-        """Take in one reward by decision id, or a batch, in one transaction.
+        return self._take(
+            Rewards(
+                decision=np.asarray([id_]),
+                reward=np.asarray([reward], dtype=np.float64),
+                time=None if time is None else np.asarray([time]),
+                weight=np.asarray([weight], dtype=np.float64),
+                arm=None if arm is None else (arm,),
+            )
+        )
 
-        Arguments as in `ContextualBandit.learn`. Rewards may come late, twice, out of order and
-        through any worker, before their decision too; of those of one pick the latest counts.
-
-        Raises:
-            siamrec.errors.InvalidDataError: If a reward is outside the range of the policy, or
-                names an arm that was not chosen; nothing is stored then.
-            siamrec.errors.StorageError: If the database fails; nothing is stored then.
-            siamrec.errors.UnknownNameError: If an arm is not known.
-        """
+    @override
+    def _take(self, rewards: Rewards) -> RewardReceipt:
         now = self._clock.now()
-        if isinstance(rewards, Decision | str | int):
-            if reward is None:
-                raise MissingInputError("reward", "learn(decision, reward=...)")
-            id_ = rewards.id if isinstance(rewards, Decision) else rewards
-            rewards = Rewards.of_one(id_, reward, arm=arm, time=time, weight=weight)
-        check.kind("rewards", rewards, Rewards, Decision)
         _join.checked(rewards, *self.policy.reward_range, self.policy.name)
         with _bulk.many_rows():
             given = _given(rewards, now)
@@ -271,18 +227,10 @@ class StoredBandit(Shown, Generic[ModelT]):
 
         return _engine.transact(self._engine, work)
 
+    @override
     def record(
         self, decisions: Decision | Decisions, *, features: FloatArray | None = None
     ) -> int:
-        """Take in decisions that were made elsewhere, and the rewards that waited for them.
-
-        Returns the number of new decisions.
-
-        Raises:
-            siamrec.errors.InvalidDataError: If a decision is of another bandit.
-            siamrec.errors.MissingInputError: If the policy needs features and none are given.
-            siamrec.errors.UnknownNameError: If an arm, factor or level is not known.
-        """
         # A scratch bandit applies every check of `ContextualBandit.record`.
         self._recipe.blank(self.arms, self._clock).record(decisions, features=features)
         rows = columns_of(decisions, self.context, features)
@@ -305,17 +253,11 @@ class StoredBandit(Shown, Generic[ModelT]):
 
         return _engine.transact(self._engine, work)
 
+    @override
     def expire(self, *, time: Instant | None = None) -> RewardReceipt:
-        """Write a reward of 0 for every pick whose attribution window closed without one.
-
-        The zero carries the instant at which the window closed; it is written once.
-
-        Raises:
-            siamrec.errors.MissingInputError: If the bandit has no attribution window.
-        """
         attribution = self._recipe.attribution
         if attribution is None:
-            raise MissingInputError("attribution", "store.bandit(..., attribution='7d')")
+            raise MissingInputError("attribution", "learning=Learning(attribution='7d')")
         now = self._clock.now()
         until = (now if time is None else int(time)) - attribution
 
@@ -332,13 +274,8 @@ class StoredBandit(Shown, Generic[ModelT]):
 
         return _engine.transact(self._engine, work)
 
+    @override
     def add_arm(self, arm: str) -> None:
-        """Add an arm that has seen nothing, for all workers.
-
-        Raises:
-            siamrec.errors.InvalidParameterError: If the arm is there already, or the floor
-                leaves no room.
-        """
 
         def work(connection: Connection) -> None:
             self._shared.lock(connection)
@@ -364,14 +301,6 @@ class StoredBandit(Shown, Generic[ModelT]):
             blank = self._recipe.blank(fresh.arms, self._clock)
             log = replayed(connection, blank, self.name, None)
         return dict(stored.sums(time=time)), dict(log.sums(time=time))
-
-    def performance(self, factor: str | None = None) -> dict[tuple[str, str], ArmPerformance]:
-        """Return what each arm has earned in the log; see `ContextualBandit.performance`."""
-        return self.replay().performance(factor)
-
-    def imbalance(self, *, limit: float = 0.7, alpha: float = 0.01) -> tuple[ArmShare, ...]:
-        """Return every arm's share of the logged picks, with an alarm above `limit`."""
-        return self.replay().imbalance(limit=limit, alpha=alpha)
 
     def rebuild(self) -> int:
         """Work out the stored sums anew from the log; return the number of rewarded picks."""

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, select
 
 from siamrec._core import check
 from siamrec._core.clock import clock_or_system
-from siamrec.bandits import POLICIES, Context, ContextualBandit
+from siamrec.bandits import POLICIES, Context, ContextualBandit, Learning
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments import ExperimentManager, HashAssigner
 from siamrec.storage import _engine, schema
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from siamrec._core.book import Named
-    from siamrec.bandits import Baseline, Limits, Policy
+    from siamrec.bandits import Limits, Policy
     from siamrec.bandits.policies.base import ModelT
     from siamrec.experiments import Experiment
     from siamrec.protocols import Clock
@@ -107,11 +107,7 @@ class Store(OnDatabase):
         *,
         context: Context | None = None,
         limits: Limits | None = None,
-        half_life: str | timedelta | float | None = None,
-        window: str | timedelta | float | None = None,
-        attribution: str | timedelta | float | None = None,
-        holdout: float = 0.0,
-        baseline: Baseline | None = None,
+        learning: Learning | None = None,
         tempering: Mapping[str, Mapping[str, float]] | None = None,
         seed: int | str = 0,
         worker: str | None = None,
@@ -124,12 +120,9 @@ class Store(OnDatabase):
             policy: How to weigh the arms: a policy or its name.
             arms: Distinct names of the arms, in one order for all workers.
             context: Factors whose combinations are the cells; one cell when absent.
-            limits: Least and greatest probability of an arm.
-            half_life: Time after which an observation counts half, such as `"30d"`.
-            window: Only rewards of decisions this recent count; not together with `half_life`.
-            attribution: Rewards later than this after their decision are left out.
-            holdout: Share of decisions made evenly, for later audits.
-            baseline: A trusted arm and what exploration may cost against it.
+            limits: Least and greatest probability of an arm, a trusted arm, a share for audits.
+            learning: What is forgotten and left out; a stored bandit neither waits by `delay` nor
+                notices by `reset`, and is refreshed at once.
             tempering: For factors, the temperature of some of their levels.
             seed: Salt of every draw.
             worker: Name of this process, part of decision ids; a new one when absent.
@@ -141,17 +134,22 @@ class Store(OnDatabase):
             siamrec.errors.UnknownNameError: If tempering names an unknown factor or level.
         """
         recipe: Policy[ModelT] = POLICIES.make(policy)
+        learns = Learning() if learning is None else learning
+        for setting in ("delay", "reset", "refresh_every"):
+            if getattr(learns, setting) != getattr(Learning(), setting):
+                raise InvalidParameterError(
+                    setting, getattr(learns, setting), "left out with a stored bandit"
+                )
         worker = f"{name}.{uuid4().hex[:12] if worker is None else worker}"
 
         def make(names: Sequence[str], clock: Clock) -> ContextualBandit[ModelT]:
             return ContextualBandit(
-                recipe, names, context=context, limits=limits, half_life=half_life,
-                window=window, attribution=attribution, holdout=holdout, baseline=baseline,
+                recipe, names, context=context, limits=limits, learning=learns,
                 tempering=tempering, seed=seed, name=name, worker=worker,
                 n_features=n_features, clock=clock,
             )  # fmt: skip
 
-        header = make(arms, self._clock).snapshot().header  # checks every setting
+        settings = make(arms, self._clock).memory.settings  # checks them
         bandit = StoredBandit(
             self._engine,
             self._clock,
@@ -160,9 +158,9 @@ class Store(OnDatabase):
                 policy=recipe,
                 arms=tuple(arms),
                 context=Context.none() if context is None else context,
-                half_life=header["half_life"],
-                window=header["window"],
-                attribution=header["attribution"],
+                half_life=settings.half_life,
+                window=settings.window,
+                attribution=settings.attribution,
                 n_features=n_features,
                 make=make,
             ),

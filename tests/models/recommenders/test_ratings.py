@@ -248,7 +248,9 @@ def test_settings_are_checked() -> None:
         SVDpp(device="abacus", epochs=1).fit(small_feedback())
     with pytest.raises(InvalidParameterError, match="l2 must be a finite number above 0"):
         ExplicitMF(l2=0)
-    with pytest.raises(InvalidDataError, match=r"side 24 over items; use ExplicitMF, or raise"):
+    with pytest.raises(
+        InvalidDataError, match="side 24; use ExplicitMF, which holds none over items"
+    ):
         ItemKNNBaseline(max_side=5).fit(small_feedback())
     with pytest.raises(InvalidDataError, match="columns must have one length|one length"):
         BiasModel().fit(small_feedback()).predict(["u1"], ["i1", "i2"])

@@ -25,7 +25,7 @@ _N_BUCKETS = 32
 
 
 @final
-class Memory:
+class FadingSums:
     """Sums of everything learned, kept so that they can be looked at from any later instant.
 
     With a half-life h, an outcome of instant t is stored with weight 2^((t - L) / h) for a
@@ -105,7 +105,7 @@ class Memory:
             for key, sums in self.buckets.items()
         }
 
-    def absorb(self, other: Memory) -> None:
+    def absorb(self, other: FadingSums) -> None:
         """Add what another memory of the same kind holds."""
         if other.landmark is not None:
             if self.landmark is None:
@@ -116,9 +116,9 @@ class Memory:
         for key, sums in other.buckets.items():
             self.buckets[key] = add_sums(self._bucket(key), sums)
 
-    def copy(self) -> Memory:
+    def copy(self) -> FadingSums:
         """Return a memory that changes apart from this one."""
-        twin = Memory(self._policy, self.space, self.half_life, None)
+        twin = FadingSums(self._policy, self.space, self.half_life, None)
         twin.bucket, twin.landmark = self.bucket, self.landmark
         twin.buckets = {
             key: {name: value.copy() for name, value in sums.items()}

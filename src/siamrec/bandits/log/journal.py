@@ -12,7 +12,7 @@ from typing_extensions import override
 from siamrec._core.table import Record
 from siamrec.bandits.log.changes import ALWAYS, starts
 from siamrec.bandits.log.delay import ageing_step, seen_share
-from siamrec.bandits.log.forgetting import Memory
+from siamrec.bandits.log.forgetting import FadingSums
 from siamrec.bandits.log.ledger import Early, Ledger
 from siamrec.errors import InvalidDataError, shown
 
@@ -81,11 +81,11 @@ class Journal:
         self.delay = settings.delay
         self.attribution = settings.attribution
         self.reset = settings.reset
-        self._unchanged: tuple[int, IntArray, Memory] | None = None
+        self._unchanged: tuple[int, IntArray, FadingSums] | None = None
         self.ledger = Ledger(space.n_features)
-        self.memory = Memory(policy, space, settings.half_life, settings.window)
+        self.memory = FadingSums(policy, space, settings.half_life, settings.window)
         self.origins = [settings.worker]
-        self.settled: dict[str, tuple[Instant, Memory]] = {}
+        self.settled: dict[str, tuple[Instant, FadingSums]] = {}
         self.version = 0
 
     def tick(self, now: Instant) -> tuple[int, int]:
@@ -115,7 +115,7 @@ class Journal:
         self.policy.accumulate(total, waiting)
         return total
 
-    def _since_changes(self) -> tuple[IntArray | None, Memory]:
+    def _since_changes(self) -> tuple[IntArray | None, FadingSums]:
         """Return since when each arm counts, None for always, and the sums since then."""
         if self.reset is None:
             return None, self.memory
@@ -137,9 +137,9 @@ class Journal:
         start = since[ledger.column("cell")[rows], ledger.column("arm")[rows]]
         return rows[ledger.column("time")[rows] >= start]
 
-    def fresh_memory(self) -> Memory:
+    def fresh_memory(self) -> FadingSums:
         """Return an empty memory of the same kind."""
-        return Memory(self.policy, self.memory.space, self.half_life, self.window)
+        return FadingSums(self.policy, self.memory.space, self.half_life, self.window)
 
     def widen(self, space: Space) -> None:
         """Make room for added arms."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from siamrec.bandits._roster import Roster
     from siamrec.bandits.context import Context
-    from siamrec.bandits.log.forgetting import Memory
+    from siamrec.bandits.log.forgetting import FadingSums
     from siamrec.bandits.log.journal import Journal
     from siamrec.data.decisions import Decision
     from siamrec.typing import FloatArray
@@ -157,7 +157,7 @@ def _absorb_settled(journal: Journal, state: Snapshot) -> None:
         worker, horizon = entry["worker"], int(entry["horizon"])
         if worker in journal.settled and journal.settled[worker][0] >= horizon:
             continue
-        memory: Memory = journal.fresh_memory()
+        memory: FadingSums = journal.fresh_memory()
         memory.landmark = entry["landmark"]
         prefix = f"settled/{place}/"
         for name, total in state.arrays.items():

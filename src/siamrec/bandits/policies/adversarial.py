@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
@@ -42,9 +43,50 @@ class Losses(Arrays):
         return turns
 
 
+class LossPolicy(Policy[Losses], ABC):
+    """A policy over sums of importance-weighted losses; confidences are of Beta posteriors.
+
+    A subclass says how to weigh arms.
+    """
+
+    @property
+    def caution(self) -> float:
+        """What is added to a logged propensity before a loss is divided by it."""
+        return 0.0
+
+    @final
+    @override
+    def init(self, space: Space) -> Sums:
+        return {**beta_sums(space), "loss": np.zeros((space.n_cells, space.n_arms))}
+
+    @final
+    @override
+    def accumulate(self, sums: Sums, outcomes: Outcomes) -> None:
+        count_beta(sums, outcomes)
+        slot = outcomes.cell * sums["loss"].shape[1] + outcomes.arm
+        loss = outcomes.weight * (1.0 - outcomes.reward)
+        tally(sums["loss"], slot, loss / (outcomes.propensity + self.caution))
+
+    @final
+    @override
+    def posterior(self, sums: Sums, space: Space) -> Losses:
+        wins, losses = (1.0 + non_negative(sums[name]) for name in ("wins", "losses"))
+        return Losses(sums["loss"], wins, losses)
+
+    @final
+    @override
+    def top(self, model: Losses, rounds: Rounds, n: int) -> FloatArray:
+        return best_beta(model.alpha[rounds.cell], model.beta[rounds.cell], rounds, n)
+
+    @final
+    @override
+    def estimate(self, model: Losses, rounds: Rounds) -> Estimates:
+        return estimate_beta(model.alpha[rounds.cell], model.beta[rounds.cell])
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exp3IX(Policy[Losses]):
+class Exp3IX(LossPolicy):
     """Exponential weights with implicit exploration, for a known horizon T.
 
         P_a ∝ exp(-eta L_a),   L_a += (1 - r) / (p + gamma) for the chosen arm,
@@ -68,26 +110,14 @@ class Exp3IX(Policy[Losses]):
     def __post_init__(self) -> None:
         check.count("horizon", self.horizon)
 
-    @property
-    @override
-    def name(self) -> str:
-        return "exp3-ix"
-
     def rate(self, n_arms: int) -> float:
         """Return the learning rate eta."""
         return float(np.sqrt(2 * np.log(max(n_arms, 2)) / (n_arms * self.horizon)))
 
+    @property
     @override
-    def init(self, space: Space) -> Sums:
-        return _loss_sums(space)
-
-    @override
-    def accumulate(self, sums: Sums, outcomes: Outcomes) -> None:
-        _count_losses(sums, outcomes, 0.5 / np.sqrt(self.horizon))
-
-    @override
-    def posterior(self, sums: Sums, space: Space) -> Losses:
-        return _losses(sums)
+    def caution(self) -> float:
+        return float(0.5 / np.sqrt(self.horizon))
 
     @override
     def weigh(self, model: Losses, rounds: Rounds) -> Weighing:
@@ -99,18 +129,10 @@ class Exp3IX(Policy[Losses]):
             best=self.top(model, rounds, 1),
         )
 
-    @override
-    def top(self, model: Losses, rounds: Rounds, n: int) -> FloatArray:
-        return best_beta(model.alpha[rounds.cell], model.beta[rounds.cell], rounds, n)
-
-    @override
-    def estimate(self, model: Losses, rounds: Rounds) -> Estimates:
-        return estimate_beta(model.alpha[rounds.cell], model.beta[rounds.cell])
-
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TsallisINF(Policy[Losses]):
+class TsallisINF(LossPolicy):
     """Best of both worlds: optimal against an opponent and for stochastic rewards, untuned.
 
         P_a = 4 (eta_t (L_a - x))^-2   with x such that they sum to 1,   eta_t = scale / sqrt t,
@@ -132,36 +154,11 @@ class TsallisINF(Policy[Losses]):
     def __post_init__(self) -> None:
         check.positive("scale", self.scale)
 
-    @property
-    @override
-    def name(self) -> str:
-        return "tsallis-inf"
-
-    @override
-    def init(self, space: Space) -> Sums:
-        return _loss_sums(space)
-
-    @override
-    def accumulate(self, sums: Sums, outcomes: Outcomes) -> None:
-        _count_losses(sums, outcomes, 0.0)
-
-    @override
-    def posterior(self, sums: Sums, space: Space) -> Losses:
-        return _losses(sums)
-
     @override
     def weigh(self, model: Losses, rounds: Rounds) -> Weighing:
         eta = self.scale / np.sqrt(model.turn(rounds)) / rounds.temperature[:, None]
         loss = np.where(rounds.eligible, model.loss[rounds.cell], np.inf)
         return Weighing(probability=_tsallis(loss, eta), best=self.top(model, rounds, 1))
-
-    @override
-    def top(self, model: Losses, rounds: Rounds, n: int) -> FloatArray:
-        return best_beta(model.alpha[rounds.cell], model.beta[rounds.cell], rounds, n)
-
-    @override
-    def estimate(self, model: Losses, rounds: Rounds) -> Estimates:
-        return estimate_beta(model.alpha[rounds.cell], model.beta[rounds.cell])
 
 
 def _tsallis(loss: FloatArray, eta: FloatArray) -> FloatArray:
@@ -177,23 +174,3 @@ def _tsallis(loss: FloatArray, eta: FloatArray) -> FloatArray:
             break
     share: FloatArray = (2.0 / (eta * (above - x))) ** 2
     return np.asarray(share / share.sum(axis=1, keepdims=True), dtype=np.float64)
-
-
-def _loss_sums(space: Space) -> Sums:
-    return {**beta_sums(space), "loss": np.zeros((space.n_cells, space.n_arms))}
-
-
-def _count_losses(sums: Sums, outcomes: Outcomes, gamma: float) -> None:
-    count_beta(sums, outcomes)
-    slot = outcomes.cell * sums["loss"].shape[1] + outcomes.arm
-    tally(
-        sums["loss"],
-        slot,
-        outcomes.weight * (1.0 - outcomes.reward) / (outcomes.propensity + gamma),
-    )
-
-
-def _losses(sums: Sums) -> Losses:
-    return Losses(
-        sums["loss"], 1.0 + non_negative(sums["wins"]), 1.0 + non_negative(sums["losses"])
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final
 
@@ -12,16 +13,39 @@ from siamrec._core import check, special
 from siamrec._core.table import Arrays
 from siamrec.bandits.policies import _quadrature
 from siamrec.bandits.policies._beta import non_negative
-from siamrec.bandits.policies.base import Estimates, Policy, Weighing, tally
+from siamrec.bandits.policies.base import Estimates, ModelT, Policy, Weighing, tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from siamrec.bandits.policies._quadrature import Grid
     from siamrec.bandits.policies.base import Outcomes, Rounds, Space, Sums
-    from siamrec.typing import BoolArray, FloatArray
+    from siamrec.typing import FloatArray
 
 _TAIL = 0.025
+
+
+class GridThompson(Policy[ModelT], ABC):
+    """Thompson sampling by quadrature over posteriors of means; an author writes `grid`."""
+
+    @abstractmethod
+    def grid(self, model: ModelT, rounds: Rounds, heat: FloatArray | float) -> Grid:
+        """Return the posteriors of the eligible arms on a grid, `heat` times less certain."""
+
+    @final
+    @override
+    def weigh(self, model: ModelT, rounds: Rounds) -> Weighing:
+        mask, heat = rounds.eligible, rounds.temperature[:, None]
+        best = _quadrature.spread(_quadrature.best(self.grid(model, rounds, 1.0)), mask)
+        if (heat == 1.0).all():
+            return Weighing(probability=best, best=best)
+        share = _quadrature.spread(_quadrature.best(self.grid(model, rounds, heat)), mask)
+        return Weighing(probability=share, best=best)
+
+    @final
+    @override
+    def top(self, model: ModelT, rounds: Rounds, n: int) -> FloatArray:
+        return _quadrature.spread(
+            _quadrature.top(self.grid(model, rounds, 1.0), n), rounds.eligible
+        )
 
 
 @final
@@ -36,7 +60,7 @@ class StudentPosterior(Arrays):
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NormalThompson(Policy[StudentPosterior]):
+class NormalThompson(GridThompson[StudentPosterior]):
     """Thompson sampling for real rewards of unknown mean and variance (normal-inverse-gamma).
 
     With n rewards of mean m and squared deviations s,
@@ -71,11 +95,6 @@ class NormalThompson(Policy[StudentPosterior]):
         for name in ("prior_weight", "prior_shape", "prior_scale"):
             check.positive(name, getattr(self, name))
 
-    @property
-    @override
-    def name(self) -> str:
-        return "normal-thompson"
-
     @override
     def init(self, space: Space) -> Sums:
         shape = (space.n_cells, space.n_arms)
@@ -102,26 +121,13 @@ class NormalThompson(Policy[StudentPosterior]):
         )
 
     @override
-    def weigh(self, model: StudentPosterior, rounds: Rounds) -> Weighing:
+    def grid(self, model: StudentPosterior, rounds: Rounds, heat: FloatArray | float) -> Grid:
         cell, mask = rounds.cell, rounds.eligible
-        heat = np.sqrt(rounds.temperature)[:, None]
-
-        def grid(factor: FloatArray | float) -> Grid:
-            return _quadrature.student_grid(
-                model.mean[cell][:, mask],
-                (model.scale[cell] * factor)[:, mask],
-                model.freedom[cell][:, mask],
-            )
-
-        return weigh_grid(grid, heat, mask)
-
-    @override
-    def top(self, model: StudentPosterior, rounds: Rounds, n: int) -> FloatArray:
-        cell, mask = rounds.cell, rounds.eligible
-        grid = _quadrature.student_grid(
-            model.mean[cell][:, mask], model.scale[cell][:, mask], model.freedom[cell][:, mask]
+        return _quadrature.student_grid(
+            model.mean[cell][:, mask],
+            (model.scale[cell] * np.sqrt(heat))[:, mask],
+            model.freedom[cell][:, mask],
         )
-        return _quadrature.spread(_quadrature.top(grid, n), mask)
 
     @override
     def estimate(self, model: StudentPosterior, rounds: Rounds) -> Estimates:
@@ -141,7 +147,7 @@ class GammaPosterior(Arrays):
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GammaThompson(Policy[GammaPosterior]):
+class GammaThompson(GridThompson[GammaPosterior]):
     """Thompson sampling for counts: each reward is Poisson with the arm's rate.
 
         rate of the arm ~ Gamma(prior_events + sum of rewards, prior_rounds + number of rewards)
@@ -165,11 +171,6 @@ class GammaThompson(Policy[GammaPosterior]):
         check.positive("prior_events", self.prior_events)
         check.positive("prior_rounds", self.prior_rounds)
 
-    @property
-    @override
-    def name(self) -> str:
-        return "gamma-thompson"
-
     @override
     def init(self, space: Space) -> Sums:
         shape = (space.n_cells, space.n_arms)
@@ -189,21 +190,11 @@ class GammaThompson(Policy[GammaPosterior]):
         )
 
     @override
-    def weigh(self, model: GammaPosterior, rounds: Rounds) -> Weighing:
+    def grid(self, model: GammaPosterior, rounds: Rounds, heat: FloatArray | float) -> Grid:
         cell, mask = rounds.cell, rounds.eligible
-
-        def grid(heat: FloatArray | float) -> Grid:
-            return _quadrature.gamma_grid(
-                (model.shape[cell] / heat)[:, mask], (model.rate[cell] / heat)[:, mask]
-            )
-
-        return weigh_grid(grid, rounds.temperature[:, None], mask)
-
-    @override
-    def top(self, model: GammaPosterior, rounds: Rounds, n: int) -> FloatArray:
-        cell, mask = rounds.cell, rounds.eligible
-        grid = _quadrature.gamma_grid(model.shape[cell][:, mask], model.rate[cell][:, mask])
-        return _quadrature.spread(_quadrature.top(grid, n), mask)
+        return _quadrature.gamma_grid(
+            (model.shape[cell] / heat)[:, mask], (model.rate[cell] / heat)[:, mask]
+        )
 
     @override
     def estimate(self, model: GammaPosterior, rounds: Rounds) -> Estimates:
@@ -213,13 +204,3 @@ class GammaThompson(Policy[GammaPosterior]):
             low=special.gammaincinv(shape, _TAIL) / rate,
             high=special.gammaincinv(shape, 1 - _TAIL) / rate,
         )
-
-
-def weigh_grid(
-    grid: Callable[[FloatArray | float], Grid], heat: FloatArray, mask: BoolArray
-) -> Weighing:
-    """Return Thompson's shares, at temperature 1 and at each round's own."""
-    best = _quadrature.spread(_quadrature.best(grid(1.0)), mask)
-    if (heat == 1.0).all():
-        return Weighing(probability=best, best=best)
-    return Weighing(probability=_quadrature.spread(_quadrature.best(grid(heat)), mask), best=best)

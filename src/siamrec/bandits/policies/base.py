@@ -175,9 +175,15 @@ class Policy(Recipe, ABC, Generic[ModelT]):
     """Whether a reward in one cell changes what is believed about others."""
 
     @property
-    @abstractmethod
     def name(self) -> str:
-        """The name under which the policy is registered and logged."""
+        """The name under which the policy is registered and logged.
+
+        A policy that nobody has registered has to say one of its own.
+
+        Raises:
+            InvalidParameterError: If it does not.
+        """
+        return self.book.name_of(self)
 
     @abstractmethod
     def init(self, space: Space) -> Sums:

@@ -36,9 +36,14 @@ class BetaPosterior(Arrays):
 class CountingPolicy(Policy[BetaPosterior], ABC):
     """A policy that needs nothing but wins and losses of each cell and arm.
 
-    A subclass says how to weigh arms; confidences and intervals are those of Beta posteriors
-    under flat priors, so that all such policies report alike.
+    A subclass says how to weigh arms; confidences and intervals are those of Beta posteriors,
+    under flat priors where it has none of its own, so that all such policies report alike.
     """
+
+    @property
+    def prior(self) -> tuple[float, float]:
+        """Pseudo-counts of wins and losses before any data."""
+        return 1.0, 1.0
 
     @final
     @override
@@ -53,7 +58,10 @@ class CountingPolicy(Policy[BetaPosterior], ABC):
     @final
     @override
     def posterior(self, sums: Sums, space: Space) -> BetaPosterior:
-        return BetaPosterior(1.0 + non_negative(sums["wins"]), 1.0 + non_negative(sums["losses"]))
+        wins, losses = self.prior
+        return BetaPosterior(
+            wins + non_negative(sums["wins"]), losses + non_negative(sums["losses"])
+        )
 
     @final
     @override

@@ -105,11 +105,6 @@ class HierarchicalBeta(Policy[PooledPosterior]):
         check.share("prior_mean", self.prior_mean, open_ends=True)
         check.one_of("pooling", self.pooling, ("additive", "none"))
 
-    @property
-    @override
-    def name(self) -> str:
-        return "hierarchical-beta"
-
     @override
     def init(self, space: Space) -> Sums:
         return beta_sums(space)

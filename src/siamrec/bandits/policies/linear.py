@@ -96,11 +96,6 @@ class LinearThompson(Policy[LinearPosterior]):
         check.positive("noise", self.noise)
         check.positive("ridge", self.ridge)
 
-    @property
-    @override
-    def name(self) -> str:
-        return "linear-thompson"
-
     @override
     def init(self, space: Space) -> Sums:
         return linear_sums(space)
@@ -159,11 +154,6 @@ class LinearUCB(Policy[LinearPosterior]):
     def __post_init__(self) -> None:
         check.positive("width", self.width)
         check.positive("ridge", self.ridge)
-
-    @property
-    @override
-    def name(self) -> str:
-        return "linear-ucb"
 
     @override
     def init(self, space: Space) -> Sums:

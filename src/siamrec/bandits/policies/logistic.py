@@ -13,8 +13,8 @@ from siamrec._core.table import Arrays
 from siamrec.bandits.policies import _quadrature
 from siamrec.bandits.policies._beta import beta_sums, count_beta, non_negative
 from siamrec.bandits.policies._laplace import laplace
-from siamrec.bandits.policies.amounts import weigh_grid
-from siamrec.bandits.policies.base import Estimates, Policy, Weighing
+from siamrec.bandits.policies.amounts import GridThompson
+from siamrec.bandits.policies.base import Estimates
 from siamrec.statistics.tails import TWO_SIDED_95
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class LogisticPosterior(Arrays):
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogisticThompson(Policy[LogisticPosterior]):
+class LogisticThompson(GridThompson[LogisticPosterior]):
     """Draw the weights of each arm's logistic regression from Laplace's approximation.
 
         logit P(success) = x' w,   w_0 ~ N(0, base_scale²),   w_j ~ N(0, effect_scale²)
@@ -89,11 +89,6 @@ class LogisticThompson(Policy[LogisticPosterior]):
         check.positive("effect_scale", self.effect_scale)
         check.positive("base_scale", self.base_scale)
 
-    @property
-    @override
-    def name(self) -> str:
-        return "logistic-thompson"
-
     @override
     def init(self, space: Space) -> Sums:
         return beta_sums(space)
@@ -116,16 +111,10 @@ class LogisticThompson(Policy[LogisticPosterior]):
         return LogisticPosterior(design @ weight.T, np.sqrt(variance), weight)
 
     @override
-    def weigh(self, model: LogisticPosterior, rounds: Rounds) -> Weighing:
-        def grid(factor: FloatArray | float) -> Grid:
-            return _grid(model, rounds, factor)
-
-        return weigh_grid(grid, np.sqrt(rounds.temperature)[:, None], rounds.eligible)
-
-    @override
-    def top(self, model: LogisticPosterior, rounds: Rounds, n: int) -> FloatArray:
-        shares = _quadrature.top(_grid(model, rounds, 1.0), n)
-        return _quadrature.spread(shares, rounds.eligible)
+    def grid(self, model: LogisticPosterior, rounds: Rounds, heat: FloatArray | float) -> Grid:
+        logit, deviation = _cells(model, rounds.cell)
+        mask = rounds.eligible
+        return _quadrature.normal_grid(logit[:, mask], (deviation * np.sqrt(heat))[:, mask])
 
     @override
     def estimate(self, model: LogisticPosterior, rounds: Rounds) -> Estimates:
@@ -141,9 +130,3 @@ class LogisticThompson(Policy[LogisticPosterior]):
 
 def _cells(model: LogisticPosterior, cell: IntArray) -> tuple[FloatArray, FloatArray]:
     return model.logit[cell], model.deviation[cell]
-
-
-def _grid(model: LogisticPosterior, rounds: Rounds, factor: FloatArray | float) -> Grid:
-    logit, deviation = _cells(model, rounds.cell)
-    mask = rounds.eligible
-    return _quadrature.normal_grid(logit[:, mask], (deviation * factor)[:, mask])

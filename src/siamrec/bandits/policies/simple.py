@@ -35,11 +35,6 @@ class Uniform(CountingPolicy):
         (0.25,)
     """
 
-    @property
-    @override
-    def name(self) -> str:
-        return "uniform"
-
     @override
     def weigh(self, model: BetaPosterior, rounds: Rounds) -> Weighing:
         even = uniform_share(rounds.eligible, rounds.cell.size)
@@ -80,11 +75,6 @@ class EpsilonGreedy(CountingPolicy):
         check.share("epsilon", self.epsilon)
         if self.decay is not None:
             check.positive("decay", self.decay)
-
-    @property
-    @override
-    def name(self) -> str:
-        return "epsilon-greedy"
 
     @override
     def weigh(self, model: BetaPosterior, rounds: Rounds) -> Weighing:

@@ -9,24 +9,17 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.bandits.policies._beta import (
-    best_beta,
-    beta_sums,
-    count_beta,
-    estimate_beta,
-    non_negative,
     weigh_beta,
 )
-from siamrec.bandits.policies.base import Policy
-from siamrec.bandits.policies.counting import BetaPosterior
+from siamrec.bandits.policies.counting import BetaPosterior, CountingPolicy
 
 if TYPE_CHECKING:
-    from siamrec.bandits.policies.base import Estimates, Outcomes, Rounds, Space, Sums, Weighing
-    from siamrec.typing import FloatArray
+    from siamrec.bandits.policies.base import Rounds, Weighing
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BetaThompson(Policy[BetaPosterior]):
+class BetaThompson(CountingPolicy):
     """Draw each arm's success rate from its Beta posterior; the best draw wins.
 
     The probability of choosing arm a is exact:
@@ -62,32 +55,9 @@ class BetaThompson(Policy[BetaPosterior]):
 
     @property
     @override
-    def name(self) -> str:
-        return "beta-thompson"
-
-    @override
-    def init(self, space: Space) -> Sums:
-        return beta_sums(space)
-
-    @override
-    def accumulate(self, sums: Sums, outcomes: Outcomes) -> None:
-        count_beta(sums, outcomes)
-
-    @override
-    def posterior(self, sums: Sums, space: Space) -> BetaPosterior:
-        return BetaPosterior(
-            self.prior_wins + non_negative(sums["wins"]),
-            self.prior_losses + non_negative(sums["losses"]),
-        )
+    def prior(self) -> tuple[float, float]:
+        return self.prior_wins, self.prior_losses
 
     @override
     def weigh(self, model: BetaPosterior, rounds: Rounds) -> Weighing:
         return weigh_beta(model.alpha[rounds.cell], model.beta[rounds.cell], rounds)
-
-    @override
-    def top(self, model: BetaPosterior, rounds: Rounds, n: int) -> FloatArray:
-        return best_beta(model.alpha[rounds.cell], model.beta[rounds.cell], rounds, n)
-
-    @override
-    def estimate(self, model: BetaPosterior, rounds: Rounds) -> Estimates:
-        return estimate_beta(model.alpha[rounds.cell], model.beta[rounds.cell])

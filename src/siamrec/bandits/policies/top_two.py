@@ -44,11 +44,6 @@ class TopTwoThompson(CountingPolicy):
         check.share("beta", self.beta)
         check.positive("beta", self.beta)
 
-    @property
-    @override
-    def name(self) -> str:
-        return "top-two-thompson"
-
     @override
     def weigh(self, model: BetaPosterior, rounds: Rounds) -> Weighing:
         plain = weigh_beta(model.alpha[rounds.cell], model.beta[rounds.cell], rounds)
@@ -79,11 +74,6 @@ class InformationDirected(CountingPolicy):
     References:
         Russo and Van Roy (2018), Operations Research 66.
     """
-
-    @property
-    @override
-    def name(self) -> str:
-        return "information-directed"
 
     @override
     def weigh(self, model: BetaPosterior, rounds: Rounds) -> Weighing:

@@ -42,11 +42,6 @@ class UCB1(CountingPolicy):
     def __post_init__(self) -> None:
         check.positive("scale", self.scale)
 
-    @property
-    @override
-    def name(self) -> str:
-        return "ucb1"
-
     @override
     def weigh(self, model: BetaPosterior, rounds: Rounds) -> Weighing:
         mean, seen, total = _empirical(model, rounds)
@@ -79,11 +74,6 @@ class KLUCB(CountingPolicy):
     def __post_init__(self) -> None:
         check.not_negative("c", self.c)
 
-    @property
-    @override
-    def name(self) -> str:
-        return "kl-ucb"
-
     @override
     def weigh(self, model: BetaPosterior, rounds: Rounds) -> Weighing:
         mean, seen, total = _empirical(model, rounds)
@@ -108,11 +98,6 @@ class BayesUCB(CountingPolicy):
     References:
         Kaufmann, Cappé and Garivier (2012), AISTATS.
     """
-
-    @property
-    @override
-    def name(self) -> str:
-        return "bayes-ucb"
 
     @override
     def weigh(self, model: BetaPosterior, rounds: Rounds) -> Weighing:

@@ -19,18 +19,6 @@ if TYPE_CHECKING:
     from siamrec.typing import FloatArray
 
 
-def check_cut(k: int | None, rel: float | None = None) -> None:
-    """Refuse a cut-off or a smallest relevant grade that is not above 0.
-
-    Raises:
-        siamrec.errors.InvalidParameterError: If one is not.
-    """
-    if k is not None:
-        check.count("k", k)
-    if rel is not None:
-        check.positive("rel", rel)
-
-
 def divided(
     numerator: npt.NDArray[Any], denominator: npt.NDArray[Any], *, empty: float = np.nan
 ) -> FloatArray:
@@ -65,9 +53,6 @@ class Precision(Metric):
     k: int | None = None
     rel: float | None = None
 
-    def __post_init__(self) -> None:
-        check_cut(self.k, self.rel)
-
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
         return divided(view.expected_found(self.k, self.rel), view.n_places(self.k), empty=0.0)
@@ -98,9 +83,6 @@ class Recall(Metric):
     k: int | None = None
     capped: bool = False
     rel: float | None = None
-
-    def __post_init__(self) -> None:
-        check_cut(self.k, self.rel)
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
@@ -134,8 +116,8 @@ class FScore(Metric):
     beta: float = 1.0
     rel: float | None = None
 
-    def __post_init__(self) -> None:
-        check_cut(self.k, self.rel)
+    @override
+    def _check(self) -> None:
         check.positive("beta", self.beta)
 
     @override
@@ -165,9 +147,6 @@ class Hit(Metric):
     k: int | None = None
     rel: float | None = None
 
-    def __post_init__(self) -> None:
-        check_cut(self.k, self.rel)
-
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
         return (view.n_found(self.k, self.rel) > 0).astype(np.float64)
@@ -192,9 +171,6 @@ class RPrecision(Metric):
 
     k: int | None = None
     rel: float | None = None
-
-    def __post_init__(self) -> None:
-        check_cut(self.k, self.rel)
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:

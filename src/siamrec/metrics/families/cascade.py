@@ -11,7 +11,7 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec.errors import InvalidDataError
 from siamrec.metrics.base import POSITIVE, UNIT, Metric
-from siamrec.metrics.families.accuracy import check_cut, divided
+from siamrec.metrics.families.accuracy import divided
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
@@ -43,8 +43,8 @@ class RankBiasedPrecision(Metric):
     k: int | None = None
     persistence: float = 0.8
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         check.share("persistence", self.persistence, open_ends=True)
 
     @override
@@ -76,8 +76,8 @@ class ExpectedReciprocalRank(Metric):
     k: int | None = None
     highest: float = 4.0
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         check.positive("highest", self.highest)
 
     @override
@@ -118,9 +118,6 @@ class CumulativeReciprocalRank(Metric):
 
     k: int | None = None
     rel: float | None = None
-
-    def __post_init__(self) -> None:
-        check_cut(self.k, self.rel)
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, final
 
@@ -11,7 +12,6 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError
 from siamrec.metrics.base import POSITIVE, UNIT, PooledMetric
-from siamrec.metrics.families.accuracy import check_cut
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
@@ -62,9 +62,27 @@ def _size(catalog_size: int | None, listed: int) -> int:
     return catalog_size
 
 
+class ListCounts(PooledMetric, ABC):
+    """A number of how often each item stands in the first `k` places of the lists."""
+
+    by_item: ClassVar[bool] = True
+
+    k: int | None
+
+    @property
+    def discounted(self) -> bool:
+        """Whether a place counts by its logarithmic discount instead of 1."""
+        return False
+
+    @final
+    @override
+    def tally(self, view: EvaluationView, group: IntArray, n_groups: int) -> FloatArray:
+        return list_counts(view, self.k, group, n_groups, weighted=self.discounted)
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage(PooledMetric):
+class Coverage(ListCounts):
     """Share of the catalogue that stands in the first `k` places of any list.
 
     Args:
@@ -78,18 +96,13 @@ class Coverage(PooledMetric):
     stem: ClassVar[str] = "coverage"
     limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _CATALOG
-    by_item: ClassVar[bool] = True
 
     k: int | None = None
     least: int = 1
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
-        check.count("least", self.least)
-
     @override
-    def tally(self, view: EvaluationView, group: IntArray, n_groups: int) -> FloatArray:
-        return list_counts(view, self.k, group, n_groups)
+    def _check(self) -> None:
+        check.count("least", self.least)
 
     @override
     def value(self, tally: FloatArray, catalog_size: int | None) -> float:
@@ -99,7 +112,7 @@ class Coverage(PooledMetric):
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gini(PooledMetric):
+class Gini(ListCounts):
     """Inequality of how often the items of the catalogue are listed: 0 even, 1 all on one.
 
     `G = sum over i of (2 i - n - 1) x_i / (n sum x)`, with the counts `x` rising over all `n`
@@ -118,20 +131,19 @@ class Gini(PooledMetric):
     stem: ClassVar[str] = "gini"
     limits: ClassVar[Range] = UNIT
     needs: ClassVar[frozenset[str]] = _CATALOG
-    by_item: ClassVar[bool] = True
 
     k: int | None = None
     weight: Literal["count", "exposure"] = "count"
     unbiased: bool = False
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         check.one_of("weight", self.weight, ("count", "exposure"))
 
+    @property
     @override
-    def tally(self, view: EvaluationView, group: IntArray, n_groups: int) -> FloatArray:
-        weighted = self.weight == "exposure"
-        return list_counts(view, self.k, group, n_groups, weighted=weighted)
+    def discounted(self) -> bool:
+        return self.weight == "exposure"
 
     @override
     def value(self, tally: FloatArray, catalog_size: int | None) -> float:
@@ -142,7 +154,7 @@ class Gini(PooledMetric):
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entropy(PooledMetric):
+class Entropy(ListCounts):
     """Shannon entropy, in bits, of which item a random place of the lists holds.
 
     Args:
@@ -154,16 +166,8 @@ class Entropy(PooledMetric):
 
     stem: ClassVar[str] = "entropy"
     limits: ClassVar[Range] = POSITIVE
-    by_item: ClassVar[bool] = True
 
     k: int | None = None
-
-    def __post_init__(self) -> None:
-        check_cut(self.k)
-
-    @override
-    def tally(self, view: EvaluationView, group: IntArray, n_groups: int) -> FloatArray:
-        return list_counts(view, self.k, group, n_groups)
 
     @override
     def value(self, tally: FloatArray, catalog_size: int | None) -> float:
@@ -172,7 +176,7 @@ class Entropy(PooledMetric):
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EffectiveCatalogue(PooledMetric):
+class EffectiveCatalogue(ListCounts):
     """Number of evenly listed items that would have the same entropy: `2^entropy`.
 
     Args:
@@ -184,16 +188,8 @@ class EffectiveCatalogue(PooledMetric):
 
     stem: ClassVar[str] = "effective_catalogue"
     limits: ClassVar[Range] = (1.0, np.inf)
-    by_item: ClassVar[bool] = True
 
     k: int | None = None
-
-    def __post_init__(self) -> None:
-        check_cut(self.k)
-
-    @override
-    def tally(self, view: EvaluationView, group: IntArray, n_groups: int) -> FloatArray:
-        return list_counts(view, self.k, group, n_groups)
 
     @override
     def value(self, tally: FloatArray, catalog_size: int | None) -> float:
@@ -202,7 +198,7 @@ class EffectiveCatalogue(PooledMetric):
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Concentration(PooledMetric):
+class Concentration(ListCounts):
     """Herfindahl-Hirschman index: the chance that two random places hold the same item.
 
     Args:
@@ -214,16 +210,8 @@ class Concentration(PooledMetric):
 
     stem: ClassVar[str] = "concentration"
     limits: ClassVar[Range] = UNIT
-    by_item: ClassVar[bool] = True
 
     k: int | None = None
-
-    def __post_init__(self) -> None:
-        check_cut(self.k)
-
-    @override
-    def tally(self, view: EvaluationView, group: IntArray, n_groups: int) -> FloatArray:
-        return list_counts(view, self.k, group, n_groups)
 
     @override
     def value(self, tally: FloatArray, catalog_size: int | None) -> float:
@@ -251,9 +239,6 @@ class Personalisation(PooledMetric):
     by_item: ClassVar[bool] = True
 
     k: int | None = None
-
-    def __post_init__(self) -> None:
-        check_cut(self.k)
 
     @override
     def tally(self, view: EvaluationView, group: IntArray, n_groups: int) -> FloatArray:

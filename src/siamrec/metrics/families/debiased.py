@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.metrics.base import POSITIVE, UNIT, Metric
-from siamrec.metrics.families.accuracy import check_cut, divided
+from siamrec.metrics.families.accuracy import divided
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -71,8 +71,8 @@ class InversePropensity(Metric):
     gain: Literal["recall", "dcg"] = "recall"
     clip: float = 0.0
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         check.one_of("gain", self.gain, ("recall", "dcg"))
         check.share("clip", self.clip)
 
@@ -106,8 +106,8 @@ class SelfNormalisedPropensity(Metric):
     gain: Literal["recall", "dcg"] = "recall"
     clip: float = 0.0
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         check.one_of("gain", self.gain, ("recall", "dcg"))
         check.share("clip", self.clip)
 

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.metrics.base import UNIT, Metric, PooledMetric
-from siamrec.metrics.families.accuracy import check_cut, divided
+from siamrec.metrics.families.accuracy import divided
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
@@ -60,9 +60,6 @@ class AUC(Metric):
 
     rel: float | None = None
 
-    def __post_init__(self) -> None:
-        check_cut(None, self.rel)
-
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
         return auc_of(view, self.rel)
@@ -87,9 +84,6 @@ class GroupAUC(PooledMetric):
     needs: ClassVar[frozenset[str]] = _TRUTH
 
     rel: float | None = None
-
-    def __post_init__(self) -> None:
-        check_cut(None, self.rel)
 
     @override
     def tally(self, view: EvaluationView, group: IntArray, n_groups: int) -> FloatArray:
@@ -126,9 +120,9 @@ class PartialAUC(Metric):
     negatives: int
     rel: float | None = None
 
-    def __post_init__(self) -> None:
+    @override
+    def _check(self) -> None:
         check.count("negatives", self.negatives)
-        check_cut(None, self.rel)
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
@@ -156,9 +150,6 @@ class MeanRank(Metric):
 
     k: int | None = None
     rel: float | None = None
-
-    def __post_init__(self) -> None:
-        check_cut(self.k, self.rel)
 
     @property
     @override

@@ -11,7 +11,7 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec.errors import InvalidDataError
 from siamrec.metrics.base import POSITIVE, UNIT, Metric
-from siamrec.metrics.families.accuracy import check_cut, divided
+from siamrec.metrics.families.accuracy import divided
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,8 +59,8 @@ class IntraListDiversity(Metric):
     k: int | None = None
     distance: Distance = "cosine"
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         if not callable(self.distance):
             check.one_of("distance", self.distance, ("cosine", "euclidean", "hamming", "jaccard"))
 
@@ -145,9 +145,6 @@ class Vendi(Metric):
     needs: ClassVar[frozenset[str]] = frozenset({"embeddings"})
 
     k: int | None = None
-
-    def __post_init__(self) -> None:
-        check_cut(self.k)
 
     @property
     @override

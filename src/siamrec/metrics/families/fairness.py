@@ -10,7 +10,6 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.metrics.base import POSITIVE, UNIT, Metric, PooledMetric
-from siamrec.metrics.families.accuracy import check_cut
 from siamrec.metrics.families.popularity_bias import count_cells
 from siamrec.metrics.families.topics import distribution
 
@@ -51,8 +50,8 @@ class ExposureRatio(PooledMetric):
     k: int | None = None
     per: Literal["item", "utility"] = "item"
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         check.one_of("per", self.per, ("item", "utility"))
 
     @override
@@ -113,8 +112,8 @@ class AttentionFairness(Metric):
     k: int | None = None
     target: Literal["items", "equal"] = "items"
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         check.one_of("target", self.target, ("items", "equal"))
 
     @override
@@ -150,9 +149,6 @@ class WorstGroup(PooledMetric):
 
     k: int | None = None
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
-
     @override
     def tally(self, view: EvaluationView, group: IntArray, n_groups: int) -> FloatArray:
         return group_hits(view, self.k, group, n_groups)
@@ -181,9 +177,6 @@ class GroupOpportunity(PooledMetric):
     needs: ClassVar[frozenset[str]] = frozenset({"groups", "truth"})
 
     k: int | None = None
-
-    def __post_init__(self) -> None:
-        check_cut(self.k)
 
     @override
     def tally(self, view: EvaluationView, group: IntArray, n_groups: int) -> FloatArray:
@@ -215,9 +208,6 @@ class Theil(PooledMetric):
     needs: ClassVar[frozenset[str]] = _GROUPS
 
     k: int | None = None
-
-    def __post_init__(self) -> None:
-        check_cut(self.k)
 
     @override
     def tally(self, view: EvaluationView, group: IntArray, n_groups: int) -> FloatArray:

@@ -10,7 +10,6 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.metrics.base import UNIT, Metric
-from siamrec.metrics.families.accuracy import check_cut
 from siamrec.metrics.families.topics import distribution
 
 if TYPE_CHECKING:
@@ -45,8 +44,8 @@ class Miscalibration(Metric):
     divergence: Literal["kl", "jsd", "hellinger"] = "kl"
     alpha: float = 0.01
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         check.one_of("divergence", self.divergence, ("kl", "jsd", "hellinger"))
         check.share("alpha", self.alpha, open_ends=True)
 

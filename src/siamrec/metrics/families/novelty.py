@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.metrics.base import POSITIVE, UNIT, Metric, PooledMetric
-from siamrec.metrics.families.accuracy import check_cut, divided
+from siamrec.metrics.families.accuracy import divided
 from siamrec.statistics.ranks import average_ranks
 
 if TYPE_CHECKING:
@@ -64,9 +64,6 @@ class SelfInformation(Metric):
 
     k: int | None = None
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
-
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
         total = max(float(view.of_item.popularity.sum()), 1.0)
@@ -103,8 +100,8 @@ class LongTailShare(Metric):
     votes: float | None = None
     rating: float | None = None
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         check.share("head", self.head, open_ends=True)
 
     @override
@@ -144,9 +141,6 @@ class InverseUserFrequency(Metric):
 
     k: int | None = None
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
-
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
         users = np.maximum(view.of_item.popularity, 1.0)
@@ -174,9 +168,6 @@ class PopularityRank(Metric):
 
     k: int | None = None
     percentile: bool = False
-
-    def __post_init__(self) -> None:
-        check_cut(self.k)
 
     @property
     @override
@@ -213,9 +204,6 @@ class PopularityComplement(Metric):
 
     k: int | None = None
     relevant: bool = False
-
-    def __post_init__(self) -> None:
-        check_cut(self.k)
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
@@ -256,8 +244,8 @@ class LongTailCoverage(PooledMetric):
     votes: float | None = None
     rating: float | None = None
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         check.share("head", self.head, open_ends=True)
 
     @override

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.metrics.base import POSITIVE, UNIT, Metric, PooledMetric
-from siamrec.metrics.families.accuracy import check_cut, divided
+from siamrec.metrics.families.accuracy import divided
 from siamrec.metrics.families.novelty import mean_of_places, tail_of
 
 if TYPE_CHECKING:
@@ -39,9 +39,6 @@ class AveragePopularity(Metric):
 
     k: int | None = None
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
-
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
         return mean_of_places(view, self.k, view.of_item.popularity)
@@ -66,8 +63,8 @@ class LongTailCount(Metric):
     k: int | None = None
     head: float = 0.8
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         check.share("head", self.head, open_ends=True)
 
     @property
@@ -103,9 +100,6 @@ class PopularityLift(Metric):
     needs: ClassVar[frozenset[str]] = frozenset({"history", "popularity"})
 
     k: int | None = None
-
-    def __post_init__(self) -> None:
-        check_cut(self.k)
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
@@ -149,8 +143,8 @@ class PopularityOpportunity(PooledMetric):
     k: int | None = None
     head: float = 0.8
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         check.share("head", self.head, open_ends=True)
 
     @override
@@ -194,8 +188,8 @@ class PopularityParity(PooledMetric):
     k: int | None = None
     head: float = 0.8
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         check.share("head", self.head, open_ends=True)
 
     @override

@@ -178,7 +178,8 @@ class CalibrationError(PooledMetric):
     bins: int = 10
     worst: bool = False
 
-    def __post_init__(self) -> None:
+    @override
+    def _check(self) -> None:
         check.count("bins", self.bins)
 
     @override

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.metrics.base import UNIT, Metric
-from siamrec.metrics.families.accuracy import check_cut, divided
+from siamrec.metrics.families.accuracy import divided
 from siamrec.metrics.families.novelty import mean_of_places
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ class ShortLists(Metric):
     limits: ClassVar[Range] = UNIT
 
     k: int
-
-    def __post_init__(self) -> None:
-        check_cut(self.k)
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
@@ -69,9 +66,6 @@ class SeenShare(Metric):
 
     k: int | None = None
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
-
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
         past = view.history
@@ -100,8 +94,8 @@ class ColdItems(Metric):
     k: int | None = None
     least: int = 1
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         check.count("least", self.least)
 
     @override

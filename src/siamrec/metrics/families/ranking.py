@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.metrics.base import POSITIVE, UNIT, Metric
-from siamrec.metrics.families.accuracy import check_cut, divided
+from siamrec.metrics.families.accuracy import divided
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
@@ -98,8 +98,8 @@ class DCG(Metric):
     k: int | None = None
     gain: Literal["linear", "exp", "binary"] = "linear"
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         check.one_of("gain", self.gain, _GAINS)
 
     @override
@@ -145,8 +145,8 @@ class NDCG(Metric):
     discount: Literal["log2", "lenskit"] = "log2"
     ideal: Literal["judged", "full", "retrieved"] = "judged"
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         check.one_of("gain", self.gain, _GAINS)
         check.one_of("discount", self.discount, ("log2", "lenskit"))
         check.one_of("ideal", self.ideal, ("judged", "full", "retrieved"))
@@ -193,8 +193,8 @@ class AveragePrecision(Metric):
     denominator: Literal["relevant", "min", "k", "hits"] = "relevant"
     rel: float | None = None
 
-    def __post_init__(self) -> None:
-        check_cut(self.k, self.rel)
+    @override
+    def _check(self) -> None:
         check.one_of("denominator", self.denominator, ("relevant", "min", "k", "hits"))
 
     @override
@@ -232,9 +232,6 @@ class ReciprocalRank(Metric):
 
     k: int | None = None
     rel: float | None = None
-
-    def __post_init__(self) -> None:
-        check_cut(self.k, self.rel)
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.metrics.base import UNIT, Metric
-from siamrec.metrics.families.accuracy import check_cut, divided
+from siamrec.metrics.families.accuracy import divided
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
@@ -87,9 +87,6 @@ class Unexpectedness(Metric):
 
     k: int | None = None
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
-
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
         fresh = 1.0 - _expected_places(view, self.k)
@@ -118,8 +115,8 @@ class ContentUnexpectedness(Metric):
     k: int | None = None
     to: Literal["mean", "nearest"] = "mean"
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         check.one_of("to", self.to, ("mean", "nearest"))
 
     @override
@@ -147,9 +144,6 @@ class Serendipity(Metric):
 
     k: int | None = None
     rel: float | None = None
-
-    def __post_init__(self) -> None:
-        check_cut(self.k, self.rel)
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
@@ -181,8 +175,8 @@ class ContentSerendipity(Metric):
     to: Literal["mean", "nearest"] = "mean"
     rel: float | None = None
 
-    def __post_init__(self) -> None:
-        check_cut(self.k, self.rel)
+    @override
+    def _check(self) -> None:
         check.one_of("to", self.to, ("mean", "nearest"))
 
     @override
@@ -213,9 +207,6 @@ class PopularitySerendipity(Metric):
 
     k: int | None = None
     rel: float | None = None
-
-    def __post_init__(self) -> None:
-        check_cut(self.k, self.rel)
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.metrics.base import UNIT, Metric
-from siamrec.metrics.families.accuracy import check_cut, divided
+from siamrec.metrics.families.accuracy import divided
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
@@ -52,9 +52,6 @@ class Overlap(Metric):
 
     k: int | None = None
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
-
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
         return _overlap(view, self.k)
@@ -81,9 +78,6 @@ class Churn(Metric):
     needs: ClassVar[frozenset[str]] = _PREVIOUS
 
     k: int | None = None
-
-    def __post_init__(self) -> None:
-        check_cut(self.k)
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
@@ -114,8 +108,8 @@ class RankBiasedOverlap(Metric):
     k: int | None = None
     persistence: float = 0.9
 
-    def __post_init__(self) -> None:
-        check_cut(self.k)
+    @override
+    def _check(self) -> None:
         check.share("persistence", self.persistence, open_ends=True)
 
     @override

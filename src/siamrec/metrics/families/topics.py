@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.metrics.base import POSITIVE, UNIT, Metric
-from siamrec.metrics.families.accuracy import check_cut, divided
+from siamrec.metrics.families.accuracy import divided
 
 if TYPE_CHECKING:
     from siamrec.metrics.view import EvaluationView
@@ -48,9 +48,6 @@ class SubtopicRecall(Metric):
     k: int | None = None
     rel: float | None = None
 
-    def __post_init__(self) -> None:
-        check_cut(self.k, self.rel)
-
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
         wanted = _topics_by_user(view, self.rel)
@@ -87,8 +84,8 @@ class AlphaNDCG(Metric):
     alpha: float = 0.5
     rel: float | None = None
 
-    def __post_init__(self) -> None:
-        check_cut(self.k, self.rel)
+    @override
+    def _check(self) -> None:
         check.share("alpha", self.alpha, open_ends=True)
 
     @override
@@ -142,9 +139,6 @@ class CategoryEntropy(Metric):
     needs: ClassVar[frozenset[str]] = _CATEGORIES
 
     k: int | None = None
-
-    def __post_init__(self) -> None:
-        check_cut(self.k)
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:

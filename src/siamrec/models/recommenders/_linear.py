@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, final
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, cast, final
 
 import numpy as np
 from scipy import sparse
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec.errors import InvalidDataError
 from siamrec.models.recommenders._files import load_arm, save_arm
-from siamrec.models.recommenders.base import FittedRecommender
+from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
 from siamrec.models.recommenders.capability import Capability
+from siamrec.models.recommenders.histories import Histories
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
     from typing import Self
 
-    from siamrec.data import Vocabulary
-    from siamrec.models.recommenders.histories import Histories
+    from siamrec.data import Catalog, Feedback, Vocabulary
     from siamrec.typing import Float32Array, FloatArray, Id
 
     Weights: TypeAlias = sparse.csr_array | Float32Array
@@ -125,6 +127,74 @@ class FittedWeights(FittedRecommender, ABC):
             rows.toarray() if sparse.issparse(rows) else rows, dtype=np.float64
         )
         return dense
+
+
+FittedT = TypeVar("FittedT", bound=FittedWeights)
+
+
+class WeightsRecipe(RecommenderRecipe, ABC, Generic[FittedT]):
+    """Fits weights between items; an author writes `weigh`.
+
+    Attributes:
+        kind: Name of the recipe, for the files.
+        fitted: What a fitted arm is.
+        max_items: The most items for which a whole matrix is held; None where it is sparse.
+        instead: What else to do with more items.
+    """
+
+    kind: ClassVar[str]
+    fitted: ClassVar[type[FittedWeights]]
+    instead: ClassVar[str] = "fit it on the most popular items"
+
+    positive: float | None
+    max_items: int | None = None
+
+    @abstractmethod
+    def weigh(self, history: Histories) -> Weights:
+        """Return `W` of what the training users did; raises where nothing can be learned."""
+
+    @final
+    @override
+    def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedT:
+        if self.max_items is not None:
+            name, n_items = type(self).__name__, len(feedback.items)
+            require_side(name, n_items, instead=self.instead, max_items=self.max_items)
+        history = Histories.of(feedback, feedback.users, feedback.items)
+        made = self.fitted(
+            kind=self.kind,
+            recipe=asdict(cast("Any", self)),
+            users=feedback.users,
+            items=feedback.items,
+            history=history,
+            weights=self.weigh(history),
+        )
+        return cast("FittedT", made)
+
+    @classmethod
+    @final
+    def load(cls, path: str | Path) -> FittedT:
+        """Return an arm that `save` wrote."""
+        return cast("FittedT", cls.fitted.load(path, kind=cls.kind))
+
+
+def require_side(whose: str, side: int, *, instead: str, **most: int) -> None:
+    """Pass when a matrix of this side may be held.
+
+    Args:
+        whose: Name of the arm.
+        side: Rows of the matrix.
+        instead: What else to do.
+        most: The setting that bounds it, by its name.
+
+    Raises:
+        siamrec.errors.InvalidDataError: If the side is larger.
+    """
+    ((name, limit),) = most.items()
+    if side > limit:
+        raise InvalidDataError(
+            f"{whose} would hold a matrix of side {side}; {instead}, or raise {name} "
+            f"(now {limit})."
+        )
 
 
 @final

@@ -9,8 +9,8 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError
 from siamrec.models.recommenders._files import load_arm, save_arm
+from siamrec.models.recommenders._linear import WeightsRecipe, require_side
 from siamrec.models.recommenders._ridge import DualRidge, PrimalRidge, Ridge
 from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
 from siamrec.models.recommenders.capability import Capability
@@ -85,15 +85,11 @@ class EASE(RecommenderRecipe):
 
     def solve(self, history: Histories) -> Ridge:
         """Return the regression of the likings in `history`, in its smaller form."""
-        liked = history.liked(self.positive)
-        if liked.nnz == 0:
-            raise InvalidDataError("EASE needs at least one liked item.")
+        liked = history.some_liked(self.positive, "EASE")
         n_users, n_items = liked.shape
-        if min(n_users, n_items) > self.max_side:
-            raise InvalidDataError(
-                f"EASE would invert a matrix of side {min(n_users, n_items)}; fit it on the most "
-                f"popular items, or raise max_side (now {self.max_side})."
-            )
+        require_side(
+            "EASE", min(n_users, n_items), instead=WeightsRecipe.instead, max_side=self.max_side
+        )
         # Inverting costs n³ and the dual form scores in dense users × items, twice the work of
         # the sparse primal form: the users win only where they are clearly fewer.
         dual = n_users * 2 < n_items

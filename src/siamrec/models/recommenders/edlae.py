@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
@@ -10,28 +10,22 @@ from scipy.linalg import lapack
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError
-from siamrec.models.recommenders._linear import FittedItemWeights
-from siamrec.models.recommenders.base import RecommenderRecipe
-from siamrec.models.recommenders.histories import Histories
+from siamrec.models.recommenders._linear import FittedItemWeights, WeightsRecipe
 from siamrec.models.recommenders.search import Float
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from siamrec.data import Catalog, Feedback
+    from siamrec.models.recommenders._linear import FittedWeights, Weights
     from siamrec.models.recommenders.capability import Capability
+    from siamrec.models.recommenders.histories import Histories
     from siamrec.models.recommenders.search import Range
     from siamrec.typing import Float32Array
-
-_CAN = FittedItemWeights.capabilities
-_KIND = "edlae"
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EDLAE(RecommenderRecipe):
+class EDLAE(WeightsRecipe[FittedItemWeights]):
     """Predict each item from all others, with emphasised denoising.
 
     With `G = XᵀX` and `P = (G + Λ)⁻¹`, `Λ = λI + p/(1−p)·diag(G)`: `B_ij = −P_ij / P_jj`,
@@ -60,7 +54,9 @@ class EDLAE(RecommenderRecipe):
         {'c': ['cup']}
     """
 
-    capabilities: ClassVar[Capability] = _CAN
+    kind: ClassVar[str] = "edlae"
+    fitted: ClassVar[type[FittedWeights]] = FittedItemWeights
+    capabilities: ClassVar[Capability] = FittedItemWeights.capabilities
     search_space: ClassVar[Mapping[str, Range]] = {
         "l2": Float(10.0, 5000.0, log=True),
         "dropout": Float(0.0, 0.8),
@@ -77,17 +73,8 @@ class EDLAE(RecommenderRecipe):
         check.below_one("dropout", self.dropout)
 
     @override
-    def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedItemWeights:
-        n_items = len(feedback.items)
-        if n_items > self.max_items:
-            raise InvalidDataError(
-                f"EDLAE would invert a matrix of side {n_items}; fit it on the most popular "
-                f"items, or raise max_items (now {self.max_items})."
-            )
-        history = Histories.of(feedback, feedback.users, feedback.items)
-        liked = history.liked(self.positive)
-        if liked.nnz == 0:
-            raise InvalidDataError("EDLAE needs at least one liked item.")
+    def weigh(self, history: Histories) -> Weights:
+        liked = history.some_liked(self.positive, "EDLAE")
         gram = (liked.T @ liked).toarray(order="F").astype(np.float64)
         diagonal = np.diag_indices_from(gram)
         gram[diagonal] += self.l2 + self.dropout / (1 - self.dropout) * gram[diagonal]
@@ -96,16 +83,4 @@ class EDLAE(RecommenderRecipe):
         inverse = np.tril(lower) + np.tril(lower, -1).T
         weights: Float32Array = (inverse / -np.diag(inverse)).astype(np.float32)
         np.fill_diagonal(weights, 0.0)
-        return FittedItemWeights(
-            kind=_KIND,
-            recipe=asdict(self),
-            users=feedback.users,
-            items=feedback.items,
-            history=history,
-            weights=weights,
-        )
-
-    @staticmethod
-    def load(path: str | Path) -> FittedItemWeights:
-        """Return an arm that `save` wrote."""
-        return FittedItemWeights.load(path, kind=_KIND)
+        return weights

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
@@ -10,28 +10,23 @@ from scipy import sparse
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError
-from siamrec.models.recommenders._linear import FittedItemWeights
-from siamrec.models.recommenders.base import RecommenderRecipe
-from siamrec.models.recommenders.histories import Histories
+from siamrec.models.recommenders._linear import FittedItemWeights, WeightsRecipe
 from siamrec.models.recommenders.pure_svd import leading_directions
 from siamrec.models.recommenders.search import Float, Integer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from siamrec.data import Catalog, Feedback
+    from siamrec.models.recommenders._linear import FittedWeights, Weights
     from siamrec.models.recommenders.capability import Capability
+    from siamrec.models.recommenders.histories import Histories
     from siamrec.models.recommenders.search import Range
     from siamrec.typing import Float32Array
-
-_KIND = "gf-cf"
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GFCF(RecommenderRecipe):
+class GFCF(WeightsRecipe[FittedItemWeights]):
     """Filter what a person liked through the item graph: neighbours, and its smoothest part.
 
     With `R̃ = D_u^-½ X D_i^-½` and its `directions` leading right singular vectors `V`, the scores
@@ -61,7 +56,10 @@ class GFCF(RecommenderRecipe):
         {'c': ['cup']}
     """
 
+    kind: ClassVar[str] = "gf-cf"
+    fitted: ClassVar[type[FittedWeights]] = FittedItemWeights
     capabilities: ClassVar[Capability] = FittedItemWeights.capabilities
+    instead: ClassVar[str] = "fit it on the most popular items, use RP3beta"
     search_space: ClassVar[Mapping[str, Range]] = {
         "directions": Integer(16, 256, log=True),
         "ideal": Float(0.0, 1.0),
@@ -78,19 +76,10 @@ class GFCF(RecommenderRecipe):
         check.count("max_items", self.max_items)
 
     @override
-    def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedItemWeights:
-        n_items = len(feedback.items)
-        if n_items > self.max_items:
-            raise InvalidDataError(
-                f"GFCF would keep a matrix of side {n_items}; use RP3beta, or raise max_items "
-                f"(now {self.max_items})."
-            )
-        history = Histories.of(feedback, feedback.users, feedback.items)
-        liked = history.liked(self.positive)
-        if liked.nnz == 0:
-            raise InvalidDataError("GFCF needs at least one liked item.")
+    def weigh(self, history: Histories) -> Weights:
+        liked = history.some_liked(self.positive, "GFCF")
         of_user = np.maximum(np.diff(liked.indptr), 1)
-        of_item = np.maximum(np.bincount(liked.indices, minlength=n_items), 1)
+        of_item = np.maximum(np.bincount(liked.indices, minlength=liked.shape[1]), 1)
         even = sparse.diags_array(of_user**-0.5) @ liked @ sparse.diags_array(of_item**-0.5)
         weights: Float32Array = (even.T @ even).toarray().astype(np.float32)
         if self.ideal:
@@ -98,16 +87,4 @@ class GFCF(RecommenderRecipe):
             left = (directions / np.sqrt(of_item)[:, None]).astype(np.float32)
             right = (directions * np.sqrt(of_item)[:, None]).astype(np.float32)
             weights += self.ideal * (left @ right.T)
-        return FittedItemWeights(
-            kind=_KIND,
-            recipe=asdict(self),
-            users=feedback.users,
-            items=feedback.items,
-            history=history,
-            weights=weights,
-        )
-
-    @staticmethod
-    def load(path: str | Path) -> FittedItemWeights:
-        """Return an arm that `save` wrote."""
-        return FittedItemWeights.load(path, kind=_KIND)
+        return weights

@@ -11,6 +11,7 @@ from scipy import sparse
 from siamrec._core import check
 from siamrec._core.table import Arrays
 from siamrec.data import Feedback
+from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
     from siamrec.data import Vocabulary
@@ -64,6 +65,17 @@ class Histories(Arrays):
         keep = np.ones(liked.nnz, bool) if positive is None else self.value.data >= positive
         liked.data = keep.astype(np.float32)
         liked.eliminate_zeros()
+        return liked
+
+    def some_liked(self, positive: float | None, whose: str) -> sparse.csr_array:
+        """Return what `liked` does, for an arm that learns nothing where nothing is liked.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If nothing is.
+        """
+        liked = self.liked(positive)
+        if liked.nnz == 0:
+            raise InvalidDataError(f"{whose} needs at least one liked item.")
         return liked
 
     def sequences(self, positive: float | None = None) -> tuple[CodeArray, CodeArray]:

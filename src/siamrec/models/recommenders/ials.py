@@ -9,7 +9,6 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
 from siamrec.models.recommenders.capability import Capability
@@ -96,9 +95,7 @@ class IALS(RecommenderRecipe):
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedIALS:
         history = Histories.of(feedback, feedback.users, feedback.items)
-        liked = history.liked(self.positive)
-        if liked.nnz == 0:
-            raise InvalidDataError("IALS needs at least one liked item.")
+        liked = history.some_liked(self.positive, "IALS")
         by_item = liked.T.tocsr()
         rng = np.random.default_rng(self.seed)
         items = rng.normal(0.0, 0.1 / np.sqrt(self.factors), (liked.shape[1], self.factors))

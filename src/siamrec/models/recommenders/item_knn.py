@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
@@ -10,26 +10,21 @@ from scipy import sparse
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.models.recommenders._linear import FittedItemWeights, strongest
-from siamrec.models.recommenders.base import RecommenderRecipe
-from siamrec.models.recommenders.histories import Histories
+from siamrec.models.recommenders._linear import FittedItemWeights, WeightsRecipe, strongest
 from siamrec.models.recommenders.search import Float, Integer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from siamrec.data import Catalog, Feedback
+    from siamrec.models.recommenders._linear import FittedWeights, Weights
     from siamrec.models.recommenders.capability import Capability
+    from siamrec.models.recommenders.histories import Histories
     from siamrec.models.recommenders.search import Range
-
-_CAN = FittedItemWeights.capabilities
-_KIND = "item-knn"
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ItemKNN(RecommenderRecipe):
+class ItemKNN(WeightsRecipe[FittedItemWeights]):
     """Rank items by their shrunk cosine with what a person liked.
 
     `w_ij = |U_i ∩ U_j| / (√(|U_i| |U_j|) + shrinkage)` over the users `U_i` who liked `i`; an
@@ -55,7 +50,9 @@ class ItemKNN(RecommenderRecipe):
         {'c': ['cup']}
     """
 
-    capabilities: ClassVar[Capability] = _CAN
+    kind: ClassVar[str] = "item-knn"
+    fitted: ClassVar[type[FittedWeights]] = FittedItemWeights
+    capabilities: ClassVar[Capability] = FittedItemWeights.capabilities
     search_space: ClassVar[Mapping[str, Range]] = {
         "neighbours": Integer(20, 500, log=True),
         "shrinkage": Float(0.0, 200.0),
@@ -70,8 +67,7 @@ class ItemKNN(RecommenderRecipe):
         check.not_negative("shrinkage", self.shrinkage)
 
     @override
-    def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedItemWeights:
-        history = Histories.of(feedback, feedback.users, feedback.items)
+    def weigh(self, history: Histories) -> Weights:
         liked = history.liked(self.positive)
         together = sparse.csr_array(liked.T @ liked)
         together.setdiag(0.0)
@@ -79,16 +75,4 @@ class ItemKNN(RecommenderRecipe):
         size = np.sqrt(np.bincount(liked.indices, minlength=liked.shape[1]))
         row = np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
         together.data = together.data / (size[row] * size[together.indices] + self.shrinkage)
-        return FittedItemWeights(
-            kind=_KIND,
-            recipe=asdict(self),
-            users=feedback.users,
-            items=feedback.items,
-            history=history,
-            weights=strongest(together, self.neighbours),
-        )
-
-    @staticmethod
-    def load(path: str | Path) -> FittedItemWeights:
-        """Return an arm that `save` wrote."""
-        return FittedItemWeights.load(path, kind=_KIND)
+        return strongest(together, self.neighbours)

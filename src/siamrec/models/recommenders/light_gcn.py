@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders._vectors import FittedVectors
 from siamrec.models.recommenders.capability import Capability
@@ -89,8 +88,7 @@ class LightGCN(NeuralRecipe):
         from siamrec.models.recommenders._light_gcn_net import fit_light_gcn  # its torch half
 
         history = Histories.of(feedback, feedback.users, feedback.items)
-        if history.liked(self.positive).nnz == 0:
-            raise InvalidDataError("LightGCN needs at least one liked item.")
+        history.some_liked(self.positive, "LightGCN")
         weights, record = fit_light_gcn(self, history, progress)
         parts = {"users": feedback.users, "items": feedback.items, "history": history}
         return FittedLightGCN(self, parts | weights, record)

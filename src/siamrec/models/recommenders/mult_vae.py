@@ -9,7 +9,6 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders._vectors import FittedVectors
 from siamrec.models.recommenders.capability import Capability
@@ -92,8 +91,7 @@ class MultVAE(NeuralRecipe):
         from siamrec.models.recommenders._mult_vae_net import fit_mult_vae  # its torch half
 
         history = Histories.of(feedback, feedback.users, feedback.items)
-        if history.liked(self.positive).nnz == 0:
-            raise InvalidDataError("MultVAE needs at least one liked item.")
+        history.some_liked(self.positive, "MultVAE")
         weights, record = fit_mult_vae(self, history, progress)
         parts = {"users": feedback.users, "items": feedback.items, "history": history}
         return FittedMultVAE(self, parts | weights, record)

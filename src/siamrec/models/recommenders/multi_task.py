@@ -9,7 +9,6 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders._ratings import Biases, FittedRatings, nearest, rated
 from siamrec.models.recommenders.bias import BiasModel
@@ -91,8 +90,7 @@ class MultiTaskMF(NeuralRecipe):
         from siamrec.models.recommenders._deep_nets import fit_multi_task  # its torch half
 
         history = rated(feedback, "MultiTaskMF")
-        if history.liked(self.positive).nnz == 0:
-            raise InvalidDataError("MultiTaskMF needs at least one liked item.")
+        history.some_liked(self.positive, "MultiTaskMF")
         bias = BiasModel().learn(history)
         weights, record = fit_multi_task(self, history, bias, progress)
         parts = {"users": feedback.users, "items": feedback.items, "history": history}

@@ -11,8 +11,8 @@ from scipy import sparse
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError
 from siamrec.models.recommenders._files import load_arm, save_arm
+from siamrec.models.recommenders._linear import require_side
 from siamrec.models.recommenders._ratings import Biases, FittedRatings, rated
 from siamrec.models.recommenders.base import RecommenderRecipe
 from siamrec.models.recommenders.bias import BiasModel
@@ -80,11 +80,8 @@ class _Neighbours(RecommenderRecipe, ABC):
         check.count("max_side", self.max_side)
 
     def _refuse(self, n: int, what: str) -> None:
-        if n > self.max_side:
-            raise InvalidDataError(
-                f"{type(self).__name__} would keep a matrix of side {n} over {what}; use "
-                f"ExplicitMF, or raise max_side (now {self.max_side})."
-            )
+        instead = f"use ExplicitMF, which holds none over {what}"
+        require_side(type(self).__name__, n, instead=instead, max_side=self.max_side)
 
 
 @final

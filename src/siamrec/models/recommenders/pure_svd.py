@@ -10,7 +10,6 @@ from scipy.sparse.linalg import svds
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders._vectors import FittedVectors
 from siamrec.models.recommenders.base import RecommenderRecipe
@@ -72,9 +71,7 @@ class PureSVD(RecommenderRecipe):
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedPureSVD:
         history = Histories.of(feedback, feedback.users, feedback.items)
-        liked = history.liked(self.positive)
-        if liked.nnz == 0:
-            raise InvalidDataError("PureSVD needs at least one liked item.")
+        liked = history.some_liked(self.positive, "PureSVD")
         vectors = leading_directions(liked, self.factors).astype(np.float32)
         return FittedPureSVD(self, feedback.users, feedback.items, history, vectors)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
@@ -10,26 +10,21 @@ from scipy import sparse
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.models.recommenders._linear import FittedItemWeights, strongest
-from siamrec.models.recommenders.base import RecommenderRecipe
-from siamrec.models.recommenders.histories import Histories
+from siamrec.models.recommenders._linear import FittedItemWeights, WeightsRecipe, strongest
 from siamrec.models.recommenders.search import Float, Integer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from siamrec.data import Catalog, Feedback
+    from siamrec.models.recommenders._linear import FittedWeights, Weights
     from siamrec.models.recommenders.capability import Capability
+    from siamrec.models.recommenders.histories import Histories
     from siamrec.models.recommenders.search import Range
-
-_CAN = FittedItemWeights.capabilities
-_KIND = "rp3beta"
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RP3beta(RecommenderRecipe):
+class RP3beta(WeightsRecipe[FittedItemWeights]):
     """Rank items by a random walk person → item → person → item, damped by popularity.
 
     With transition probabilities `P_ui = 1/|I_u|` and `P_iu = 1/|U_i|`, each raised to `alpha`:
@@ -49,7 +44,9 @@ class RP3beta(RecommenderRecipe):
         scalable recommendations for interactive applications, TiiS 7(1).
     """
 
-    capabilities: ClassVar[Capability] = _CAN
+    kind: ClassVar[str] = "rp3beta"
+    fitted: ClassVar[type[FittedWeights]] = FittedItemWeights
+    capabilities: ClassVar[Capability] = FittedItemWeights.capabilities
     search_space: ClassVar[Mapping[str, Range]] = {
         "alpha": Float(0.3, 2.0),
         "beta": Float(0.0, 1.2),
@@ -67,8 +64,7 @@ class RP3beta(RecommenderRecipe):
         check.count("neighbours", self.neighbours)
 
     @override
-    def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedItemWeights:
-        history = Histories.of(feedback, feedback.users, feedback.items)
+    def weigh(self, history: Histories) -> Weights:
         liked = history.liked(self.positive)
         of_item = np.maximum(np.bincount(liked.indices, minlength=liked.shape[1]), 1)
         of_user = np.maximum(np.diff(liked.indptr), 1)
@@ -77,16 +73,4 @@ class RP3beta(RecommenderRecipe):
         walk = sparse.csr_array(to_user @ to_item @ sparse.diags_array(of_item**-self.beta))
         walk.setdiag(0.0)
         walk.eliminate_zeros()
-        return FittedItemWeights(
-            kind=_KIND,
-            recipe=asdict(self),
-            users=feedback.users,
-            items=feedback.items,
-            history=history,
-            weights=strongest(walk, self.neighbours),
-        )
-
-    @staticmethod
-    def load(path: str | Path) -> FittedItemWeights:
-        """Return an arm that `save` wrote."""
-        return FittedItemWeights.load(path, kind=_KIND)
+        return strongest(walk, self.neighbours)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
@@ -10,26 +10,22 @@ from scipy import sparse
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError
+from siamrec.models.recommenders._linear import WeightsRecipe
 from siamrec.models.recommenders._sequence import FittedSequenceWeights
-from siamrec.models.recommenders.base import RecommenderRecipe
-from siamrec.models.recommenders.histories import Histories
 from siamrec.models.recommenders.search import Float, Integer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from siamrec.data import Catalog, Feedback
+    from siamrec.models.recommenders._linear import FittedWeights, Weights
     from siamrec.models.recommenders.capability import Capability
+    from siamrec.models.recommenders.histories import Histories
     from siamrec.models.recommenders.search import Range
-
-_KIND = "sequential-rules"
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SequentialRules(RecommenderRecipe):
+class SequentialRules(WeightsRecipe[FittedSequenceWeights]):
     """Rank items by how soon after a person's last items others met them.
 
     `w_ij = Σ 1/d` over the places where `j` came `d ≤ window` after `i`, each row then summing to
@@ -59,6 +55,8 @@ class SequentialRules(RecommenderRecipe):
         {0: ['tea', 'pot'], 1: ['cup', 'pot']}
     """
 
+    kind: ClassVar[str] = "sequential-rules"
+    fitted: ClassVar[type[FittedWeights]] = FittedSequenceWeights
     capabilities: ClassVar[Capability] = FittedSequenceWeights.capabilities
     search_space: ClassVar[Mapping[str, Range]] = {
         "window": Integer(2, 20),
@@ -78,12 +76,10 @@ class SequentialRules(RecommenderRecipe):
         check.share("decay", self.decay)
 
     @override
-    def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedSequenceWeights:
-        history = Histories.of(feedback, feedback.users, feedback.items)
+    def weigh(self, history: Histories) -> Weights:
+        history.some_liked(self.positive, "SequentialRules")
         owner, item = history.sequences(self.positive)
-        if not item.size:
-            raise InvalidDataError("SequentialRules needs at least one liked item.")
-        n = len(feedback.items)
+        n = history.value.shape[1]
         rules = sparse.csr_array((n, n), dtype=np.float64)
         for distance in range(1, min(self.window, item.size - 1) + 1):
             together = owner[distance:] == owner[:-distance]
@@ -92,16 +88,4 @@ class SequentialRules(RecommenderRecipe):
             rules = rules + sparse.csr_array((weight, (before, after)), shape=(n, n))
         total = np.asarray(rules.sum(axis=1)).ravel()
         even = sparse.diags_array(1.0 / np.maximum(total, 1e-12)) @ rules
-        return FittedSequenceWeights(
-            kind=_KIND,
-            recipe=asdict(self),
-            users=feedback.users,
-            items=feedback.items,
-            history=history,
-            weights=sparse.csr_array(even.astype(np.float32)),
-        )
-
-    @staticmethod
-    def load(path: str | Path) -> FittedSequenceWeights:
-        """Return an arm that `save` wrote."""
-        return FittedSequenceWeights.load(path, kind=_KIND)
+        return sparse.csr_array(even.astype(np.float32))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
@@ -11,29 +11,26 @@ from scipy.linalg import cho_factor, cho_solve
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError
+from siamrec.models.recommenders._linear import WeightsRecipe
 from siamrec.models.recommenders._sequence import FittedSequenceWeights
-from siamrec.models.recommenders.base import RecommenderRecipe
-from siamrec.models.recommenders.histories import Histories
 from siamrec.models.recommenders.search import Float, Integer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     import numpy.typing as npt
 
-    from siamrec.data import Catalog, Feedback
+    from siamrec.models.recommenders._linear import FittedWeights, Weights
     from siamrec.models.recommenders.capability import Capability
+    from siamrec.models.recommenders.histories import Histories
     from siamrec.models.recommenders.search import Range
 
-_KIND = "slit"
 _BLOCK = 65_536  # moments in memory at a time
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SLIT(RecommenderRecipe):
+class SLIT(WeightsRecipe[FittedSequenceWeights]):
     """Predict the items to come from those before, with fading weights on both sides.
 
     Every moment of every history is a row: `S` holds its last `recent` items with weights
@@ -68,7 +65,10 @@ class SLIT(RecommenderRecipe):
         {0: ['cup', 'pot']}
     """
 
+    kind: ClassVar[str] = "slit"
+    fitted: ClassVar[type[FittedWeights]] = FittedSequenceWeights
     capabilities: ClassVar[Capability] = FittedSequenceWeights.capabilities
+    instead: ClassVar[str] = "fit it on the most popular items, use SequentialRules"
     search_space: ClassVar[Mapping[str, Range]] = {
         "l2": Float(5.0, 1000.0, log=True),
         "decay": Float(0.4, 1.0),
@@ -94,17 +94,10 @@ class SLIT(RecommenderRecipe):
         check.count("max_items", self.max_items)
 
     @override
-    def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedSequenceWeights:
-        n = len(feedback.items)
-        if n > self.max_items:
-            raise InvalidDataError(
-                f"SLIT would invert a matrix of side {n}; use SequentialRules, or raise "
-                f"max_items (now {self.max_items})."
-            )
-        history = Histories.of(feedback, feedback.users, feedback.items)
+    def weigh(self, history: Histories) -> Weights:
+        history.some_liked(self.positive, "SLIT")
         owner, item = history.sequences(self.positive)
-        if not item.size:
-            raise InvalidDataError("SLIT needs at least one liked item.")
+        n = history.value.shape[1]
         gram, wanted = np.zeros((n, n)), np.zeros((n, n))
         gram[np.diag_indices(n)] = self.l2
         for first in range(0, item.size, _BLOCK):
@@ -115,19 +108,7 @@ class SLIT(RecommenderRecipe):
             gram += (past[some].T @ past[some]).toarray()
             wanted += (past[some].T @ coming[some]).toarray()
         weights = cho_solve(cho_factor(gram, overwrite_a=True), wanted, overwrite_b=True)
-        return FittedSequenceWeights(
-            kind=_KIND,
-            recipe=asdict(self),
-            users=feedback.users,
-            items=feedback.items,
-            history=history,
-            weights=weights.astype(np.float32),
-        )
-
-    @staticmethod
-    def load(path: str | Path) -> FittedSequenceWeights:
-        """Return an arm that `save` wrote."""
-        return FittedSequenceWeights.load(path, kind=_KIND)
+        return weights.astype(np.float32)
 
 
 def _fading(  # noqa: PLR0917

@@ -9,7 +9,6 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.errors import InvalidDataError
 from siamrec.models.encoders._book import ENCODERS, Encoder
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders._item_features import item_features
@@ -114,9 +113,7 @@ class TwoTower(NeuralRecipe):
             place = catalog.items.translate(items)
             feature[place], described[place] = table, known
         history = Histories.of(feedback, feedback.users, items)
-        liked = history.liked(self.positive)
-        if liked.nnz == 0:
-            raise InvalidDataError("TwoTower needs at least one liked item.")
+        liked = history.some_liked(self.positive, "TwoTower")
         weights, record = fit_two_tower(self, history, feature, progress)
         met = np.bincount(liked.indices, minlength=len(items)) > 0
         parts = {"users": feedback.users, "items": items, "history": history, **weights}
