@@ -181,6 +181,7 @@ def of_experiments() -> list[object]:
     segments = experiments.analyze_segments(frame, plan, segment="segment", control="control")
     return [
         *(plan, report, found, found.absolute, report.srm, report.checks[0], segments),
+        *(assigner.assign(HOSTILE), *assigner.assign_many(["u"]), assigner.assign_many(["u"])),
         *(experiment, assigner, assigner.of("x"), manager, experiment.ranges),
         experiments.analysis.best_proportion({"a": 500, HOSTILE: 510}, {"a": 5000, HOSTILE: 5000}),
         experiments.Design(
@@ -202,6 +203,7 @@ def of_bandits() -> list[object]:
     change = change_point(np.repeat([0.0, 1.0], 30))
     return [
         *(bandit, decision, receipt, bandit.snapshot(), bandit.model(), change),
+        *bandit.describe(arms=arms[:2]).values(),
         *(Context((many,)), many, *imbalance(("a", HOSTILE), np.array([800, 200]))),
         Corral({"one": BetaThompson(), "two": BetaThompson()}, arms, horizon=100),
         NeuralLinear(encoder, arms),

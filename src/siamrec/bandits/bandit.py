@@ -257,7 +257,7 @@ class ContextualBandit(Remembering[ModelT], Shown):
         )
         columns = (weights.chance, weights.best, weights.mean, weights.low, weights.high)
         return {
-            self._roster.names[arm]: ArmView(*(column[arm] for column in columns))
+            self._roster.names[arm]: ArmView(*(float(column[arm]) for column in columns))
             for arm in np.flatnonzero(eligible).tolist()
         }
 
