@@ -23,6 +23,7 @@ from siamrec.bandits import BetaThompson, Context, ContextualBandit, Corral, Fac
 from siamrec.bandits.insight import change_point, imbalance
 from siamrec.bandits.ope import Log, Tally, evaluate
 from siamrec.data import Catalog, Feedback, Pairs, Rankings, Truth, Vocabulary
+from siamrec.errors import SiamrecError
 from siamrec.feedback import FileFeedback, MemoryFeedback, MergedFeedback, SqlFeedback
 from siamrec.lifecycle import ImprovementLoop, ModelRegistry
 from siamrec.lifecycle.registry import Lineage
@@ -107,6 +108,20 @@ def test_the_excused_are_small_and_still_there() -> None:
         cls = classes[name]
         assert is_dataclass(cls) or not inspect.signature(cls).parameters
         assert not any("Array" in str(field.type) for field in fields(cls) if is_dataclass(cls))
+
+
+def test_a_recipe_prints_its_settings_in_one_short_line() -> None:
+    made = []
+    for cls in public_classes():
+        if is_excused(cls) and is_dataclass(cls) and not issubclass(cls, torch.nn.Module):
+            try:
+                made.append(cls())
+            except (TypeError, SiamrecError):
+                continue  # needs a setting that only its user knows
+    assert len(made) > 60
+    for recipe in made:
+        assert len(repr(recipe)) <= 500, type(recipe)
+        assert "\n" not in repr(recipe), type(recipe)
 
 
 @pytest.fixture(scope="module")
