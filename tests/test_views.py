@@ -24,6 +24,7 @@ from siamrec.bandits.insight import imbalance
 from siamrec.bandits.log.changes import change_point
 from siamrec.bandits.ope import Log, Tally, evaluate
 from siamrec.data import Catalog, Feedback, Pairs, Rankings, Truth, Vocabulary
+from siamrec.errors import SiamrecError
 from siamrec.feedback import FileFeedback, MemoryFeedback, MergedFeedback, SqlFeedback
 from siamrec.lifecycle import ImprovementLoop, ModelRegistry
 from siamrec.lifecycle.registry import Lineage
@@ -110,6 +111,20 @@ def test_the_excused_are_small_and_still_there() -> None:
         assert not any("Array" in str(field.type) for field in fields(cls) if is_dataclass(cls))
 
 
+def test_a_recipe_prints_its_settings_in_one_short_line() -> None:
+    made = []
+    for cls in public_classes():
+        if is_excused(cls) and is_dataclass(cls) and not issubclass(cls, torch.nn.Module):
+            try:
+                made.append(cls())
+            except (TypeError, SiamrecError):
+                continue  # needs a setting that only its user knows
+    assert len(made) > 60
+    for recipe in made:
+        assert len(repr(recipe)) <= 500, type(recipe)
+        assert "\n" not in repr(recipe), type(recipe)
+
+
 @pytest.fixture(scope="module")
 def world() -> SimulatedWorld:
     """As large as ml-latest-small: 610 users, 9,700 items, about 100,000 ratings."""
@@ -182,6 +197,7 @@ def of_experiments() -> list[object]:
     segments = experiments.analyze_segments(frame, plan, segment="segment", control="control")
     return [
         *(plan, report, found, found.absolute, report.srm, report.checks[0], segments),
+        *(assigner.assign(HOSTILE), *assigner.assign_many(["u"]), assigner.assign_many(["u"])),
         *(experiment, assigner, assigner.of("x"), manager, experiment.ranges),
         experiments.analysis.best_proportion({"a": 500, HOSTILE: 510}, {"a": 5000, HOSTILE: 5000}),
         experiments.Design(
@@ -203,6 +219,7 @@ def of_bandits() -> list[object]:
     change = change_point(np.repeat([0.0, 1.0], 30))
     return [
         *(bandit, decision, receipt, bandit.snapshot(), bandit.model(), change),
+        *bandit.describe(arms=arms[:2]).values(),
         *(Context((many,)), many, *imbalance(("a", HOSTILE), np.array([800, 200]))),
         Corral({"one": BetaThompson(), "two": BetaThompson()}, arms, horizon=100),
         NeuralLinear(encoder, arms),

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 from siamrec._core.installed import find_plugins_at
 
 if TYPE_CHECKING:
+    from siamrec._core.table import Record as Record
+    from siamrec._core.table import Shown as Shown
+    from siamrec._core.table import Table as Table
     from siamrec.bandits import BetaThompson as BetaThompson
     from siamrec.bandits import Context as Context
     from siamrec.bandits import ContextualBandit as ContextualBandit
@@ -104,13 +107,16 @@ _HOMES = {
     "Rankings": "siamrec.data",
     "RatingPairs": "siamrec.pairs",
     "Recommender": "siamrec.protocols",
+    "Record": "siamrec._core.table",
     "Registry": "siamrec.plugins",
     "Retention": "siamrec.models.training",
     "Rewards": "siamrec.data",
     "SentenceEncoder": "siamrec.models",
+    "Shown": "siamrec._core.table",
     "SiameseEncoder": "siamrec.protocols",
     "Store": "siamrec.storage",
     "Suite": "siamrec.metrics",
+    "Table": "siamrec._core.table",
     "Truth": "siamrec.data",
     "Vocabulary": "siamrec.data",
     "analyze": "siamrec.experiments",
@@ -158,13 +164,16 @@ __all__ = [
     "Rankings",
     "RatingPairs",
     "Recommender",
+    "Record",
     "Registry",
     "Retention",
     "Rewards",
     "SentenceEncoder",
+    "Shown",
     "SiameseEncoder",
     "Store",
     "Suite",
+    "Table",
     "Truth",
     "Vocabulary",
     "analyze",

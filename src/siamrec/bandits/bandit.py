@@ -271,7 +271,7 @@ class ContextualBandit(BanditDoor[ModelT]):
         )
         columns = (weights.chance, weights.best, weights.mean, weights.low, weights.high)
         return {
-            memory.names[arm]: ArmView(*(column[arm] for column in columns))
+            memory.names[arm]: ArmView(*(float(column[arm]) for column in columns))
             for arm in np.flatnonzero(eligible).tolist()
         }
 

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec._core.table import Table, counted
+from siamrec._core.table import Table
 from siamrec.bandits import BanditDoor
 from siamrec.bandits.policies.base import ModelT
 from siamrec.data import Rewards
@@ -63,20 +63,13 @@ class StoredBandit(BanditDoor[ModelT]):
 
     @override
     def title(self) -> str:
-        arms = counted(len(self._recipe.arms), "arm")
-        return f"Stored bandit {self.name!r}: {self.policy.name} over {arms}"
+        return f"Stored bandit {self.name!r}: {self.policy.name}, {len(self._recipe.arms):,} arms"
 
     @override
     def table(self) -> Table:
-        """Return what it is made of."""
-        facts = {
-            "policy": self.policy.name,
-            "arms": self.arms,
-            "cells": self.context.n_cells,
-            "changes": self.state_version,
-            "without a reward": self.n_pending,
-        }
-        return Table.of(self.title(), facts)
+        """Return what it is made of, and how much all workers have learned."""
+        facts = {"arms": self.arms, "changes": self.state_version}
+        return Table.of(self.title(), {**facts, "without a reward": self.n_pending})
 
     @property
     def name(self) -> str:

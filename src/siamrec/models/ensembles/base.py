@@ -8,20 +8,22 @@ that no member can rank has the score minus infinity.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from copy import copy
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from typing_extensions import override
 
-from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
+from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError, shown
 from siamrec.models.recommenders import Capability, FittedRecommender, Histories, RecommenderRecipe
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders.base import known_recipes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     import numpy.typing as npt
 
@@ -31,6 +33,20 @@ if TYPE_CHECKING:
 _OF_MEMBERS = Capability.COLD_USER | Capability.RANKING
 """What an ensemble can do where all of its members can."""
 _HEAD = ("users", "items", "history")
+_TOLD = 8
+"""Members that are named where a recipe is printed."""
+
+
+class EnsembleRecipe(RecommenderRecipe, ABC):
+    """A recipe made of recipes, which are named by their classes where it is printed."""
+
+    __slots__ = ()
+
+    @override
+    def __repr__(self) -> str:
+        held = ((each.name, getattr(self, each.name)) for each in fields(self))  # type: ignore[arg-type]
+        told = ", ".join(f"{name}={_in_short(value)}" for name, value in held)
+        return f"{type(self).__name__}({told})"
 
 
 class FittedEnsemble(FittedRecommender, ABC):
@@ -136,6 +152,13 @@ class FittedEnsemble(FittedRecommender, ABC):
         save_arm(target, self, kind=self.kind, recipe=head, arrays=arrays)
         for place, arm in enumerate(self.arms.values()):
             arm.save(target / f"member-{place}")
+
+
+def _in_short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        parts = [f"{key!r}: {_in_short(each)}" for key, each in list(value.items())[:_TOLD]]
+        return "{" + ", ".join([*parts, *["…"] * (len(value) > _TOLD)]) + "}"
+    return f"{type(value).__name__}(…)" if is_dataclass(value) else shown(value)
 
 
 def fit_members(

@@ -9,8 +9,14 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.models.ensembles.base import FittedEnsemble, fit_members, load_members, recipe_names
-from siamrec.models.recommenders import EASE, FittedRecommender, RecommenderRecipe
+from siamrec.models.ensembles.base import (
+    EnsembleRecipe,
+    FittedEnsemble,
+    fit_members,
+    load_members,
+    recipe_names,
+)
+from siamrec.models.recommenders import EASE, FittedRecommender
 from siamrec.models.recommenders._book import RECOMMENDERS, Arm
 from siamrec.models.recommenders.search import Integer
 
@@ -28,8 +34,8 @@ _MEMBERS = ("retrieve", "rank")
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cascade(RecommenderRecipe):
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Cascade(EnsembleRecipe):
     """Take the best `depth` unseen items of one arm and rank them by another.
 
     Nothing beyond them is ranked, so a list is at most `depth` long. What the second arm cannot

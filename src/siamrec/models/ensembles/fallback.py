@@ -9,13 +9,14 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec.models.ensembles.base import (
+    EnsembleRecipe,
     FittedEnsemble,
     fit_members,
     load_members,
     recipe_names,
 )
 from siamrec.models.ensembles.scales import rescaled
-from siamrec.models.recommenders import EASE, FittedRecommender, Popularity, RecommenderRecipe
+from siamrec.models.recommenders import EASE, FittedRecommender, Popularity
 from siamrec.models.recommenders._book import Arms, arms_by_name
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fallback(RecommenderRecipe):
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Fallback(EnsembleRecipe):
     """Fill each list from the first arm, then from the next, and so on.
 
     An arm speaks for an item of a person when it has a score for it and its scores for that

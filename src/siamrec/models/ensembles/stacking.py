@@ -13,6 +13,7 @@ from siamrec.errors import InvalidDataError
 from siamrec.metrics.splits import KFold
 from siamrec.models.ensembles._meta import Meta, Sums
 from siamrec.models.ensembles.base import (
+    EnsembleRecipe,
     FittedEnsemble,
     fit_members,
     load_members,
@@ -25,7 +26,6 @@ from siamrec.models.recommenders import (
     ExplicitMF,
     FittedRecommender,
     ItemKNNBaseline,
-    RecommenderRecipe,
     SVDpp,
     UserKNN,
 )
@@ -48,8 +48,8 @@ _BLOCK = 256
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stacking(RecommenderRecipe):
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Stacking(EnsembleRecipe):
     """Learn how to combine arms from their predictions of events they were not fitted to.
 
         ŷ(u, i) = a + b·c + Σ_a (w_a + v_a·c) p_a(u, i),   c = (log(1 + n_u), log(1 + n_i))

@@ -11,12 +11,13 @@ from typing_extensions import override
 
 from siamrec.errors import InvalidParameterError
 from siamrec.models.ensembles.base import (
+    EnsembleRecipe,
     FittedEnsemble,
     fit_members,
     load_members,
     recipe_names,
 )
-from siamrec.models.recommenders import EASE, FittedRecommender, Popularity, RecommenderRecipe
+from siamrec.models.recommenders import EASE, FittedRecommender, Popularity
 from siamrec.models.recommenders._book import Arms, arms_by_name
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Switching(RecommenderRecipe):
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Switching(EnsembleRecipe):
     """Rank each person by the arm that suits the length of their history.
 
     An arm serves people from its number of known events up to the next arm's.

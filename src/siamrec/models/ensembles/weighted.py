@@ -13,6 +13,7 @@ from siamrec.errors import InvalidParameterError
 from siamrec.metrics.splits import RandomShare
 from siamrec.models.ensembles._selection import select
 from siamrec.models.ensembles.base import (
+    EnsembleRecipe,
     FittedEnsemble,
     fit_members,
     load_members,
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weighted(RecommenderRecipe):
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Weighted(EnsembleRecipe):
     """Rank by the weighted sum of several arms' scores, each put on a common scale.
 
         s(u, i) = Σ_a w_a · scale(s_a(u, i)),   Σ_a w_a = 1
