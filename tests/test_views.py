@@ -57,12 +57,13 @@ DAY = 86_400_000_000_000
 
 # What has no view of its own, and why.
 RECIPES_IN_SMALL = {
-    "Baseline", "BalancedInterleaving", "Bins", "BurstFilter", "Choice", "Count", "DayKind",
+    "BalancedInterleaving", "Baseline", "Bins", "BurstFilter", "Choice", "Count", "DayKind",
     "Exporter", "Expression", "FileFeedback", "FineTuneConfig", "Float", "Futility", "Here",
-    "Integer", "LabelRules", "Limits", "LossSpec", "Margin", "Mean", "MinimumCounts", "Policies",
-    "ProbabilisticInterleaving", "Processes", "Proportion", "Quantile", "QualityWeights",
-    "Ratio", "ReplayedPairs", "Retention", "Ridge", "Space", "SpamFilter", "SuccessRule",
-    "TeamDraft", "Threads", "Thresholds", "TimeOfDay", "TwoTowerTraining", "World",
+    "Host", "Integer", "Judging", "LabelRules", "Learning", "Limits", "LossSpec", "Margin", "Mean",
+    "MinimumCounts", "Policies", "ProbabilisticInterleaving", "Processes", "Proportion",
+    "QualityWeights", "Quantile", "Ratio", "ReplayedPairs", "Retention", "Ridge", "Space",
+    "SpamFilter", "SuccessRule", "TeamDraft", "Threads", "Thresholds", "TimeOfDay",
+    "TwoTowerTraining", "World",
 }  # fmt: skip
 """Settings: what their dataclass prints is all there is to see."""
 NOT_HANDED_OUT = {"Columns", "EvaluationView", "LinearSampler", "PluginObserver"}

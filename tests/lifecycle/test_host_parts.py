@@ -16,7 +16,7 @@ from siamrec import protocols
 from siamrec._core.book import lacking
 from siamrec.bandits import BetaThompson, ContextualBandit
 from siamrec.errors import InvalidDataError, InvalidParameterError
-from siamrec.lifecycle import ModelRegistry
+from siamrec.lifecycle import Host, Judging, ModelRegistry
 from siamrec.models.recommenders import FittedRecommender, Histories, RecommenderRecipe
 from siamrec.storage import Store
 
@@ -229,10 +229,9 @@ def test_a_whole_loop_runs_on_plain_classes(make_loop: Any) -> None:
         bandit=Even,
         assigner=ByHash(),
         suite=HitSuite(),
-        metric="hits",
+        judging=Judging(metric="hits", serving="most liked"),
         store=shelf,
-        blobs=files,
-        serving="most liked",
+        host=Host(blobs=files),
     ).run()
     assert "most liked" in report.arms
     assert 0 < report.arms["most liked"].metrics["hits"].mean <= 1
@@ -272,6 +271,10 @@ def test_the_plain_classes_are_what_the_protocols_say(part: Any, protocol: type)
     assert not lacking(part, protocol)
 
 
+def a_host(**parts: Any) -> Host:
+    return Host(**parts)
+
+
 class Nothing:
     @override
     def __repr__(self) -> str:
@@ -299,19 +302,19 @@ class Half:
         ({"suite": HitSuite}, "a class is not enough"),
         ({"store": Half()}, r"also has decisions.write, versions.add, .*versions.history, got"),
         ({"store": Shelf}, "a class is not enough"),
-        ({"blobs": Nothing()}, "also has put, get"),
-        ({"clock": Nothing()}, "also has now"),
-        ({"observers": [3]}, "observer must be a function"),
-        ({"observers": "ab"}, "observers must be a list of functions"),
+        ({"host": a_host(blobs=Nothing())}, "also has put, get"),
+        ({"host": a_host(clock=Nothing())}, "also has now"),
+        ({"host": a_host(observers=[3])}, "observer must be a function"),
+        ({"host": a_host(observers="ab")}, "observers must be a list of functions"),
         ({"bandit": Nothing()}, "bandit must be a policy, its name, or a function"),
         ({"bandit": BetaThompson}, "not its class"),
         ({"bandit": lambda arms, **_: Nothing()}, "also has arms, select, learn"),
         ({"bandit": lambda arms, **_: Even(arms[1:], clock=None, seed=1)}, "over the arms"),
         ({"encoder": Nothing()}, "it lacks dim, encode, fingerprint"),
         ({"pairs": Nothing()}, "it lacks generate"),
-        ({"feedback": {"user": ["a"]}}, "feedback must be a Feedback"),
+        ({"judging": {"k": 5}}, "judging must be a Judging"),
         ({"catalog": {"x": "y"}}, "catalog must be a Catalog"),
-        ({"serving": "magic"}, "serving must be one of the arms"),
+        ({"judging": Judging(serving="magic")}, "serving must be one of the arms"),
     ],
 )
 def test_what_is_missing_is_told_in_one_line_before_the_first_file(

@@ -21,7 +21,7 @@ from siamrec.errors import (
 )
 from siamrec.experiments import Experiment, HashAssigner
 from siamrec.feedback import MemoryFeedback
-from siamrec.lifecycle import Host, ImprovementLoop, LoopEvent, Trial
+from siamrec.lifecycle import Host, ImprovementLoop, Judging, LoopEvent
 from siamrec.metrics import Suite
 from siamrec.models import AdapterEncoder, HashingEncoder, SentenceEncoder
 from siamrec.models.recommenders import EASE, Popularity
@@ -232,7 +232,7 @@ def test_own_parts_run(make_loop: Any, tmp_path: Path) -> None:
         suite=Suite(["ndcg@5", "hit@5"]),
         arms={"fresh": Popularity(half_life="30d")},
         store=store,
-        trial=Trial(metric="ndcg@5", serving="ease"),
+        judging=Judging(metric="ndcg@5", serving="ease"),
     ).run()
     assert set(report.arms) == {*ARMS, "fresh"}
     assert set(report.arms["fresh"].metrics) == {"ndcg@5", "hit@5"}
@@ -284,9 +284,9 @@ def test_bad_arguments_write_nothing(world: SimulatedWorld, tmp_path: Path) -> N
     with pytest.raises(UnknownNameError, match="Did you mean 'adapter'"):
         ImprovementLoop(**good, strategy="adaptor")
     with pytest.raises(UnknownNameError, match="metric of the suite is named 'ndcg@3'"):
-        ImprovementLoop(**good, trial=Trial(metric="ndcg@3"))
+        ImprovementLoop(**good, judging=Judging(metric="ndcg@3"))
     with pytest.raises(InvalidParameterError, match=r"holdout must be in \(0, 1\)"):
-        ImprovementLoop(**good, trial=Trial(holdout=1.0))
+        ImprovementLoop(**good, judging=Judging(holdout=1.0))
     with pytest.raises(InvalidDataError, match="There is no feedback"):
         ImprovementLoop(**{**good, "source": Feedback.of(user=[], item=[])}).run()
     one = Feedback.of(user=["a"] * 9, item=list("bcdefghij"), value=5)
@@ -360,7 +360,7 @@ def test_parts_are_taken_by_name_and_what_is_unknown_is_told_at_once(
 )
 def test_a_trial_checks_its_numbers(settings: dict[str, Any], name: str) -> None:
     with pytest.raises(InvalidParameterError, match=f"^{name} must be"):
-        Trial(**settings)
+        Judging(**settings)
 
 
 def test_the_loop_takes_few_arguments() -> None:

@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.table import Shown, Table, counted
 from siamrec.bandits._roster import Roster
 from siamrec.bandits._settings import Settings
 from siamrec.bandits.log import packing as _state
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @final
-class Memory(Generic[ModelT]):
+class Memory(Shown, Generic[ModelT]):
     """Decisions, rewards, arms and sums of one bandit, which owns it; mutable.
 
     What changes sums also tells in which cells, for whoever keeps something worked out of them.
@@ -55,6 +57,17 @@ class Memory(Generic[ModelT]):
             policy, context.space(len(self.names), settings.n_features), settings
         )
         self.counter = 0
+
+    @override
+    def title(self) -> str:
+        picks = counted(self.ledger.column("arm").size, "pick")
+        return f"Memory of {self.settings.name!r}: {picks} of {counted(len(self.names), 'arm')}"
+
+    @override
+    def table(self) -> Table:
+        """Return how often each arm was picked."""
+        picks = zip(self.names, self.n_picks().tolist(), strict=True)
+        return Table(head=("arm", "picks"), rows=tuple(picks), title=self.title())
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -72,12 +72,12 @@ def improve(
     """
     console = Console()
     arguments: dict[str, Any] = {"out": out, "seed": seed, "strategy": strategy, "store": db}
-    trial: dict[str, Any] = {"positive": positive, "holdout": holdout, "cold_share": cold_share}
-    trial |= {"k": k, "serving": serving, "max_rejected": max_rejected}
+    judging: dict[str, Any] = {"positive": positive, "holdout": holdout, "cold_share": cold_share}
+    judging |= {"k": k, "serving": serving, "max_rejected": max_rejected}
     columns = {"user": user, "item": item, "value": value, "time": time}
     with one_line(console, out):
         arguments |= _material(feedback, items, columns, (rating_min, rating_max), items_id, text)
-        report = _run(console, {**arguments, "encoder": model}, trial, arm or [])
+        report = _run(console, {**arguments, "encoder": model}, judging, arm or [])
     if report.summary()["data"]["simulated"]:
         console.print("[yellow]Simulated data:[/] users, items and ratings are made up.")
     show(console, report)
@@ -110,10 +110,10 @@ def _material(
 
 
 def _run(
-    console: Console, arguments: dict[str, Any], trial: dict[str, Any], arms: list[str]
+    console: Console, arguments: dict[str, Any], judging: dict[str, Any], arms: list[str]
 ) -> CycleReport:
     with console.status("Loading …"):
-        from siamrec.lifecycle import Host, ImprovementLoop, Trial  # torch takes seconds
+        from siamrec.lifecycle import Host, ImprovementLoop, Judging  # torch takes seconds
 
         _quiet_libraries()
     progress = Progress(
@@ -137,7 +137,7 @@ def _run(
 
     with progress:
         loop = ImprovementLoop(
-            **arguments, trial=Trial(**trial), arms=arms, host=Host(observers=[tell])
+            **arguments, judging=Judging(**judging), arms=arms, host=Host(observers=[tell])
         )
         return loop.run()
 

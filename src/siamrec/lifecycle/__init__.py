@@ -2,10 +2,10 @@
 
 from siamrec.lifecycle.events import LoopEvent
 from siamrec.lifecycle.holdout import HeldOut, hold_out
+from siamrec.lifecycle.judging import Host, Judging
 from siamrec.lifecycle.loop import ImprovementLoop
 from siamrec.lifecycle.registry import Lineage, ModelRegistry
 from siamrec.lifecycle.report import ArmResult, CycleReport, MeanWithInterval
-from siamrec.lifecycle.trial import Host, Trial
 
 __all__ = [
     "ArmResult",
@@ -13,10 +13,10 @@ __all__ = [
     "HeldOut",
     "Host",
     "ImprovementLoop",
+    "Judging",
     "Lineage",
     "LoopEvent",
     "MeanWithInterval",
     "ModelRegistry",
-    "Trial",
     "hold_out",
 ]

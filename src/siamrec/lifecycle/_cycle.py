@@ -100,9 +100,9 @@ class Cycle:
             self.feedback,
             self.catalog,
             rng=self.settings.rng("split"),
-            share=self.settings.trial.holdout,
-            cold_share=self.settings.trial.cold_share,
-            positive=self.settings.trial.positive,
+            share=self.settings.judging.holdout,
+            cold_share=self.settings.judging.cold_share,
+            positive=self.settings.judging.positive,
         )
 
     @cached_property
@@ -117,7 +117,7 @@ class Cycle:
     def arms(self) -> dict[str, FittedRecommender | HostArm]:
         """The fitted arms by name; the host's own come on top of the default ones."""
         catalog = self.catalog.aligned(self.feedback.items)
-        defaults = _parts.default_arms(self.settings.trial.positive, self.base, self.tuned)
+        defaults = _parts.default_arms(self.settings.judging.positive, self.base, self.tuned)
         recipes = {**defaults, **self.parts.arms}
         return _host.fitted(recipes, self.split.train, catalog)
 
@@ -127,7 +127,7 @@ class Cycle:
         found = replay(
             self.split,
             self.arms,
-            k=self.settings.trial.k,
+            k=self.settings.judging.k,
             progress=lambda share: self._tell("bandit", share / 2),
         )
         if not len(found):
@@ -137,8 +137,8 @@ class Cycle:
     @property
     def serving(self) -> str:
         """The arm that serves today: as given, as registered, or popularity."""
-        if self.settings.trial.serving is not None:
-            return self.settings.trial.serving
+        if self.settings.judging.serving is not None:
+            return self.settings.judging.serving
         active = self.registry.active(SERVING)
         if active is not None:
             arm = self.registry.get(active).manifest["lineage"]["config"].get("arm")
@@ -212,7 +212,7 @@ class Cycle:
 
     def measure(self) -> dict[str, Any]:
         """Measure every arm and judge the tuned encoder."""
-        metric = self.settings.trial.metric
+        metric = self.settings.judging.metric
         found = _evaluate.measure(
             self.split,
             self.arms,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from siamrec.bandits import Policy
     from siamrec.lifecycle.events import Observers
-    from siamrec.lifecycle.trial import Trial
+    from siamrec.lifecycle.judging import Judging
     from siamrec.models.training import Strategy
     from siamrec.protocols import (
         BanditFactory,
@@ -39,7 +39,7 @@ class Settings:
 
     seed: int
     strategy: Strategy
-    trial: Trial
+    judging: Judging
 
     def __post_init__(self) -> None:
         check.count("seed", self.seed, least=0)
@@ -47,7 +47,7 @@ class Settings:
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
         strategy = FineTuneConfig(strategy=self.strategy).as_dict()["strategy"]
-        return {"seed": self.seed, "strategy": strategy, **asdict(self.trial)}
+        return {"seed": self.seed, "strategy": strategy, **asdict(self.judging)}
 
     def rng(self, purpose: str) -> np.random.Generator:
         """Return the generator of one purpose, so that no step depends on another's draws."""

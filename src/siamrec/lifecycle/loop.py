@@ -25,8 +25,8 @@ from siamrec.lifecycle._journal import write_whole
 from siamrec.lifecycle._settings import Parts, Settings
 from siamrec.lifecycle.events import Observers
 from siamrec.lifecycle.holdout import hold_out
+from siamrec.lifecycle.judging import Host, Judging
 from siamrec.lifecycle.report import CycleReport
-from siamrec.lifecycle.trial import Host, Trial
 from siamrec.models.training import STRATEGIES
 from siamrec.simulation import World
 
@@ -76,15 +76,14 @@ class ImprovementLoop(Shown):
             encoder, `"top-layers"` its last layers, `"lora:rank=8"` a small change beside each
             matrix.
         arms: Further arms by name, or a list of names; one of a default name takes its place. An
-            arm may be of a class of your own, see `siamrec.protocols.RecommenderRecipe`. The
-            trial's `positive` and `encoder` count for arms given by name, where they are not told
-            apart.
+            arm may be of a class of your own, see `siamrec.protocols.RecommenderRecipe`. What
+            counts as a like, and `encoder`, are handed to arms given by name.
         bandit: Chooses among the arms: a policy or its name, or a function
             `(arms, *, clock, seed)` that makes a bandit over the arms. Replay and test each begin
             with a fresh one, so a bandit that was made already is refused.
         assigner: Splits users into `"control"` and `"bandit"`.
         suite: Measures the arms: a suite, or a list of metrics.
-        trial: What is held out, and how what was learned is judged.
+        judging: What is held out, and how what was learned is judged.
         store: Event log and versions: a store or a database URL; a file in `out` by default.
         host: Observers, blobs and a clock.
         out: Folder of the run.
@@ -109,13 +108,13 @@ class ImprovementLoop(Shown):
         bandit: BanditFactory | Policy[Any] | Named | None = None,
         assigner: ExperimentAssigner | None = None,
         suite: MetricSuite | Sequence[AnyMetric | Named] | None = None,
-        trial: Trial | None = None,
+        judging: Judging | None = None,
         store: Store | str | None = None,
         host: Host | None = None,
         out: str | Path = "runs/first",
         seed: int = 7,
     ) -> None:
-        terms = check.kind("trial", Trial() if trial is None else trial, Trial)
+        terms = check.kind("judging", Judging() if judging is None else judging, Judging)
         around = check.kind("host", Host() if host is None else host, Host)
         _host.require(
             catalog=catalog,
@@ -133,7 +132,7 @@ class ImprovementLoop(Shown):
             else FEEDBACK_SOURCES.make(source)
         )
         self._catalog = catalog
-        self._settings = Settings(seed=seed, strategy=STRATEGIES.make(strategy), trial=terms)
+        self._settings = Settings(seed=seed, strategy=STRATEGIES.make(strategy), judging=terms)
         chosen = _parts.encoder_of(encoder)
         recipes = _host.recipes_of(arms or {}, positive=terms.positive, encoder=chosen)
         names = tuple({**_parts.default_arms(terms.positive, chosen, chosen), **recipes})
@@ -200,14 +199,14 @@ class ImprovementLoop(Shown):
         feedback, catalog, rejected, simulated = self._material()
         if not len(feedback):
             raise InvalidDataError("There is no feedback: no row was read.")
-        settings, trial = self._settings, self._settings.trial
+        settings, judging = self._settings, self._settings.judging
         hold_out(
             feedback,
             catalog,
             rng=settings.rng("split"),
-            share=trial.holdout,
-            cold_share=trial.cold_share,
-            positive=trial.positive,
+            share=judging.holdout,
+            cold_share=judging.cold_share,
+            positive=judging.positive,
         )
         _ = self._parts.encoder.dim  # loads the model, or says how to get it
         return Cycle(
@@ -234,11 +233,11 @@ class ImprovementLoop(Shown):
 
     def _require_good(self, n_good: int, rejected: Sequence[RejectedRow]) -> None:
         total = n_good + len(rejected)
-        share, limit = len(rejected) / max(total, 1), self._settings.trial.max_rejected
+        share, limit = len(rejected) / max(total, 1), self._settings.judging.max_rejected
         if share > limit:
             first = rejected[0]
             raise RejectedDataError(
                 f"{len(rejected)} of {total} rows are bad ({share:.1%}), more than the "
                 f"{limit:.1%} that are put up with; the first is row {first.row}: {first.reason}. "
-                "Mend the file, or raise --max-rejected (Trial(max_rejected=…) from Python)."
+                "Mend the file, or raise --max-rejected (Judging(max_rejected=…) from Python)."
             )

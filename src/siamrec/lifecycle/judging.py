@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class Judging:
     """What is held out, and how what was learned from the rest is judged and tested.
 
     Args:
@@ -33,7 +33,7 @@ class Trial:
         siamrec.errors.InvalidParameterError: If a number is out of range.
 
     Examples:
-        >>> Trial(holdout=0.1).k
+        >>> Judging(holdout=0.1).k
         10
     """
 
