@@ -8,7 +8,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec._core.clock import SystemClock
+from siamrec._core.clock import clock_or_system
 from siamrec._core.hashing import uniforms
 from siamrec._core.table import Table, counted, line
 from siamrec.bandits._choice import ArmView, Chooser, draw_many
@@ -103,7 +103,7 @@ class ContextualBandit(BanditDoor[ModelT]):
             n_features=n_features,
         )
         factors = Context.none() if context is None else check.kind("context", context, Context)
-        self._hold(Memory(recipe, factors, arms, settings, clock or SystemClock()))
+        self._hold(Memory(recipe, factors, arms, settings, clock_or_system(clock)))
 
     def _hold(self, memory: Memory[ModelT]) -> None:
         self._memory, self._chooser = memory, Chooser(memory)

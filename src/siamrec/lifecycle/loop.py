@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec._core.clock import SystemClock
+from siamrec._core.clock import clock_or_system
 from siamrec._core.table import Shown, Table
 from siamrec.data import Feedback
 from siamrec.errors import (
@@ -33,6 +33,7 @@ from siamrec.simulation import World
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from siamrec import protocols
     from siamrec._core.book import Named
     from siamrec.bandits import Policy
     from siamrec.data import Catalog
@@ -46,9 +47,7 @@ if TYPE_CHECKING:
         FeedbackSource,
         MetricSuite,
         PairGenerator,
-        RecommenderRecipe,
         SiameseEncoder,
-        Store,
     )
 
 
@@ -104,12 +103,12 @@ class ImprovementLoop(Shown):
         pairs: PairGenerator | Named | None = None,
         encoder: SiameseEncoder | Named | Path | None = None,
         strategy: Strategy | Named = "adapter",
-        arms: Arms | Mapping[str, RecommenderRecipe] | None = None,
+        arms: Arms | Mapping[str, protocols.RecommenderRecipe] | None = None,
         bandit: BanditFactory | Policy[Any] | Named | None = None,
         assigner: ExperimentAssigner | None = None,
         suite: MetricSuite | Sequence[AnyMetric | Named] | None = None,
         judging: Judging | None = None,
-        store: Store | str | None = None,
+        store: protocols.Store | str | None = None,
         host: Host | None = None,
         out: str | Path = "runs/first",
         seed: int = 7,
@@ -149,7 +148,7 @@ class ImprovementLoop(Shown):
             assigner=assigner,
             store=store,
             blobs=around.blobs,
-            clock=around.clock or SystemClock(),
+            clock=clock_or_system(around.clock),
             observers=Observers(around.observers),
             out=Path(out),
         )

@@ -18,7 +18,8 @@ from siamrec.errors import InvalidDataError, InvalidParameterError, ModelLoadErr
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from siamrec.protocols import BlobStore, Store
+    from siamrec import protocols
+    from siamrec.protocols import BlobStore
     from siamrec.storage import Activation, StoredVersion
     from siamrec.storage.versions import Action
 
@@ -91,7 +92,7 @@ class ModelRegistry(Shown):
 
     def __init__(
         self,
-        store: Store,
+        store: protocols.Store,
         blobs: BlobStore,
         *,
         on_change: Callable[[Activation], object] | None = None,
