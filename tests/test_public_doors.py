@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from siamrec._core.clock import ManualClock
@@ -32,7 +33,17 @@ from siamrec.data import (
     Vocabulary,
 )
 from siamrec.errors import InvalidDataError, InvalidParameterError, SiamrecError
-from siamrec.experiments import Experiment, HashAssigner, Mean, Plan, TeamDraft
+from siamrec.experiments import (
+    Experiment,
+    HashAssigner,
+    Mean,
+    Plan,
+    TeamDraft,
+    analyze,
+    analyze_segments,
+    null_check,
+)
+from siamrec.experiments.analysis import outlier_sensitivity
 from siamrec.feedback import BurstFilter, FilteredFeedback, MemoryFeedback
 from siamrec.metrics import Suite
 from siamrec.models import CachedEncoder, HashingEncoder
@@ -187,6 +198,13 @@ def any_(value: object) -> Any:
 
 
 CLASSES: dict[str, Callable[[Doors], object]] = {
+    "plan": lambda _: analyze({"variant": ["a"]}, any_(Plan)),
+    "plan as a mapping": lambda _: analyze({"variant": ["a"]}, any_({"metrics": []})),
+    "plan of outliers": lambda _: outlier_sensitivity({"variant": ["a"]}, any_(Plan)),
+    "plan of segments": lambda _: analyze_segments({"variant": ["a"]}, any_(Plan), segment="b"),
+    "plan of a rehearsal": lambda _: null_check({"y": [1.0]}, any_(Plan), rng=0),
+    "frame": lambda _: analyze(dict, Plan(metrics=[Mean("y")])),
+    "frame of a class that exports": lambda _: analyze(pa.Table, Plan(metrics=[Mean("y")])),
     "update": lambda d: d.arm.update(any_(Feedback)),
     "recommend for feedback": lambda d: d.arm.recommend_for_feedback(any_(Feedback)),
     "recommend for a mapping": lambda d: d.arm.recommend_for_feedback(any_({"user": ["a"]})),

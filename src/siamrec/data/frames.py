@@ -40,7 +40,7 @@ def table_of(frame: object) -> Any:
 
     if isinstance(frame, pa.Table):
         return frame
-    if hasattr(frame, "__arrow_c_stream__"):
+    if hasattr(frame, "__arrow_c_stream__") and not isinstance(frame, type):
         return pa.table(frame)
     if isinstance(frame, Mapping):
         return pa.table({str(name): _column(values) for name, values in frame.items()})

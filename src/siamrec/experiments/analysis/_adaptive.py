@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from siamrec._core import check
 from siamrec.errors import InvalidDataError, UnsupportedEstimate
+from siamrec.experiments.plan import Plan
 
 if TYPE_CHECKING:
     from siamrec.experiments.analysis.observations import Observations
-    from siamrec.experiments.plan import Plan
 
 _SAME = 1e-6
 """Propensities that differ by no more than this are one, written with rounding."""
@@ -26,9 +27,10 @@ def refuse_adaptive_plan(plan: Plan) -> None:
     """Refuse a plan whose units are assigned by a bandit.
 
     Raises:
+        InvalidParameterError: If it is no plan.
         UnsupportedEstimate: If `plan.allocation` is `"adaptive"`.
     """
-    if plan.allocation == "adaptive":
+    if check.kind("plan", plan, Plan).allocation == "adaptive":
         remedy = _REMEDY.format(given="...")
         raise UnsupportedEstimate(f"The plan says that a bandit assigns the units: {remedy}.")
 

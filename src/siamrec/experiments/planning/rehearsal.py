@@ -20,10 +20,10 @@ from siamrec.executors import Here
 from siamrec.experiments.analysis.analysis import analyze
 from siamrec.experiments.analysis.observations import Observations
 from siamrec.experiments.metrics import ExperimentMetric, Margin, Proportion, Quantile
+from siamrec.experiments.plan import Plan
 from siamrec.statistics import wilson
 
 if TYPE_CHECKING:
-    from siamrec.experiments.plan import Plan
     from siamrec.protocols import Executor
     from siamrec.typing import BoolArray, FloatArray, IntArray
 
@@ -294,6 +294,7 @@ class _History:
 
     @classmethod
     def of(cls, history: object, plan: Plan, unit: str | None) -> _History:
+        check.kind("plan", plan, Plan)
         table = table_of(history)
         marked = table.append_column(_VARIANT, [["all"] * table.num_rows])
         rows = Observations.read(marked, plan.columns, variant=_VARIANT, unit=unit)
