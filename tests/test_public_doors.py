@@ -27,6 +27,7 @@ from siamrec.data import (
     Decisions,
     Feedback,
     Moments,
+    Pairs,
     Rankings,
     Rewards,
     Truth,
@@ -119,6 +120,8 @@ AB = cast("Any", "ab")
 """One text where many things are meant: a list of letters, if nobody looks."""
 
 TEXTS: dict[str, Callable[[Doors], object]] = {
+    "pairs on the left": lambda _: Pairs.of(AB, ["c", "d"]),
+    "pairs on the right": lambda _: Pairs.of(["c", "d"], AB),
     "recommend users": lambda d: d.arm.recommend(AB),
     "recommend candidates": lambda d: d.arm.recommend(["a"], candidates=AB),
     "recommend deny": lambda d: d.arm.recommend(["a"], deny=AB),

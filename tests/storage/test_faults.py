@@ -81,7 +81,7 @@ def test_thirty_kills_with_overlapping_retries(url: str) -> None:
     batches = {int(str(user).split("-")[0]) for user in users}
     assert acknowledged <= batches
     assert len(users) == 50 * len(batches)  # whole transactions
-    known = dict(store.decisions.rewards("home"))
+    known = store.decisions.rewards("home").by_decision()
     assert rewarded <= set(known)
     assert bandit.sums()["wins"].sum() == len(known)
     store.verify()

@@ -182,6 +182,14 @@ def test_bad_input_is_refused(tmp_path: Path) -> None:
         Store(f"sqlite:///{tmp_path / 'text.db'}")
 
 
+@pytest.mark.parametrize("start", ["postgres://joe:", "bogus://joe:", "sqlite://x:", "joe:"])
+def test_a_url_that_cannot_be_read_is_reported_without_the_password(start: str) -> None:
+    with pytest.raises(InvalidParameterError, match="database URL") as caught:
+        Store(start + "sec@ret@h/db")
+    assert "ret" not in str(caught.value)
+    assert caught.value.__suppress_context__  # SQLAlchemy's own error would spell it out
+
+
 def test_an_unreachable_server_is_reported_without_the_password() -> None:
     pytest.importorskip("psycopg")
     with pytest.raises(StorageError) as caught:

@@ -254,6 +254,36 @@ def instant(name: str, value: object) -> Instant:
     return found
 
 
+def instants(name: str, values: object) -> npt.NDArray[np.int64]:
+    """Return points in time, or one, as nanoseconds since the epoch, UTC.
+
+    Args:
+        name: Name of the argument, for the error message.
+        values: Whole nanoseconds, `datetime64` of any unit (NaT is no time), or what `instant`
+            takes; one or many, also as a column of polars or pandas.
+
+    Raises:
+        InvalidParameterError: If they are something else; fractions, texts and truth values are
+            never read as times.
+
+    Examples:
+        >>> instants("time", np.array(["1970-01-02", "NaT"], "datetime64[D]")).tolist()
+        [86400000000000, -9223372036854775808]
+    """
+    array = np.asarray(values)
+    if array.dtype.kind == "i" or (array.dtype.kind == "u" and array.dtype.itemsize < 8):
+        return array.astype(np.int64, copy=False)
+    if array.dtype.kind == "M":
+        exact: npt.NDArray[np.int64] = array.astype("datetime64[ns]").view(np.int64)
+        seconds = array.astype("datetime64[s]").view(np.int64)
+        beyond = (np.abs(seconds) >= _BITS_64 // 10**9) & ~np.isnat(array)
+        if beyond.any():  # nanoseconds would wrap around
+            instant(name, array[beyond].flat[0])
+        return exact
+    each = [instant(name, value) for value in np.asarray(values, dtype=object).flat]
+    return np.asarray(each, dtype=np.int64).reshape(array.shape)
+
+
 def rows(name: str, chosen: object, n: int) -> npt.NDArray[Any]:
     """Return a choice of `n` rows as something that indexes columns.
 

@@ -219,7 +219,7 @@ class ContextualBandit(BanditDoor[ModelT]):
         cells = memory.context.cells(contexts)
         n = cells.size
         times = np.broadcast_to(
-            np.asarray(memory.clock.now() if time is None else time, dtype=np.int64), (n,)
+            check.instants("time", memory.clock.now() if time is None else time), (n,)
         )
         eligible = memory.roster.eligible(arms, 1)
         vectors = memory.settings.vectors(features, n)

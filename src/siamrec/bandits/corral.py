@@ -164,7 +164,7 @@ class Corral(Shown):
         """
         if n != 1:
             raise InvalidParameterError("n", n, "1 for a corral")
-        now = self._clock.now() if time is None else time
+        now = self._clock.now() if time is None else check.instant("time", time)
         share = self._mixed()
         id_ = f"{now:016x}-{self._counter:08x}"
         draw = uniform(id_, f"{self.seed}|{self.name}")

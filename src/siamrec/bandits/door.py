@@ -213,7 +213,7 @@ class BanditDoor(Shown, Generic[ModelT]):
             return self._take(check.kind("rewards", id_, Rewards, Decision))
         if reward is None:
             raise MissingInputError("reward", "learn(decision, reward=...)")
-        seen = None if time is None else int(time)
+        seen = None if time is None else check.instant("time", time)
         return self._take_one(str(id_), float(reward), arm, seen, float(weight))
 
     @abstractmethod

@@ -85,7 +85,7 @@ class Memory(Shown, Generic[ModelT]):
         Raises:
             InvalidParameterError: If it is below 0.
         """
-        now = self.clock.now() if time is None else int(time)
+        now = self.clock.now() if time is None else check.instant("time", time)
         if now < 0:
             raise InvalidParameterError("time", now, "nanoseconds since 1970, not below 0")
         return now

@@ -17,7 +17,7 @@ from siamrec.data import frames
 from siamrec.data.columnar import Columnar, days_of, joined, one_or_more, plain_row
 from siamrec.data.frames import NO_TIME
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
-from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.errors import InvalidDataError, InvalidParameterError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -146,9 +146,13 @@ class Feedback(Columnar):
             user: Id of the user of each event.
             item: Id of the item of each event.
             value: Rating or strength of each event.
-            time: Instant of each event, in nanoseconds.
+            time: Instant of each event: nanoseconds, `datetime64`, or datetimes with a zone.
             kind: Kind of each event, or of all.
             weight: Weight of each event.
+
+        Raises:
+            InvalidDataError: If an id is no id, or a number cannot be read.
+            InvalidParameterError: If a time is no instant.
         """
         users, user_code = Vocabulary.factorize(user)
         items, item_code = Vocabulary.factorize(item)
@@ -159,10 +163,10 @@ class Feedback(Columnar):
             items=items,
             user=user_code,
             item=item_code,
-            value=_column(value, n, np.float32),
-            kind=_column(kinds, n, np.int8),
-            time=_column(time, n, np.int64),
-            weight=_column(weight, n, np.float32),
+            value=_column("value", value, n, np.float32),
+            kind=_column("kind", kinds, n, np.int8),
+            time=_spread(check.instants("time", time), n),
+            weight=_column("weight", weight, n, np.float32),
         )
 
     @classmethod
@@ -383,9 +387,15 @@ def _in_range(name: str, codes: npt.NDArray[Any], least: int, size: int) -> None
         )
 
 
-def _column(value: Any, n: int, dtype: Any) -> npt.NDArray[Any]:
-    array = np.asarray(value, dtype=dtype)
-    return np.full(n, array) if array.ndim == 0 else array
+def _column(name: str, value: Any, n: int, dtype: Any) -> npt.NDArray[Any]:
+    try:
+        return _spread(np.asarray(value, dtype=dtype), n)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InvalidDataError(f"{name} must be numeric, got {shown(value)}.") from error
+
+
+def _spread(column: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
+    return np.full(n, column) if column.ndim == 0 else column
 
 
 def _kinds(table: Any, kind: str | FeedbackKind) -> npt.NDArray[np.int8]:

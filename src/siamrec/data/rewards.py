@@ -82,7 +82,7 @@ class Rewards(Columnar):
         return cls(
             decision=np.asarray([str(decision)]),
             reward=np.asarray([reward], dtype=np.float64),
-            time=None if time is None else np.asarray([int(time)]),
+            time=None if time is None else np.asarray([check.instant("time", time)]),
             weight=np.asarray([weight], dtype=np.float64),
             arm=None if arm is None else (arm,),
         )

@@ -53,7 +53,11 @@ class MemoryFeedback(Record):
         """Yield batches with `since <= time < until`, in time order."""
         check.count("batch_rows", batch_rows)
         ordered = self.feedback.sorted()
-        first = 0 if since is None else int(np.searchsorted(ordered.time, since))
-        last = len(ordered) if until is None else int(np.searchsorted(ordered.time, until))
+
+        def place(name: str, bound: Instant) -> int:
+            return int(np.searchsorted(ordered.time, check.instant(name, bound)))
+
+        first = 0 if since is None else place("since", since)
+        last = len(ordered) if until is None else place("until", until)
         for start in range(first, last, batch_rows):
             yield ordered.where(np.arange(start, min(start + batch_rows, last)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ _ResultT = TypeVar("_ResultT")
 
 _PASSING = frozenset({"40001", "40P01"})
 """SQLSTATEs of PostgreSQL that say: run it again (serialisation failure, deadlock)."""
+_PASSWORD = re.compile(r"((?:^|//)[^/?#@:]*:).*@", re.DOTALL)
 _ATTEMPTS = 12
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.3
 _NETWORK = frozenset(
@@ -59,10 +61,12 @@ def connect(url: str, durability: Durability) -> Engine:
         parsed = make_url(url)
         # A server may have been restarted since a pooled connection was used last.
         engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
-    except (ArgumentError, NoSuchModuleError) as error:
+    except (ArgumentError, NoSuchModuleError):
         raise InvalidParameterError(
-            "url", url, "a database URL such as 'sqlite:///siamrec.db'"
-        ) from error
+            "url",
+            _PASSWORD.sub(r"\1***@", str(url)),
+            "a database URL such as 'sqlite:///siamrec.db' or 'postgresql://user@host/name'",
+        ) from None  # the cause would spell the password out
     except ImportError as error:
         raise MissingExtraError("postgres", f"A store on {parsed.get_backend_name()}") from error
     if engine.dialect.name == "sqlite":

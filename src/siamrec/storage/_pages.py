@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import numpy as np
 from sqlalchemy import select, tuple_
 
+from siamrec._core import check
 from siamrec.data import NO_TIME
 from siamrec.storage import _bulk, _engine, _segments
 from siamrec.storage._events import NAMES
@@ -49,8 +50,8 @@ class Pages:
     ) -> None:
         self._engine = engine
         self._archive = archive
-        self._since = since
-        self._until = until
+        self._since = None if since is None else check.instant("since", since)
+        self._until = None if until is None else check.instant("until", until)
         # Untimed events come first, and only where no bound is given.
         timed = since is not None or until is not None
         self._place = Place(int(NO_TIME) + timed, 0)

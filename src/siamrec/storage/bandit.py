@@ -252,7 +252,7 @@ class StoredBandit(BanditDoor[ModelT]):
         if attribution is None:
             raise MissingInputError("attribution", "learning=Learning(attribution='7d')")
         now = self._clock.now()
-        until = (now if time is None else int(time)) - attribution
+        until = (now if time is None else check.instant("time", time)) - attribution
 
         def work(connection: Connection) -> RewardReceipt:
             self._shared.lock(connection)

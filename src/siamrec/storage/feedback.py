@@ -301,7 +301,7 @@ class FeedbackLog(OnDatabase):
         time: Instant | None,
         key: str | None,
     ) -> Receipt:
-        now = self._clock.now() if time is None else int(time)
+        now = self._clock.now() if time is None else check.instant("time", time)
         feedback = Feedback.of(user=[user], item=[item], value=[value], time=[now], kind=kind)
         return self.write(more.added_to(feedback), keys=None if key is None else [key])
 

@@ -9,6 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from typing_extensions import override
 
+from siamrec._core import check
 from siamrec._core.hashing import content_hash
 from siamrec._core.table import Record, counted, day
 from siamrec.errors import UnknownNameError
@@ -88,6 +89,8 @@ class Snapshots(OnDatabase):
         self, *, since: Instant | None = None, until: Instant | None = None
     ) -> TrainingSnapshot:
         """Name the events with `since <= time < until` as they are now; all without bounds."""
+        since = None if since is None else check.instant("since", since)
+        until = None if until is None else check.instant("until", until)
         found, n_events, last = retried(lambda: self._read(since, until))
         parts = {"since": since, "until": until, "n": n_events, "events": found}
         row = {

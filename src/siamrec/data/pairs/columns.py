@@ -225,7 +225,7 @@ def require_texts(name: str, texts: Sequence[object]) -> None:
     Raises:
         InvalidDataError: If one is missing or of another kind.
     """
-    for place, text in enumerate(texts):
+    for place, text in enumerate(check.many(name, texts, what="texts")):
         if not isinstance(text, str):
             raise InvalidDataError(f"{name} must be texts, got {shown(text)} at place {place}.")
 
