@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 
+import numpy as np
 import pytest
 
 from siamrec import errors
 
 TREE = [
     cls
-    for _, cls in inspect.getmembers(errors, inspect.isclass)
-    if cls.__module__ == errors.__name__
+    for name, cls in inspect.getmembers(errors, inspect.isclass)
+    if cls.__module__ == errors.__name__ and not name.startswith("_")
 ]
 BUILTINS = (
     ValueError,
@@ -32,6 +33,11 @@ def test_every_error_is_of_the_family_and_a_builtin(cls: type[Exception]) -> Non
 
 def test_all_is_complete_and_sorted() -> None:
     assert sorted(cls.__name__ for cls in TREE) == errors.__all__
+
+
+def test_numbers_of_numpy_are_told_as_numbers() -> None:
+    told = str(errors.InvalidParameterError("shares", {"a": [np.float64(0.5)]}, "sums of 1"))
+    assert told == "shares must be sums of 1, got {'a': [0.5]}."
 
 
 def test_errors_carry_their_parts() -> None:

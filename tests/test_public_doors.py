@@ -201,6 +201,16 @@ def any_(value: object) -> Any:
 
 
 CLASSES: dict[str, Callable[[Doors], object]] = {
+    "margin": lambda _: Mean("y", margin=any_(0.1)),
+    "name of a metric": lambda _: Mean(any_(3)),
+    "level": lambda _: Plan(metrics=[Mean("y")], alpha=any_("0.05")),
+    "strength": lambda _: EASE(l2=any_("3")),
+    "configuration": lambda _: EASE.from_config(any_("ease")),
+    "configuration of another arm": lambda _: EASE.from_config({"name": "popularity"}),
+    "tempering": lambda d: d.bandit(tempering=any_(3)),
+    "unit": lambda d: d.bandit().select(unit=any_(["a"])),
+    "broken unit": lambda d: d.bandit().select(unit="\ud800"),
+    "reward": lambda d: d.bandit().learn(d.bandit().select(), any_("1")),
     "plan": lambda _: analyze({"variant": ["a"]}, any_(Plan)),
     "plan as a mapping": lambda _: analyze({"variant": ["a"]}, any_({"metrics": []})),
     "plan of outliers": lambda _: outlier_sensitivity({"variant": ["a"]}, any_(Plan)),

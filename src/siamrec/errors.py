@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from reprlib import Repr
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, final
 
 from typing_extensions import override
 
@@ -43,7 +43,19 @@ _LONGEST = 1_000
 _COMPARED = 10_000
 """Names that are compared with one that is not known, at most."""
 
-_short = Repr()
+
+@final
+class _Short(Repr):
+    """Short, and a number of NumPy as the number it is, also inside of lists and mappings."""
+
+    @override
+    def repr1(self, x: Any, level: int) -> str:
+        # This floor does without NumPy.
+        is_number = type(x).__module__ == "numpy" and getattr(x, "ndim", 1) == 0
+        return super().repr1(x.item() if is_number else x, level)
+
+
+_short = _Short()
 _short.maxstring = _short.maxother = 160
 _short.maxlong = 60
 _short.maxtuple = _short.maxlist = _short.maxdict = _short.maxset = _short.maxfrozenset = 8
@@ -65,8 +77,6 @@ def shown(value: object) -> str:
         >>> shown("x" * 1000)[:20], len(shown("x" * 1000)) < 200, shown(list(range(100)))
         ("'xxxxxxxxxxxxxxxxxxx", True, '[0, 1, 2, 3, 4, 5, 6, 7, ...]')
     """
-    if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
-        value = value.item()  # type: ignore[attr-defined]  # this floor does without NumPy
     return _short.repr(value)
 
 

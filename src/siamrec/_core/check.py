@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from inspect import getattr_static
+from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -27,14 +28,26 @@ _BITS_64 = 2**63
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def real(name: str, value: Number, expected: str = "a number") -> Number:
+    """Return `value` when it is one real number; a text that spells a number is none.
+
+    Raises:
+        InvalidParameterError: If it is not.
+    """
+    if not isinstance(value, Real):
+        raise InvalidParameterError(name, value, expected)
+    return value
+
+
 def positive(name: str, value: Number) -> Number:
     """Return `value` when it is finite and above zero.
 
     Raises:
         InvalidParameterError: If it is not.
     """
-    if not (math.isfinite(value) and value > 0):
-        raise InvalidParameterError(name, value, "a finite number above 0")
+    expected = "a finite number above 0"
+    if not (math.isfinite(real(name, value, expected)) and value > 0):
+        raise InvalidParameterError(name, value, expected)
     return value
 
 
@@ -44,8 +57,9 @@ def not_negative(name: str, value: Number) -> Number:
     Raises:
         InvalidParameterError: If it is not.
     """
-    if not (math.isfinite(value) and value >= 0):
-        raise InvalidParameterError(name, value, "a finite number not below 0")
+    expected = "a finite number not below 0"
+    if not (math.isfinite(real(name, value, expected)) and value >= 0):
+        raise InvalidParameterError(name, value, expected)
     return value
 
 
@@ -67,9 +81,10 @@ def share(name: str, value: float, *, open_ends: bool = False) -> float:
     Raises:
         InvalidParameterError: If it does not.
     """
-    inside = 0 < value < 1 if open_ends else 0 <= value <= 1
-    if not inside:
-        raise InvalidParameterError(name, value, "in (0, 1)" if open_ends else "in [0, 1]")
+    expected = "in (0, 1)" if open_ends else "in [0, 1]"
+    real(name, value, expected)
+    if not (0 < value < 1 if open_ends else 0 <= value <= 1):
+        raise InvalidParameterError(name, value, expected)
     return value
 
 
@@ -79,7 +94,7 @@ def below_one(name: str, value: float) -> float:
     Raises:
         InvalidParameterError: If it does not.
     """
-    if not 0 <= value < 1:
+    if not 0 <= real(name, value, "in [0, 1)") < 1:
         raise InvalidParameterError(name, value, "in [0, 1)")
     return value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Mapping
 from functools import wraps
 from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -12,7 +13,7 @@ from typing_extensions import override
 from siamrec._core import check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Self
 
 
@@ -77,10 +78,11 @@ class Recipe(ABC):
 
         Raises:
             siamrec.errors.UnknownNameError: If the name or a setting is not known.
-            siamrec.errors.InvalidParameterError: If a value is of another type or out of range.
+            siamrec.errors.InvalidParameterError: If a value is of another type or out of range, or
+                the name is that of another class.
         """
-        made: Self = cls.book.from_config(config)
-        return made
+        made: Self = cls.book.from_config(check.kind("config", config, Mapping))
+        return check.kind("config", made, cls)
 
 
 def _with_door(method: Callable[..., Any], kinds: Mapping[str, type]) -> Callable[..., Any]:

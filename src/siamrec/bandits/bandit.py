@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
@@ -24,7 +25,7 @@ from siamrec.bandits.policies.base import ModelT
 from siamrec.data.decisions import Decision, Decisions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Self
 
     from siamrec._core.book import Named
@@ -99,7 +100,7 @@ class ContextualBandit(BanditDoor[ModelT]):
             name=name,
             worker=worker,
             seed=seed,
-            tempering=tempering or {},
+            tempering={} if tempering is None else check.kind("tempering", tempering, Mapping),
             n_features=n_features,
         )
         factors = Context.none() if context is None else check.kind("context", context, Context)
@@ -200,7 +201,7 @@ class ContextualBandit(BanditDoor[ModelT]):
             policy=self._policy_name,
             state_version=self._chooser.version,
             time=now,
-            unit=unit,
+            unit=None if unit is None else check.text("unit", unit),
         )
         memory.counter += 1
         memory.ledger.append_one(id_, chosen, chances, cell=cell, time=now, features=vector)

@@ -214,7 +214,8 @@ class BanditDoor(Shown, Generic[ModelT]):
         if reward is None:
             raise MissingInputError("reward", "learn(decision, reward=...)")
         seen = None if time is None else check.instant("time", time)
-        return self._take_one(str(id_), float(reward), arm, seen, float(weight))
+        gain = float(check.real("reward", reward))
+        return self._take_one(str(id_), gain, arm, seen, float(weight))
 
     @abstractmethod
     def _take(self, rewards: Rewards) -> RewardReceipt:

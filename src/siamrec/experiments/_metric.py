@@ -173,7 +173,10 @@ def terms_of(covariate: str | Sequence[str] | CrossFitted, outcome: Term) -> tup
 
 
 def check_choices(metric: ExperimentMetric) -> None:
-    """Check what every metric has; raises UnknownNameError."""
+    """Check what every metric has; raises UnknownNameError or InvalidParameterError."""
+    check.text("name", metric.name)
+    if metric.margin is not None:
+        check.kind("margin", metric.margin, Margin)
     check.one_of("role", metric.role, ("primary", "secondary", "guardrail"))
     check.one_of("better", metric.better, ("higher", "lower"))
     check.one_of("missing", metric.missing, ("drop", "zero", "error"))
