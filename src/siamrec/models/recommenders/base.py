@@ -21,7 +21,7 @@ from siamrec._core import check
 from siamrec._core.recipe import Recipe
 from siamrec._core.table import Shown, Table, counted
 from siamrec.data import Catalog, Feedback, Rankings, Vocabulary
-from siamrec.errors import MissingCapabilityError
+from siamrec.errors import InvalidDataError, MissingCapabilityError
 from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.histories import Histories
 
@@ -315,6 +315,20 @@ class FittedRecommender(Shown):
         allowed[denied[denied >= 0]] = False
         return allowed
 
+    def _own(self, scores: object, n: int) -> Float32Array:
+        """Return a copy of scores, which may be what the arm keeps; other shapes are refused."""
+        shape = (n, len(self.items))
+        try:
+            table = np.array(scores)
+        except ValueError:  # rows of different length
+            table = np.empty(0)
+        if table.shape != shape or table.dtype.kind not in "fiu":
+            raise InvalidDataError(
+                f"score of {type(self).__name__} must be numbers of the shape {shape} (histories, "
+                f"items), got {type(scores).__name__} of shape {table.shape}."
+            )
+        return table if table.dtype.kind == "f" else table.astype(np.float32)
+
     def _ranked(
         self,
         histories: Histories,
@@ -329,7 +343,7 @@ class FittedRecommender(Shown):
         for first in range(0, len(histories), _BLOCK):
             block = histories.rows(first, first + _BLOCK)
             table, origin = self.traced(block)
-            table = table.copy()  # it may be what the arm keeps
+            table = self._own(table, len(block))
             silent = _silent(table)
             if silent.size:
                 seen_by = np.bincount(self.history.value.indices, minlength=len(self.items))
