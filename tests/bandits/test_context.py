@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -93,6 +95,27 @@ def test_parts_of_the_day(hour: int, label: str) -> None:
 
 def test_days() -> None:
     assert [DayKind()(day) for day in range(7)] == ["weekday"] * 5 + ["weekend"] * 2
+
+
+@pytest.mark.parametrize("value", [24, 25.5, -1, 1_704_114_000, 1_704_114_000_000])
+def test_numbers_that_are_no_hour_and_no_instant_are_refused(value: float) -> None:
+    with pytest.raises(InvalidParameterError, match=r"time of day|nanoseconds"):
+        Context.default().cell({"time_of_day": value})
+    with pytest.raises(InvalidParameterError, match=r"day must be .*nanoseconds"):
+        Context.default().cell({"day": value})
+
+
+def test_a_datetime_with_a_zone_is_an_instant() -> None:
+    evening = datetime.fromtimestamp(FRIDAY_EVENING // 10**9, tz=UTC)
+    assert (TimeOfDay()(evening), DayKind()(evening)) == ("evening", "weekday")
+
+
+@pytest.mark.parametrize("nan", [float("nan"), np.float64("nan")])
+def test_nan_is_a_value_that_is_not_there(nan: float) -> None:
+    for name in Context.default().names:
+        assert Context.default().cell({name: nan}) == Context.default().cell({})
+        with pytest.raises(UnknownNameError):
+            Context.default(unknown="error").cell({name: nan})
 
 
 def test_design_has_no_indicator_for_unknown_levels() -> None:

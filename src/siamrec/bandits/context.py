@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
 import numpy as np
@@ -27,6 +28,8 @@ ContextLike: TypeAlias = Mapping[str, object]
 """What a host knows about a round: factor name to level, or to a raw value to be bucketed."""
 
 _SATURDAY = 5
+_NO_OTHER_UNIT = 10**17
+"""Instants from here on (1973) are no seconds, milliseconds or microseconds of our days."""
 
 
 @final
@@ -81,7 +84,8 @@ class TimeOfDay:
 
     def __call__(self, value: Any) -> str:
         """Return the bucket of a value."""
-        hour = int(value) if 0 <= value < 24 else _local(value, self.zone).hour
+        hour = _part("time of day", value, 24, "an hour from 0 to 23")
+        hour = _local(value, self.zone).hour if hour is None else hour
         return ("night", "morning", "afternoon", "evening", "night")[
             bisect_right((6, 12, 18, 22), hour)
         ]
@@ -104,12 +108,24 @@ class DayKind:
 
     def __call__(self, value: Any) -> str:
         """Return the bucket of a value."""
-        day = int(value) if 0 <= value < 7 else _local(value, self.zone).weekday()
+        day = _part("day", value, 7, "a weekday from 0 to 6")
+        day = _local(value, self.zone).weekday() if day is None else day
         return "weekend" if day >= _SATURDAY else "weekday"
 
 
-def _local(instant: int, zone: tzinfo) -> datetime:
-    return datetime.fromtimestamp(instant / SECOND, tz=zone)
+def _part(name: str, value: Any, end: int, what: str) -> int | None:
+    """Return a part of the calendar that is given as a number; None where it is an instant."""
+    is_number: bool = isinstance(value, Real)
+    if is_number and 0 <= value < end:
+        return int(value)
+    instant = check.instant(name, value)
+    if instant < _NO_OTHER_UNIT:
+        raise InvalidParameterError(name, value, f"{what}, or an instant in nanoseconds")
+    return None
+
+
+def _local(instant: Any, zone: tzinfo) -> datetime:
+    return datetime.fromtimestamp(check.instant("instant", instant) / SECOND, tz=zone)
 
 
 @final
@@ -162,11 +178,14 @@ class Factor(Record):
         """Return the place of a level, or of the bucket of a raw value.
 
         Raises:
-            UnknownNameError: If the value is not known and `unknown` is `"error"`.
+            InvalidParameterError: If a number is neither a part of the calendar nor an instant.
+            UnknownNameError: If the value is not known, or NaN, and `unknown` is `"error"`.
         """
         place = self._place.get(value)
         if place is not None:
             return place
+        if value != value:  # noqa: PLR0124 - NaN is a value that is not there
+            return self.code(None)
         if self.bucket is not None and value is not None and not isinstance(value, str):
             return self.code(self.bucket(value))
         if self.unknown == "pool":
