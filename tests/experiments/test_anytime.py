@@ -295,3 +295,8 @@ def test_bad_input_is_refused() -> None:
         adaptive_effect(ones, ones, given=ones * 0.5, planned=10, method="dr")  # type: ignore[arg-type]
     with pytest.raises(InvalidDataError, match="2 rows or more"):
         adaptive_effect(ones[:1], ones[:1], ones[:1] * 0.5, planned=10)
+
+
+def test_an_effect_of_which_nothing_is_seen_has_no_interval() -> None:
+    found = adaptive_effect(np.tile([0, 1], 50), np.zeros(100), np.full(100, 0.5), planned=100)
+    assert (found.interval, found.p, found.error) == ((-np.inf, np.inf), 1.0, np.inf)

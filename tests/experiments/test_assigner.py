@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from siamrec._core.clock import DAY, ManualClock
 from siamrec._core.hashing import uniform, uniforms
 from siamrec._core.units import Units
 from siamrec.errors import (
@@ -296,6 +297,29 @@ def test_a_targeting_needs_contexts_and_as_many_as_units(hasher: Hasher | None) 
     without = HashAssigner([experiment()], hasher=hasher)
     with pytest.raises(InvalidDataError, match="one entry per unit, got 1 for 2"):
         without.assign_many(["u", "v"], contexts=[{}])
+
+
+@pytest.mark.parametrize("hasher", [None, GrowthBookV2()])
+def test_a_targeting_may_ask_for_the_present(hasher: Hasher | None) -> None:
+    clock = ManualClock(10 * DAY)
+    old = experiment(targeting="joined < now() - days(3)")
+    assigner = HashAssigner([old], hasher=hasher, clock=clock)
+    contexts = [{"joined": 5}, {"joined": 8 * DAY}, {}]
+
+    def inside() -> list[bool]:
+        pairs = zip("uvw", contexts, strict=True)
+        one = [assigner.of("x").assign(*pair).in_experiment for pair in pairs]
+        many = assigner.of("x").assign_many(list("uvw"), contexts=contexts)
+        assert many.in_experiment.tolist() == one
+        return one
+
+    assert inside() == [True, False, False]
+    clock.advance(2 * DAY)
+    assert inside() == [True, True, False]
+    now = HashAssigner([old], hasher=hasher).assign("u", context={"joined": 5})
+    assert now.in_experiment
+    with pytest.raises(InvalidParameterError, match="clock"):
+        HashAssigner([old], clock=ManualClock)  # type: ignore[arg-type]
 
 
 def test_the_key_may_be_left_out_where_one_experiment_runs() -> None:

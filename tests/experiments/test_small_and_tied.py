@@ -11,6 +11,7 @@ from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.experiments import (
     AsymptoticCS,
+    Count,
     ExperimentMetric,
     ExperimentReport,
     GroupSequential,
@@ -134,6 +135,75 @@ def test_no_failures_are_no_proof_of_safety() -> None:
     anytime = guarded(30, sequential=AsymptoticCS(planned=1000))["crash"].absolute
     assert anytime.interval[0] < -0.05 < 0.05 < anytime.interval[1]
     assert anytime.p == 1.0
+
+
+GUARD: dict[str, Any] = {"better": "lower", "margin": Margin(absolute=0.001)}
+SILENT = {
+    "count": Count("y", **GUARD),
+    "mean": Mean("y", **GUARD),
+    "relative margin": Mean("y", better="lower", margin=Margin(relative=0.5)),
+    "ratio": Ratio("r", "y", "w", **GUARD),
+    "quantile": Quantile("y", 0.5, **GUARD),
+    "covariate": Proportion("y", covariate="x", **GUARD),
+}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: "fixed" if rule is None else rule.name)
+@pytest.mark.parametrize("name", SILENT)
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_what_does_not_vary_says_nothing(name: str, rule: Sequence | None, value: float) -> None:
+    y = np.full(100, value)
+    data = {"variant": np.repeat(["control", "new"], 50), "y": y, "w": np.ones(100)}
+    data["x"] = np.random.default_rng(7).normal(size=100)
+    report = analyze(data, Plan(metrics=[SILENT[name]], sequential=rule))
+    (found,) = report.comparisons.values()
+    for effect in (found.absolute, found.relative, found.fixed):
+        assert effect.interval == (-np.inf, np.inf)
+        assert (effect.p, effect.error) == (1.0, np.inf)
+    assert not found.safe
+    assert not found.harmful
+    assert report.decision != "ship"
+    message = "no variation in 'new' and the control: no interval."
+    assert any(check.message.endswith(message) for check in report.checks)
+
+
+@pytest.mark.parametrize("settings_", [{"strata": "s"}, {"unit": "u"}])
+@pytest.mark.parametrize("metric", [Mean("y", **GUARD), Proportion("y", **GUARD)])
+def test_nothing_seen_in_strata_or_clusters_says_nothing(
+    settings_: dict[str, str], metric: ExperimentMetric
+) -> None:
+    data = {"variant": np.repeat(["control", "new"], 50), "y": np.zeros(100)}
+    data |= {"s": np.tile(["a", "b"], 50), "u": np.repeat(np.arange(50), 2)}
+    report = analyze(data, Plan(metrics=[metric]), **settings_)
+    low, high = report["y"].absolute.interval
+    assert low < 0 < high
+    assert not report["y"].safe
+    assert report.decision != "ship"
+
+
+def test_a_silent_guardrail_holds_up_a_better_metric() -> None:
+    rng = np.random.default_rng(8)
+    arm = np.repeat(["control", "new"], 200)
+    data = {"variant": arm, "y": rng.normal(arm == "new", 1), "crash": np.zeros(400)}
+    guard = Count("crash", role="guardrail", **GUARD)
+    report = analyze(data, Plan(metrics=[Mean("y"), guard]))
+    assert report["y"].absolute.significant
+    assert not report["crash"].safe
+    assert report.decision == "inconclusive"
+
+
+def test_quantiles_apart_without_variation_have_no_interval() -> None:
+    found = run(np.full(50, 3.0), np.full(50, 5.0), Quantile("y", 0.5))["y"]
+    assert (found.absolute.estimate, found.absolute.p) == (2.0, 1.0)
+    assert found.absolute.interval == (-np.inf, np.inf)
+
+
+def test_a_treatment_of_zeros_has_no_relative_interval() -> None:
+    counts = np.random.default_rng(9).poisson(1.0, 100)
+    found = run(counts, np.zeros(100), Count("y", better="lower"))["y"]
+    assert found.absolute.interval[1] < 0
+    assert found.safe
+    assert found.relative.interval == (-np.inf, np.inf)
 
 
 def test_a_tiny_stratum_does_not_hide_the_others() -> None:

@@ -54,3 +54,13 @@ def test_ranks_by_hand() -> None:
     assert average_ranks(np.array([2.0, 1.0, 2.0])).tolist() == [2.5, 1.0, 2.5]
     with pytest.raises(InvalidDataError, match="Both variants"):
         mann_whitney(np.array([]), np.ones(5))
+
+
+def test_ranks_and_wilcoxon_take_lists_and_refuse_nan() -> None:
+    assert average_ranks([3, 1, 2, 2]).tolist() == [4.0, 1.0, 2.5, 2.5]
+    assert average_ranks([]).size == 0
+    assert wilcoxon([1, 2, 3]) == wilcoxon(np.array([1.0, 2.0, 3.0]))
+    with pytest.raises(InvalidDataError, match="NaN"):
+        average_ranks([1.0, np.nan, 3.0])
+    with pytest.raises(InvalidDataError, match="NaN"):
+        wilcoxon([1.0, np.nan, 3.0])

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from siamrec.errors import InvalidParameterError
 from siamrec.statistics import chi_square_tail, log_beta_tail, two_sided_t, two_sided_z
 from siamrec.statistics.tails import (
     deviate_of_t,
@@ -215,3 +216,24 @@ def test_p_falls_as_t_grows_and_as_freedom_grows(t: float, freedom: float, more:
     slack = 1e-9 * abs(log_p) + 1e-15
     assert two_sided_t(t * more, freedom)[1] <= log_p + slack
     assert two_sided_t(t, freedom * more)[1] <= log_p + slack
+
+
+def test_nan_stays_nan_and_infinity_is_the_least_p() -> None:
+    for found in (
+        *(two_sided_t(math.nan, freedom) for freedom in (5, 1e6, math.inf)),
+        two_sided_z(math.nan),
+        one_sided_z(math.nan),
+        chi_square_tail(math.nan, 3),
+        positive_p(math.nan),
+    ):
+        assert np.isnan(found).all()
+    least = (float(np.nextafter(0, 1)), -math.inf)
+    for freedom in (5, 1e6, math.inf):
+        assert two_sided_t(math.inf, freedom) == two_sided_t(-math.inf, freedom) == least
+    assert two_sided_z(math.inf) == chi_square_tail(math.inf, 3) == least
+
+
+@pytest.mark.parametrize("freedom", [0, -1])
+def test_students_tail_needs_freedom(freedom: float) -> None:
+    with pytest.raises(InvalidParameterError, match="freedom"):
+        two_sided_t(2.0, freedom)

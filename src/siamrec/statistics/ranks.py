@@ -12,15 +12,24 @@ from siamrec.errors import InvalidDataError
 from siamrec.statistics.tails import two_sided_z
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from siamrec.typing import FloatArray
 
 _EXACT_BELOW = 26
 
 
-def average_ranks(values: FloatArray) -> FloatArray:
-    """Return ranks from 1; equal values share the mean of their ranks."""
+def average_ranks(values: npt.ArrayLike) -> FloatArray:
+    """Return ranks from 1; equal values share the mean of their ranks.
+
+    Raises:
+        InvalidDataError: If a value is NaN: it has no rank.
+    """
+    values = np.asarray(values)
     order = np.argsort(values, kind="stable")
     ordered = values[order]
+    if ordered.size and ordered[-1] != ordered[-1]:  # NaN is sorted to the end
+        raise InvalidDataError("values must not be NaN to be ranked.")
     opens = np.concatenate(([True], ordered[1:] != ordered[:-1]))
     block = opens.cumsum() - 1
     first = np.flatnonzero(opens)
@@ -30,11 +39,14 @@ def average_ranks(values: FloatArray) -> FloatArray:
     return ranks
 
 
-def wilcoxon(difference: FloatArray) -> float:
+def wilcoxon(difference: npt.ArrayLike) -> float:
     """Return the two-sided p-value of Wilcoxon's signed-rank test; 1 where nothing differs.
 
     Zeros are dropped. Up to 25 untied differences the distribution is exact; beyond, or with
     ties, a normal approximation with correction for ties and continuity is taken.
+
+    Raises:
+        InvalidDataError: If a difference is NaN.
 
     References:
         Wilcoxon (1945), Biometrics Bulletin 1(6).
@@ -43,6 +55,7 @@ def wilcoxon(difference: FloatArray) -> float:
         >>> round(wilcoxon(np.array([1.0, 2.0, 3.0, 4.0, 5.0])), 4)
         0.0625
     """
+    difference = np.asarray(difference, np.float64)
     moved = difference[difference != 0]
     n = moved.size
     if not n:

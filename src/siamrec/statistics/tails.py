@@ -1,7 +1,7 @@
 """Tails and quantiles of the normal, Student's and the chi-square distribution, in logarithms.
 
 A p-value is never 0: where it is too small for a float it is the least float above 0, and its
-logarithm is still exact.
+logarithm is still exact. Of a statistic that is NaN, both are NaN.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from siamrec._core import special
+from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +52,9 @@ def two_sided_t(statistic: float, freedom: float) -> tuple[float, float]:
         statistic: The t statistic.
         freedom: Degrees of freedom, above 0; infinite for the normal distribution.
 
+    Raises:
+        InvalidParameterError: If there is no freedom.
+
     References:
         Student (1908), Biometrika 6(1); Olver et al. (2010), NIST Handbook of Mathematical
         Functions, 8.17.22 (the continued fraction).
@@ -60,10 +64,14 @@ def two_sided_t(statistic: float, freedom: float) -> tuple[float, float]:
         -803.8512
     """
     size = abs(statistic)
+    if freedom <= 0:
+        raise InvalidParameterError("freedom", freedom, "a number above 0")
     if math.isinf(freedom):
         return two_sided_z(statistic)
     if size == 0:
         return 1.0, 0.0
+    if math.isinf(size):
+        return positive_p(-math.inf)
     return positive_p(_log_tail_of_t(size, freedom))
 
 
@@ -81,8 +89,8 @@ def one_sided_z(statistic: float) -> tuple[float, float]:
 
 
 def positive_p(log_p: float) -> tuple[float, float]:
-    """Return the p-value of a log p-value, never 0, and the log p-value."""
-    return (math.exp(log_p) if log_p > _LEAST_LOG else _LEAST_P), log_p
+    """Return the p-value of a log p-value, never 0, and the log p-value; NaN stays NaN."""
+    return (_LEAST_P if log_p <= _LEAST_LOG else math.exp(log_p)), log_p
 
 
 def chi_square_tail(statistic: float, freedom: int) -> tuple[float, float]:
@@ -98,6 +106,8 @@ def chi_square_tail(statistic: float, freedom: int) -> tuple[float, float]:
     """
     if freedom < 1:
         return 1.0, 0.0
+    if math.isinf(statistic):
+        return positive_p(-math.inf)
     half, x = freedom / 2, statistic / 2
     p = float(special.gammaincc(half, x))
     if p > 0.5:

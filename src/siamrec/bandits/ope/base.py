@@ -15,6 +15,7 @@ from siamrec.bandits.ope.estimate import (
     bootstrap_interval,
     diagnose,
     exact_interval,
+    held,
     normal_interval,
 )
 from siamrec.errors import MissingInputError
@@ -50,6 +51,8 @@ class Estimator(Recipe, ABC):
     ) -> ValueEstimate:
         """Return the estimate of the target's expected reward, with interval and diagnostics.
 
+        The estimate is held within the range that bounds its interval.
+
         Args:
             log: The log.
             target: Probability with which the target would have chosen each logged action,
@@ -79,6 +82,7 @@ class Estimator(Recipe, ABC):
         weights = log.weights(target)
         parts = self.parts(log, target)
         error, bounds = normal_interval(parts, confidence, log.reward_range)
+        limits = log.reward_range
         if interval == "bootstrap":
             if rng is None:
                 raise MissingInputError("rng", "rng=np.random.default_rng(seed)")
@@ -87,9 +91,10 @@ class Estimator(Recipe, ABC):
             if within is None:
                 raise MissingInputError("within", "within=(0.0, greatest weight)")
             bounds = exact_interval(parts, confidence, within=within, method=interval)
+            limits = within
         return ValueEstimate(
             estimator=self.name,
-            raw=parts.value(),
+            raw=held(parts.value(), limits),
             interval=bounds,
             error=error,
             diagnostics=diagnose(weights),

@@ -99,7 +99,8 @@ class ValueEstimate(Record):
 
     Attributes:
         estimator: Name of the estimator.
-        raw: The number, whether it deserves belief or not.
+        raw: The number, whether it deserves belief or not; held within the range of rewards
+            that the log states, as its interval is.
         interval: Confidence interval `(low, high)` of `raw`.
         error: Standard error.
         diagnostics: How well the log supports the target.
@@ -175,6 +176,11 @@ def diagnose(weights: FloatArray) -> Diagnostics:
     )
 
 
+def held(value: float, within: Range) -> float:
+    """Return the nearest value within a range."""
+    return min(max(value, within[0]), within[1])
+
+
 def error_of(parts: Parts) -> float:
     """Return the standard error by the delta method; infinite for fewer than two rows."""
     n = parts.base.size
@@ -193,9 +199,8 @@ def normal_interval(
     """
     check.share("confidence", confidence, open_ends=True)
     error = error_of(parts)
-    interval = mean_interval(
-        parts.value(), error, parts.base.size, confidence=confidence, within=within
-    )
+    value = held(parts.value(), within)
+    interval = mean_interval(value, error, parts.base.size, confidence=confidence, within=within)
     return error, interval
 
 

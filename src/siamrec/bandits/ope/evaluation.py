@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -19,6 +19,7 @@ from siamrec.bandits.ope.estimate import (
     ValueEstimate,
     diagnose,
     error_of,
+    held,
 )
 from siamrec.bandits.ope.robust import DirectMethod, DoublyRobust
 from siamrec.bandits.ope.weighting import IPS, SNIPS
@@ -44,19 +45,26 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True, slots=True, repr=False)
 class Evaluation(Shown):
-    """Estimates of one target by several estimators."""
+    """Estimates of one target by several estimators.
+
+    Attributes:
+        estimates: The estimate of each, by the estimator's name.
+        asked: The estimator's name of each name that was asked for, such as `"dr"`.
+    """
 
     estimates: Mapping[str, ValueEstimate]
+    asked: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> ValueEstimate:
-        """Return the estimate of one estimator.
+        """Return the estimate of one estimator, by its name or by that which was asked for.
 
         Raises:
             UnknownNameError: If there is none of that name.
         """
-        if name not in self.estimates:
-            raise UnknownNameError("estimator", name, self.estimates)
-        return self.estimates[name]
+        own = self.asked.get(name, name)
+        if own not in self.estimates:
+            raise UnknownNameError("estimator", name, (*self.estimates, *self.asked))
+        return self.estimates[own]
 
     @property
     def supported(self) -> bool:
@@ -113,7 +121,12 @@ def evaluate(
         raise InvalidParameterError("estimators", estimators, "a list of estimators")
     chosen = [ESTIMATORS.make(each) for each in estimators]
     return Evaluation(
-        {each.name: each.estimate(log, target, confidence=confidence) for each in chosen}
+        {each.name: each.estimate(log, target, confidence=confidence) for each in chosen},
+        {
+            asked: made.name
+            for asked, made in zip(estimators, chosen, strict=True)
+            if isinstance(asked, str)
+        },
     )
 
 
@@ -240,6 +253,8 @@ class Tally(Record):
     def snips(self, *, confidence: float = 0.95) -> tuple[float, tuple[float, float]]:
         """Return the self-normalised estimate and its delta-method interval.
 
+        Both are held within the range of rewards.
+
         Raises:
             UnsupportedEstimate: If the effective sample size is below 30.
         """
@@ -258,6 +273,7 @@ class Tally(Record):
         self, value: float, moments: Moments, below: float, confidence: float
     ) -> tuple[float, tuple[float, float]]:
         check.share("confidence", confidence, open_ends=True)
+        value = held(value, self.reward_range)
         spread = max(float(moments.product[1, 1]), 0.0) / max(self.n - 1, 1)
         error = math.sqrt(spread / self.n) / below
         return value, mean_interval(
@@ -306,6 +322,7 @@ def adaptive_value(log: Log, target: FloatArray, *, confidence: float = 0.95) ->
     share = 1.0 / np.sqrt(ratio.sum(axis=1))
     value = float((share * score).sum() / share.sum())
     error = float(np.sqrt((share**2 * (score - value) ** 2).sum()) / share.sum())
+    value = held(value, log.reward_range)
     interval = mean_interval(
         value,
         error,

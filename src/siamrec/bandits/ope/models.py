@@ -33,6 +33,8 @@ class Ridge(RewardModel):
 
     An action's coefficients are drawn to those of all actions together, so that an action seen
     rarely is predicted by the average one. Without features it is a shrunken mean per action.
+    Rewards are taken from their mean, so that adding a constant to all of them adds it to the
+    predictions, and a constant reward is predicted exactly.
 
     Args:
         strength: Pseudo-rows that pull an action towards the average one, above 0.
@@ -51,14 +53,16 @@ class Ridge(RewardModel):
         rows, wanted = _design(train), _design(test)
         penalty = self.strength * np.eye(rows.shape[1])
         weighed = rows * weight[:, None]
-        common = np.linalg.solve(rows.T @ weighed + penalty, weighed.T @ train.reward)
-        rest = train.reward - rows @ common
+        centre = train.reward.mean()
+        centred = train.reward - centre
+        common = np.linalg.solve(rows.T @ weighed + penalty, weighed.T @ centred)
+        rest = centred - rows @ common
         prediction = np.empty((len(test), train.n_actions or 0))
         for action in range(prediction.shape[1]):  # actions, not rows
             own = train.action == action
             top = weighed[own].T @ rest[own]
             shift = np.linalg.solve(rows[own].T @ weighed[own] + penalty, top)
-            prediction[:, action] = wanted @ (common + shift)
+            prediction[:, action] = centre + wanted @ (common + shift)
         return prediction
 
 

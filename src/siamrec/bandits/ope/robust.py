@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 class DirectMethod(Estimator):
     """Mean prediction of a reward model: `mean(sum_a pi(a | x) q(x, a))`.
 
-    Its interval knows nothing of the model's bias: prefer the doubly robust estimators.
+    Its interval knows nothing of the model's bias: prefer the doubly robust estimators. That the
+    model was fitted to a sample is in its error, which is that of doubly robust: predictions
+    alone hardly vary, however few rows they were learnt from.
 
     Args:
         model: The reward model.
@@ -47,8 +49,8 @@ class DirectMethod(Estimator):
     @override
     def parts(self, log: Log, target: FloatArray) -> Parts:
         prediction = cross_fitted(self.model, log, np.ones(len(log)), n_folds=self.n_folds)
-        base = (log.distribution(target) * prediction).sum(axis=1)
-        return Parts(base=base, top=np.zeros(len(log)), below=np.ones(len(log)))
+        robust = _robust(log, target, prediction, log.weights(target))
+        return replace(robust, top=robust.top - robust.top.mean())
 
 
 @final

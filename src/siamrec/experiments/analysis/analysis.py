@@ -113,10 +113,9 @@ def report_of(parts: Mapping[str, Sample], plan: Plan, control: str) -> Experime
         for treatment in treatments:
             names = (treatment, control)
             pair, lone, noticed = compared(parts, metric, names, plan)
-            found[metric.name, treatment] = _comparison(
-                plan, metric, pair, names=names, alpha=alpha, lone=lone
-            )
-            checks += [*noticed, *_checks_of(metric, pair, treatment)]
+            comparison = _comparison(plan, metric, pair, names=names, alpha=alpha, lone=lone)
+            found[metric.name, treatment] = comparison
+            checks += [*noticed, *_checks_of(comparison, pair)]
             checks += balance(parts, metric, names)
     comparisons = _corrected(plan, found)
     checks.append(check_of_ratio(plan, srm, counts))
@@ -158,6 +157,8 @@ def _comparison(
 ) -> Comparison:
     reach = _reach(plan, pair, alpha)
     span, relative_span = pair.spans(reach) if pair.known else (_WHOLE, _WHOLE)
+    told = _tells(pair, span)
+    relatively = told and relative_span[0] < relative_span[1]  # all 0 is -100 %, of any control
     if plan.rule is None:
         absolute = fixed = _fixed(metric, pair, span, lone=lone)
     else:
@@ -166,15 +167,15 @@ def _comparison(
         absolute = _sequential(plan.rule, pair, alpha, span)
     relative = Effect(
         estimate=_effects.relative(pair),
-        interval=relative_span,
+        interval=relative_span if relatively else _WHOLE,
         p=absolute.p,
         log_p=absolute.log_p,
-        error=_relative_error(pair),
+        error=_relative_error(pair) if relatively else np.inf,
         rule=absolute.rule,
         freedom=absolute.freedom,
         anytime=absolute.anytime,
     )
-    harmful, safe = _against_margin(metric, pair, absolute, reach)
+    harmful, safe = _against_margin(metric, pair, absolute, reach) if told else (False, False)
     rule = plan.rule
     futile = (
         isinstance(rule, GroupSequential)
@@ -206,12 +207,10 @@ def _fixed(
     if hybrid:
         quantile = isinstance(metric, Quantile)
         rule = "fixed horizon, order statistics" if quantile else "fixed horizon, Newcombe"
-    if not pair.known:
+    if not _tells(pair, span):
         return _unknown(estimate, rule)
     if not hybrid:
-        p, log_p = (1.0, 0.0)
-        if error > 0:
-            p, log_p = two_sided_t(estimate / error, pair.freedom)
+        p, log_p = two_sided_t(estimate / error, pair.freedom)
     elif lone and isinstance(metric, Proportion):
         wins = (pair.values[0] * pair.n[0], pair.values[1] * pair.n[1])
         p, log_p = two_sided_z(pooled_z(wins, pair.n))
@@ -233,7 +232,7 @@ def _sequential(
     looking: LookingRule, pair: TwoValues, alpha: float, span: tuple[float, float]
 ) -> Effect:
     estimate, error = pair.contrast(1.0, -1.0)
-    if not pair.known:
+    if not _tells(pair, span):
         return _unknown(estimate, looking.name, anytime=True)
     n = float(sum(pair.n))
     p, log_p = positive_p(looking.log_p(pair.deviate(), n, alpha))
@@ -249,8 +248,13 @@ def _sequential(
     )
 
 
+def _tells(pair: TwoValues, span: tuple[float, float]) -> bool:
+    """Whether there are units enough, and any variation, to judge by."""
+    return pair.known and pair.contrast(1.0, -1.0)[1] > 0 and span[0] < span[1]
+
+
 def _unknown(estimate: float, rule: str, *, anytime: bool = False) -> Effect:
-    """One unit in a variant has no spread to judge by: anything is possible."""
+    """Units too few, or all the same, have no spread to judge by: anything is possible."""
     return Effect(
         estimate=estimate,
         interval=_WHOLE,
@@ -281,10 +285,9 @@ def _against_margin(
 ) -> tuple[bool, bool]:
     """Return whether it is certain that the metric is worse by the margin, and that it is not.
 
-    A relative margin q is tested as the linear contrast `s t - s c + q |c|`, without a ratio.
+    A relative margin q is tested as the linear contrast `s t - s c + q |c|`, without a ratio; of
+    one in which nothing varies, neither is certain.
     """
-    if not pair.known:
-        return False, False
     if metric.margin is None:
         below, above = absolute.interval[1] < 0, absolute.interval[0] > 0
         return (below, above) if metric.sign > 0 else (above, below)
@@ -294,15 +297,21 @@ def _against_margin(
     else:
         shift = metric.margin.absolute or 0.0
     low, high = pair.span(sign, baseline - sign, reach)
+    if not low < high:
+        return False, False
     return high + shift < 0, low + shift > 0
 
 
-def _checks_of(metric: ExperimentMetric, pair: TwoValues, treatment: str) -> list[Check]:
+def _checks_of(found: Comparison, pair: TwoValues) -> list[Check]:
+    metric, treatment = found.metric, found.treatment
     checks, binary = [], isinstance(metric, Proportion)
     if not pair.known:
         message = f"{metric.name}: too few units in {treatment!r} or the control to judge."
         checks.append(Check("few units", "warning", message))
-    elif pair.contrast(1.0, -1.0)[1] == 0 or (binary and set(pair.values) in ({0.0}, {1.0})):
+    elif found.absolute.error != pair.contrast(1.0, -1.0)[1]:  # it was not to be believed
+        message = f"{metric.name}: no variation in {treatment!r} and the control: no interval."
+        checks.append(Check("constant", "warning", message))
+    elif binary and set(pair.values) in ({0.0}, {1.0}):
         message = f"{metric.name}: constant in both variants."
         checks.append(Check("constant", "warning", message))
     elif binary and _least_expected(pair) < _FEW:

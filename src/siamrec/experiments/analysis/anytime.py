@@ -159,8 +159,10 @@ def adaptive_effect(
     name = f"{kind}, {rule.name}"
     if error == 0:  # constant scores: of one mean of 0, they would vary by so much
         error = abs(estimate) / float(np.sqrt(n - 1))
-    p, log_p, reach = 1.0, 0.0, 0.0
-    if error > 0:
+    p, log_p, reach = 1.0, 0.0, np.inf
+    if error == 0:  # all scores are 0, and say nothing
+        error = np.inf
+    else:
         deviate = deviate_of_t(estimate / error, n - 1)
         p, log_p = positive_p(rule.log_p(deviate, n, alpha))
         reach = t_of_deviate(rule.multiplier(n, alpha), n - 1) * error

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from siamrec._core import check
 from siamrec.errors import InvalidDataError, shown
-from siamrec.statistics.tails import deviate_of_t, one_sided_z, positive_p
+from siamrec.statistics.tails import deviate_of_t, one_sided_z
 
 if TYPE_CHECKING:
     from siamrec.statistics.effect import Effect
@@ -24,7 +22,7 @@ def one_sided(
 
     Args:
         effect: A fixed-horizon effect, such as `Comparison.fixed`; Student's distribution has
-            its degrees of freedom.
+            its degrees of freedom. One without an error says nothing, and p is 1.
         better: Which direction is an improvement.
         margin: In the unit of the effect, at least 0.
 
@@ -49,7 +47,7 @@ def one_sided(
         )
     lead = (effect.estimate if better == "higher" else -effect.estimate) + margin
     if effect.error == 0:
-        return positive_p(-np.inf) if lead > 0 else (1.0, 0.0)
+        return 1.0, 0.0
     deviate = deviate_of_t(lead / effect.error, effect.freedom)
     return one_sided_z(deviate)
 
