@@ -12,6 +12,7 @@ import pytest
 from siamrec.errors import InvalidParameterError
 from siamrec.executors import Here, Processes, Threads
 from siamrec.experiments import Margin, Mean, Plan, null_check, simulate_power
+from siamrec.expressions import Expression
 from siamrec.protocols import Executor
 
 if TYPE_CHECKING:
@@ -65,6 +66,57 @@ def test_inputs_are_taken_as_they_are_needed_and_nothing_stays_behind() -> None:
     assert len(taken) <= 5
     del results
     assert threading.active_count() == before
+
+
+class TwoParts(Exception):  # noqa: N818  not a family
+    """An exception whose constructor does not take its own arguments."""
+
+    def __init__(self, kind: str, place: int) -> None:
+        super().__init__(f"{kind} at {place}")
+        self.place = place
+
+
+class Live(Exception):  # noqa: N818  not a family
+    """An exception that holds something that cannot travel."""
+
+    def __init__(self) -> None:
+        super().__init__("held")
+        self.lock = threading.Lock()
+
+
+def two_parts(place: int) -> None:
+    raise TwoParts("hole", place)
+
+
+def out_of_range(value: float) -> None:
+    raise InvalidParameterError("share", value, "in [0, 1]")
+
+
+def live(_: int) -> None:
+    raise Live
+
+
+@pytest.mark.parametrize("executor", EVERY, ids=repr)
+def test_an_exception_of_several_parts_is_itself_wherever_the_call_ran(
+    executor: Executor,
+) -> None:
+    with pytest.raises(TwoParts, match="^hole at 7$") as hole:
+        list(executor.map(two_parts, [7]))
+    assert hole.value.place == 7
+    with pytest.raises(
+        InvalidParameterError, match=r"^share must be in \[0, 1\], got 2\.$"
+    ) as far:
+        list(executor.map(out_of_range, [2]))
+    assert (far.value.name, far.value.value) == ("share", 2)
+
+
+def test_an_exception_that_cannot_travel_is_told_by_kind_and_message() -> None:
+    with pytest.raises(RuntimeError, match="^Live: held$"):
+        list(Processes(1).map(live, [0]))
+
+
+def test_an_expression_travels() -> None:
+    assert list(Processes(1).map(Expression("a > 1"), [{"a": 2}, {}])) == [True, False]
 
 
 def test_processes_are_others() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle  # noqa: TID251
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -164,6 +166,74 @@ def test_time_is_passed_in() -> None:
         Expression("released > now()").holds(ROW)
     with pytest.raises(InvalidParameterError, match="no zone"):
         Expression("released > 0").holds({"released": datetime(2025, 1, 1)})  # noqa: DTZ001
+
+
+def test_the_present_is_an_instant_at_every_door() -> None:
+    recent = Expression("a < now() - days(3)")
+    assert (recent.timed, Expression("a < days(3)").timed) == (True, False)
+    day = datetime(2024, 1, 1, tzinfo=UTC)
+    assert recent.holds({"a": 1}, now=day)
+    assert recent.mask({"a": [1, 2**62]}, now=day).tolist() == [True, False]
+    wrong: Any
+    for wrong in ("x", datetime(2024, 1, 1), 1.5, True):  # noqa: DTZ001
+        for text in ("a < now()", "a < 1"):
+            with pytest.raises(InvalidParameterError, match="now must be nanoseconds"):
+                Expression(text).holds({"a": 1}, now=wrong)
+            with pytest.raises(InvalidParameterError, match="now must be nanoseconds"):
+                Expression(text).mask({"a": [1]}, now=wrong)
+
+
+@pytest.mark.parametrize("text", ["days(a) > 3", "days(a) != 3", "days(a - a) == 0"])
+def test_a_duration_without_end_is_not_known(text: str) -> None:
+    ages = [float("inf"), -float("inf"), float("nan"), 1e308, 4, None]
+    mask = Expression(text).mask({"a": ages}).tolist()
+    assert mask == [Expression(text).holds({"a": age}) for age in ages]
+    assert mask[0] is ("!=" in text)
+
+
+BIG = [
+    0, 1, -1, 2**53 - 1, 2**53, 2**53 + 1, 2**53 + 2, -(2**53) - 1, 2**63 - 1, 2**63, 2**63 + 1,
+    -(2**63), -(2**63) - 1, 10**400,
+]  # fmt: skip
+big = st.one_of(
+    st.none(),
+    st.sampled_from(BIG),
+    st.sampled_from([float(each) for each in BIG[:-1]]),
+    st.sampled_from([0.5, float("inf"), -float("inf"), float("nan")]),
+)
+
+
+@given(
+    op=st.sampled_from(["==", "!=", "<", "<=", ">", ">="]),
+    values=st.lists(big, max_size=6),
+    bound=big,
+    turn=st.booleans(),
+)
+def test_large_numbers_are_what_they_are_in_columns_too(
+    op: str,
+    values: list[Any],
+    bound: Any,
+    turn: bool,  # noqa: FBT001  a drawn value
+) -> None:
+    expression = Expression(f"u.x {op} n" if turn else f"n {op} u.x")
+    mask = expression.mask({"n": values}, scope={"u": {"x": bound}})
+    rows = [expression.holds({"n": value, "u": {"x": bound}}) for value in values]
+    assert mask.tolist() == rows
+
+
+def test_a_bound_beyond_64_bits_is_a_number() -> None:
+    wanted = Expression("a <= 9223372036854775808")
+    assert wanted.mask({"a": [1, 0]}).tolist() == [True, True]
+    assert Expression("a < 9007199254740993").mask({"a": [2.0**53]}).tolist() == [True]
+    assert Columns.of({"a": [2**70, 1]}).kinds() == {"a": "number"}
+
+
+def test_an_expression_travels_as_its_text() -> None:
+    sent = Expression("a > 1 and b < now()")
+    for found in (pickle.loads(pickle.dumps(sent)), copy.deepcopy(sent)):  # noqa: S301
+        assert found == sent
+        assert found.names == sent.names
+        assert found.holds({"a": 2, "b": 0}, now=1)
 
 
 def test_names_are_checked_when_saved() -> None:

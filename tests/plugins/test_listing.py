@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from siamrec._core.book import Book
+from siamrec.bandits import Policy
 from siamrec.cli import app
-from siamrec.errors import UnknownNameError
+from siamrec.errors import PluginError, UnknownNameError
 from siamrec.models.recommenders import EASE, Popularity
 from siamrec.plugins import Registry, hookimpl
-from siamrec.plugins._listing import lines, listing, problems
+from siamrec.plugins._listing import lines, listing, problems, shown
 
 runner = CliRunner()
 
@@ -65,6 +68,38 @@ def test_every_part_of_the_house_is_well_and_a_guest_s_is_looked_at() -> None:
     assert loss == "Guest: the loss 'plain': the hook must return a LossSpec"
     assert bad == "Guest: the recommender 'bad': ZeroDivisionError: division by zero"
     assert odd.startswith("Guest: the recommender 'odd': recommender must be a name, settings")
+
+
+class Opaque:
+    @hookimpl
+    def siamrec_policies(self) -> dict[str, Any]:
+        return {"not-a-policy": dict, "no-call": 5}
+
+    @hookimpl
+    def siamrec_recommenders(self) -> dict[str, Any]:
+        return {"leaves": sys.exit, "long": endless}
+
+
+def endless() -> None:
+    raise RuntimeError("x" * 3_000)
+
+
+def test_a_part_whose_settings_cannot_be_told_is_listed_and_amiss() -> None:
+    registry = Registry(Opaque())
+    guest = listing(registry, kind="policy", name="not-a-policy")[0]
+    assert guest["parts"]["policy"]["not-a-policy"]["settings"] == []
+    no_call, opaque, leaves, long = sorted(problems(registry))
+    assert no_call.startswith("Opaque: the policy 'no-call': The policy 'no-call' is made by 5")
+    assert opaque.startswith("Opaque: the policy 'not-a-policy': The policy 'not-a-policy' is ma")
+    assert leaves == "Opaque: the recommender 'leaves': SystemExit"
+    assert len(long) < 1_100
+    told = shown(registry, kind="policy", name=None, as_json=False, checks=True)
+    assert opaque in told.amiss
+    book: Book[Policy] = Book("policy", {}, contract=Policy)
+    book.add("not-a-policy", dict, owner="Opaque")
+    for part in ("not-a-policy", "not-a-policy:a=1", {"name": "not-a-policy"}):
+        with pytest.raises(PluginError, match="The policy 'not-a-policy' is made by <class 'dic"):
+            book.make(part)
 
 
 def test_the_command_speaks_json_and_tells_versions() -> None:

@@ -118,6 +118,98 @@ def test_a_broken_plugin_is_left_out_and_reported(monkeypatch: pytest.MonkeyPatc
     assert registry.make("recommender", "fresh") == Popularity(half_life="30d")
 
 
+class Rival:
+    @hookimpl
+    def siamrec_recommenders(self) -> dict[str, Callable[..., Any]]:
+        return {"fresh": EASE, "own": EASE}
+
+
+class Unnamed:
+    @hookimpl
+    def siamrec_recommenders(self) -> dict[Any, Any]:
+        return {"a": EASE, 3: EASE}
+
+
+class Fails:
+    @hookimpl
+    def siamrec_recommenders(self) -> dict[str, Any]:
+        raise KeyError("hook")
+
+
+class Endless:
+    @hookimpl
+    def siamrec_recommenders(self) -> dict[str, Any]:
+        raise RuntimeError("x" * 3_000)
+
+
+def install(monkeypatch: pytest.MonkeyPatch, load: dict[str, Callable[[], Any]]) -> None:
+    found = [entry(name, f"a:{name}") for name in load]
+    monkeypatch.setattr(registry_module, "entry_points", lambda group: found if group else [])
+    monkeypatch.setattr(EntryPoint, "load", lambda self: load[self.name]())
+
+
+def leave() -> None:
+    raise SystemExit(3)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_plugin_that_ends_the_program_is_left_out_and_a_person_may_end_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    install(monkeypatch, {"leaves": leave, "works": Guest})
+    registry = Registry.installed()
+    assert [info.error for info in registry.plugins] == ["", "SystemExit: 3", ""]
+    assert registry.make("recommender", "fresh") == Popularity(half_life="30d")
+    install(monkeypatch, {"slow": interrupt})
+    with pytest.raises(KeyboardInterrupt):
+        Registry.installed()
+
+
+@pytest.mark.parametrize("third", [False, True])
+def test_a_name_that_two_plugins_claim_is_neither_s_and_the_rest_of_both_works(
+    monkeypatch: pytest.MonkeyPatch,
+    third: bool,  # noqa: FBT001  a row of a table
+) -> None:
+    book: Book[RecommenderRecipe] = Book("recommender", {}, contract=RecommenderRecipe)
+    monkeypatch.setattr(recommenders, "RECOMMENDERS", book)
+    install(monkeypatch, {"one": Guest, "two": Rival, **({"zoo": Rival} if third else {})})
+    registry = Registry.installed()
+    said = f"'one' and 'two'{third * ' and ' + repr('zoo') if third else ''} both offer the"
+    registry.publish()
+    for ask in (registry.factory, registry.make):
+        with pytest.raises(PluginConflictError, match=f"{said} recommender 'fresh'"):
+            ask("recommender", "fresh")
+    with pytest.raises(PluginConflictError, match=f"{said} recommender 'fresh'"):
+        book.make("fresh")
+    by_name = {info.name: info for info in registry.plugins}
+    assert by_name["one"].parts == {}
+    assert said in by_name["one"].error
+    assert said in by_name["two"].error or third
+    if not third:
+        assert by_name["two"].parts == {"recommender": ("own",)}
+        assert book.make("own") == EASE()
+
+
+def test_what_a_hook_does_wrong_is_told_with_its_kind_and_never_endless(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(PluginError, match="'Unnamed' returned the name 3 from siamrec_recomm"):
+        Registry(Unnamed())
+    with pytest.raises(PluginError, match="'Fails' failed in siamrec_recommenders: KeyError: 'h"):
+        Registry(Fails())
+    install(monkeypatch, {"endless": Endless, "fails": Fails, "unnamed": Unnamed})
+    _, endless, fails, unnamed = Registry.installed().plugins
+    assert len(endless.error) <= 1_000
+    assert "RuntimeError: xxx" in endless.error
+    assert "KeyError: 'hook'" in fails.error
+    assert "must be text" in unnamed.error
+    assert "KeyError: 'hook'" in caplog.text
+    assert max(len(record.getMessage()) for record in caplog.records) < 1_100
+
+
 def test_a_registry_is_a_value_and_writes_to_no_book() -> None:
     registry = Registry(Guest())
     assert "fresh" in registry.factories("recommender")

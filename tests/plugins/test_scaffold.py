@@ -13,12 +13,8 @@ import siamrec
 from siamrec.errors import InvalidParameterError, StorageError, UnknownNameError
 from siamrec.plugins._scaffold import KINDS, write_plugin
 
-FEW = ("metric", "policy", "recommender")
 
-
-@pytest.mark.parametrize(
-    "kind", [kind if kind in FEW else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_written_plugin_passes_its_contract(kind: str, tmp_path: Path) -> None:
     folder = write_plugin("my-part", kind=kind, folder=tmp_path / "deep" / "my-part")
     environment = {**os.environ, "PYTHONPATH": str(Path(siamrec.__file__).parents[1])}
@@ -61,12 +57,24 @@ def test_the_files_say_what_they_are(tmp_path: Path) -> None:
         ("siamrec", "name must be small letters"),
         ("", "name must be small letters"),
         ("ease", "name must be free: siamrec has a recommender 'ease'"),
+        ("numpy", "name must be of a package that is not installed yet, got 'numpy'"),
+        ("json", "name must be of a package that is not installed yet"),
+        ("typing-extensions", "name must be of a package that is not installed yet"),
     ],
 )
 def test_a_name_that_cannot_be_one_is_refused(name: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match=message):
         write_plugin(name, kind="recommender", folder=tmp_path / "new")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_folder_of_that_name_is_no_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "newest").mkdir()
+    folder = write_plugin("newest", kind="recommender", folder=tmp_path / "newest")
+    assert (folder / "src" / "newest" / "part.py").exists()
 
 
 def test_what_is_there_is_left_alone(tmp_path: Path) -> None:

@@ -118,6 +118,7 @@ class Book(Generic[PartT, FactoryT]):
         self._contract = contract if isinstance(contract, tuple) else (contract,)
         self._factories = factories
         self._entries = {name: Entry(factory, HOUSE) for name, factory in parts.items()}
+        self._contested: dict[str, str] = {}
         if recipes is not None:
             recipes.book = self
 
@@ -172,6 +173,11 @@ class Book(Generic[PartT, FactoryT]):
                 )
             self._entries = {**self._entries, name: Entry(factory, owner)}
 
+    def contest(self, name: str, reason: str) -> None:
+        """Say why a name is nobody's: whoever asks for it is told, while no part has it."""
+        with INSTALLED.lock:
+            self._contested = {**self._contested, name: reason}
+
     def owner(self, name: str) -> str:
         """Return who brought a part; raises as `factory` does."""
         return self._known(name).owner
@@ -181,6 +187,7 @@ class Book(Generic[PartT, FactoryT]):
 
         Raises:
             UnknownNameError: If no part has this name; the message offers the nearest ones.
+            PluginConflictError: If two plugins claim it; the message names both.
         """
         return cast("FactoryT", self._known(name).load())
 
@@ -195,6 +202,7 @@ class Book(Generic[PartT, FactoryT]):
 
         Raises:
             UnknownNameError: If there is no such name or setting; the nearest are offered.
+            PluginError: If two plugins claim the name, or the settings of the part cannot be told.
             InvalidParameterError: If it is of another kind, such as a class for an instance.
             MissingInputError: If a setting that has no default is not given.
         """
@@ -293,6 +301,8 @@ class Book(Generic[PartT, FactoryT]):
 
     def _known(self, name: str) -> Entry:
         entry = self._entry(name)
+        if entry is None and name in self._contested:
+            raise PluginConflictError(self._contested[name])
         if entry is None:
             raise UnknownNameError(self.kind, name, self._entries)
         return entry

@@ -9,7 +9,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -17,7 +17,13 @@ from typing import Any, TypeAlias, final
 
 from typing_extensions import override
 
-from siamrec.errors import InvalidParameterError, MissingInputError, UnknownNameError
+from siamrec.errors import (
+    InvalidParameterError,
+    MissingInputError,
+    PluginError,
+    UnknownNameError,
+    shown,
+)
 
 Factory: TypeAlias = Callable[..., Any]
 
@@ -78,8 +84,9 @@ def called(
 
     Raises:
         MissingInputError: If it needs a setting that is not given.
+        PluginError: If its settings cannot be told.
     """
-    parameters = _parameters(factory)
+    parameters = _named(parameters_of(whose, factory))
     taken = {name: value for name, value in known.items() if name in parameters}
     settings = {**taken, **given}
     for name, parameter in parameters.items():
@@ -90,16 +97,31 @@ def called(
     return factory(**settings)
 
 
+def parameters_of(whose: str, factory: Factory) -> tuple[inspect.Parameter, ...]:
+    """Return the parameters of a factory.
+
+    Raises:
+        PluginError: If they cannot be told, as of `dict` or of what cannot be called.
+    """
+    try:
+        return tuple(inspect.signature(factory).parameters.values())
+    except (TypeError, ValueError) as error:
+        raise PluginError(
+            f"The {whose} is made by {shown(factory)}, whose settings cannot be told: {error}"
+        ) from error
+
+
 def require_known(whose: str, factory: Factory, settings: Mapping[str, Any]) -> None:
     """Refuse settings that a factory does not take.
 
     Raises:
         UnknownNameError: If there is one; the nearest are offered.
+        PluginError: If its settings cannot be told.
     """
-    every = inspect.signature(factory).parameters.values()
+    every = parameters_of(whose, factory)
     if any(each.kind is each.VAR_KEYWORD for each in every):
         return
-    parameters = _parameters(factory)
+    parameters = _named(every)
     for name in settings:
         if name not in parameters:
             raise UnknownNameError(f"setting of the {whose}", name, parameters)
@@ -253,10 +275,9 @@ def _usual(factory: Factory) -> dict[str, Any]:
     }
 
 
-def _parameters(factory: Factory) -> dict[str, inspect.Parameter]:
+def _named(parameters: Sequence[inspect.Parameter]) -> dict[str, inspect.Parameter]:
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    found = inspect.signature(factory).parameters
-    return {name: each for name, each in found.items() if each.kind in named}
+    return {each.name: each for each in parameters if each.kind in named}
 
 
 @final

@@ -7,8 +7,12 @@ from collections import deque
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
+from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any, final
+
+from typing_extensions import override
 
 from siamrec._core import check
 
@@ -52,7 +56,8 @@ class Processes:
     """Runs calls in new processes, which share nothing with this one, open files and locks least.
 
     The function and its inputs travel to them: a function of a module, with plain values. A
-    script that uses it guards its own start with `if __name__ == "__main__":`.
+    script that uses it guards its own start with `if __name__ == "__main__":`. What is raised
+    travels back; what cannot is told by a `RuntimeError` with its kind and message.
 
     Args:
         workers: Number of processes; the processors of this machine when absent.
@@ -70,7 +75,48 @@ class Processes:
         """Yield `function(x)` for each input, in order; what one raises is raised here."""
         workers = self.workers or _processors()
         pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-        return _mapped(pool, workers, function, inputs)
+        return _mapped(pool, workers, partial(_called, function), inputs)
+
+
+@final
+class _Carried(Exception):  # noqa: N818  nobody catches it
+    """Arrives as another exception, made anew without its constructor."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self._error = error
+
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _anew, (type(self._error), self._error.args, vars(self._error))
+
+
+def _anew(kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(state)
+    return error
+
+
+def _called(function: Callable[[Any], Any], given: Any) -> Any:
+    """Return the result of a call in a worker; what it raises is raised in a form that travels."""
+    try:
+        return function(given)
+    except Exception as error:
+        if _arrives(error, error):
+            raise
+        if _arrives(_Carried(error), error):
+            raise _Carried(error) from error
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+
+def _arrives(sent: Exception, meant: Exception) -> bool:
+    """Whether an exception is, at the other end, the one that is meant."""
+    try:
+        found = ForkingPickler.loads(ForkingPickler.dumps(sent))  # as the pool sends it
+        return type(found) is type(meant) and str(found) == str(meant)
+    except Exception:  # noqa: BLE001  a constructor may raise anything at all
+        return False
 
 
 def _mapped(

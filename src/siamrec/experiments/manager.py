@@ -313,7 +313,7 @@ class ExperimentManager(Shown):
         keys = self._store.keys()
         if not keys:
             raise MissingInputError("experiment", "define(Experiment(...)), then start(key)")
-        return HashAssigner([self.record(key).experiment for key in keys])
+        return HashAssigner([self.record(key).experiment for key in keys], clock=self._clock)
 
     def _running(self, key: str) -> ExperimentRecord:
         record = self.record(key)

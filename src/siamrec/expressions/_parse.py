@@ -36,12 +36,14 @@ class Node:
         names: Names that it reads.
         parts: What it is made of: the sides of a comparison, what `and` joins.
         evaluate: Its value in one row.
+        timed: Whether it asks for `now()`.
     """
 
     source: ast.expr
     names: tuple[str, ...]
     parts: tuple[Node, ...]
     evaluate: Evaluate
+    timed: bool
 
 
 def parse(text: str) -> Node:
@@ -73,7 +75,9 @@ def _node(tree: ast.expr, text: str, depth: int) -> Node:
     parts = tuple(_node(each, text, depth + 1) for each in inner)
     own = [_name(tree, text)] if isinstance(tree, ast.Name | ast.Attribute) else []
     names = dict.fromkeys([*own, *(name for part in parts for name in part.names)])
-    return Node(tree, tuple(names), parts, join(parts))
+    asks = isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "now"
+    timed = asks or any(part.timed for part in parts)
+    return Node(tree, tuple(names), parts, join(parts), timed)
 
 
 Join: TypeAlias = "Callable[[tuple[Node, ...]], Evaluate]"
@@ -216,7 +220,15 @@ def _present(now: Instant | None) -> Instant:
 
 
 def _duration(length: int) -> Callable[[object, object], int | None]:
-    return lambda _now, n: round(n * length) if isinstance(n, int | float) else None
+    def duration(_now: object, n: object) -> int | None:
+        if not isinstance(n, int | float):
+            return None
+        try:
+            return round(n * length)
+        except (OverflowError, ValueError):  # without end, or no number
+            return None
+
+    return duration
 
 
 def _equal(left: object, right: object) -> bool:

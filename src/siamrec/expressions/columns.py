@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from siamrec.typing import BoolArray, CodeArray
 
+EXACT = 2**53
+"""Whole numbers up to here are themselves as floats too."""
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,10 @@ def _column(values: list[Any]) -> Numbers | Values:
     if all(value is None or isinstance(value, int | float) for value in values):
         known = np.array([value is not None for value in values], dtype=np.bool_)
         filled = [0 if value is None else value for value in values]
-        whole = all(isinstance(value, int) and abs(value) < 2**63 for value in filled)
-        return Numbers(np.array(filled, dtype=np.int64 if whole else np.float64), known)
+        if all(isinstance(value, int) and abs(value) < 2**63 for value in filled):
+            return Numbers(np.array(filled, dtype=np.int64), known)
+        if all(isinstance(value, float) or abs(value) <= EXACT for value in filled):
+            return Numbers(np.array(filled, dtype=np.float64), known)
     place: dict[Any, int] = {}
     code = np.fromiter(
         # True and 1 are equal, and so are 1 and 1.0: told apart by their kind

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError, UnknownNameError
 from siamrec.expressions._parse import Node, parse, plain, truth
-from siamrec.expressions.columns import Columns, Numbers, Values
+from siamrec.expressions.columns import EXACT, Columns, Numbers, Values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     import numpy.typing as npt
 
@@ -72,6 +74,16 @@ class Expression:
         object.__setattr__(self, "_tree", tree)
         object.__setattr__(self, "names", tree.names)
 
+    @override
+    def __reduce__(self) -> tuple[type[Expression], tuple[str]]:
+        """Travel as text, which is read again."""
+        return type(self), (self.text,)
+
+    @property
+    def timed(self) -> bool:
+        """Whether it asks for `now()`."""
+        return self._tree.timed
+
     @classmethod
     def read(cls, name: str, value: object) -> Expression:
         """Return an expression that was given as itself or as text.
@@ -85,40 +97,42 @@ class Expression:
         """Return whether a row holds, for an expression that asks for no time."""
         return self.holds(row)
 
-    def holds(self, row: Mapping[str, Any], *, now: Instant | None = None) -> bool:
+    def holds(self, row: Mapping[str, Any], *, now: Instant | datetime | None = None) -> bool:
         """Return whether one row fulfils the expression.
 
         Args:
             row: Values by name; a scope such as `user` is a mapping of its own.
-            now: What `now()` stands for, in nanoseconds.
+            now: What `now()` stands for: nanoseconds, or a `datetime` with a zone.
 
         Raises:
+            InvalidParameterError: If `now` is something else.
             MissingInputError: If the expression asks for `now()` and it is not given.
         """
-        return truth(self._tree.evaluate(lambda name: _found(row, name), now))
+        return truth(self._tree.evaluate(lambda name: _found(row, name), _instant(now)))
 
     def mask(
         self,
         columns: Columns | Mapping[str, Iterable[Any]],
         *,
         scope: Mapping[str, Any] | None = None,
-        now: Instant | None = None,
+        now: Instant | datetime | None = None,
     ) -> BoolArray:
         """Return which rows of columns fulfil the expression, as `holds` would say of each.
 
-        Comparisons of numbers are array operations; what compares one other column is worked
-        out once for each of its distinct values.
+        Comparisons of numbers are array operations; what compares one other column, or numbers
+        that floats cannot tell apart, is worked out once for each of its distinct values.
 
         Args:
             columns: The columns; `Columns.of` works them out once for many expressions.
             scope: What is the same in every row, such as `{"user": {"country": "TH"}}`.
-            now: What `now()` stands for, in nanoseconds.
+            now: What `now()` stands for: nanoseconds, or a `datetime` with a zone.
 
         Raises:
+            InvalidParameterError: If `now` is something else.
             MissingInputError: If the expression asks for `now()` and it is not given.
         """
         read = columns if isinstance(columns, Columns) else Columns.of(columns)
-        return _Masks(read, scope or {}, now).of(self._tree)
+        return _Masks(read, scope or {}, _instant(now)).of(self._tree)
 
     def check(self, known: Mapping[str, str] | Iterable[str]) -> None:
         """Refuse names that are not there, and comparisons that can never hold.
@@ -159,7 +173,7 @@ class _Masks:
             return np.full(self._columns.n, truth(self._row(node, {})))
         compared = _lone_comparison(node, self._columns)
         if compared is not None:
-            return self._numbers(*compared)
+            return self._numbers(node, *compared)
         if len(own) == 1:
             return self._distinct(node, own[0])
         rows = zip(*(_rows(self._columns[name]) for name in own), strict=True)
@@ -183,14 +197,21 @@ class _Masks:
         answer: BoolArray = np.array(held, dtype=np.bool_)[column.code]
         return answer
 
-    def _numbers(self, name: str, op: type[ast.cmpop], other: Node) -> BoolArray:
+    def _numbers(self, node: Node, name: str, op: type[ast.cmpop], other: Node) -> BoolArray:
         column = self._columns[name]
         bound = other.evaluate(lambda name: _found(self._scope, name), self._now)
         assert isinstance(column, Numbers)
-        if not isinstance(bound, int | float) or (isinstance(bound, int) and abs(bound) >= 2**63):
+        if not isinstance(bound, int | float):
             return np.full(self._columns.n, op is ast.NotEq)
+        whole = isinstance(bound, int) and column.values.dtype == np.int64
+        if not abs(bound) < (2**63 if whole else EXACT):  # an array would compare rounded numbers
+            return self._distinct(node, name)
         held: BoolArray = _ARRAYS[op](column.values, bound)
         return held | ~column.known if op is ast.NotEq else held & column.known
+
+
+def _instant(now: object) -> Instant | None:
+    return None if now is None else check.instant("now", now)
 
 
 def _lone_comparison(node: Node, columns: Columns) -> tuple[str, type[ast.cmpop], Node] | None:

@@ -7,9 +7,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from siamrec import errors
 from siamrec._core import check
-from siamrec.errors import MissingInputError, SiamrecError, UnknownNameError
+from siamrec._core.settings import parameters_of
+from siamrec.errors import MissingInputError, PluginError, SiamrecError, UnknownNameError
 from siamrec.plugins.hookspecs import COMPONENTS
+from siamrec.plugins.registry import failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -98,7 +101,7 @@ def problems(registry: Registry) -> list[str]:
     for info in registry.plugins:
         for kind, parts in info.parts.items():
             found += [
-                f"{info.name}: the {kind} {part!r}: {reason}"
+                f"{info.name}: the {kind} {errors.shown(part)}: {reason}"
                 for part in parts
                 if (reason := _problem(registry, kind, part))
             ]
@@ -116,8 +119,8 @@ def _problem(registry: Registry, kind: str, part: str) -> str:
         return ""  # needs a setting that only its user knows
     except SiamrecError as error:
         return str(error)
-    except Exception as error:  # noqa: BLE001  a guest may raise anything at all
-        return f"{type(error).__name__}: {error}"
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a guest may raise anything at all
+        return failure(error)
     return ""
 
 
@@ -147,9 +150,10 @@ def _entry(
 def _about(factory: Any) -> dict[str, Any]:
     """Return the first line of a factory's documentation, and its settings with their defaults."""
     says = (inspect.getdoc(factory) or "").partition("\n")[0]
-    if not callable(factory):
+    try:
+        parameters = parameters_of("part", factory)
+    except PluginError:  # `problems` tells of those that should have settings
         return {"says": says, "settings": []}
-    parameters = inspect.signature(factory).parameters.values()
     settings = [
         str(each.replace(annotation=inspect.Parameter.empty)).lstrip("*")
         for each in parameters

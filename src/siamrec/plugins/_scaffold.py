@@ -5,8 +5,11 @@ from __future__ import annotations
 import keyword
 import re
 import shutil
+import sys
 import tempfile
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 from typing import NamedTuple, final
@@ -103,8 +106,8 @@ def write_plugin(name: str, *, kind: str, folder: Path | None = None) -> Path:
         folder: Where; a folder of that name here when absent. It must not hold anything yet.
 
     Raises:
-        siamrec.errors.InvalidParameterError: If the name cannot be one, is taken by the house, or
-            the folder holds something.
+        siamrec.errors.InvalidParameterError: If the name cannot be one, is taken by the house or
+            by a package that can be imported, or the folder holds something.
         siamrec.errors.UnknownNameError: If there is no such kind; the nearest are offered.
         siamrec.errors.StorageError: If the folder cannot be written; nothing is left of it.
     """
@@ -113,6 +116,8 @@ def write_plugin(name: str, *, kind: str, folder: Path | None = None) -> Path:
     target = Path(name) if folder is None else folder
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InvalidParameterError("folder", str(target), "empty, or not there yet")
+    if _is_installed(name, words["package"]):
+        raise InvalidParameterError("name", name, "of a package that is not installed yet")
     room = files("siamrec.plugins") / "templates" / kind
     texts = {
         "pyproject.toml": _PROJECT,
@@ -157,3 +162,17 @@ def _values(name: str, kind: str) -> dict[str, str]:
         "hook": KINDS[kind].hook,
         "factory": Template(KINDS[kind].factory).substitute(Name=title),
     }
+
+
+def _is_installed(name: str, package: str) -> bool:
+    """Whether a new package of this name would take the place of another."""
+    if package in sys.stdlib_module_names:
+        return True
+    spec = find_spec(package)
+    if spec is not None and spec.origin is not None:  # a mere folder on the path has none
+        return True
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True

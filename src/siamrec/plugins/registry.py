@@ -13,7 +13,7 @@ from typing_extensions import override
 from siamrec._core.book import HOUSE
 from siamrec._core.installed import installed_plugins
 from siamrec._core.table import Record, Shown, Table, counted
-from siamrec.errors import PluginConflictError, PluginError, UnknownNameError
+from siamrec.errors import PluginConflictError, PluginError, UnknownNameError, shown
 from siamrec.plugins.hookspecs import COMPONENTS, HOOKS, OBSERVERS
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Registry(Shown):
 
     Raises:
         PluginConflictError: If two plugins offer one name for one kind.
-        PluginError: If a hook raises or returns no mapping.
+        PluginError: If a hook raises, or does not return a mapping by text.
 
     Examples:
         >>> registry = Registry()
@@ -88,6 +88,7 @@ class Registry(Shown):
         self._house: dict[str, dict[str, Factory]] = {}
         self._guests: dict[str, dict[str, Factory]] = {kind: {} for kind in _HOOKS}
         self._owner: dict[tuple[str, str], str] = {}
+        self._contested: dict[tuple[str, str], tuple[str, ...]] = {}
         self._infos: list[PluginInfo] = []
         for plugin in plugins:
             self._add(plugin, _name_of(plugin), source=_name_of(plugin))
@@ -117,8 +118,9 @@ class Registry(Shown):
     def installed(cls) -> Registry:
         """Return the registry of the house's parts and of every installed plugin.
 
-        A plugin that cannot be loaded, or whose names are taken, is left out and reported by
-        `plugins`; the others work.
+        A plugin that cannot be loaded, or takes a name of the house, is left out and reported by
+        `plugins`; the others work. A name that two plugins claim is neither's, and both are
+        reported; their other parts work.
         """
         registry = cls()
         for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
@@ -130,6 +132,7 @@ class Registry(Shown):
 
         Raises:
             UnknownNameError: If there is no such kind or name; the nearest are offered.
+            PluginConflictError: If two plugins claim the name.
         """
         return self.factory(kind, name)(**settings)
 
@@ -138,8 +141,11 @@ class Registry(Shown):
 
         Raises:
             UnknownNameError: If there is no such kind or name; the nearest are offered.
+            PluginConflictError: If two plugins claim the name.
         """
         known = self.factories(kind)
+        if (kind, name) in self._contested:
+            raise PluginConflictError(self._conflict(kind, name))
         if name not in known:
             raise UnknownNameError(kind, name, known)
         return known[name]
@@ -152,9 +158,12 @@ class Registry(Shown):
         """
         if kind not in _HOOKS:
             raise UnknownNameError("kind of part", kind, _HOOKS)
+        return {**self._house_of(kind), **self._guests[kind]}
+
+    def _house_of(self, kind: str) -> dict[str, Factory]:
         if kind not in self._house:
             self._house[kind] = COMPONENTS[_HOOKS[kind]].book().house()
-        return {**self._house[kind], **self._guests[kind]}
+        return self._house[kind]
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -186,7 +195,7 @@ class Registry(Shown):
             arguments = [news[name] for name in implementation.argnames]
             try:
                 implementation.function(*arguments)
-            except Exception:  # noqa: BLE001  a guest may raise anything at all
+            except (Exception, SystemExit):  # noqa: BLE001  a guest may raise anything at all
                 _log.exception("Plugin %s failed in %s.", implementation.plugin_name, hook)
 
     def publish(self) -> None:
@@ -200,50 +209,54 @@ class Registry(Shown):
                 book.add(name, self._guests[kind][name], owner=owner)
             except Exception as error:  # noqa: BLE001  a guest's part may be anything at all
                 self._report(owner, error)
+        for kind, name in self._contested:
+            book = COMPONENTS[_HOOKS[kind]].book()
+            book.contest(name, self._conflict(kind, name))
 
     def _report(self, plugin: str, error: Exception) -> None:
-        _log.warning("Plugin %s is left out in part: %s", plugin, error)
+        said = failure(error)
+        _log.warning("Plugin %s is left out in part: %s", plugin, said)
         self._infos = [
-            replace(info, error=f"{type(error).__name__}: {error}")
-            if info.name == plugin
-            else info
-            for info in self._infos
+            replace(info, error=said) if info.name == plugin else info for info in self._infos
         ]
 
     def _add_entry(self, entry: EntryPoint) -> None:
         distribution = entry.dist
         source = distribution.name if distribution else entry.value
         number = distribution.version if distribution else ""
+        name = entry.name
         try:
-            self._add(entry.load(), entry.name, source=source, number=number)
-        except Exception as error:  # noqa: BLE001  a guest may raise anything at all
-            _log.warning("Plugin %s (%s %s) is left out: %s", entry.name, source, number, error)
+            self._add(entry.load(), name, source=source, number=number, alone=False)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  a guest may raise anything at all
+            said = failure(error)
+            _log.warning("Plugin %s (%s %s) is left out: %s", name, source, number, said)
             self._infos.append(
-                PluginInfo(
-                    name=entry.name,
-                    source=source,
-                    version=number,
-                    parts={},
-                    error=f"{type(error).__name__}: {error}",
-                )
+                PluginInfo(name=name, source=source, version=number, parts={}, error=said)
             )
 
-    def _add(self, plugin: object, name: str, *, source: str, number: str = "") -> None:
+    def _add(
+        self, plugin: object, name: str, *, source: str, number: str = "", alone: bool = True
+    ) -> None:
+        """Take in a plugin, which must be alone with its names or shares none of them."""
         self._manager.register(plugin, name=name)
         try:
             found = {c.kind: self._offers(hook, name) for hook, c in COMPONENTS.items()}
             offers = {kind: factories for kind, factories in found.items() if factories}
-            self._refuse_taken(name, offers)
-        except Exception:
+            self._refuse_taken(name, offers, alone=alone)
+        except BaseException:
             self._manager.unregister(plugin)
             raise
+        shared = self._give_up(name, offers)
         for kind, factories in offers.items():
             self._guests[kind].update(factories)
             self._owner.update({(kind, part): name for part in factories})
         observes = tuple(hook for hook in OBSERVERS if self._implementations(hook, name))
-        parts = {kind: tuple(sorted(factories)) for kind, factories in offers.items()}
+        parts = {kind: tuple(sorted(found)) for kind, found in offers.items() if found}
         info = PluginInfo(name=name, source=source, version=number, parts=parts, observes=observes)
         self._infos.append(info)
+        for each in shared:
+            for owner in self._contested[each]:
+                self._report(owner, PluginConflictError(self._conflict(*each)))
 
     def _implementations(self, hook: str, plugin: str) -> list[Any]:
         found = getattr(self._manager.hook, hook).get_hookimpls()
@@ -252,23 +265,72 @@ class Registry(Shown):
     def _offers(self, hook: str, plugin: str) -> dict[str, Factory]:
         offers: dict[str, Factory] = {}
         for implementation in self._implementations(hook, plugin):
-            found = implementation.function()
+            try:
+                found = implementation.function()
+            except (Exception, SystemExit) as error:
+                raise PluginError(
+                    f"Plugin {plugin!r} failed in {hook}: {failure(error)}"
+                ) from error
             if not hasattr(found, "items"):
                 raise PluginError(
                     f"Plugin {plugin!r} returned {type(found).__name__} from {hook}, which must "
                     "return factories by name."
                 )
+            for part in found:
+                if not isinstance(part, str):
+                    raise PluginError(
+                        f"Plugin {plugin!r} returned the name {shown(part)} from {hook}, which "
+                        "must be text."
+                    )
             offers.update(found)
         return offers
 
-    def _refuse_taken(self, plugin: str, offers: Mapping[str, Mapping[str, Factory]]) -> None:
+    def _refuse_taken(
+        self, plugin: str, offers: Mapping[str, Mapping[str, Factory]], *, alone: bool
+    ) -> None:
+        """Refuse names of the house; where it must be alone, names of other plugins too."""
         for kind, factories in offers.items():
+            taken = self.factories(kind) if alone else self._house_of(kind)
             for name in factories:
-                if name in self.factories(kind):
+                if name in taken:
                     owner = self._owner.get((kind, name), HOUSE)
-                    raise PluginConflictError(
-                        f"{owner!r} and {plugin!r} both offer the {kind} {name!r}; rename one."
-                    )
+                    raise PluginConflictError(_both((owner, plugin), kind, name))
+
+    def _give_up(
+        self, plugin: str, offers: dict[str, dict[str, Factory]]
+    ) -> list[tuple[str, str]]:
+        """Take the names that other plugins claim too from all of them, and return those."""
+        claimed = [(kind, name) for kind, factories in offers.items() for name in factories]
+        shared = [each for each in claimed if each in self._owner or each in self._contested]
+        for kind, name in shared:
+            del offers[kind][name]
+            before = self._contested.get((kind, name))
+            if before is None:
+                before = (self._owner.pop((kind, name)),)
+                del self._guests[kind][name]
+                self._infos = [
+                    _without(info, kind, name) if info.name == before[0] else info
+                    for info in self._infos
+                ]
+            self._contested[kind, name] = (*before, plugin)
+        return shared
+
+    def _conflict(self, kind: str, name: str) -> str:
+        return _both(self._contested[kind, name], kind, name)
+
+
+def failure(error: BaseException) -> str:
+    """Return kind and message of what a guest raised, never endless."""
+    return str(PluginError(f"{type(error).__name__}: {error}".removesuffix(": ")))
+
+
+def _both(owners: tuple[str, ...], kind: str, name: str) -> str:
+    return f"{' and '.join(map(repr, owners))} both offer the {kind} {name!r}; rename one."
+
+
+def _without(info: PluginInfo, kind: str, name: str) -> PluginInfo:
+    left = {**info.parts, kind: tuple(part for part in info.parts[kind] if part != name)}
+    return replace(info, parts={kind: parts for kind, parts in left.items() if parts})
 
 
 def default_registry() -> Registry:

@@ -200,7 +200,7 @@ class Store(OnDatabase):
                 variant.
         """
         kept = StoredSticky(self._engine) if sticky else None
-        return HashAssigner(experiments, overrides=overrides, sticky=kept)
+        return HashAssigner(experiments, overrides=overrides, sticky=kept, clock=self._clock)
 
     def tail(self, consumer: str) -> Tail:
         """Return a consumer's place in the event log, from where it committed last.

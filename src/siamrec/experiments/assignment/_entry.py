@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, cast, final
 
 import numpy as np
 from xxhash import xxh3_64_intdigest
@@ -14,6 +15,7 @@ from siamrec._core.hashing import uniform
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 from siamrec.experiments.assignment.hashers import ExposureRule, LayerRule
 from siamrec.experiments.assignment.sticky import StickyVariant
+from siamrec.expressions import Expression
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from siamrec._core.units import Units
-    from siamrec.experiments.assignment.experiment import Attributes, Experiment
+    from siamrec.experiments.assignment.experiment import Attributes, Experiment, Predicate
     from siamrec.experiments.assignment.hashers import Hasher
+    from siamrec.protocols import Clock
     from siamrec.typing import BoolArray
 
 _ROUNDING = 1e-12
@@ -54,10 +57,15 @@ class Entry:
     targeted: bool
     exposure_rule: ExposureRule | None
     layer_rule: LayerRule | None
+    clock: Clock
 
     @classmethod
     def of(
-        cls, experiment: Experiment, overrides: Mapping[str, str], hasher: Hasher | None
+        cls,
+        experiment: Experiment,
+        overrides: Mapping[str, str],
+        hasher: Hasher | None,
+        clock: Clock,
     ) -> Entry:
         ranges = experiment.ranges
         rules: object = hasher
@@ -97,6 +105,7 @@ class Entry:
             targeted=experiment.targeting is not None,
             exposure_rule=rules if isinstance(rules, ExposureRule) else None,
             layer_rule=rules if isinstance(rules, LayerRule) else None,
+            clock=clock,
         )
 
     @property
@@ -131,9 +140,16 @@ class Entry:
             )
             if not low <= place < high:
                 return "other_experiment"
-        if experiment.predicate is not None and not experiment.predicate(context or {}):
+        if experiment.predicate is not None and not self._admits()(context or {}):
             return "not_targeted"
         return None
+
+    def _admits(self) -> Predicate:
+        """Return who may enter at this instant."""
+        targeting = self.experiment.targeting
+        if isinstance(targeting, Expression) and targeting.timed:
+            return partial(targeting.holds, now=self.clock.now())
+        return cast("Predicate", targeting)
 
     def recalled(self, stored: StickyVariant) -> tuple[str | None, float, int]:
         """Return variant, probability and version of a stored one; no variant if it is gone."""
@@ -182,7 +198,7 @@ class Entry:
         if experiment.predicate is not None and contexts is not None:
             rows = np.flatnonzero(inside)
             asked = (contexts[row] for row in rows.tolist())  # a predicate takes one at a time
-            inside[rows] = np.fromiter(map(experiment.predicate, asked), np.bool_, rows.size)
+            inside[rows] = np.fromiter(map(self._admits(), asked), np.bool_, rows.size)
         return inside
 
 

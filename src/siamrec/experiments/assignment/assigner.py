@@ -12,6 +12,7 @@ from typing_extensions import override
 from xxhash import xxh3_64_intdigest
 
 from siamrec._core import check
+from siamrec._core.clock import clock_or_system
 from siamrec._core.hashing import uniform
 from siamrec._core.table import Record, Shown, Table, counted
 from siamrec._core.units import Units, unit_error, unit_text
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from siamrec.experiments.assignment.experiment import Attributes
     from siamrec.experiments.assignment.hashers import Hasher
     from siamrec.experiments.assignment.sticky import StickyStore, StickyVariant
+    from siamrec.protocols import Clock
     from siamrec.typing import BoolArray, FloatArray
 
 _STEP = 2.0**-53
@@ -63,6 +65,7 @@ class HashAssigner(Shown):
             otherwise exposure takes the first part of each variant's range, which is
             GrowthBook's rule; one that is a `LayerRule` places units in layers. Holdouts are
             always drawn by our own hash.
+        clock: What `now()` in a targeting reads; the machine's when absent.
 
     Raises:
         InvalidDataError: If an override is for something that cannot be a unit.
@@ -89,6 +92,7 @@ class HashAssigner(Shown):
         | None = None,
         sticky: StickyStore | None = None,
         hasher: Hasher | Named | None = None,
+        clock: Clock | None = None,
     ) -> None:
         for each in check.many("experiments", experiments, what="experiments"):
             check.kind("experiment", each, Experiment)
@@ -96,8 +100,9 @@ class HashAssigner(Shown):
         check_layers(experiments)
         foreign = None if hasher is None else HASHERS.make(hasher)
         forced = overrides_by_experiment(overrides or {}, experiments)
+        time = clock_or_system(clock)
         self._entries = {
-            experiment.key: Entry.of(experiment, forced.get(experiment.key, {}), foreign)
+            experiment.key: Entry.of(experiment, forced.get(experiment.key, {}), foreign, time)
             for experiment in experiments
         }
         running = [each.key for each in experiments if each.status == "running"]

@@ -41,7 +41,8 @@ class Experiment(Record):
         holdout: Share of units kept out of every experiment with the same `holdout_salt`.
         holdout_salt: Salt of the holdout.
         targeting: Who may enter, by the attributes of a unit: an expression such as
-            `"country in ['TH', 'LA'] and age >= 18"`, or a function of the attributes.
+            `"country in ['TH', 'LA'] and age >= 18"`, or a function of the attributes. The clock
+            of the assigner says what `now()` is.
         status: `"running"`, or anything else to leave every unit outside.
         allocation: Ranges of the variants; adjoining ones in the order of `variants` when
             absent. `reweighted` makes one that moves few units.
