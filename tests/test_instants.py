@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 
 from siamrec.bandits import BetaThompson, ContextualBandit
-from siamrec.data import NO_TIME, Feedback, Rewards
+from siamrec.data import NO_TIME, Feedback, Rankings, Rewards
 from siamrec.errors import InvalidParameterError
-from siamrec.feedback import MemoryFeedback
+from siamrec.feedback import MemoryFeedback, QualityWeights
+from siamrec.rerank import ItemExposure
 from siamrec.storage import Store
 
 if TYPE_CHECKING:
@@ -55,6 +56,31 @@ def stored_since(time: object) -> int:
     return int(batch.time[0])
 
 
+def settled(time: object) -> int:
+    return bandit().settle(cast("Any", time))
+
+
+def faded(time: object) -> int:
+    return ItemExposure.start().at(cast("Any", time)).time
+
+
+def shown(time: object) -> int:
+    lists = Rankings.from_lists({"ann": ["a"]})
+    return ItemExposure.start().plus(lists, time=cast("Any", time)).time
+
+
+def weighed(time: object) -> int:
+    return QualityWeights(half_life="1d")(feedback(NEW_YEAR), now=cast("Any", time)).size
+
+
+def sealed(time: object) -> object:
+    return Store("sqlite://").archive(cast("Any", time))
+
+
+def looked_back(time: object) -> object:
+    return Store("sqlite://").as_of(cast("Any", time))
+
+
 DOORS: dict[str, Callable[[Any], int]] = {
     "column": lambda time: int(feedback([time]).time[0]),
     "one for all": lambda time: int(feedback(time).time[0]),
@@ -75,11 +101,27 @@ def test_one_instant_however_it_is_written(door: str, time: object) -> None:
     assert DOORS[door](time) == NEW_YEAR
 
 
-@pytest.mark.parametrize("door", DOORS)
+MORE: dict[str, Callable[[Any], object]] = {
+    "settle": settled,
+    "exposure at": faded,
+    "exposure of lists": shown,
+    "age of feedback": weighed,
+    "archive": sealed,
+    "as of": looked_back,
+    "expire": lambda time: bandit().expire(time=time),
+    "sums": lambda time: bandit().sums(time=time),
+    "delays": lambda time: bandit().delay_curve(time=time),
+    "learn": lambda time: bandit().learn("d", 1.0, time=time),
+    "until": lambda time: list(MemoryFeedback(feedback([NEW_YEAR])).read(until=time)),
+    "snapshot": lambda time: Store("sqlite://").snapshots.take(since=time),
+}
+
+
+@pytest.mark.parametrize("door", [*DOORS, *MORE])
 @pytest.mark.parametrize("time", [NAIVE, "2024", 1.5, True, 2**63, np.datetime64("2500-01-01")])
 def test_what_is_no_instant_is_refused(door: str, time: object) -> None:
     with pytest.raises(InvalidParameterError, match="nanoseconds since 1970"):
-        DOORS[door](time)
+        {**DOORS, **MORE}[door](time)
 
 
 @pytest.mark.parametrize("unit", ["D", "s", "ms", "us", "ns"])

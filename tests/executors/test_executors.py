@@ -110,9 +110,10 @@ def test_an_exception_of_several_parts_is_itself_wherever_the_call_ran(
     assert (far.value.name, far.value.value) == ("share", 2)
 
 
-def test_an_exception_that_cannot_travel_is_told_by_kind_and_message() -> None:
-    with pytest.raises(RuntimeError, match="^Live: held$"):
+def test_what_an_exception_holds_and_cannot_travel_arrives_as_text() -> None:
+    with pytest.raises(Live, match="^held$") as held:
         list(Processes(1).map(live, [0]))
+    assert "lock" in str(held.value.lock)
 
 
 def test_an_expression_travels() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from siamrec._core.recipe import Recipe
 from siamrec.bandits import POLICIES
 from siamrec.bandits.ope import ESTIMATORS, IPS
-from siamrec.errors import InvalidParameterError
+from siamrec.errors import InvalidParameterError, SiamrecError
 from siamrec.models import SentenceEncoder
 from siamrec.models.ensembles import Cascade, Switching, Weighted
 from siamrec.models.recommenders import EASE, IALS, LongTail, Popularity, TextProfile
@@ -62,6 +63,16 @@ def test_a_recipe_is_equal_after_a_round_trip(hook: str, name: str) -> None:
     assert isinstance(part, Recipe)
     assert part.to_config() == config
     assert type(part).from_config(config) == part
+
+
+@pytest.mark.parametrize(("hook", "name"), every_recipe())
+def test_a_text_that_spells_a_number_is_no_number(hook: str, name: str) -> None:
+    part: Any = COMPONENTS[hook].book().make({"name": name, **NEEDED.get(name, {})})
+    for setting in fields(part):
+        value = getattr(part, setting.name)
+        if setting.init and type(value) in {int, float}:
+            with pytest.raises(SiamrecError):
+                replace(part, **{setting.name: str(value)})
 
 
 @pytest.mark.parametrize("hook", sorted(COMPONENTS))

@@ -322,7 +322,7 @@ class ContextualBandit(BanditDoor[ModelT]):
         Raises:
             InvalidDataError: If the bandit has a `reset`, which needs the whole log.
         """
-        return self._memory.journal.settle(before)
+        return self._memory.journal.settle(check.instant("before", before))
 
     @override
     def add_arm(self, arm: str) -> None:

@@ -9,12 +9,12 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
-from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any, final
 
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec.errors import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -57,7 +57,7 @@ class Processes:
 
     The function and its inputs travel to them: a function of a module, with plain values. A
     script that uses it guards its own start with `if __name__ == "__main__":`. What is raised
-    travels back; what cannot is told by a `RuntimeError` with its kind and message.
+    travels back as it is; parts of it that are no plain values arrive as text.
 
     Args:
         workers: Number of processes; the processors of this machine when absent.
@@ -88,7 +88,7 @@ class _Carried(Exception):  # noqa: N818  nobody catches it
 
     @override
     def __reduce__(self) -> tuple[Any, ...]:
-        return _anew, (type(self._error), self._error.args, vars(self._error))
+        return _anew, (type(self._error), _plain(self._error.args), _plain(vars(self._error)))
 
 
 def _anew(kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
@@ -98,25 +98,24 @@ def _anew(kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any
     return error
 
 
+def _plain(part: Any) -> Any:
+    """Return what surely travels: plain values, also within others, and the rest as text."""
+    if isinstance(part, tuple | list):
+        return type(part)(map(_plain, part)) if type(part) in {tuple, list} else shown(part)
+    if isinstance(part, dict):
+        return {_plain(name): _plain(value) for name, value in part.items()}
+    is_plain = part is None or type(part) in {bool, int, float, str, bytes}
+    return part if is_plain else shown(part)
+
+
 def _called(function: Callable[[Any], Any], given: Any) -> Any:
     """Return the result of a call in a worker; what it raises is raised in a form that travels."""
     try:
         return function(given)
     except Exception as error:
-        if _arrives(error, error):
+        if type(error).__module__ == "builtins":  # these travel, with parts that nobody sees
             raise
-        if _arrives(_Carried(error), error):
-            raise _Carried(error) from error
-        raise RuntimeError(f"{type(error).__name__}: {error}") from error
-
-
-def _arrives(sent: Exception, meant: Exception) -> bool:
-    """Whether an exception is, at the other end, the one that is meant."""
-    try:
-        found = ForkingPickler.loads(ForkingPickler.dumps(sent))  # as the pool sends it
-        return type(found) is type(meant) and str(found) == str(meant)
-    except Exception:  # noqa: BLE001  a constructor may raise anything at all
-        return False
+        raise _Carried(error) from error
 
 
 def _mapped(

@@ -86,6 +86,7 @@ class QualityWeights:
             now: Instant from which age is counted; the last event's by default. An event without
                 a time counts as new.
         """
+        now = None if now is None else check.instant("now", now)
         weight = feedback.weight.astype(np.float64)
         if not weight.size:
             return weight.astype(np.float32)

@@ -102,7 +102,7 @@ class HardNegatives(MinerRecipe):
         check.one_of("draw", self.draw, ("random", "nearest"))
         check.one_of("search", self.search, SEARCHES)
         for name in ("lowest", "duplicate"):
-            if not -1 <= getattr(self, name) <= 1:
+            if not -1 <= check.real(name, getattr(self, name)) <= 1:
                 raise InvalidParameterError(name, getattr(self, name), "in [-1, 1]")
         if self.skip >= self.pool:
             raise InvalidParameterError("skip", self.skip, f"below pool, {self.pool}")

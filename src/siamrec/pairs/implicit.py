@@ -78,6 +78,8 @@ class ClickPairs(Generator):
         check.share("skipped", self.skipped)
         check.positive("per_root", self.per_root)
         check.count("per_user", self.per_user)
+        if self.per_item is not None:
+            check.count("per_item", self.per_item)
 
     @override
     def generate(self, feedback: Feedback, catalog: Catalog, *, rng: np.random.Generator) -> Pairs:
@@ -188,6 +190,8 @@ class QueryPairs(Generator):
     def __post_init__(self) -> None:
         self.take_by_name(hard_negatives=MINERS, synthetic=PAIR_GENERATORS)
         check.count("per_query", self.per_query)
+        for name in ("positive", "negative"):
+            check.real(name, getattr(self, name))
         check.positive("positive - negative", self.positive - self.negative)
 
     @override
@@ -282,6 +286,7 @@ class CoEngagementPairs(Generator):
     def __post_init__(self) -> None:
         self.take_by_name(hard_negatives=MINERS, synthetic=PAIR_GENERATORS)
         check.count("least_users", self.least_users)
+        check.real("positive", self.positive)
         check.positive("lift", self.lift)
         check.count("per_item", self.per_item)
 

@@ -65,6 +65,7 @@ class PreferencePairs(Generator):
 
     def __post_init__(self) -> None:
         check.positive("gap", self.gap)
+        check.real("positive", self.positive)
         check.positive("per_root", self.per_root)
         check.count("per_user", self.per_user)
 
@@ -124,6 +125,10 @@ class ScoredPairs(Generator):
     minimum: MinimumCounts = field(default_factory=lambda: MinimumCounts(negative=0, total=50))
 
     def __post_init__(self) -> None:
+        check.real("positive", self.positive)
+        for name in ("lowest", "highest"):
+            if getattr(self, name) is not None:
+                check.real(name, getattr(self, name))
         if self.lowest is not None and self.highest is not None:
             check.positive("highest - lowest", self.highest - self.lowest)
         check.positive("per_root", self.per_root)

@@ -82,6 +82,8 @@ class RatingPairs(Generator):
 
     def __post_init__(self) -> None:
         self.take_by_name(hard_negatives=MINERS, synthetic=PAIR_GENERATORS)
+        for name in ("positive", "negative"):
+            check.real(name, getattr(self, name))
         if not self.negative < self.positive:
             raise InvalidParameterError("negative", self.negative, f"below {self.positive}")
         check.positive("per_root", self.per_root)

@@ -83,6 +83,7 @@ class Synthetic(Generator):
     def __post_init__(self) -> None:
         check.share("share", self.share, open_ends=True)
         check.positive("weight", self.weight)
+        check.real("positive", self.positive)
         for method in self.methods:
             check.one_of("method", method, METHODS)
         if not (self.methods or self.templates or self.synthesizers):

@@ -90,6 +90,8 @@ class LongTailBoost(Adjuster):
         check.not_negative("weight", self.weight)
         check.positive("votes", self.votes)
         check.not_negative("prior", self.prior)
+        if self.rating is not None:
+            check.real("rating", self.rating)
         if self.smooth is not None:
             check.positive("smooth", self.smooth)
 
@@ -166,6 +168,7 @@ class Serendipity(Adjuster):
     def __post_init__(self) -> None:
         check.not_negative("weight", self.weight)
         check.one_of("to", self.to, ("nearest", "mean"))
+        check.real("threshold", self.threshold)
 
     @override
     def shift(self, candidates: Candidates, score: FloatArray) -> FloatArray:

@@ -66,6 +66,7 @@ class ItemExposure(Record):
                 f"got shape {amount.shape}."
             )
         object.__setattr__(self, "amount", check.frozen(amount, np.float64))
+        object.__setattr__(self, "time", check.instant("time", self.time))
 
     @override
     def title(self) -> str:
@@ -88,6 +89,7 @@ class ItemExposure(Record):
 
     def at(self, time: Instant) -> ItemExposure:
         """Return the exposure at another instant."""
+        time = check.instant("time", time)
         if not self.half_life or time == self.time or not self.total:
             return replace(self, time=time)
         faded = self.amount * 0.5 ** ((time - self.time) / self.half_life)

@@ -287,7 +287,7 @@ class Store(OnDatabase):
         Raises:
             siamrec.errors.MissingInputError: If the store does not know where its archive is.
         """
-        return self._archive.seal(before, segment_rows=segment_rows)
+        return self._archive.seal(check.instant("before", before), segment_rows=segment_rows)
 
     def erase(self, user: str | int, *, decisions: OfDecisions = "detach") -> Erasure:
         """Erase a user: from the table, the archive, decisions and sticky variants.
@@ -326,7 +326,7 @@ class Store(OnDatabase):
 
     def as_of(self, time: Instant) -> Past:
         """Return the store as it was known at `time`, in nanoseconds."""
-        return Past(self._bandits, time)
+        return Past(self._bandits, check.instant("time", time))
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of every table."""

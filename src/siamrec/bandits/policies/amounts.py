@@ -92,6 +92,7 @@ class NormalThompson(GridThompson[StudentPosterior]):
     prior_scale: float = 1.0
 
     def __post_init__(self) -> None:
+        check.real("prior_mean", self.prior_mean)
         for name in ("prior_weight", "prior_shape", "prior_scale"):
             check.positive(name, getattr(self, name))
 

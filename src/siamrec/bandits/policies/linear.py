@@ -7,6 +7,7 @@ kernels differ in the last bits: the same state and draw give the same choice wi
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final
 
@@ -56,9 +57,59 @@ class LinearPosterior(Arrays):
         return centre, width
 
 
+class LinearPolicy(Policy[LinearPosterior], ABC):
+    """A policy with one ridge regression for each arm; a subclass says how to weigh arms."""
+
+    reward_range: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
+
+    ridge: float
+
+    @property
+    @abstractmethod
+    def deviation(self) -> float:
+        """Standard deviation of an arm's mean where `sqrt(x' A^-1 x)` is 1."""
+
+    @final
+    @override
+    def init(self, space: Space) -> Sums:
+        k, d = space.n_arms, space.n_features
+        return {"precision": np.zeros((k, d, d)), "gain": np.zeros((k, d))}
+
+    @final
+    @override
+    def accumulate(self, sums: Sums, outcomes: Outcomes) -> None:
+        if outcomes.features is None:
+            raise MissingInputError("features", "ContextualBandit(..., n_features=d)")
+        for arm in np.unique(outcomes.arm).tolist():  # arms, not outcomes
+            rows = outcomes.arm == arm
+            x, w = outcomes.features[rows], outcomes.weight[rows]
+            weighed = x * w[:, None]
+            sums["precision"][arm] += np.einsum("ni,nj->ij", weighed, x)
+            sums["gain"][arm] += np.einsum("ni,n->i", weighed, outcomes.reward[rows])
+
+    @final
+    @override
+    def posterior(self, sums: Sums, space: Space) -> LinearPosterior:
+        unroot = inverse_root(sums["precision"] + self.ridge * np.eye(sums["gain"].shape[1]))
+        return LinearPosterior(solve(unroot, sums["gain"]), unroot)
+
+    @final
+    @override
+    def top(self, model: LinearPosterior, rounds: Rounds, n: int) -> FloatArray:
+        centre, width = model.predict(vectors_of(rounds))
+        return best_normal(centre, self.deviation * width, rounds, n)
+
+    @final
+    @override
+    def estimate(self, model: LinearPosterior, rounds: Rounds) -> Estimates:
+        centre, width = model.predict(vectors_of(rounds))
+        reach = TWO_SIDED_95 * self.deviation * width
+        return Estimates(mean=centre, low=centre - reach, high=centre + reach)
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinearThompson(Policy[LinearPosterior]):
+class LinearThompson(LinearPolicy):
     """Thompson sampling with a linear model of the reward for each arm.
 
         A = ridge I + sum w x x',   b = sum w r x,   x' theta ~ N(x' A^-1 b, noise² x' A^-1 x).
@@ -87,8 +138,6 @@ class LinearThompson(Policy[LinearPosterior]):
         (0.5,)
     """
 
-    reward_range: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
-
     noise: float = 0.5
     ridge: float = 1.0
 
@@ -96,17 +145,10 @@ class LinearThompson(Policy[LinearPosterior]):
         check.positive("noise", self.noise)
         check.positive("ridge", self.ridge)
 
+    @property
     @override
-    def init(self, space: Space) -> Sums:
-        return linear_sums(space)
-
-    @override
-    def accumulate(self, sums: Sums, outcomes: Outcomes) -> None:
-        add_linear(sums, outcomes)
-
-    @override
-    def posterior(self, sums: Sums, space: Space) -> LinearPosterior:
-        return fit_linear(sums, self.ridge)
+    def deviation(self) -> float:
+        return self.noise
 
     @override
     def weigh(self, model: LinearPosterior, rounds: Rounds) -> Weighing:
@@ -119,19 +161,10 @@ class LinearThompson(Policy[LinearPosterior]):
             probability=best_normal(centre, self.noise * width * heat, rounds), best=best
         )
 
-    @override
-    def top(self, model: LinearPosterior, rounds: Rounds, n: int) -> FloatArray:
-        centre, width = model.predict(vectors_of(rounds))
-        return best_normal(centre, self.noise * width, rounds, n)
-
-    @override
-    def estimate(self, model: LinearPosterior, rounds: Rounds) -> Estimates:
-        return linear_estimate(model, rounds, self.noise)
-
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinearUCB(Policy[LinearPosterior]):
+class LinearUCB(LinearPolicy):
     """Choose the arm of greatest `x' theta + width sqrt(x' A^-1 x)` (LinUCB, disjoint arms).
 
     Args:
@@ -146,8 +179,6 @@ class LinearUCB(Policy[LinearPosterior]):
         Li, Chu, Langford, Schapire (2010), WWW.
     """
 
-    reward_range: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
-
     width: float = 1.0
     ridge: float = 1.0
 
@@ -155,17 +186,10 @@ class LinearUCB(Policy[LinearPosterior]):
         check.positive("width", self.width)
         check.positive("ridge", self.ridge)
 
+    @property
     @override
-    def init(self, space: Space) -> Sums:
-        return linear_sums(space)
-
-    @override
-    def accumulate(self, sums: Sums, outcomes: Outcomes) -> None:
-        add_linear(sums, outcomes)
-
-    @override
-    def posterior(self, sums: Sums, space: Space) -> LinearPosterior:
-        return fit_linear(sums, self.ridge)
+    def deviation(self) -> float:
+        return self.width
 
     @override
     def weigh(self, model: LinearPosterior, rounds: Rounds) -> Weighing:
@@ -176,15 +200,6 @@ class LinearUCB(Policy[LinearPosterior]):
             probability=greedy_share(bound, rounds.eligible),
             best=best_normal(centre, self.width * width, rounds),
         )
-
-    @override
-    def top(self, model: LinearPosterior, rounds: Rounds, n: int) -> FloatArray:
-        centre, width = model.predict(vectors_of(rounds))
-        return best_normal(centre, self.width * width, rounds, n)
-
-    @override
-    def estimate(self, model: LinearPosterior, rounds: Rounds) -> Estimates:
-        return linear_estimate(model, rounds, self.width)
 
 
 @final
@@ -314,30 +329,6 @@ class LinearSampler:
         self._steps[arms] = 0
 
 
-def linear_sums(space: Space) -> Sums:
-    """Return zero precision and gain of each arm."""
-    k, d = space.n_arms, space.n_features
-    return {"precision": np.zeros((k, d, d)), "gain": np.zeros((k, d))}
-
-
-def add_linear(sums: Sums, outcomes: Outcomes) -> None:
-    """Add `w x x'` and `w r x` of each outcome to its arm, in place."""
-    if outcomes.features is None:
-        raise MissingInputError("features", "ContextualBandit(..., n_features=d)")
-    for arm in np.unique(outcomes.arm).tolist():  # arms, not outcomes
-        rows = outcomes.arm == arm
-        x, w = outcomes.features[rows], outcomes.weight[rows]
-        weighed = x * w[:, None]
-        sums["precision"][arm] += np.einsum("ni,nj->ij", weighed, x)
-        sums["gain"][arm] += np.einsum("ni,n->i", weighed, outcomes.reward[rows])
-
-
-def fit_linear(sums: Sums, ridge: float) -> LinearPosterior:
-    """Return the ridge regression of each arm."""
-    unroot = inverse_root(sums["precision"] + ridge * np.eye(sums["gain"].shape[1]))
-    return LinearPosterior(solve(unroot, sums["gain"]), unroot)
-
-
 def vectors_of(rounds: Rounds) -> FloatArray:
     """Return the features of rounds.
 
@@ -375,10 +366,3 @@ def best_normal(
         share = _quadrature.best(grid) if n == 1 else _quadrature.top(grid, n)
         chance[row, near] = share[0]
     return chance
-
-
-def linear_estimate(model: LinearPosterior, rounds: Rounds, noise: float) -> Estimates:
-    """Return means and 95 % intervals."""
-    centre, width = model.predict(vectors_of(rounds))
-    reach = TWO_SIDED_95 * noise * width
-    return Estimates(mean=centre, low=centre - reach, high=centre + reach)

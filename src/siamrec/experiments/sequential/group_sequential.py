@@ -283,6 +283,7 @@ def _hwang_shih_decani(time: float, alpha: float, shape: float) -> float:
 
 
 def _check_spending(spending: str, shape: float) -> None:
+    check.real("shape", shape)
     check.one_of("spending", spending, tuple(_SPENDING))
     if spending == "power":
         check.positive("shape", shape)

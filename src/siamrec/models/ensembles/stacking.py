@@ -107,6 +107,7 @@ class Stacking(EnsembleRecipe):
         check.one_of("meta", self.meta, ("ridge", "non-negative"))
         check.count("folds", self.folds, least=2)
         check.not_negative("penalty", self.penalty)
+        check.count("seed", self.seed, least=0)
 
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedStacking:

@@ -103,6 +103,7 @@ class Weighted(EnsembleRecipe):
         check.share("validation", self.validation, open_ends=True)
         check.count("rounds", self.rounds)
         check.count("repeats", self.repeats)
+        check.count("seed", self.seed, least=0)
         for name in self.weights or {}:
             check.one_of("arm", name, arms)
 

@@ -114,6 +114,7 @@ class HiddenGems(RecommenderRecipe):
         self.take_by_name(base=RECOMMENDERS)
         check.not_negative("weight", self.weight)
         check.positive("votes", self.votes)
+        check.real("average", self.average)
         if self.smooth is not None:
             check.positive("smooth", self.smooth)
 
