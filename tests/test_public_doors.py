@@ -204,6 +204,7 @@ CLASSES: dict[str, Callable[[Doors], object]] = {
     "margin": lambda _: Mean("y", margin=any_(0.1)),
     "name of a metric": lambda _: Mean(any_(3)),
     "level": lambda _: Plan(metrics=[Mean("y")], alpha=any_("0.05")),
+    "what is liked": lambda d: EASE(positive=any_("4")).fit(d.feedback),
     "strength": lambda _: EASE(l2=any_("3")),
     "configuration": lambda _: EASE.from_config(any_("ease")),
     "configuration of another arm": lambda _: EASE.from_config({"name": "popularity"}),

@@ -62,10 +62,16 @@ class Histories(Arrays):
     def liked(self, positive: float | None) -> sparse.csr_array:
         """Return ones where the value is at least `positive`, or everywhere with None."""
         liked = self.value.copy()
-        keep = np.ones(liked.nnz, bool) if positive is None else self.value.data >= positive
-        liked.data = keep.astype(np.float32)
+        liked.data = self._counts(positive).astype(np.float32)
         liked.eliminate_zeros()
         return liked
+
+    def _counts(self, positive: float | None) -> BoolArray:
+        """Return which entries count as liking."""
+        if positive is None:
+            return np.ones(self.value.nnz, bool)
+        counts: BoolArray = self.value.data >= check.real("positive", positive)
+        return counts
 
     def some_liked(self, positive: float | None, whose: str) -> sparse.csr_array:
         """Return what `liked` does, for an arm that learns nothing where nothing is liked.
@@ -80,7 +86,7 @@ class Histories(Arrays):
 
     def sequences(self, positive: float | None = None) -> tuple[CodeArray, CodeArray]:
         """Return person and item of every liked entry, person by person in order of time."""
-        counts = np.ones(self.value.nnz, bool) if positive is None else self.value.data >= positive
+        counts = self._counts(positive)
         owner = np.repeat(np.arange(len(self)), np.diff(self.value.indptr))[counts]
         when = (np.arange(self.value.nnz) if self.order is None else self.order.data)[counts]
         order = np.lexsort((when, owner))
