@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +24,6 @@ from siamrec.testing.stores import StoreContract
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from siamrec.storage import FeedbackLog
 
@@ -163,6 +166,27 @@ def test_racing_workers_migrate_once(tmp_path: Path) -> None:
     racers = [subprocess.Popen([sys.executable, "-c", code, url]) for _ in range(4)]
     assert [racer.wait(60) for racer in racers] == [0] * 4
     assert set(Store(url).counts().values()) == {0}
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc")
+def test_a_store_that_nobody_closes_takes_its_connections_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "left.db"
+    store = Store(f"sqlite:///{path}")
+    reader = Thread(target=store.counts)
+    reader.start()
+    reader.join()
+    assert files_open(path) > 0
+    del store, reader
+    gc.collect()
+    assert files_open(path) == 0
+
+
+def files_open(path: Path) -> int:
+    found = 0
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that lists the folder is gone by now
+            found += link.readlink() == path
+    return found
 
 
 def test_bad_input_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import os
 import re
 import sqlite3
 import time
-from contextlib import contextmanager
+import weakref
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -116,7 +117,9 @@ def _refuse_network(url: URL) -> None:
 
 
 def _set_up_sqlite(engine: Engine, durability: Durability) -> None:
-    def opened(connection: Any, _: object) -> None:
+    def opened(connection: Any, held: object) -> None:
+        # A store that nobody closes takes its connections with it when it is collected.
+        weakref.finalize(held, _close, connection).atexit = False
         connection.isolation_level = None  # transactions begin where `begun` says so
         cursor = connection.cursor()
         cursor.execute("PRAGMA busy_timeout = 10000")
@@ -135,6 +138,11 @@ def _set_up_sqlite(engine: Engine, durability: Durability) -> None:
 
     event.listen(engine, "connect", opened)
     event.listen(engine, "begin", begun)
+
+
+def _close(connection: Any) -> None:
+    with suppress(sqlite3.ProgrammingError):  # of a database in memory: only its thread may
+        connection.close()
 
 
 def _begin_to_write(driver: Any) -> None:
