@@ -176,11 +176,68 @@ class ContextualBandit(BanditDoor[ModelT]):
     ) -> Decision:
         memory = self._memory
         now = memory.now(time)
+        vector = memory.settings.vector(features)
+        decision, chosen, cell = self._choose(
+            context, memory.new_ids([now])[0], now, n=n, unit=unit, arms=arms, vector=vector
+        )
+        memory.counter += 1
+        chances = list(decision.propensities)
+        memory.ledger.append_one(
+            decision.id, chosen, chances, cell=cell, time=now, features=vector
+        )
+        return decision
+
+    def draw(
+        self,
+        context: ContextLike | None = None,
+        *,
+        id: str,  # noqa: A002 - as in `Decision`
+        n: int = 1,
+        unit: str | None = None,
+        arms: Sequence[str] | None = None,
+        features: FloatArray | None = None,
+        time: Instant | None = None,
+    ) -> Decision:
+        """Choose as `select` does, under an id of the caller's, and log nothing.
+
+        The same id, context and state give the same arms. What is chosen here is not known to the
+        bandit until `record` tells it.
+
+        Args:
+            context: As in `select`.
+            id: Id of the decision, the ground of the draw.
+            n: Number of arms.
+            unit: Whom the decision is for.
+            arms: The arms that are eligible; all when absent.
+            features: Feature vector, for policies that use one.
+            time: Instant of the decision; the clock's when absent.
+
+        Raises:
+            InvalidParameterError: If fewer than `n` arms are eligible.
+            MissingInputError: If the policy needs features and none are given.
+            UnknownNameError: If an arm, factor or level is not known.
+        """
+        memory = self._memory
+        now, vector = memory.now(time), memory.settings.vector(features)
+        name = check.text("id", id)
+        return self._choose(context, name, now, n=n, unit=unit, arms=arms, vector=vector)[0]
+
+    def _choose(
+        self,
+        context: ContextLike | None,
+        id_: str,
+        now: Instant,
+        *,
+        n: int,
+        unit: str | None,
+        arms: Sequence[str] | None,
+        vector: FloatArray | None,
+    ) -> tuple[Decision, list[int], int]:
+        """Return a decision, the codes of its arms and its cell."""
+        memory = self._memory
         cell = memory.context.cell(context)
         eligible = memory.roster.eligible(arms, check.count("n", n))
-        vector = memory.settings.vector(features)
         model = self._chooser.model(now)
-        id_ = memory.new_ids([now])[0]
         first = self._chooser.weights(model, cell, eligible, vector)
         chosen, chances = self._chooser.draw_ranks(model, cell, eligible, vector, id_=id_, n=n)
         in_top: tuple[float, ...] = ()
@@ -203,9 +260,7 @@ class ContextualBandit(BanditDoor[ModelT]):
             time=now,
             unit=None if unit is None else check.text("unit", unit),
         )
-        memory.counter += 1
-        memory.ledger.append_one(id_, chosen, chances, cell=cell, time=now, features=vector)
-        return decision
+        return decision, chosen, cell
 
     @override
     def select_many(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 from typing_extensions import override
@@ -113,6 +114,46 @@ class DayKind:
         return "weekend" if day >= _SATURDAY else "weekday"
 
 
+def _bucket_config(name: str, bucket: object) -> dict[str, Any] | None:
+    if bucket is None:
+        return None
+    if isinstance(bucket, Bins):
+        return {"bins": {"edges": list(bucket.edges), "labels": list(bucket.labels)}}
+    for word, kind in _CALENDAR.items():
+        if isinstance(bucket, kind):
+            return {word: _zone_name(bucket.zone)}
+    raise InvalidParameterError(
+        f"bucket of {name}", bucket, "Bins, TimeOfDay or DayKind, to be written down"
+    )
+
+
+def _bucket_of(config: Mapping[str, Any] | None) -> Callable[[Any], str] | None:
+    if config is None:
+        return None
+    ((word, value),) = config.items()
+    if word == "bins":
+        return Bins(tuple(value["edges"]), tuple(value["labels"]))
+    try:
+        zone = UTC if value == "UTC" else ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise InvalidParameterError("zone", value, "the name of a time zone") from error
+    return _CALENDAR[word](zone)
+
+
+def _zone_name(zone: tzinfo) -> str:
+    name = "UTC" if zone is UTC else getattr(zone, "key", None)
+    if name is None:
+        raise InvalidParameterError("zone", zone, "a ZoneInfo, which has a name")
+    return str(name)
+
+
+_CALENDAR: dict[str, type[TimeOfDay | DayKind]] = {
+    "time_of_day": TimeOfDay,
+    "day_kind": DayKind,
+}
+"""Buckets of instants, by the names that they are written under."""
+
+
 def _part(name: str, value: Any, end: int, what: str) -> int | None:
     """Return a part of the calendar that is given as a number; None where it is an instant."""
     is_number: bool = isinstance(value, Real)
@@ -196,6 +237,34 @@ class Factor(Record):
         """Return the level of a value; raises as `code` does."""
         return self.labels[self.code(value)]
 
+    def to_config(self) -> dict[str, Any]:
+        """Return the factor as JSON values; `from_config` gives it back.
+
+        Raises:
+            InvalidParameterError: If its bucket is a function of the host's own.
+        """
+        return {
+            "name": self.name,
+            "levels": list(self.levels),
+            "bucket": _bucket_config(self.name, self.bucket),
+            "unknown": self.unknown,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Factor:
+        """Return the factor that `to_config` wrote.
+
+        Raises:
+            InvalidParameterError: If it is of another form, or names no time zone.
+        """
+        try:
+            bucket = _bucket_of(config["bucket"])
+            return cls(config["name"], tuple(config["levels"]), bucket, config["unknown"])
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, InvalidParameterError):
+                raise
+            raise InvalidParameterError("factor", config, "as `to_config` writes one") from error
+
 
 @final
 @dataclass(frozen=True, slots=True, repr=False)
@@ -237,6 +306,24 @@ class Context(Shown):
         )
         head = ("factor", "levels", "their names", "unknown levels")
         return Table(head=head, rows=rows, title=self.title())
+
+    def to_config(self) -> dict[str, Any]:
+        """Return the factors as JSON values; `from_config` gives them back.
+
+        Raises:
+            InvalidParameterError: If a bucket is a function of the host's own.
+
+        Examples:
+            >>> Context.from_config(Context.default().to_config()) == Context.default()
+            True
+        """
+        return {"factors": [factor.to_config() for factor in self.factors]}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Context:
+        """Return the context that `to_config` wrote; raises as `Factor.from_config` does."""
+        listed = check.kind("config", config, Mapping).get("factors", ())
+        return cls(tuple(Factor.from_config(each) for each in listed))
 
     @classmethod
     def none(cls) -> Context:

@@ -4,37 +4,49 @@ from siamrec.storage.archive import ArchiveBlobs, Sealed
 from siamrec.storage.audit import Past, Verification
 from siamrec.storage.bandit import StoredBandit
 from siamrec.storage.blobs import FolderBlobs
+from siamrec.storage.catalog import CatalogLog
 from siamrec.storage.decisions import DecisionLog
+from siamrec.storage.diary import Diary, DiaryEntry
 from siamrec.storage.erasure import Erasure
 from siamrec.storage.experiments import StoredExperiments, StoredSticky
 from siamrec.storage.feedback import FeedbackLog, Receipt
 from siamrec.storage.incoming import Written
 from siamrec.storage.inspection import Inspection, inspected
+from siamrec.storage.recommendations import Heads, RecommendationLog, StoredList
 from siamrec.storage.snapshots import Snapshots, TrainingSnapshot
 from siamrec.storage.store import Store
 from siamrec.storage.summary import FeedbackSummary
 from siamrec.storage.tail import Tail
+from siamrec.storage.values import Revision, StoredValues
 from siamrec.storage.versions import Activation, StoredVersion, VersionTable
 from siamrec.storage.writer import FeedbackWriter
 
 __all__ = [
     "Activation",
     "ArchiveBlobs",
+    "CatalogLog",
     "DecisionLog",
+    "Diary",
+    "DiaryEntry",
     "Erasure",
     "FeedbackLog",
     "FeedbackSummary",
     "FeedbackWriter",
     "FolderBlobs",
+    "Heads",
     "Inspection",
     "Past",
     "Receipt",
+    "RecommendationLog",
+    "Revision",
     "Sealed",
     "Snapshots",
     "Store",
     "StoredBandit",
     "StoredExperiments",
+    "StoredList",
     "StoredSticky",
+    "StoredValues",
     "StoredVersion",
     "Tail",
     "TrainingSnapshot",

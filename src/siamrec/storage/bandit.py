@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.clock import SECOND
 from siamrec._core.table import Table
 from siamrec.bandits import BanditDoor
 from siamrec.bandits.policies.base import ModelT
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from siamrec.protocols import Clock
     from siamrec.storage._shared import Recipe
     from siamrec.typing import FloatArray, Instant, IntArray
+
+_FRESH = SECOND
+"""How long a state is drawn from before it is looked at again."""
 
 
 @final
@@ -60,6 +64,8 @@ class StoredBandit(BanditDoor[ModelT]):
         self._clock = clock
         self._recipe = recipe
         self._shared = _engine.transact(engine, lambda connection: Shared(recipe, connection))
+        self._drawing: ContextualBandit[ModelT] | None = None
+        self._looked: Instant = 0
 
     @override
     def title(self) -> str:
@@ -143,6 +149,25 @@ class StoredBandit(BanditDoor[ModelT]):
             return decision
 
         return _engine.transact(self._engine, work)
+
+    def draw(
+        self,
+        context: ContextLike | None = None,
+        *,
+        id: str,  # noqa: A002 - as in `Decision`
+        n: int = 1,
+        unit: str | None = None,
+        arms: Sequence[str] | None = None,
+        time: Instant | None = None,
+    ) -> Decision:
+        """Choose as `ContextualBandit.draw` does; whoever asks writes it to the log.
+
+        What the workers have learned is looked at once a second.
+        """
+        now = self._clock.now()
+        if self._drawing is None or not 0 <= now - self._looked < _FRESH:
+            self._drawing, self._looked = self._read(), now
+        return self._drawing.draw(context, id=id, n=n, unit=unit, arms=arms, time=time)
 
     @override
     def select_many(

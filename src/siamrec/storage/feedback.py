@@ -119,11 +119,12 @@ class FeedbackLog(OnDatabase):
 
     def store(self, rows: Sequence[tuple[Any, ...]], *, keyed: bool) -> Receipt:
         """Store rows in one transaction; with `keyed`, look for conflicts."""
-        return _engine.transact(self._engine, lambda c: self._stored(c, rows, keyed=keyed))
+        return _engine.transact(self._engine, lambda c: self.stored(c, rows, keyed=keyed))
 
-    def _stored(
+    def stored(
         self, connection: Connection, rows: Sequence[tuple[Any, ...]], *, keyed: bool
     ) -> Receipt:
+        """Store rows inside a transaction; see `store`."""
         if connection.dialect.name == "postgresql":
             # One order of keys for all workers: no two of them wait for each other.
             rows = sorted(rows, key=_key_of)

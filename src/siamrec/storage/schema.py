@@ -45,6 +45,14 @@ event = Table(
 )
 Index("event_tail", event.c.xid, event.c.seq).ddl_if(dialect="postgresql")
 Index("event_time", event.c.time, event.c.seq)
+Index("event_user", event.c.user, event.c.seq)
+_OF_A_LIST = event.c.decision.is_not(None)
+Index(
+    "event_decision",
+    event.c.decision,
+    sqlite_where=_OF_A_LIST,
+    postgresql_where=_OF_A_LIST,
+)
 
 decision = Table(
     "decision",
@@ -188,3 +196,73 @@ alias_log = Table(
     Column("action", String(16), nullable=False, server_default="activated"),
 )
 Index("alias_log_name", alias_log.c.name, alias_log.c.seq)
+
+stored_value = Table(
+    "stored_value",
+    metadata,
+    Column("kind", String(32), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("time", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+catalog_item = Table(
+    "catalog_item",
+    metadata,
+    Column("seq", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("item", Text, nullable=False),
+    Column("whole", SmallInteger, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("body", Text),  # none where the item was taken out
+    sqlite_autoincrement=True,
+)
+Index("catalog_item_item", catalog_item.c.item, catalog_item.c.seq)
+
+recommendation = Table(
+    "recommendation",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("placement", Text, nullable=False),
+    Column("bandit", Text),
+    Column("unit", Text),
+    Column("whole", SmallInteger, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    # When its window began: at serving, or when it was first seen; none while nobody saw it.
+    Column("opened", BigInteger),
+    Column("settled", SmallInteger, nullable=False, server_default="0"),
+    Column("experiment", Text),
+    Column("variant", Text),
+    Column("release", Text),
+    Column("fallback", Text),
+    Column("body", Text, nullable=False),
+)
+Index("recommendation_open", recommendation.c.placement, recommendation.c.settled,
+      recommendation.c.opened)  # fmt: skip
+Index("recommendation_time", recommendation.c.placement, recommendation.c.time)
+Index("recommendation_unit", recommendation.c.unit)
+
+recommendation_item = Table(
+    "recommendation_item",
+    metadata,
+    Column("recommendation", Text, primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("item", Text, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("shares", Text),
+    Column("seen", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+diary = Table(
+    "diary",
+    metadata,
+    Column("seq", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("placement", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("what", String(32), nullable=False),
+    Column("body", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("diary_placement", diary.c.placement, diary.c.seq)

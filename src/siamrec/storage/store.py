@@ -19,12 +19,16 @@ from siamrec.storage._shared import Recipe
 from siamrec.storage.archive import Archive
 from siamrec.storage.audit import Past, Verification, verified
 from siamrec.storage.bandit import StoredBandit
+from siamrec.storage.catalog import CatalogLog
 from siamrec.storage.decisions import DecisionLog
+from siamrec.storage.diary import Diary
 from siamrec.storage.erasure import erase
 from siamrec.storage.experiments import StoredExperiments, StoredSticky
 from siamrec.storage.feedback import FeedbackLog
+from siamrec.storage.recommendations import RecommendationLog
 from siamrec.storage.snapshots import Snapshots
 from siamrec.storage.tail import Tail
+from siamrec.storage.values import StoredValues
 from siamrec.storage.versions import VersionTable
 from siamrec.storage.writer import FeedbackWriter
 
@@ -91,6 +95,10 @@ class Store(OnDatabase):
         self.decisions = DecisionLog(self._engine, clock)
         self.versions = VersionTable(self._engine, clock)
         self.experiment_records = StoredExperiments(self._engine)
+        self.catalog = CatalogLog(self._engine, clock)
+        self.recommendations = RecommendationLog(self._engine, self.feedback)
+        self.values = StoredValues(self._engine, clock)
+        self.diary = Diary(self._engine, clock)
         self._clock = clock
         self._bandits: dict[str, StoredBandit[Any]] = {}
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, Literal, final
 
 import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.clock import duration
 from siamrec.data import NO_TIME, FeedbackKind, Rewards
 from siamrec.errors import InvalidParameterError, MissingInputError
 
@@ -64,10 +65,15 @@ class SuccessRule(RewardRule):
         between: Reward of a rating in between; nothing when absent.
         long_dwell: Seconds from which a look is a success; shorter ones are a failure.
         click: Reward of a click, in [0, 1]; nothing when absent.
+        window: How long after a list was opened its events count.
+        learn: When a placement's bandit learns what came of a list: `"at_window"`, once its
+            window is over, or `"at_once"`. Learning at once favours arms with quick reactions:
+            of two arms that are equally good, the one whose clicks come at once is chosen more
+            and more, since the failures of both are seen only when their windows are over.
 
     Raises:
-        InvalidParameterError: If the bad rating is not below the good one, or a reward is
-            outside [0, 1].
+        InvalidParameterError: If the bad rating is not below the good one, a reward is
+            outside [0, 1], or the window is no duration.
 
     Examples:
         >>> from siamrec.data import Feedback
@@ -81,8 +87,12 @@ class SuccessRule(RewardRule):
     between: float | None = None
     long_dwell: float = 30.0
     click: float | None = 1.0
+    window: str = "1d"
+    learn: Literal["at_window", "at_once"] = "at_window"
 
     def __post_init__(self) -> None:
+        duration("window", self.window)
+        check.one_of("learn", self.learn, ("at_window", "at_once"))
         if not self.bad_rating < self.good_rating:
             raise InvalidParameterError(
                 "bad_rating", self.bad_rating, f"below the good rating {self.good_rating}"

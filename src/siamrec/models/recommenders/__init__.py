@@ -16,6 +16,7 @@ from siamrec.models.recommenders.histories import Histories
 from siamrec.models.recommenders.ials import IALS, FittedIALS
 from siamrec.models.recommenders.item_knn import ItemKNN
 from siamrec.models.recommenders.light_gcn import FittedLightGCN, LightGCN
+from siamrec.models.recommenders.loading import load_recommender
 from siamrec.models.recommenders.long_tail import FittedLongTail, LongTail
 from siamrec.models.recommenders.mult_vae import FittedMultVAE, MultVAE
 from siamrec.models.recommenders.multi_task import FittedMultiTask, MultiTaskMF
@@ -112,4 +113,5 @@ __all__ = [
     "TrainingRecord",
     "TwoTower",
     "UserKNN",
+    "load_recommender",
 ]

@@ -207,6 +207,24 @@ class FittedRecommender(Shown):
             exclude_seen=exclude_seen,
         )
 
+    @final
+    def rank(
+        self, histories: Histories, *, k: int, allowed: BoolArray, exclude_seen: bool = True
+    ) -> Rankings:
+        """Return ranked lists for people as the arm sees them, numbered from 0.
+
+        Args:
+            histories: What they did, over the items of the arm.
+            k: Longest list, at least 1.
+            allowed: Which items may be ranked, shape `(n_items,)`.
+            exclude_seen: Whether items of a person's history are left out.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If `k` is not positive.
+        """
+        names = Vocabulary(tuple(range(len(histories))))
+        return self._ranked(histories, names, k=k, allowed=allowed, exclude_seen=exclude_seen)
+
     def predict(
         self,
         users: Sequence[Id],

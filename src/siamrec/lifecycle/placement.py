@@ -1,0 +1,381 @@
+"""A placement: one place in the application where a list is shown, as a value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, final
+
+from typing_extensions import override
+
+from siamrec._core import check
+from siamrec._core.clock import duration
+from siamrec._core.hashing import canonical_json, config_hash
+from siamrec._core.settings import decoded, encoded, parted, require_known
+from siamrec._core.table import Record, counted
+from siamrec.bandits import POLICIES, Context, Limits, Policy, SuccessRule
+from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
+from siamrec.models.recommenders import RECOMMENDERS
+from siamrec.rerank import Pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from siamrec._core.book import Named
+    from siamrec.models.recommenders import RecommenderRecipe
+
+_ENCODER = "encoder"
+_STAND_IN = {"name": "hashing"}
+"""Stands in for an encoder that is known by its alias alone, until there is a version of it."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Promotion(Record):
+    """When what was trained takes the place of what serves.
+
+    A changed recipe must gain: the relative difference is at least `gain` and, with `confident`,
+    its interval lies above 0. The same recipe on newer data must not lose: the interval of the
+    relative difference lies above `-margin`. Where nothing serves yet, it must not be clearly
+    worse than popularity.
+
+    Args:
+        metric: What decides, on the held-out users.
+        gain: Least relative gain of a changed recipe, at least 0.
+        confident: Whether the whole 95 % interval has to lie above 0.
+        margin: Largest relative loss of a recipe that is fitted anew, in [0, 1].
+        min_users: Held-out users below which nothing is replaced.
+        approval: Whether a person activates what was found good.
+
+    Raises:
+        siamrec.errors.InvalidParameterError: If a number is out of range.
+
+    Examples:
+        >>> Promotion(gain=0.05).min_users
+        20
+    """
+
+    metric: str = "ndcg@10"
+    gain: float = 0.0
+    confident: bool = True
+    margin: float = 0.05
+    min_users: int = 20
+    approval: bool = False
+
+    def __post_init__(self) -> None:
+        check.text("metric", self.metric)
+        check.not_negative("gain", self.gain)
+        check.share("margin", self.margin)
+        check.count("min_users", self.min_users)
+
+    @override
+    def title(self) -> str:
+        return f"Promotion by {self.metric}: a gain of {self.gain:.0%}"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Placement(Record):
+    """A place where a list is shown: what may fill it, who chooses, and what counts as success.
+
+    A frozen value that is stored as JSON under the registered names of its parts, so that any
+    process can open it. Parts are given as recipes, by name, or by name with settings.
+
+    Args:
+        name: Name of the placement.
+        arms: Arms by name. The encoder of an arm may be a version in use, such as
+            `"encoder@live"`; training resolves it.
+        policy: How the arms are weighed.
+        context: What is known when a list is asked for.
+        limits: Least and greatest probability of an arm.
+        rerank: Steps by which each arm's candidates are re-ranked, such as `"mmr"`.
+        reward: What counts as success, how long after, and when it is learned.
+        k: Length of a list.
+        n_arms: Arms that share a list.
+        blend: `"draft"`: the arms take turns, and each learns from its own items; or
+            `"weights"`: scores are added by confidence, and nothing is learned.
+        fallback: Fills what the arms leave empty.
+        static_weights: Probabilities of the arms while the bandit is off; even when absent.
+        mode: `"bandit"`, or `"static"` for a draw by the weights.
+        confirm: Whether a list counts as seen when it is served, or when somebody says so.
+        promotion: When what was trained takes the place of what serves.
+        history: Newest events of a person that are looked at.
+        candidates: Candidates of an arm for each place of the list, before the re-ranking.
+        patience: How long an arm may take; one that is later is left out and rests.
+        unlogged: Whether a list is served when the log cannot be written (marked, and never
+            learned from), or refused.
+
+    Raises:
+        siamrec.errors.InvalidParameterError: If a setting is out of range, or a part is a live
+            object that cannot be written down.
+        siamrec.errors.UnknownNameError: If a part's name or setting is not known.
+
+    Examples:
+        >>> home = Placement(name="home", arms={"svd": "pure-svd", "top": "popularity"})
+        >>> Placement.from_json(home.to_json()) == home
+        True
+    """
+
+    name: str
+    arms: Mapping[str, Any]
+    policy: Policy[Any] | Named = "hierarchical-beta"
+    context: Context = field(default_factory=Context.default)
+    limits: Limits = field(default_factory=Limits)
+    rerank: Sequence[Any] = ()
+    reward: SuccessRule = field(default_factory=SuccessRule)
+    k: int = 10
+    n_arms: int = 1
+    blend: Literal["draft", "weights"] = "draft"
+    fallback: Any = "popularity"
+    static_weights: Mapping[str, float] | None = None
+    mode: Literal["bandit", "static"] = "bandit"
+    confirm: Literal["on_serve", "on_seen"] = "on_serve"
+    promotion: Promotion = field(default_factory=Promotion)
+    history: int = 500
+    candidates: int = 5
+    patience: str = "1s"
+    unlogged: Literal["serve", "refuse"] = "serve"
+
+    def __post_init__(self) -> None:
+        check.text("name", self.name, longest=64)
+        arms = check.kind("arms", self.arms, Mapping)
+        if not arms:
+            raise InvalidParameterError("arms", arms, "one or more arms by name")
+        for name in arms:
+            check.text("the name of an arm", name, longest=64)
+        put: dict[str, Any] = {
+            "arms": {name: arm_config(arm) for name, arm in arms.items()},
+            "fallback": arm_config(self.fallback),
+            "policy": POLICIES.make(self.policy).to_config(),
+            "rerank": tuple(_step_config(step) for step in check.many("rerank", self.rerank)),
+        }
+        for name, value in put.items():
+            object.__setattr__(self, name, value)
+        for name, kind in _VALUES.items():
+            check.kind(name, getattr(self, name), kind)
+        for name in ("k", "n_arms", "history", "candidates"):
+            check.count(name, getattr(self, name))
+        for name, allowed in _WORDS.items():
+            check.one_of(name, getattr(self, name), allowed)
+        duration("patience", self.patience)
+        if self.n_arms > len(arms):
+            raise InvalidParameterError("n_arms", self.n_arms, f"at most the {len(arms)} arms")
+        self.limits.fit(len(arms))
+        if self.static_weights is not None:
+            object.__setattr__(self, "static_weights", _weights(self.static_weights, arms))
+
+    @override
+    def title(self) -> str:
+        return f"Placement {self.name}: {counted(len(self.arms), 'arm')}, lists of {self.k}"
+
+    @property
+    def alias(self) -> str:
+        """Alias of the release that serves."""
+        return f"placement:{self.name}"
+
+    @property
+    def belief(self) -> str:
+        """Name of the bandit whose belief counts: of the policy, the context and the reward."""
+        settings = self.to_config()
+        meant = {name: settings[name] for name in ("policy", "context", "reward")}
+        return f"{self.name}.{config_hash(meant)[:8]}"
+
+    @property
+    def recipe(self) -> str:
+        """Hash of what is fitted: the arms and the fallback."""
+        return config_hash({"arms": dict(self.arms), "fallback": self.fallback})
+
+    def shares(self) -> dict[str, float]:
+        """Return the probability of each arm while the bandit is off."""
+        if self.static_weights is None:
+            return dict.fromkeys(self.arms, 1 / len(self.arms))
+        total = sum(self.static_weights.values())
+        return {name: self.static_weights.get(name, 0.0) / total for name in self.arms}
+
+    def pipeline(self, diversity: float | None = None) -> Pipeline | None:
+        """Return the re-ranking; None where there is none.
+
+        Args:
+            diversity: How much unlikeness counts, in [0, 1]: sets the trade-off of the step that
+                picks the list, `"mmr"` where there is no such step.
+        """
+        steps = list(self.rerank)
+        if diversity is not None:
+            trade_off = 1.0 - check.share("diversity", diversity)
+            last = dict(steps[-1]) if steps and "trade_off" in steps[-1] else None
+            if last is None:
+                last = {"name": "mmr"}
+            else:
+                steps.pop()
+            steps.append({**last, "trade_off": trade_off})
+        return Pipeline(*steps) if steps else None
+
+    def to_config(self) -> dict[str, Any]:
+        """Return the placement as JSON values."""
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
+        made = {name: encoded(own[name]) for name in ("limits", "reward", "promotion")}
+        return {
+            **own,
+            **made,
+            "arms": dict(self.arms),
+            "rerank": list(self.rerank),
+            "context": self.context.to_config(),
+            "static_weights": None if self.static_weights is None else dict(self.static_weights),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Placement:
+        """Return the placement that `to_config` wrote.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If a part is not registered here, or a setting is not
+                known, as of a newer release.
+            siamrec.errors.InvalidParameterError: If a value is out of range.
+        """
+        given = dict(check.kind("config", config, Mapping))
+        require_known("placement", cls, given)
+        values = {
+            name: kind(**decoded(name, kind, given[name]))
+            for name, kind in _VALUES.items()
+            if name in given and isinstance(given[name], Mapping) and kind is not Context
+        }
+        if isinstance(given.get("context"), Mapping):
+            values["context"] = Context.from_config(given["context"])
+        return cls(**{**given, **values})
+
+    @override
+    def to_json(self) -> str:
+        """Return the placement as JSON; equal placements give equal text."""
+        return canonical_json(self.to_config())
+
+    @classmethod
+    def from_json(cls, text: str) -> Placement:
+        """Return the placement that `to_json` wrote; raises as `from_config` does."""
+        try:
+            config = json.loads(text)
+        except ValueError as error:
+            raise InvalidDataError(f"text must be JSON of a placement: {error}.") from error
+        return cls.from_config(config)
+
+    def overridden(self, paths: Mapping[str, Any]) -> Placement:
+        """Return the placement with some settings changed.
+
+        Args:
+            paths: Values by dotted path, such as `{"arms.text.encoder": "encoder@candidate"}`.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If a path leads nowhere.
+        """
+        config = json.loads(self.to_json())
+        for path, value in paths.items():
+            place: Any = config
+            *way, last = path.split(".")
+            for step in way:
+                place = place[check.one_of(f"step of the path {path!r}", step, _keys(place))]
+            if way[:1] != ["arms"] or len(way) > 1:
+                check.one_of(f"step of the path {path!r}", last, _keys(place))
+            place[last] = value
+        return type(self).from_config(config)
+
+    def made(self, encoder: Callable[[str], Any]) -> tuple[dict[str, RecommenderRecipe], Any]:
+        """Return the recipes of the arms, and that of the fallback.
+
+        Args:
+            encoder: Returns the encoder behind a reference such as `"encoder@live"`.
+        """
+        arms = {
+            name: RECOMMENDERS.make(_with_encoders(config, encoder))
+            for name, config in self.arms.items()
+        }
+        return arms, RECOMMENDERS.make(_with_encoders(self.fallback, encoder))
+
+    def switched(self, mode: Literal["bandit", "static"]) -> Placement:
+        """Return the placement with its bandit on or off."""
+        return replace(self, mode=mode)
+
+
+_VALUES: dict[str, Any] = {
+    "context": Context,
+    "limits": Limits,
+    "reward": SuccessRule,
+    "promotion": Promotion,
+}
+_WORDS = {
+    "blend": ("draft", "weights"),
+    "mode": ("bandit", "static"),
+    "confirm": ("on_serve", "on_seen"),
+    "unlogged": ("serve", "refuse"),
+}
+
+
+def arm_config(arm: Any) -> dict[str, Any]:
+    """Return an arm as JSON values, with references to encoders as they stand.
+
+    Raises:
+        siamrec.errors.InvalidParameterError: If it holds a live object.
+        siamrec.errors.UnknownNameError: If its name or a setting is not known.
+    """
+    if isinstance(arm, str) and "@" in arm:
+        name, settings = parted("recommender", arm)
+        arm = {"name": name, **settings}
+    if not isinstance(arm, Mapping):
+        return RECOMMENDERS.make(arm).to_config()
+    plain = _with_encoders(arm, lambda _reference: dict(_STAND_IN))
+    config: dict[str, Any] = RECOMMENDERS.make(plain).to_config()
+    return _with_references(config, arm)
+
+
+def _with_encoders(config: Any, encoder: Callable[[str], Any]) -> Any:
+    """Return a configuration with what stands behind each reference in its place."""
+    if not isinstance(config, Mapping):
+        return config
+    return {
+        key: encoder(value)
+        if key == _ENCODER and is_reference(value)
+        else _with_encoders(value, encoder)
+        for key, value in config.items()
+    }
+
+
+def _with_references(config: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in given.items():
+        if key == _ENCODER and is_reference(value):
+            config[key] = value
+        elif isinstance(value, Mapping) and isinstance(config.get(key), dict):
+            config[key] = _with_references(config[key], value)
+    return config
+
+
+def is_reference(value: object) -> bool:
+    """Whether a setting names a version in use, such as `"encoder@live"`."""
+    return isinstance(value, str) and "@" in value
+
+
+def references(config: Any) -> set[str]:
+    """Return every reference to an encoder in a configuration."""
+    found: set[str] = set()
+    if isinstance(config, Mapping):
+        for key, value in config.items():
+            found |= {value} if key == _ENCODER and is_reference(value) else references(value)
+    return found
+
+
+def _step_config(step: Any) -> dict[str, Any]:
+    (made,) = Pipeline(step).steps
+    return made.to_config()
+
+
+def _weights(weights: Mapping[str, float], arms: Mapping[str, Any]) -> dict[str, float]:
+    for name, weight in check.kind("static_weights", weights, Mapping).items():
+        check.one_of("arm", name, arms)
+        check.not_negative(f"weight of {name}", weight)
+    if not sum(weights.values()) > 0:
+        raise InvalidParameterError("static_weights", weights, "weights that are not all 0")
+    return {name: float(weight) for name, weight in weights.items()}
+
+
+def _keys(place: Any) -> list[str]:
+    if not isinstance(place, dict):
+        raise UnknownNameError("step of a path", str(place)[:40], [])
+    return list(place)

@@ -1,0 +1,202 @@
+"""One list that was served, and how it came about."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, final
+
+from typing_extensions import override
+
+from siamrec._core.hashing import canonical_json
+from siamrec._core.table import Shown, Table, counted
+from siamrec.data import Decision
+from siamrec.storage import StoredList
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from siamrec.typing import Instant
+
+FALLBACK = "fallback"
+"""Source of an item that no arm of the decision put into the list."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Recommendation(Shown):
+    """A list with everything that later events and evaluations need to know of it.
+
+    Attributes:
+        id: Id of the list and of its decision; every later event refers to it.
+        placement: Where it is shown.
+        user: Whom it was made for; None for nobody.
+        items: Ids, best first.
+        scores: Score of each item, on the scale of its source.
+        sources: The arm that put each item into the list, or `"fallback"`.
+        shares: For a blend by weights, what each arm added to each item; else empty.
+        decision: The draw of the arms; None where nothing was drawn.
+        time: When it was served, in nanoseconds since the epoch.
+        release: Release that made it; None before the first training.
+        versions: Version of each arm that took part.
+        experiment: Experiment of the placement, if one runs.
+        variant: Variant of the user in it.
+        fallback: Why something else than the chosen arms had to fill it; None where nothing had.
+        failed: Arms that were chosen and gave nothing, with the reason.
+        confirm: Whether it counts as seen when served, or when somebody says so.
+        logged: Whether it is in the log; nothing is learned from one that is not.
+    """
+
+    id: str
+    placement: str
+    user: str | int | None
+    items: tuple[str | int, ...]
+    scores: tuple[float, ...]
+    sources: tuple[str, ...]
+    shares: tuple[Mapping[str, float], ...] = ()
+    decision: Decision | None = None
+    time: Instant
+    release: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    experiment: str | None = None
+    variant: str | None = None
+    fallback: str | None = None
+    failed: Mapping[str, str] = field(default_factory=dict)
+    confirm: str = "on_serve"
+    logged: bool = True
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The chosen arms, best rank first."""
+        return () if self.decision is None else self.decision.arms
+
+    @property
+    def propensities(self) -> tuple[float, ...]:
+        """For each chosen arm, the probability of its draw, given the arms above it."""
+        return () if self.decision is None else self.decision.propensities
+
+    @property
+    def confidences(self) -> tuple[float, ...]:
+        """For each chosen arm, the probability that it is the best."""
+        return () if self.decision is None else self.decision.confidences
+
+    @property
+    def context(self) -> Mapping[str, str]:
+        """Level of each factor of the context."""
+        return {} if self.decision is None else self.decision.context
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @override
+    def title(self) -> str:
+        whom = "nobody" if self.user is None else self.user
+        return f"{counted(len(self), 'item')} for {whom} at {self.placement}, {self.id[:12]}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each item."""
+        rows = zip(range(1, len(self) + 1), self.items, self.sources, self.scores, strict=True)
+        notes = [f"{arm} gave nothing: {why}" for arm, why in self.failed.items()]
+        if self.fallback is not None:
+            notes.insert(0, f"fallback: {self.fallback}")
+        if not self.logged:
+            notes.append("not in the log")
+        head = ("position", "item", "source", "score")
+        return Table(head=head, rows=tuple(rows), title=self.title(), notes=tuple(notes))
+
+    @override
+    def to_json(self) -> str:
+        """Return the recommendation as JSON."""
+        decision = None if self.decision is None else json.loads(self.decision.to_json())
+        return canonical_json(
+            {
+                "id": self.id,
+                "placement": self.placement,
+                "user": self.user,
+                "items": list(self.items),
+                "scores": list(self.scores),
+                "sources": list(self.sources),
+                "shares": [dict(each) for each in self.shares],
+                "arms": list(self.arms),
+                "propensities": list(self.propensities),
+                "confidences": list(self.confidences),
+                "context": dict(self.context),
+                "decision": decision,
+                "time": self.time,
+                "release": self.release,
+                "versions": dict(self.versions),
+                "experiment": self.experiment,
+                "variant": self.variant,
+                "fallback": self.fallback,
+                "failed": dict(self.failed),
+                "confirm": self.confirm,
+                "logged": self.logged,
+            }
+        )
+
+    def stored(self, *, bandit: str | None) -> StoredList:
+        """Return the rows of the log.
+
+        Args:
+            bandit: Whose belief the list may change; None for none.
+        """
+        seen = self.time if self.confirm == "on_serve" else None
+        shares = self.shares or ({},) * len(self)
+        body = {
+            "versions": dict(self.versions),
+            "failed": dict(self.failed),
+            "confirm": self.confirm,
+        }
+        return StoredList(
+            id=self.id,
+            placement=self.placement,
+            bandit=bandit,
+            unit=None if self.user is None else str(self.user),
+            whole=_whole(self.user) + 2 * any(_whole(item) for item in self.items),
+            time=self.time,
+            opened=seen,
+            settled=int(bandit is None),
+            experiment=self.experiment,
+            variant=self.variant,
+            release=self.release,
+            fallback=self.fallback,
+            body=canonical_json(body),
+            items=tuple(
+                (place, str(item), score, source, canonical_json(dict(part)) if part else None, seen)
+                for place, (item, score, source, part) in enumerate(
+                    zip(self.items, self.scores, self.sources, shares, strict=True), 1
+                )
+            ),
+        )
+
+    @classmethod
+    def of(cls, row: StoredList) -> Recommendation:
+        """Return the recommendation that the log holds."""
+        body = json.loads(row.body)
+        _, items, scores, sources, shares, _ = (
+            zip(*row.items, strict=True) if row.items else ((),) * 6
+        )
+        parts = tuple({} if text is None else json.loads(text) for text in shares)
+        return cls(
+            id=row.id,
+            placement=row.placement,
+            user=int(row.unit) if row.unit is not None and row.whole & 1 else row.unit,
+            items=tuple(int(item) if row.whole & 2 else item for item in items),
+            scores=tuple(scores),
+            sources=tuple(sources),
+            shares=parts if any(parts) else (),
+            decision=None if row.decision is None else Decision.from_json(row.decision),
+            time=row.time,
+            release=row.release,
+            versions=body["versions"],
+            experiment=row.experiment,
+            variant=row.variant,
+            fallback=row.fallback,
+            failed=body["failed"],
+            confirm=body["confirm"],
+        )
+
+
+def _whole(id_: Any) -> int:
+    return int(isinstance(id_, int))

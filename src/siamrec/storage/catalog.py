@@ -1,0 +1,176 @@
+"""The catalogue of a workspace: what is known of every item, with every change."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, TypeAlias, final
+
+from sqlalchemy import func, select
+
+from siamrec._core import check
+from siamrec._core.hashing import canonical_json
+from siamrec.data import Catalog, Vocabulary
+from siamrec.errors import InvalidDataError
+from siamrec.storage import _bulk, _engine
+from siamrec.storage._events import storable
+from siamrec.storage._on_database import OnDatabase
+from siamrec.storage.schema import catalog_item
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from sqlalchemy import Connection, Engine
+
+    from siamrec.protocols import Clock
+
+Item: TypeAlias = str | int
+_NAMES = ("item", "whole", "time", "body")
+_TEXT = "text"
+HIDDEN = "hidden"
+"""Attribute that says why an item is not shown; None where it is."""
+
+
+@final
+class CatalogLog(OnDatabase):
+    """Rows are only added: the newest of an item counts, and an item can be taken out.
+
+    Readers that keep a copy ask `revision` whether it is still the newest.
+    """
+
+    keeps = (catalog_item,)
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    @property
+    def revision(self) -> int:
+        """Number of the newest change, 0 before the first."""
+        with _engine.reading(self._engine) as connection:
+            return _revision(connection)
+
+    def write(self, catalog: Catalog) -> int:
+        """Store items with text and attributes; return how many of them are new or changed.
+
+        Attributes that an item has already and that are not given stay as they are.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If an id is neither text nor a whole number, or an
+                attribute cannot be written as JSON.
+        """
+        check.kind("catalog", catalog, Catalog)
+        given = dict(_bodies(catalog))
+        return self._change(given, lambda old, new: {**old, **new})
+
+    def hide(self, *items: Item, reason: str) -> int:
+        """Keep items from every list that is asked for from now on; return how many changed.
+
+        They stay in the log and may still be learned from.
+
+        Args:
+            items: Ids of items.
+            reason: Why; kept with the item.
+        """
+        why = {HIDDEN: check.text("reason", reason)}
+        return self._change(dict.fromkeys(items, why), lambda old, new: {**old, **new})
+
+    def unhide(self, *items: Item) -> int:
+        """Let items be shown again; return how many changed."""
+        shown: dict[str, Any] = {HIDDEN: None}
+        return self._change(dict.fromkeys(items, shown), lambda old, new: {**old, **new})
+
+    def remove(self, *items: Item) -> int:
+        """Take items out of the catalogue; return how many were in it."""
+        return self._change({item: {} for item in items}, lambda _old, _new: None)
+
+    def read(self) -> Catalog:
+        """Return every item that is in the catalogue now, with all attributes that any has."""
+        with _engine.reading(self._engine) as connection:
+            found = _newest(connection, None)
+        kept = {item: json.loads(body) for item, body in found.items() if body is not None}
+        names = sorted({name for body in kept.values() for name in body} - {_TEXT})
+        return Catalog(
+            items=Vocabulary(tuple(kept)),
+            text=tuple(body.get(_TEXT) for body in kept.values()),
+            attributes={
+                name: [_plain(body.get(name)) for body in kept.values()] for name in names
+            },
+        )
+
+    def _change(
+        self,
+        given: Mapping[Item, Mapping[str, Any]],
+        change: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any] | None],
+    ) -> int:
+        for item in given:
+            if isinstance(item, bool) or not isinstance(item, str | int):
+                raise InvalidDataError(f"Ids must be text or whole numbers, got {item!r:.100}.")
+        storable("Ids", map(str, given))
+
+        def work(connection: Connection) -> int:
+            _engine.lock(connection, "catalog_item")
+            now = self._clock.now()
+            known = _newest(connection, given)
+            rows = []
+            for item, new in given.items():
+                old = known.get(item)
+                changed = change({} if old is None else json.loads(old), new)
+                body = None if changed is None else canonical_json(changed)
+                if body != old:
+                    rows.append((str(item), int(isinstance(item, int)), now, body))
+            _bulk.insert(connection, catalog_item, _NAMES, rows, skip=False)
+            return len(rows)
+
+        return _engine.transact(self._engine, work)
+
+
+def _revision(connection: Connection) -> int:
+    return int(connection.execute(select(func.max(catalog_item.c.seq))).scalar() or 0)
+
+
+def _newest(connection: Connection, items: Iterable[Item] | None) -> dict[Item, str | None]:
+    """Return the newest body of items, of all where none are named, in order of appearance."""
+    c = catalog_item.c
+    if items is None:
+        newest = select(func.max(c.seq)).group_by(c.item, c.whole)
+        first = select(c.item, c.whole, func.min(c.seq).label("first"))
+        order = first.group_by(c.item, c.whole).subquery()
+        query = (
+            select(c.item, c.whole, c.body)
+            .join(order, (order.c.item == c.item) & (order.c.whole == c.whole))
+            .where(c.seq.in_(newest))
+            .order_by(order.c.first)
+        )
+        rows: Any = connection.execute(query).all()
+    else:
+        texts = list({str(item) for item in items})
+        names = ("item", "whole", "body", "seq")
+        found = _bulk.select(connection, catalog_item, names, "item", texts)
+        rows = [row[:3] for row in sorted(found, key=lambda row: row[3])]
+    return {int(item) if whole else item: body for item, whole, body in rows}
+
+
+def _bodies(catalog: Catalog) -> Iterable[tuple[Item, dict[str, Any]]]:
+    names = list(catalog.attributes)
+    columns = zip(
+        catalog.items.ids, catalog.text, *(catalog.attributes[name] for name in names), strict=True
+    )
+    for item, text, *values in columns:
+        body = dict(zip(names, map(_listed, values), strict=True))
+        try:
+            canonical_json(body)
+        except (TypeError, ValueError) as error:
+            raise InvalidDataError(
+                f"Attributes of {item!r:.100} cannot be written as JSON: {error}."
+            ) from error
+        yield item, {**body, _TEXT: text}
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,307 @@
+"""Lists that were served: stored with their decision, found again by every later event."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+from sqlalchemy import bindparam, func, select, update
+
+from siamrec.errors import StaleWriteError
+from siamrec.storage import _bulk, _engine
+from siamrec.storage._decided import columns_of, decided
+from siamrec.storage._events import feedback_of
+from siamrec.storage._on_database import OnDatabase
+from siamrec.storage._pages import READ
+from siamrec.storage.schema import alias as alias_table
+from siamrec.storage.schema import (
+    catalog_item,
+    event,
+    recommendation,
+    recommendation_item,
+    stored_value,
+)
+from siamrec.storage.schema import decision as decision_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection, Engine
+
+    from siamrec.bandits import Context
+    from siamrec.data import Decision, Feedback
+    from siamrec.storage.feedback import FeedbackLog, Receipt
+    from siamrec.typing import Instant
+
+_HEAD = (
+    "id", "placement", "bandit", "unit", "whole", "time", "opened", "settled", "experiment",
+    "variant", "release", "fallback", "body",
+)  # fmt: skip
+_ITEM = ("recommendation", "position", "item", "score", "source", "shares", "seen")
+
+
+class Heads(NamedTuple):
+    """What a list depends on: newest revision of the placement, release in use, catalogue."""
+
+    placement: int
+    release: str | None
+    catalog: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredList:
+    """One served list as rows.
+
+    Attributes:
+        id: Id of the list and of its decision.
+        placement: Where it was shown.
+        bandit: Whose decision it was; None where nothing was drawn.
+        unit: Whom it was made for, as text; None for nobody.
+        whole: Whether users (1) and items (2) are whole numbers, as one number.
+        time: When it was served.
+        opened: When its window began; None while nobody has seen it.
+        settled: Whether its rewards are in the belief.
+        experiment: Key of the experiment it was part of.
+        variant: Variant of the unit in it.
+        release: Release that made it.
+        fallback: Why something else than the arms filled it; None where nothing did.
+        body: What else was told of it, as JSON.
+        items: Rows of `(position, item, score, source, shares, seen)`.
+        decision: JSON of the decision; None where nothing was drawn.
+    """
+
+    id: str
+    placement: str
+    bandit: str | None
+    unit: str | None
+    whole: int
+    time: Instant
+    opened: Instant | None
+    settled: int = 0
+    experiment: str | None = None
+    variant: str | None = None
+    release: str | None = None
+    fallback: str | None = None
+    body: str
+    items: tuple[tuple[Any, ...], ...]
+    decision: str | None = None
+
+
+@final
+class RecommendationLog(OnDatabase):
+    """Lists, their items and their decisions, written together."""
+
+    keeps = (recommendation, recommendation_item)
+
+    def __init__(self, engine: Engine, feedback: FeedbackLog) -> None:
+        self._engine = engine
+        self._feedback = feedback
+        # Made once: to put a statement together takes longer than to run it.
+        revision = select(func.max(stored_value.c.revision)).where(
+            stored_value.c.kind == "placement", stored_value.c.name == bindparam("placement")
+        )
+        release = select(alias_table.c.version).where(alias_table.c.name == bindparam("alias"))
+        newest = select(func.max(catalog_item.c.seq))
+        self._heads = select(
+            revision.scalar_subquery(), release.scalar_subquery(), newest.scalar_subquery()
+        )
+        c = event.c
+        self._history = (
+            select(*(c[name] for name in READ))
+            .where(c.user == bindparam("user"))
+            .order_by(c.seq.desc())
+            .limit(bindparam("n"))
+        )
+        self._known = select(recommendation.c.id).where(recommendation.c.id == bindparam("id"))
+
+    def heads(self, placement: str, alias: str) -> Heads:
+        """Return what a list of this placement would depend on now."""
+        with _engine.reading(self._engine) as connection:
+            return self._heads_in(connection, placement, alias)
+
+    def look(
+        self, placement: str, alias: str, *, user: str | int | None, n: int, id_: str
+    ) -> tuple[Heads, Feedback | None, bool]:
+        """Return the heads, a user's newest events and whether a list is there, of one state.
+
+        Args:
+            placement: The placement.
+            alias: Alias of its release.
+            user: The user; None for nobody.
+            n: Most events.
+            id_: The list.
+        """
+        with _engine.reading(self._engine) as connection:
+            heads = self._heads_in(connection, placement, alias)
+            there = connection.execute(self._known, {"id": id_}).first() is not None
+            if user is None:
+                return heads, None, there
+            found = connection.execute(self._history, {"user": str(user), "n": n})
+            rows = _bulk.fetched(found)
+        whole = READ.index("whole_ids")
+        rows = [row for row in rows if (row[whole] & 1) == isinstance(user, int)]
+        if not rows:
+            return heads, None, there
+        columns = dict(zip(READ, zip(*reversed(rows), strict=True), strict=True))
+        return heads, feedback_of(columns), there
+
+    def write(
+        self,
+        lists: Sequence[StoredList],
+        decisions: Sequence[Decision],
+        *,
+        context: Context,
+        expect: tuple[str, str, Heads] | None = None,
+    ) -> None:
+        """Store lists and their decisions in one transaction.
+
+        Args:
+            lists: The lists.
+            decisions: Decisions of those that have one.
+            context: Factors of the decisions.
+            expect: Placement, alias and the heads that must still hold.
+
+        Raises:
+            siamrec.errors.StaleWriteError: If the heads have changed, or a list of one of the
+                ids is there already; nothing is stored then.
+        """
+        heads = [tuple(getattr(each, name) for name in _HEAD) for each in lists]
+        items = [(each.id, *row) for each in lists for row in each.items]
+        chosen = columns_of(decisions, context, None) if decisions else []
+
+        def work(connection: Connection) -> None:
+            if expect is not None:
+                placement, alias, known = expect
+                if self._heads_in(connection, placement, alias) != known:
+                    raise StaleWriteError(f"The placement {placement!r} has changed meanwhile.")
+            new = _bulk.insert(connection, recommendation, _HEAD, heads, skip=True)
+            if new < len(heads):
+                raise StaleWriteError("A recommendation of this id is there already.")
+            _bulk.insert(connection, recommendation_item, _ITEM, items, skip=False)
+            decided(connection, chosen)
+
+        _engine.transact(self._engine, work)
+
+    def get(self, id_: str) -> StoredList | None:
+        """Return a list by its id; None where there is none."""
+        found = self.get_many([id_])
+        return found[0] if found else None
+
+    def get_many(self, ids: Sequence[str]) -> list[StoredList]:
+        """Return the lists of these ids that are there, in no order."""
+        with _engine.reading(self._engine) as connection:
+            return _lists(connection, ids)
+
+    def tell(
+        self,
+        id_: str,
+        rows: Sequence[tuple[Any, ...]],
+        *,
+        seen: Sequence[str] | None,
+        time: Instant,
+        keyed: bool = True,
+    ) -> Receipt:
+        """Store events of a list, note what was seen of it, and let it be settled anew.
+
+        Args:
+            id_: The list.
+            rows: Events, as `FeedbackLog.rows` makes them.
+            seen: Items that were seen; None for all of them.
+            time: When.
+            keyed: Whether conflicts of the keys are looked for.
+        """
+
+        def work(connection: Connection) -> Receipt:
+            receipt = self._feedback.stored(connection, rows, keyed=keyed)
+            c = recommendation_item.c
+            mine = (c.recommendation == id_) & c.seen.is_(None)
+            if seen is not None:
+                mine &= c.item.in_(list(seen))
+            connection.execute(update(recommendation_item).where(mine).values(seen=time))
+            r = recommendation.c
+            any_seen = select(c.item).where(c.recommendation == id_, c.seen.is_not(None))
+            begun = func.coalesce(r.opened, time)
+            connection.execute(
+                update(recommendation)
+                .where(r.id == id_, any_seen.exists())
+                .values(opened=begun, settled=0)
+            )
+            return receipt
+
+        return _engine.transact(self._engine, work)
+
+    def waiting(self, placement: str, opened: Instant, *, n: int) -> list[StoredList]:
+        """Return lists that were opened up to an instant and are not settled, oldest first."""
+        c = recommendation.c
+        query = (
+            select(c.id)
+            .where(c.placement == placement, c.settled == 0, c.opened <= opened)
+            .order_by(c.opened)
+            .limit(n)
+        )
+        with _engine.reading(self._engine) as connection:
+            ids = list(connection.execute(query).scalars())
+            found = {each.id: each for each in _lists(connection, ids)}
+        return [found[id_] for id_ in ids]
+
+    def events_of(self, ids: Sequence[str]) -> Feedback | None:
+        """Return the events that refer to lists, in order of arrival; None for none."""
+        with _engine.reading(self._engine) as connection:
+            rows = _bulk.select(connection, event, [f'"{name}"' for name in READ], "decision", ids)
+        if not rows:
+            return None
+        rows.sort(key=lambda row: row[READ.index("seq")])
+        return feedback_of(dict(zip(READ, zip(*rows, strict=True), strict=True)))
+
+    def settle(self, ids: Sequence[str]) -> None:
+        """Note that the rewards of lists are in the belief."""
+        c = recommendation.c
+        change = update(recommendation).where(c.id == bindparam("list")).values(settled=1)
+        if ids:
+            rows = [{"list": id_} for id_ in ids]
+            _engine.transact(self._engine, lambda connection: connection.execute(change, rows))
+
+    def between(
+        self, placement: str | None, since: Instant | None, until: Instant | None
+    ) -> list[StoredList]:
+        """Return lists by the time they were served, `since <= time < until`, oldest first."""
+        c = recommendation.c
+        query = select(c.id).order_by(c.time, c.id)
+        if placement is not None:
+            query = query.where(c.placement == placement)
+        if since is not None:
+            query = query.where(c.time >= since)
+        if until is not None:
+            query = query.where(c.time < until)
+        with _engine.reading(self._engine) as connection:
+            ids = list(connection.execute(query).scalars())
+            found = {each.id: each for each in _lists(connection, ids)}
+        return [found[id_] for id_ in ids]
+
+    def _heads_in(self, connection: Connection, placement: str, alias: str) -> Heads:
+        given = {"placement": placement, "alias": alias}
+        revision, release, catalog = connection.execute(self._heads, given).one()
+        return Heads(int(revision or 0), release, int(catalog or 0))
+
+
+def _lists(connection: Connection, ids: Sequence[str]) -> list[StoredList]:
+    heads = _bulk.select(connection, recommendation, _HEAD, "id", ids)
+    items: dict[str, list[tuple[Any, ...]]] = {}
+    for row in _bulk.select(connection, recommendation_item, _ITEM, "recommendation", ids):
+        items.setdefault(row[0], []).append(tuple(row[1:]))
+    bodies = dict(_bulk.select(connection, decision_table, ("id", "body"), "id", ids))
+    return [
+        StoredList(
+            **dict(zip(_HEAD, head, strict=True)),
+            items=tuple(sorted(items.get(head[0], ()))),
+            decision=bodies.get(head[0]),
+        )
+        for head in heads
+    ]
+
+
+def shares_of(text: str | None) -> dict[str, float]:
+    """Return the shares of the sources of an item; empty where one source made it."""
+    return {} if text is None else json.loads(text)
