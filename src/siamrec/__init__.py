@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from siamrec.feedback import QualityWeights as QualityWeights
     from siamrec.lifecycle import CycleReport as CycleReport
     from siamrec.lifecycle import ImprovementLoop as ImprovementLoop
+    from siamrec.lifecycle import Placement as Placement
+    from siamrec.lifecycle import Workspace as Workspace
     from siamrec.metrics import Suite as Suite
     from siamrec.models import AdapterEncoder as AdapterEncoder
     from siamrec.models import CachedEncoder as CachedEncoder
@@ -101,6 +103,7 @@ _HOMES = {
     "Moments": "siamrec.data",
     "PairGenerator": "siamrec.protocols",
     "Pairs": "siamrec.data",
+    "Placement": "siamrec.lifecycle",
     "Plan": "siamrec.experiments",
     "Popularity": "siamrec.models.recommenders",
     "QualityWeights": "siamrec.feedback",
@@ -119,6 +122,7 @@ _HOMES = {
     "Table": "siamrec._core.table",
     "Truth": "siamrec.data",
     "Vocabulary": "siamrec.data",
+    "Workspace": "siamrec.lifecycle",
     "analyze": "siamrec.experiments",
     "default_registry": "siamrec.plugins",
     "hookimpl": "siamrec.plugins",
@@ -158,6 +162,7 @@ __all__ = [
     "Moments",
     "PairGenerator",
     "Pairs",
+    "Placement",
     "Plan",
     "Popularity",
     "QualityWeights",
@@ -176,6 +181,7 @@ __all__ = [
     "Table",
     "Truth",
     "Vocabulary",
+    "Workspace",
     "analyze",
     "default_registry",
     "hookimpl",

@@ -1,11 +1,18 @@
-"""The lifecycle: one loop that ties every room together, and the registry it fills."""
+"""The lifecycle: workspaces with what they serve, and the loop that ties every room together."""
 
+from siamrec.lifecycle.context import context_of
 from siamrec.lifecycle.events import LoopEvent
 from siamrec.lifecycle.holdout import HeldOut, hold_out
 from siamrec.lifecycle.judging import Host, Judging
+from siamrec.lifecycle.live import LivePlacement
 from siamrec.lifecycle.loop import ImprovementLoop
+from siamrec.lifecycle.placement import Placement, Promotion
+from siamrec.lifecycle.recommendation import Recommendation
 from siamrec.lifecycle.registry import Lineage, ModelRegistry
+from siamrec.lifecycle.release import Release
 from siamrec.lifecycle.report import ArmResult, CycleReport, MeanWithInterval
+from siamrec.lifecycle.training import Trained
+from siamrec.lifecycle.workspace import Workspace
 
 __all__ = [
     "ArmResult",
@@ -15,8 +22,16 @@ __all__ = [
     "ImprovementLoop",
     "Judging",
     "Lineage",
+    "LivePlacement",
     "LoopEvent",
     "MeanWithInterval",
     "ModelRegistry",
+    "Placement",
+    "Promotion",
+    "Recommendation",
+    "Release",
+    "Trained",
+    "Workspace",
+    "context_of",
     "hold_out",
 ]

@@ -127,6 +127,28 @@ def hold_out(
     return _parts(ordered, held, is_later, cold, positive)
 
 
+def hold_out_users(
+    feedback: Feedback, held: BoolArray, *, rng: Chance, positive: float
+) -> HeldOut:
+    """Part the events of given users from those of the others; no item is hidden.
+
+    Args:
+        feedback: All events.
+        held: Whether each of `feedback.users` is held out, shape `(n_users,)`.
+        rng: Draws halves where times are not known.
+        positive: Smallest value that is a like.
+
+    Raises:
+        siamrec.errors.InvalidDataError: If the other users like nothing.
+    """
+    shuffled = feedback
+    if not feedback.has_time:
+        shuffled = feedback.where(generator(rng).permutation(len(feedback)))
+    ordered = shuffled.where(np.lexsort((shuffled.time, shuffled.user)))
+    is_later = _second_half(ordered.user, len(ordered.users))
+    return _parts(ordered, held, is_later, np.zeros(len(ordered.items), dtype=bool), positive)
+
+
 def _parts(
     ordered: Feedback, held: BoolArray, is_later: BoolArray, cold: BoolArray, positive: float
 ) -> HeldOut:

@@ -163,7 +163,14 @@ class Recommendation(Shown):
             fallback=self.fallback,
             body=canonical_json(body),
             items=tuple(
-                (place, str(item), score, source, canonical_json(dict(part)) if part else None, seen)
+                (
+                    place,
+                    str(item),
+                    score,
+                    source,
+                    canonical_json(dict(part)) if part else None,
+                    seen,
+                )
                 for place, (item, score, source, part) in enumerate(
                     zip(self.items, self.scores, self.sources, shares, strict=True), 1
                 )
@@ -196,6 +203,10 @@ class Recommendation(Shown):
             failed=body["failed"],
             confirm=body["confirm"],
         )
+
+
+def _parts(shares: Mapping[str, float]) -> str | None:
+    return canonical_json(dict(shares)) if shares else None
 
 
 def _whole(id_: Any) -> int:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Item: TypeAlias = str | int
 _NAMES = ("item", "whole", "time", "body")
 _TEXT = "text"
+TIMES = ("available_from", "available_until")
+"""Attributes that say from when and until when an item is shown: instants in nanoseconds."""
 HIDDEN = "hidden"
 """Attribute that says why an item is not shown; None where it is."""
 
@@ -157,6 +159,9 @@ def _bodies(catalog: Catalog) -> Iterable[tuple[Item, dict[str, Any]]]:
     )
     for item, text, *values in columns:
         body = dict(zip(names, map(_listed, values), strict=True))
+        for name in TIMES:
+            if body.get(name) is not None:
+                body[name] = check.instant(name, body[name])
         try:
             canonical_json(body)
         except (TypeError, ValueError) as error:

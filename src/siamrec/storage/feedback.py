@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import func, select
 from typing_extensions import override
 
 from siamrec._core import check
@@ -171,6 +171,16 @@ class FeedbackLog(OnDatabase):
             siamrec.errors.InvalidDataError: If the log is empty.
         """
         return Feedback.concat(self.read(batch_rows=_EVERY))
+
+    def popular(self, n: int) -> list[Id]:
+        """Return the items with most events in the table, at most `n`."""
+        c = event.c
+        whole = c.whole_ids.op("&")(2)
+        count = func.count()
+        query = select(c.item, whole).group_by(c.item, whole).order_by(count.desc(), c.item)
+        with _engine.reading(self._engine) as connection:
+            rows = connection.execute(query.limit(check.count("n", n))).all()
+        return [int(item) if is_whole else item for item, is_whole in rows]
 
     def rate(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, final
 from uuid import uuid4
 
@@ -107,6 +108,11 @@ class Store(OnDatabase):
         """Where the database is, without the password."""
         return _engine.place_of(self._engine)
 
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite database; None for one in memory, and for a server."""
+        return _engine.file_of(self._engine.url)
+
     def bandit(
         self,
         name: str,
@@ -175,6 +181,18 @@ class Store(OnDatabase):
         )
         self._bandits[name] = bandit
         return bandit
+
+    def roster(self, name: str) -> tuple[str, ...] | None:
+        """Return the arms that a stored bandit was first opened with; None for no such bandit.
+
+        Arms that were added later are no part of it: they join again when it is opened.
+        """
+        query = select(schema.projection.c.settings).where(
+            schema.projection.c.name == f"bandit:{name}"
+        )
+        with _engine.reading(self._engine) as connection:
+            settings = connection.execute(query).scalar()
+        return None if settings is None else tuple(json.loads(settings)["arms"])
 
     def experiments(self) -> ExperimentManager:
         """Return a manager of the experiments in this store."""

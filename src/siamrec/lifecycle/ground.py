@@ -1,0 +1,197 @@
+"""What everything in a workspace stands on: database, files, clock, salt and kinds of ids."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, final
+from uuid import uuid4
+
+import numpy as np
+
+from siamrec._core import check
+from siamrec._core.hashing import content_hash
+from siamrec.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    MissingInputError,
+    StaleWriteError,
+    UnknownNameError,
+)
+from siamrec.lifecycle.placement import Placement
+from siamrec.lifecycle.registry import ModelRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from siamrec.protocols import BlobStore, Clock
+    from siamrec.storage import Store, StoredBandit
+    from siamrec.storage.values import Revision
+    from siamrec.typing import Id, Instant
+
+_PLACEMENT, _WORKSPACE = "placement", "workspace"
+
+
+@final
+class Ground:
+    """What the parts of a workspace share; threads may share it too.
+
+    Args:
+        store: The database.
+        blobs: Files of versions; None where it is not known where they are.
+        clock: Time of what is logged.
+        salt: Salt of the workspace, where this makes it; drawn when absent.
+
+    Raises:
+        siamrec.errors.InvalidParameterError: If the workspace was made with another salt.
+
+    Attributes:
+        store: The database.
+        salt: Salt of every draw in the workspace, made with it.
+    """
+
+    def __init__(
+        self, store: Store, blobs: BlobStore | None, clock: Clock, *, salt: str | None = None
+    ) -> None:
+        self.store = store
+        self._blobs = blobs
+        self._clock = clock
+        self._kinds: dict[str, str] = {}
+        self.salt = self._salted(salt)
+
+    def now(self) -> Instant:
+        """Return the instant of the workspace's clock."""
+        return self._clock.now()
+
+    def list_id(self, placement: str, request: str) -> str:
+        """Return the id of the list that a request gets, which is that of its decision too."""
+        given = check.text("request", request, longest=1_000)
+        return content_hash(self.salt, placement, given)[:32]
+
+    @property
+    def registry(self) -> ModelRegistry:
+        """Versions of encoders, arms and releases.
+
+        Raises:
+            siamrec.errors.MissingInputError: If it is not known where their files are.
+        """
+        if self._blobs is None:
+            raise MissingInputError("blobs", "Workspace(url, blobs='models'), a folder of files")
+        return ModelRegistry(self.store, self._blobs)
+
+    # --- placements ----------------------------------------------------------------------------
+
+    def placements(self) -> list[str]:
+        """Return the names of the placements, sorted."""
+        return self.store.values.names(_PLACEMENT)
+
+    def config(self, name: str) -> Placement:
+        """Return a placement as it is stored now.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If there is none of that name, or it has a part or a
+                setting that is not known here: of a plugin that is missing, or of a newer
+                release.
+        """
+        found = self.store.values.get(_PLACEMENT, name)
+        if found is None:
+            raise UnknownNameError(_PLACEMENT, name, self.placements())
+        return Placement.from_config(found.body)
+
+    def keep(self, placement: Placement, *, expect: int | None = None) -> Revision:
+        """Store a placement under its name; see `Workspace.place`."""
+        body = json.loads(placement.to_json())
+        return self.store.values.put(_PLACEMENT, placement.name, body, expect=expect)
+
+    def owner(self, config: Placement, belief: str) -> Placement | None:
+        """Return the revision of a placement whose belief it is; None where there is none."""
+        if config.belief == belief:
+            return config
+        for revision in reversed(self.store.values.history(_PLACEMENT, config.name)):
+            older = Placement.from_config(revision.body)
+            if older.belief == belief:
+                return older
+        return None
+
+    def bandit(self, config: Placement) -> StoredBandit[Any]:
+        """Return the bandit of a placement's belief, for one thread; new arms join it."""
+        arms = tuple(config.arms)
+        first = self.store.roster(config.belief) or arms
+        bandit: StoredBandit[Any] = self.store.bandit(
+            config.belief,
+            config.policy,
+            first,
+            context=config.context,
+            limits=config.limits,
+            seed=self.salt,
+        )
+        for arm in arms:
+            if arm not in bandit.arms:
+                try:
+                    bandit.add_arm(arm)
+                except InvalidParameterError:
+                    if arm not in bandit.arms:  # no other worker has added it meanwhile
+                        raise
+        return bandit
+
+    # --- ids -----------------------------------------------------------------------------------
+
+    def user(self, user: Id | None) -> str | int | None:
+        """Return a person's id as the workspace knows it.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If it is of another kind than the others.
+        """
+        if user is None:
+            return None
+        whole = isinstance(user, int | np.integer) and not isinstance(user, bool)
+        plain: Any = int(user) if whole else user  # type: ignore[call-overload]
+        self._one_kind("users", [plain])
+        known: str | int = plain
+        return known
+
+    def require_kinds(self, *, users: Iterable[Any] = (), items: Iterable[Any] = ()) -> None:
+        """Pass when ids are of the kind of the workspace; the first that come decide it.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If they are of another kind, or of two.
+        """
+        for what, ids in (("users", users), ("items", items)):
+            kind = self._one_kind(what, ids)
+            if kind is not None and what not in self._kinds:
+                try:
+                    self.store.values.put(_WORKSPACE, what, {"kind": kind}, expect=0)
+                except StaleWriteError:
+                    self._one_kind(what, ids)  # another process was first
+
+    def _one_kind(self, what: str, ids: Iterable[Any]) -> str | None:
+        if what not in self._kinds:
+            found = self.store.values.get(_WORKSPACE, what)
+            if found is not None:
+                self._kinds[what] = str(found.body["kind"])
+        wanted = self._kinds.get(what)
+        kind = None
+        for id_ in ids:
+            if isinstance(id_, bool) or not isinstance(id_, str | int):
+                raise InvalidParameterError(what, id_, "texts or whole numbers")
+            kind = "text" if isinstance(id_, str) else "whole"
+            wanted = wanted or kind
+            if kind != wanted:
+                usual = {"text": "texts", "whole": "whole numbers"}[wanted]
+                raise InvalidParameterError(what, id_, f"{usual}, like the others")
+        return kind
+
+    def _salted(self, wanted: str | None) -> str:
+        values = self.store.values
+        for _ in range(2):
+            found = values.get(_WORKSPACE, "salt")
+            if found is not None:
+                salt = str(found.body["salt"])
+                if wanted not in {None, salt}:
+                    raise InvalidParameterError("salt", wanted, "the one it was made with")
+                return salt
+            made = uuid4().hex if wanted is None else check.text("salt", wanted)
+            try:
+                values.put(_WORKSPACE, "salt", {"salt": made}, expect=0)
+            except StaleWriteError:
+                continue  # another process has made it
+        raise InvalidDataError("The salt of the workspace cannot be read.")

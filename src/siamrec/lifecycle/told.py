@@ -1,0 +1,244 @@
+"""What people did with the lists they were shown: every event finds its list."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+from typing_extensions import override
+
+from siamrec._core import check
+from siamrec._core.hashing import content_hash
+from siamrec._core.table import Shown, Table
+from siamrec.data import Feedback, FeedbackKind
+from siamrec.errors import InvalidParameterError, MissingInputError, UnknownNameError
+from siamrec.lifecycle.recommendation import Recommendation
+from siamrec.lifecycle.settlement import settle_at_once
+from siamrec.storage import Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from siamrec.lifecycle.ground import Ground
+    from siamrec.storage import FeedbackSummary, StoredList
+    from siamrec.typing import Id, Instant
+
+_SAYS_ALL = frozenset({FeedbackKind.CLICK, FeedbackKind.VIEW})
+"""Kinds of which a repetition says nothing new."""
+
+
+@final
+class WorkspaceFeedback(Shown):
+    """Feedback of a workspace; made by `Workspace`.
+
+    An event on a list is stored together with what it means for the list: the item was seen, and
+    the list waits to be settled (anew). It belongs to the list by default key: a repeated click
+    is a duplicate. An event on an item that the list did not show is kept and rewards nobody.
+    """
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._log = ground.store.feedback
+
+    @override
+    def title(self) -> str:
+        return f"Feedback at {self._ground.store.url}"
+
+    @override
+    def table(self) -> Table:
+        """Return what was collected."""
+        return self.summary().table()
+
+    def write(self, feedback: Feedback, *, keys: Sequence[str] | None = None) -> Receipt:
+        """Store many events in one transaction; see `siamrec.storage.FeedbackLog.write`.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If ids are of another kind than the workspace's.
+        """
+        check.kind("feedback", feedback, Feedback)
+        self._ground.require_kinds(users=feedback.users.ids, items=feedback.items.ids)
+        return self._log.write(feedback, keys=keys)
+
+    def read(
+        self,
+        *,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        batch_rows: int = 65_536,
+    ) -> Iterator[Feedback]:
+        """Yield the events in time order; see `siamrec.storage.FeedbackLog.read`."""
+        return self._log.read(since=since, until=until, batch_rows=batch_rows)
+
+    def read_all(self) -> Feedback:
+        """Return every event as one value.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If the log is empty.
+        """
+        return self._log.read_all()
+
+    def summary(self) -> FeedbackSummary:
+        """Return what was collected."""
+        return self._log.summary()
+
+    def click(
+        self, shown: Recommendation | str, item: Id, *, user: Id | None = None,
+        time: Instant | None = None, key: str | None = None,
+    ) -> Receipt:  # fmt: skip
+        """Store a click on an item of a list.
+
+        Args:
+            shown: The list, or its id.
+            item: The item.
+            user: Who; whom the list was made for when absent.
+            time: When; the clock's instant when absent.
+            key: Idempotency key; of list, item and kind when absent.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If the list is none of this workspace.
+            siamrec.errors.MissingInputError: If the list was made for nobody and no user is given.
+        """
+        return self._tell(shown, item, 1.0, FeedbackKind.CLICK, user, time, key)
+
+    def thumbs(
+        self, shown: Recommendation | str, item: Id, *, up: bool, user: Id | None = None,
+        time: Instant | None = None, key: str | None = None,
+    ) -> Receipt:  # fmt: skip
+        """Store a thumb, up (+1) or down (-1), on an item of a list; see `click`."""
+        value = 1.0 if up else -1.0
+        return self._tell(shown, item, value, FeedbackKind.THUMB, user, time, key)
+
+    def dwell(
+        self, shown: Recommendation | str, item: Id, *, seconds: float, user: Id | None = None,
+        time: Instant | None = None, key: str | None = None,
+    ) -> Receipt:  # fmt: skip
+        """Store how many seconds somebody stayed with an item of a list; see `click`."""
+        check.not_negative("seconds", seconds)
+        return self._tell(shown, item, seconds, FeedbackKind.DWELL, user, time, key)
+
+    def convert(
+        self, shown: Recommendation | str, item: Id, *, value: float = 1.0,
+        user: Id | None = None, time: Instant | None = None, key: str | None = None,
+    ) -> Receipt:  # fmt: skip
+        """Store a conversion, such as a purchase with its amount; see `click`."""
+        return self._tell(shown, item, value, FeedbackKind.CONVERSION, user, time, key)
+
+    def rate(
+        self, user: Id, item: Id, value: float, *, shown: Recommendation | str | None = None,
+        time: Instant | None = None, key: str | None = None,
+    ) -> Receipt:  # fmt: skip
+        """Store a rating of an item, shown in a list or not; see `click`."""
+        return self._of_user(user, item, value, FeedbackKind.RATING, shown, time, key)
+
+    def comment(
+        self, user: Id, item: Id, text: str, *, shown: Recommendation | str | None = None,
+        time: Instant | None = None, key: str | None = None,
+    ) -> Receipt:  # fmt: skip
+        """Store a comment on an item; its text is the context column `comment`; see `click`."""
+        words = {"comment": np.asarray([check.text("text", text)])}
+        kind = FeedbackKind.COMMENT
+        return self._of_user(user, item, 1.0, kind, shown, time, key, context=words)
+
+    def seen(
+        self,
+        shown: Recommendation | str,
+        positions: Sequence[int] | None = None,
+        *,
+        time: Instant | None = None,
+    ) -> None:
+        """Note that a list was seen, all of it or some positions, from 1.
+
+        A list that counts as seen only then begins its window with the first *seen*.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If the list is none of this workspace.
+            siamrec.errors.InvalidParameterError: If it has no such position.
+        """
+        row = self._list(shown)
+        items = None
+        if positions is not None:
+            by_place = {place: item for place, item, *_ in row.items}
+            for place in check.many("positions", positions, what="positions"):
+                if place not in by_place:
+                    raise InvalidParameterError("positions", place, f"from 1 to {len(by_place)}")
+            items = [by_place[place] for place in positions]
+        when = self._now(time)
+        self._ground.store.recommendations.tell(row.id, [], seen=items, time=when)
+
+    def _of_user(  # noqa: PLR0917 - one event, in the order of its columns
+        self,
+        user: Id,
+        item: Id,
+        value: float,
+        kind: FeedbackKind,
+        shown: Recommendation | str | None,
+        time: Instant | None,
+        key: str | None,
+        context: dict[str, Any] | None = None,
+    ) -> Receipt:
+        if shown is not None:
+            return self._tell(shown, item, value, kind, user, time, key, context=context)
+        event = self._event(user, item, value, kind, self._now(time), context)
+        return self.write(event, keys=None if key is None else [key])
+
+    def _tell(  # noqa: PLR0917 - one event, in the order of its columns
+        self,
+        shown: Recommendation | str,
+        item: Id,
+        value: float,
+        kind: FeedbackKind,
+        user: Id | None,
+        time: Instant | None,
+        key: str | None,
+        context: dict[str, Any] | None = None,
+    ) -> Receipt:
+        row = self._list(shown)
+        if user is None:
+            user = int(row.unit) if row.unit is not None and row.whole & 1 else row.unit
+        if user is None:
+            raise MissingInputError("user", "user=..., since the list was made for nobody")
+        when = self._now(time)
+        event = self._event(user, item, value, kind, when, context)
+        place = next((place for place, id_, *_ in row.items if id_ == str(item)), None)
+        event = replace(
+            event,
+            decision=np.asarray([row.id], dtype=np.str_),
+            position=None if place is None else np.asarray([place]),
+        )
+        own = content_hash(row.id, str(item), int(kind))[:40] if key is None else key
+        seen = [] if place is None else [str(item)]
+        log = self._ground.store.recommendations
+        receipt = log.tell(row.id, self._log.rows(event, [own]), seen=seen, time=when)
+        if receipt.conflicts and time is None and kind in _SAYS_ALL:
+            receipt = Receipt(receipt.accepted, len(receipt.conflicts))  # told once more, later
+        if receipt.accepted and self._learns_at_once(row):
+            settle_at_once(self._ground, row.id)
+        return receipt
+
+    def _event(  # noqa: PLR0917 - one event, in the order of its columns
+        self,
+        user: Id,
+        item: Id,
+        value: float,
+        kind: FeedbackKind,
+        when: Instant,
+        context: dict[str, Any] | None,
+    ) -> Feedback:
+        self._ground.require_kinds(users=[user], items=[item])
+        event = Feedback.of(user=[user], item=[item], value=[value], time=[when], kind=kind)
+        return event if context is None else replace(event, context=context)
+
+    def _learns_at_once(self, row: StoredList) -> bool:
+        config = self._ground.config(row.placement)
+        return row.opened is not None and config.reward.learn == "at_once"
+
+    def _list(self, shown: Recommendation | str) -> StoredList:
+        id_ = shown.id if isinstance(shown, Recommendation) else check.text("shown", shown)
+        found = self._ground.store.recommendations.get(id_)
+        if found is None:
+            raise UnknownNameError("recommendation of this workspace", id_, [])
+        return found
+
+    def _now(self, time: Instant | None) -> Instant:
+        return self._ground.now() if time is None else check.instant("time", time)

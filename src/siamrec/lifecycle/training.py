@@ -1,0 +1,318 @@
+"""Training a placement: fit, measure beside what serves, register, promote on evidence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, final
+
+import numpy as np
+from typing_extensions import override
+
+from siamrec._core.clock import Stopwatch
+from siamrec._core.hashing import uniforms
+from siamrec._core.table import Shown, Table
+from siamrec.data import FeedbackKind, Rankings, Truth, Vocabulary
+from siamrec.errors import InvalidDataError
+from siamrec.lifecycle._evaluate import paired
+from siamrec.lifecycle.draft import Pool, drafted
+from siamrec.lifecycle.holdout import HeldOut, hold_out_users
+from siamrec.lifecycle.placement import references
+from siamrec.lifecycle.release import Release, fitted_release, loaded_release, registered
+from siamrec.metrics import Suite
+from siamrec.models.recommenders import Popularity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from siamrec.data import Feedback
+    from siamrec.lifecycle.ground import Ground
+    from siamrec.lifecycle.placement import Placement, Promotion
+    from siamrec.models.recommenders import FittedRecommender
+    from siamrec.typing import BoolArray, FloatArray
+
+_TEST_SHARE = 0.2
+_DEPTH = 20
+_CANDIDATE, _SERVING, _POPULAR = "candidate", "serving", "popularity"
+Verdict = Literal["promoted", "waits for approval", "kept"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Trained(Shown):
+    """What one training came to.
+
+    Attributes:
+        placement: What was trained.
+        verdict: `"promoted"`, `"waits for approval"`, or `"kept"` for what serves.
+        reasons: Why, with the rule and the numbers.
+        release: Version of the new release.
+        serving: Version of the release that serves now; None where none does.
+        versions: Version of each new arm.
+        metrics: Mean of the deciding metric, by list: the candidate's and what serves, popularity,
+            and each arm of both.
+        comparison: Paired difference of the candidate and what serves (popularity, where nothing
+            does), with its interval.
+        n_users: Held-out users.
+    """
+
+    placement: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    release: str
+    serving: str | None
+    versions: Mapping[str, str]
+    metrics: Mapping[str, float]
+    comparison: Mapping[str, Any] = field(default_factory=dict)
+    n_users: int = 0
+
+    @override
+    def title(self) -> str:
+        return f"Trained {self.placement}: {self.verdict}, release {self.release[:12]}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each list that was measured."""
+        rows = tuple(sorted(self.metrics.items(), key=lambda each: -each[1]))
+        return Table(head=("list", "mean"), rows=rows, title=self.title(), notes=self.reasons)
+
+
+def train(
+    ground: Ground, placement: Placement, encoder: Callable[[str], tuple[str, Any]]
+) -> Trained:
+    """Fit the arms of a placement and let the result serve if it is better than what does.
+
+    Args:
+        ground: The ground.
+        placement: What to train.
+        encoder: Returns version and encoder behind a reference such as `"encoder@live"`.
+    """
+    watch = Stopwatch()
+    feedback = ground.store.feedback.read_all()
+    catalog = ground.store.catalog.read()
+    encoders = {name: encoder(name) for name in sorted(references(dict(placement.arms)))}
+    recipes, fallback = placement.made(lambda name: encoders[name][1])
+    split = _split(ground, feedback)
+    learned = feedback if split is None else split.train
+    release = fitted_release(recipes, fallback, feedback=learned, catalog=catalog)
+    active = ground.registry.active(placement.alias)
+    serving = None if active is None else loaded_release(active, ground.registry)
+    measured = _measured(placement, release, serving, split)
+    means = {
+        name: float(np.nanmean(values))
+        for name, values in measured.items()
+        if np.isfinite(values).any()
+    }
+    release = registered(
+        release,
+        placement,
+        ground.registry,
+        data=feedback.fingerprint(),
+        metrics=_by_part(placement, means),
+        parents=tuple(version for version, _ in encoders.values() if version),
+    )
+    same = serving is not None and _recipe_of(ground, serving) == placement.recipe
+    against = _SERVING if serving is not None else _POPULAR
+    compared = paired(_listed(measured.get(against)), _listed(measured.get(_CANDIDATE)))
+    good, reasons = judge(
+        compared, placement.promotion, serves=serving is not None, same_recipe=same
+    )
+    unchanged = active == release.id
+    verdict: Verdict = "kept"
+    if unchanged:
+        reasons = ("Nothing is new: the same data gives the same release.",)
+    elif good and placement.promotion.approval and serving is not None:
+        verdict = "waits for approval"
+    elif good:
+        verdict = "promoted"
+        ground.registry.activate(placement.alias, release.id, reason=reasons[0], expect=active)
+    trained = Trained(
+        placement=placement.name,
+        verdict=verdict,
+        reasons=reasons,
+        release=release.id,
+        serving=ground.registry.active(placement.alias),
+        versions=dict(release.versions),
+        metrics=means,
+        comparison=compared,
+        n_users=0 if split is None else len(split.profile.users),
+    )
+    ground.store.diary.write(
+        placement.name, "trained", _entry(trained, feedback, placement, watch.seconds())
+    )
+    return trained
+
+
+def judge(
+    compared: Mapping[str, Any], promotion: Promotion, *, serves: bool, same_recipe: bool
+) -> tuple[bool, tuple[str, ...]]:
+    """Return whether a candidate takes the place of what serves, and why; see `Promotion`.
+
+    Args:
+        compared: Paired difference with its interval, as `base`, `tuned`, `difference`, `low`,
+            `high` and `users`; without a difference nothing could be measured.
+        promotion: The rule.
+        serves: Whether something serves already; else the comparison is with popularity.
+        same_recipe: Whether the candidate is what serves, fitted to newer data.
+
+    Examples:
+        >>> from siamrec.lifecycle import Promotion
+        >>> numbers = {"base": 0.2, "tuned": 0.3, "difference": 0.1, "low": 0.05, "high": 0.15}
+        >>> judge({**numbers, "users": 90}, Promotion(), serves=True, same_recipe=False)[0]
+        True
+    """
+    users = int(compared.get("users") or 0)
+    whom = "what serves" if serves else "popularity"
+    if compared["difference"] is None or users < promotion.min_users:
+        few = f"{users} users can be compared, fewer than the {promotion.min_users} that it takes"
+        if serves:
+            return False, (f"Kept: {few}.",)
+        return True, (f"First release, although {few}.",)
+    base, low = float(compared["base"]), _bound(compared["low"], -math.inf)
+    high = _bound(compared["high"], math.inf)
+    difference = float(compared["difference"])
+    told = (
+        f"{promotion.metric} {base:.4f} of {whom} to {compared['tuned']:.4f}, "
+        f"{difference:+.4f} [{low:+.4f}, {high:+.4f}], {users} users"
+    )
+    if not serves:
+        good = high >= 0
+        return good, (f"{'First release' if good else 'Clearly worse than popularity'}: {told}.",)
+    if same_recipe:
+        least = -promotion.margin * base
+        good = (low if promotion.confident else difference) >= least
+        rule = f"the same recipe on newer data may lose {promotion.margin:.0%} at most"
+    else:
+        least = promotion.gain * base
+        clear = low > 0 if promotion.confident else True
+        good = difference >= least and difference > 0 and clear
+        sure = " with its whole interval above 0" if promotion.confident else ""
+        rule = f"a changed recipe must gain {promotion.gain:.0%}{sure}"
+    return good, (f"{'Promoted' if good else 'Kept'}: {told}; {rule}.",)
+
+
+def positive_of(feedback: Feedback) -> float:
+    """Return the smallest value that is a like: three quarters up the scale of the ratings.
+
+    Without ratings, anything above 0 is a like.
+    """
+    rating = feedback.value[feedback.kind == FeedbackKind.RATING]
+    if not rating.size or rating.min() == rating.max():
+        return float(np.nextafter(np.float32(0), np.float32(1)))
+    low, high = float(rating.min()), float(rating.max())
+    return low + 0.75 * (high - low)
+
+
+def _split(ground: Ground, feedback: Feedback) -> HeldOut | None:
+    """Hold out the test users of the ground; None where there is nothing to test."""
+    held = users_that_test(ground.salt, feedback.users)
+    if not held.any() or held.all():
+        return None
+    rng = np.random.default_rng([*ground.salt.encode()])
+    try:
+        return hold_out_users(feedback, held, rng=rng, positive=positive_of(feedback))
+    except InvalidDataError:
+        return None
+
+
+def users_that_test(salt: str, users: Vocabulary) -> BoolArray:
+    """Return which users test, for ever: no version is trained on what they did."""
+    chosen: BoolArray = uniforms(map(str, users.ids), f"test|{salt}") < _TEST_SHARE
+    return chosen
+
+
+def _measured(
+    placement: Placement, release: Release, serving: Release | None, split: HeldOut | None
+) -> dict[str, FloatArray]:
+    """Return the deciding metric of every held-out user, by list."""
+    if split is None or not len(split.profile.users):
+        return {}
+    metric = placement.promotion.metric
+    popular = Popularity().fit(split.train)
+    lists = {_POPULAR: {_POPULAR: _lists(popular, split)}}
+    for name, each in ((_CANDIDATE, release), (_SERVING, serving)):
+        if each is not None:
+            lists[name] = {arm: _lists(fitted, split) for arm, fitted in each.arms.items()}
+    suite, truth = Suite([metric]), split.truth(split.warm)
+    found: dict[str, FloatArray] = {}
+    for name, by_arm in lists.items():
+        for arm, rankings in by_arm.items():
+            if name != _POPULAR:
+                found[f"{name} {arm}"] = _values(suite, metric, rankings, truth)
+        found[name] = _values(suite, metric, _shared(by_arm, split), truth)
+    return found
+
+
+def _lists(arm: FittedRecommender, split: HeldOut) -> Rankings:
+    known = [item for item in split.warm.ids if item in arm.items]
+    return arm.recommend_for_feedback(split.profile, k=_DEPTH, candidates=known)
+
+
+def _shared(by_arm: Mapping[str, Rankings], split: HeldOut) -> Rankings:
+    """Return the lists of a placement whose arms all take turns."""
+    users = split.profile.users
+    rows = {arm: rankings.lists() for arm, rankings in by_arm.items()}
+    lists = {}
+    for user in users.ids:
+        pools = {}
+        for arm, of_users in rows.items():
+            items = split.warm.encode(of_users.get(user, ()), unknown="code").astype(np.int64)
+            pools[arm] = Pool(items[items >= 0], -np.arange((items >= 0).sum(), dtype=np.float64))
+        lists[user] = [split.warm[pick.item] for pick in drafted(pools, k=_DEPTH, id_=str(user))]
+    return Rankings.from_lists(lists)
+
+
+def _values(suite: Suite, metric: str, rankings: Rankings, truth: Truth) -> FloatArray:
+    values: FloatArray = suite.evaluate(rankings, truth).per_user(metric)
+    return values
+
+
+def _by_part(placement: Placement, means: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    metric = placement.promotion.metric
+    parts = {
+        arm: {metric: means[f"{_CANDIDATE} {arm}"]}
+        for arm in placement.arms
+        if f"{_CANDIDATE} {arm}" in means
+    }
+    whole = {f"{metric} {name}": value for name, value in means.items() if " " not in name}
+    return {**parts, "placement": whole}
+
+
+def _recipe_of(ground: Ground, release: Release) -> str:
+    lineage = ground.registry.get(release.id).manifest["lineage"]
+    return str(lineage["config"].get("recipe"))
+
+
+def _entry(
+    trained: Trained, feedback: Feedback, placement: Placement, seconds: float
+) -> dict[str, Any]:
+    known = feedback.time[feedback.time > np.iinfo(np.int64).min]
+    return {
+        "verdict": trained.verdict,
+        "reasons": list(trained.reasons),
+        "release": trained.release,
+        "serving": trained.serving,
+        "versions": dict(trained.versions),
+        "metrics": {name: _number(value) for name, value in trained.metrics.items()},
+        "comparison": dict(trained.comparison),
+        "settings": {"arms": dict(placement.arms), "fallback": placement.fallback},
+        "events": len(feedback),
+        "from": int(known.min()) if known.size else None,
+        "to": int(known.max()) if known.size else None,
+        "test_users": trained.n_users,
+        "seconds": round(seconds, 3),
+    }
+
+
+def _listed(values: FloatArray | None) -> list[float | None]:
+    if values is None:
+        return []
+    return [None if math.isnan(value) else value for value in values.tolist()]
+
+
+def _bound(value: float | None, none: float) -> float:
+    return none if value is None else float(value)
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,295 @@
+"""A workspace: all that belongs to one application, opened by any number of processes."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+from typing_extensions import override
+
+from siamrec._core import check
+from siamrec._core.clock import clock_or_system
+from siamrec._core.table import Shown, Table
+from siamrec.data import Catalog
+from siamrec.lifecycle import encoders
+from siamrec.lifecycle.ground import Ground
+from siamrec.lifecycle.live import LivePlacement
+from siamrec.lifecycle.placement import Placement
+from siamrec.lifecycle.settlement import settled
+from siamrec.lifecycle.told import WorkspaceFeedback
+from siamrec.lifecycle.training import Trained, train
+from siamrec.storage import FolderBlobs, Store
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from siamrec._core.book import Named
+    from siamrec.lifecycle.registry import ModelRegistry
+    from siamrec.protocols import BlobStore, Clock, SiameseEncoder
+    from siamrec.storage import Activation, DiaryEntry, StoredVersion
+    from siamrec.storage.catalog import Item
+
+_PORTION = 500
+
+
+@final
+class Workspace(Shown):
+    """Event log, catalogue, versions, placements and what was served, in one database.
+
+    Opening it needs nothing but the URL. Threads and processes may share it; each process opens
+    its own.
+
+    Args:
+        url: A SQLAlchemy URL such as `"sqlite:///app.db"` or
+            `"postgresql+psycopg://user@host/name"`, or a store that is open already.
+        blobs: Folder (or store) of the files of versions; beside a SQLite file when absent.
+        encoder: The text encoder that `"encoder@live"` means until another takes its place: an
+            encoder or its name, a name of the hub, a path.
+        clock: Time of what is logged; the system's when absent.
+        salt: Ground of every draw, and of who tests; drawn when the workspace is made, if absent.
+
+    Raises:
+        siamrec.errors.InvalidParameterError: If the URL cannot be read.
+        siamrec.errors.StorageError: If the database cannot be opened or is of a newer version.
+
+    Examples:
+        >>> from tempfile import mkdtemp
+        >>> from siamrec.data import Feedback
+        >>> from siamrec.lifecycle import Placement
+        >>> ws = Workspace(f"sqlite:///{mkdtemp()}/app.db")
+        >>> likes = Feedback.of(user=["a", "a", "b"], item=["x", "y", "x"], kind="click", time=9)
+        >>> ws.feedback.write(likes).accepted
+        3
+        >>> home = ws.place(Placement(name="home", arms={"top": "popularity"}, k=2))
+        >>> ws.train("home").verdict
+        'promoted'
+        >>> home.recommend("b").items
+        ('y',)
+        >>> ws.close()
+    """
+
+    def __init__(
+        self,
+        url: str | Store,
+        *,
+        blobs: BlobStore | str | Path | None = None,
+        encoder: SiameseEncoder | Named | Path | None = None,
+        clock: Clock | None = None,
+        salt: str | None = None,
+    ) -> None:
+        self._own = not isinstance(url, Store)
+        self.store = url if isinstance(url, Store) else Store(url, clock=clock)
+        files = _blobs_of(blobs, self.store)
+        self._ground = Ground(self.store, files, clock_or_system(clock), salt=salt)
+        self._encoder = encoder
+        self._lock = threading.Lock()
+        self._live: dict[str, LivePlacement] = {}
+        self.feedback = WorkspaceFeedback(self._ground)
+        self.catalog = WorkspaceCatalog(self._ground)
+
+    @override
+    def title(self) -> str:
+        return f"Workspace at {self.store.url}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each placement."""
+        rows = []
+        for name in self.placements():
+            config = self._ground.config(name)
+            active = self.registry.active(config.alias)
+            rows.append((name, len(config.arms), config.mode, active and active[:12]))
+        head = ("placement", "arms", "mode", "release")
+        return Table(head=head, rows=tuple(rows), title=self.title())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what this workspace opened; a store that was handed in is left alone."""
+        if self._own:
+            self.store.close()
+
+    # --- placements ----------------------------------------------------------------------------
+
+    def place(self, placement: Placement, *, expect: int | None = None) -> LivePlacement:
+        """Keep a placement under its name and return it in use; every process takes it over.
+
+        Args:
+            placement: The placement.
+            expect: Revision that must be the newest until now; any when absent.
+
+        Raises:
+            siamrec.errors.StaleWriteError: If another revision is the newest.
+        """
+        check.kind("placement", placement, Placement)
+        self._ground.keep(placement, expect=expect)
+        return self.placement(placement.name)
+
+    def placement(self, name: str) -> LivePlacement:
+        """Return a placement in use.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If there is none of that name.
+        """
+        if name not in self._live:
+            self._ground.config(name)
+            with self._lock:
+                self._live.setdefault(name, LivePlacement(self._ground, name))
+        return self._live[name]
+
+    def placements(self) -> list[str]:
+        """Return the names of the placements, sorted."""
+        return self._ground.placements()
+
+    # --- training and versions -----------------------------------------------------------------
+
+    @property
+    def registry(self) -> ModelRegistry:
+        """Versions of encoders, arms and releases.
+
+        Raises:
+            siamrec.errors.MissingInputError: If it is not known where their files are.
+        """
+        return self._ground.registry
+
+    def train(self, placement: str) -> Trained:
+        """Fit the arms of a placement, measure them beside what serves, and promote on evidence.
+
+        A fifth of the users, chosen by a hash for ever, train no version: on them the candidate
+        is compared with what serves and with popularity. Every training is a row of the diary.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If there is no such placement, or no encoder of an
+                arm.
+            siamrec.errors.InvalidDataError: If the log is empty, or an arm cannot learn from it.
+        """
+        config = self._ground.config(placement)
+        registry = self._ground.registry
+        return train(
+            self._ground, config, lambda alias: encoders.behind(alias, registry, self._encoder)
+        )
+
+    def activate(self, placement: str, version: str, *, reason: str) -> Activation | None:
+        """Let a registered release serve; one that was waiting for approval, for example."""
+        config = self._ground.config(placement)
+        change = self.registry.activate(config.alias, version, reason=reason)
+        self.store.diary.write(placement, "promoted", {"release": version, "reason": reason})
+        return change
+
+    def rollback(self, placement: str, *, reason: str) -> Activation:
+        """Return to the release that served before; every process does so at its next request.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If there is none.
+        """
+        config = self._ground.config(placement)
+        change = self.registry.rollback(config.alias, reason=reason)
+        told = {"release": change.version, "reason": reason}
+        self.store.diary.write(placement, "rolled_back", told)
+        return change
+
+    def versions(self, placement: str) -> list[StoredVersion]:
+        """Return the releases of a placement, oldest first."""
+        return self.registry.versions(self._ground.config(placement).alias)
+
+    def diary(self, placement: str) -> list[DiaryEntry]:
+        """Return every training and change of a placement, oldest first."""
+        self._ground.config(placement)
+        return self.store.diary.read(placement)
+
+    def keep_encoder(
+        self, encoder: SiameseEncoder, *, alias: str = encoders.LIVE
+    ) -> StoredVersion:
+        """Register an encoder and let an alias such as `"encoder@candidate"` name it.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If it cannot be written down.
+        """
+        version = encoders.registered(encoder, self.registry)
+        self.registry.activate(check.text("alias", alias), version.id, reason="kept by the host")
+        return version
+
+    # --- what came of it -----------------------------------------------------------------------
+
+    def settle(self, placement: str | None = None, *, n: int = _PORTION) -> int:
+        """Let the bandits learn from lists whose windows are over; return how many lists.
+
+        What was settled before and has changed since (a late click, a late *seen*) is corrected.
+
+        Args:
+            placement: Whose lists; of all placements when absent.
+            n: Most lists of one placement.
+        """
+        check.count("n", n)
+        names = self.placements() if placement is None else [placement]
+        return sum(settled(self._ground, self._ground.config(name), n=n) for name in names)
+
+
+@final
+class WorkspaceCatalog(Shown):
+    """The catalogue of a workspace; see `siamrec.storage.CatalogLog`."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+
+    @override
+    def title(self) -> str:
+        return f"Catalogue at {self._ground.store.url}"
+
+    @override
+    def table(self) -> Table:
+        """Return the first items."""
+        return self.read().table()
+
+    def write(self, catalog: Catalog) -> int:
+        """Store items; return how many are new or changed.
+
+        Besides any attributes of the host's own, `genres` is read by the context, `hidden` (a
+        reason), `available_from` and `available_until` (instants) tell what may be shown.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If ids are of another kind than the workspace's.
+            siamrec.errors.InvalidDataError: If an attribute cannot be written as JSON.
+        """
+        self._ground.require_kinds(items=check.kind("catalog", catalog, Catalog).items.ids)
+        return self._ground.store.catalog.write(catalog)
+
+    def read(self) -> Catalog:
+        """Return every item that is in the catalogue now."""
+        return self._ground.store.catalog.read()
+
+    def hide(self, *items: Item, reason: str) -> int:
+        """Keep items from every list that is asked for from now on; return how many changed.
+
+        Every process obeys at its next request. Training may still use the items.
+        """
+        return self._ground.store.catalog.hide(*items, reason=reason)
+
+    def unhide(self, *items: Item) -> int:
+        """Let items be shown again; return how many changed."""
+        return self._ground.store.catalog.unhide(*items)
+
+    def remove(self, *items: Item) -> int:
+        """Take items out of the catalogue; return how many were in it."""
+        return self._ground.store.catalog.remove(*items)
+
+
+def _blobs_of(blobs: BlobStore | str | Path | None, store: Store) -> BlobStore | None:
+    if isinstance(blobs, str | Path):
+        return FolderBlobs(blobs)
+    if blobs is not None:
+        check.methods("blobs", blobs, ["put", "get"], what="a store of files")
+        return blobs
+    file = store.file
+    return None if file is None else FolderBlobs(file.with_name(f"{file.name}.models"))
