@@ -67,6 +67,7 @@ class Chooser(Generic[ModelT]):
         self._refresh_every = settings.refresh_every
         self._model: ModelT | None = None
         self._cache: dict[int, dict[bytes, Weights]] = {}
+        self._tops: dict[tuple[int, bytes, int], FloatArray] = {}
         self._tick = (0, 0)
         self._stale: set[int] = set()
         self.version = -1
@@ -83,6 +84,7 @@ class Chooser(Generic[ModelT]):
         )
         if fresh and self._model is not None:
             return self._model
+        self._tops.clear()
         if self._policy.pools or tick != self._tick or self._model is None:
             self._cache.clear()
         else:
@@ -101,6 +103,7 @@ class Chooser(Generic[ModelT]):
         """Forget everything that was worked out."""
         self._model = None
         self._cache.clear()
+        self._tops.clear()
 
     def weights(
         self, model: ModelT, cell: int, eligible: BoolArray, vector: FloatArray | None
@@ -113,6 +116,20 @@ class Chooser(Generic[ModelT]):
         if key not in row:
             row[key] = self._weights(model, cell, eligible, None)
         return row[key]
+
+    def among_best(
+        self, model: ModelT, cell: int, eligible: BoolArray, vector: FloatArray | None, *, n: int
+    ) -> FloatArray:
+        """Return for each arm the probability that it is among the best `n`."""
+        if vector is not None:
+            rounds = self.rounds(np.array([cell]), eligible, vector)
+            shares: FloatArray = self._policy.top(model, rounds, n)[0]
+            return shares
+        key = (cell, eligible.tobytes(), n)
+        if key not in self._tops:
+            rounds = self.rounds(np.array([cell]), eligible, None)
+            self._tops[key] = self._policy.top(model, rounds, n)[0]
+        return self._tops[key]
 
     def draw_ranks(
         self,

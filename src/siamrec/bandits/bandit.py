@@ -242,8 +242,7 @@ class ContextualBandit(BanditDoor[ModelT]):
         chosen, chances = self._chooser.draw_ranks(model, cell, eligible, vector, id_=id_, n=n)
         in_top: tuple[float, ...] = ()
         if n > 1:
-            rounds = self._chooser.rounds(np.array([cell]), eligible, vector)
-            among = self.policy.top(model, rounds, n)[0]
+            among = self._chooser.among_best(model, cell, eligible, vector, n=n)
             in_top = tuple(float(among[arm]) for arm in chosen)
         decision = Decision(
             id=id_,

@@ -25,7 +25,7 @@ from siamrec.models.recommenders import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from siamrec.data import Feedback
     from siamrec.lifecycle.placement import Placement
@@ -215,3 +215,13 @@ def genres_of(catalog: Catalog) -> dict[Id, tuple[str, ...]]:
         for item, value in zip(catalog.items.ids, column, strict=False)
         if value
     }
+
+
+def memberships(items: Vocabulary, genres: Mapping[Any, Sequence[str]]) -> FloatArray:
+    """Return which genres each item has, as zeros and ones, shape `(n_items, n_genres)`."""
+    names = sorted({genre for item in items.ids for genre in genres[item]})
+    place = {genre: column for column, genre in enumerate(names)}
+    table = np.zeros((len(items), len(names)))
+    for row, item in enumerate(items.ids):
+        table[row, [place[genre] for genre in genres[item]]] = 1.0
+    return table

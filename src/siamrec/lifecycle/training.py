@@ -14,8 +14,8 @@ from siamrec._core.hashing import uniforms
 from siamrec._core.table import Shown, Table
 from siamrec.data import FeedbackKind, Rankings, Truth, Vocabulary
 from siamrec.errors import InvalidDataError
+from siamrec.lifecycle._draft import Pool, drafted
 from siamrec.lifecycle._evaluate import paired
-from siamrec.lifecycle.draft import Pool, drafted
 from siamrec.lifecycle.holdout import HeldOut, hold_out_users
 from siamrec.lifecycle.placement import references
 from siamrec.lifecycle.release import Release, fitted_release, loaded_release, registered
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from siamrec.data import Feedback
-    from siamrec.lifecycle.ground import Ground
+    from siamrec.lifecycle._ground import Ground
     from siamrec.lifecycle.placement import Placement, Promotion
     from siamrec.models.recommenders import FittedRecommender
     from siamrec.typing import BoolArray, FloatArray

@@ -12,12 +12,12 @@ from siamrec._core import check
 from siamrec._core.clock import clock_or_system
 from siamrec._core.table import Shown, Table
 from siamrec.data import Catalog
-from siamrec.lifecycle import encoders
-from siamrec.lifecycle.ground import Ground
+from siamrec.lifecycle import _encoders
+from siamrec.lifecycle._ground import Ground
+from siamrec.lifecycle._settlement import settled
+from siamrec.lifecycle.feedback import WorkspaceFeedback
 from siamrec.lifecycle.live import LivePlacement
 from siamrec.lifecycle.placement import Placement
-from siamrec.lifecycle.settlement import settled
-from siamrec.lifecycle.told import WorkspaceFeedback
 from siamrec.lifecycle.training import Trained, train
 from siamrec.storage import FolderBlobs, Store
 
@@ -177,7 +177,7 @@ class Workspace(Shown):
         config = self._ground.config(placement)
         registry = self._ground.registry
         return train(
-            self._ground, config, lambda alias: encoders.behind(alias, registry, self._encoder)
+            self._ground, config, lambda alias: _encoders.behind(alias, registry, self._encoder)
         )
 
     def activate(self, placement: str, version: str, *, reason: str) -> Activation | None:
@@ -209,14 +209,14 @@ class Workspace(Shown):
         return self.store.diary.read(placement)
 
     def keep_encoder(
-        self, encoder: SiameseEncoder, *, alias: str = encoders.LIVE
+        self, encoder: SiameseEncoder, *, alias: str = _encoders.LIVE
     ) -> StoredVersion:
         """Register an encoder and let an alias such as `"encoder@candidate"` name it.
 
         Raises:
             siamrec.errors.InvalidParameterError: If it cannot be written down.
         """
-        version = encoders.registered(encoder, self.registry)
+        version = _encoders.registered(encoder, self.registry)
         self.registry.activate(check.text("alias", alias), version.id, reason="kept by the host")
         return version
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from sqlalchemy import bindparam, func, select, update
+from typing_extensions import override
 
+from siamrec._core.table import Record, day
 from siamrec.errors import StaleWriteError
 from siamrec.storage import _bulk, _engine
 from siamrec.storage._decided import columns_of, decided
@@ -50,8 +51,8 @@ class Heads(NamedTuple):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredList:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class StoredList(Record):
     """One served list as rows.
 
     Attributes:
@@ -87,6 +88,11 @@ class StoredList:
     body: str
     items: tuple[tuple[Any, ...], ...]
     decision: str | None = None
+
+    @override
+    def title(self) -> str:
+        whom = "nobody" if self.unit is None else self.unit
+        return f"List {self.id[:12]} for {whom} at {self.placement}, {day(self.time)}"
 
 
 @final
@@ -300,8 +306,3 @@ def _lists(connection: Connection, ids: Sequence[str]) -> list[StoredList]:
         )
         for head in heads
     ]
-
-
-def shares_of(text: str | None) -> dict[str, float]:
-    """Return the shares of the sources of an item; empty where one source made it."""
-    return {} if text is None else json.loads(text)

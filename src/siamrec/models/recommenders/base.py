@@ -208,22 +208,23 @@ class FittedRecommender(Shown):
         )
 
     @final
-    def rank(
-        self, histories: Histories, *, k: int, allowed: BoolArray, exclude_seen: bool = True
-    ) -> Rankings:
-        """Return ranked lists for people as the arm sees them, numbered from 0.
+    def best(
+        self, histories: Histories, *, k: int, allowed: BoolArray
+    ) -> tuple[IntArray, FloatArray]:
+        """Return codes and scores of the `k` best allowed items that one person has not seen.
 
-        Args:
-            histories: What they did, over the items of the arm.
-            k: Longest list, at least 1.
-            allowed: Which items may be ranked, shape `(n_items,)`.
-            exclude_seen: Whether items of a person's history are left out.
+        Both are empty where the arm has nothing to say, because all items score alike.
 
         Raises:
             siamrec.errors.InvalidParameterError: If `k` is not positive.
         """
-        names = Vocabulary(tuple(range(len(histories))))
-        return self._ranked(histories, names, k=k, allowed=allowed, exclude_seen=exclude_seen)
+        table = self._own(self.traced(histories)[0], len(histories))
+        if _silent(table).size:
+            return np.empty(0, dtype=np.int64), np.empty(0)
+        table[0, ~allowed] = -np.inf
+        table[0, histories.value.indices] = -np.inf
+        row = Rankings.from_scores(table, k=k, items=self.items)
+        return row.item.astype(np.int64), _score(row)
 
     def predict(
         self,

@@ -10,10 +10,11 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
+_SEQUENCE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     """Make room for what is served and remembered."""
-    sequence = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     # The next list has to know what a person did a second ago, so the log is asked by user.
     op.create_index("event_user", "event", ["user", "seq"])
     of_a_list = sa.text("decision IS NOT NULL")
@@ -21,6 +22,12 @@ def upgrade() -> None:
         "event_decision", "event", ["decision"],
         sqlite_where=of_a_list, postgresql_where=of_a_list,
     )  # fmt: skip
+    _values_and_catalogue()
+    _recommendations()
+    _diary()
+
+
+def _values_and_catalogue() -> None:
     op.create_table(
         "stored_value",
         sa.Column("kind", sa.String(32), primary_key=True),
@@ -31,7 +38,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "catalog_item",
-        sa.Column("seq", sequence, primary_key=True, autoincrement=True),
+        sa.Column("seq", _SEQUENCE, primary_key=True, autoincrement=True),
         sa.Column("item", sa.Text, nullable=False),
         sa.Column("whole", sa.SmallInteger, nullable=False),
         sa.Column("time", sa.BigInteger, nullable=False),
@@ -39,6 +46,9 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("catalog_item_item", "catalog_item", ["item", "seq"])
+
+
+def _recommendations() -> None:
     op.create_table(
         "recommendation",
         sa.Column("id", sa.Text, primary_key=True),
@@ -69,9 +79,12 @@ def upgrade() -> None:
         sa.Column("seen", sa.BigInteger),
         sqlite_with_rowid=False,
     )
+
+
+def _diary() -> None:
     op.create_table(
         "diary",
-        sa.Column("seq", sequence, primary_key=True, autoincrement=True),
+        sa.Column("seq", _SEQUENCE, primary_key=True, autoincrement=True),
         sa.Column("placement", sa.Text, nullable=False),
         sa.Column("time", sa.BigInteger, nullable=False),
         sa.Column("what", sa.String(32), nullable=False),

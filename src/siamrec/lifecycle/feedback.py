@@ -13,14 +13,14 @@ from siamrec._core.hashing import content_hash
 from siamrec._core.table import Shown, Table
 from siamrec.data import Feedback, FeedbackKind
 from siamrec.errors import InvalidParameterError, MissingInputError, UnknownNameError
+from siamrec.lifecycle._settlement import settle_at_once
 from siamrec.lifecycle.recommendation import Recommendation
-from siamrec.lifecycle.settlement import settle_at_once
 from siamrec.storage import Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from siamrec.lifecycle.ground import Ground
+    from siamrec.lifecycle._ground import Ground
     from siamrec.storage import FeedbackSummary, StoredList
     from siamrec.typing import Id, Instant
 

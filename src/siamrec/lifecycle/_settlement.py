@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from siamrec.bandits import SuccessRule
     from siamrec.data import Feedback
-    from siamrec.lifecycle.ground import Ground
+    from siamrec.lifecycle._ground import Ground
     from siamrec.lifecycle.placement import Placement
     from siamrec.storage import StoredList
 

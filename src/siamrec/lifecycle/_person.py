@@ -1,0 +1,87 @@
+"""Somebody's history, and what an arm makes of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from siamrec.lifecycle._draft import Pool
+from siamrec.models.recommenders import Histories
+
+if TYPE_CHECKING:
+    from siamrec.data import Feedback, Vocabulary
+    from siamrec.models.recommenders import FittedRecommender
+    from siamrec.typing import BoolArray, FloatArray, Id, IntArray
+
+
+class Person(NamedTuple):
+    """Somebody's history over the items of a release."""
+
+    histories: Histories
+    items: Vocabulary
+    user: Id | None
+    feedback: Feedback | None
+
+    @classmethod
+    def of(cls, feedback: Feedback | None, items: Vocabulary) -> Person:
+        """Return somebody by what they did; None for nobody, or for somebody new."""
+        if feedback is None:
+            nothing = sparse.csr_array((1, len(items)), dtype=np.float32)
+            return cls(Histories(nothing), items, None, None)
+        user = feedback.users[0]
+        return cls(Histories.of(feedback, feedback.users, items), items, user, feedback)
+
+    def ranked(
+        self,
+        arm: FittedRecommender,
+        places: IntArray | None,
+        known: BoolArray,
+        k: int,
+        *,
+        anybody: bool = False,
+    ) -> Pool:
+        """Return the best items of an arm, as codes of the release.
+
+        Args:
+            arm: The arm.
+            places: Code of the release of each item of the arm; None where they are the same.
+            known: Which items of the release may be shown.
+            k: Most items.
+            anybody: Whether a list by popularity, where the arm has nothing to say of a person,
+                is as good as another.
+        """
+        if places is None:
+            histories, allowed = self.histories, known
+        else:
+            histories = (
+                Histories(sparse.csr_array((1, len(arm.items)), dtype=np.float32))
+                if self.feedback is None
+                else Histories.of(self.feedback, self.feedback.users, arm.items)
+            )
+            allowed = np.where(places >= 0, known[places], False)
+        if self.user is not None:
+            code = arm.users.encode([self.user], unknown="code")
+            if code[0] >= 0:
+                histories = Histories(histories.value, histories.order, code)
+        if anybody:
+            item, score = any_of(arm, histories, allowed, k)
+        else:
+            item, score = arm.best(histories, k=k, allowed=allowed)
+        return Pool(item if places is None else places[item], score)
+
+
+def any_of(
+    arm: FittedRecommender, histories: Histories, allowed: BoolArray, k: int
+) -> tuple[IntArray, FloatArray]:
+    """Return the best items of an arm; by popularity where it has nothing to say."""
+    item, score = arm.best(histories, k=k, allowed=allowed)
+    if item.size:
+        return item, score
+    free = allowed.copy()
+    free[histories.value.indices] = False
+    count = np.bincount(arm.history.value.indices, minlength=len(arm.items)).astype(np.float64)
+    order = np.flatnonzero(free)
+    order = order[np.argsort(-count[order], kind="stable")][:k]
+    return order, count[order]
