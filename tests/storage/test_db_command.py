@@ -60,7 +60,7 @@ def test_check_changes_nothing(path: Path) -> None:
         base.execute("UPDATE siamrec_schema SET version_num = '0001'")
     base.close()
     done = db("check", "--db", path)
-    assert (done.exit_code, "is older than 0004" in done.output) == (1, True)
+    assert (done.exit_code, "is older than 0005" in done.output) == (1, True)
     with sqlite3.connect(path) as base:
         base.execute("UPDATE siamrec_schema SET version_num = '9999'")
     base.close()

@@ -21,7 +21,7 @@ from siamrec.lifecycle.placement import Placement
 from siamrec.lifecycle.registry import ModelRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from siamrec.protocols import BlobStore, Clock
     from siamrec.storage import Store, StoredBandit
@@ -112,9 +112,14 @@ class Ground:
                 return older
         return None
 
-    def bandit(self, config: Placement) -> StoredBandit[Any]:
-        """Return the bandit of a placement's belief, for one thread; new arms join it."""
-        arms = tuple(config.arms)
+    def bandit(self, config: Placement, arms: Sequence[str] = ()) -> StoredBandit[Any]:
+        """Return the bandit of a placement's belief, for one thread; new arms join it.
+
+        Args:
+            config: The placement.
+            arms: Arms that it has to know; those of the placement when absent.
+        """
+        arms = tuple(dict.fromkeys(arms or config.arms))
         first = self.store.roster(config.belief) or arms
         bandit: StoredBandit[Any] = self.store.bandit(
             config.belief,

@@ -112,12 +112,14 @@ class Maker:
         return self._filled(head, state, picks, person, known, k, reason)
 
     def _able(self, config: Placement, release: Release, now: Instant) -> list[str]:
-        """Return the arms that are fitted and not at rest."""
-        return [
-            arm
-            for arm in config.arms
-            if arm in release.arms and not 0 <= now - self._resting.get(arm, -_REST - now) < _REST
-        ]
+        """Return the arms of the release that are wanted, and not at rest.
+
+        Arms that are new in the placement wait for a release that has them; while it has none of
+        them, those of the release go on.
+        """
+        wanted = [arm for arm in config.arms if arm in release.arms] or list(release.arms)
+        rested = now - _REST
+        return [arm for arm in wanted if not rested < self._resting.get(arm, rested) <= now]
 
     def _decided(
         self,
@@ -136,7 +138,7 @@ class Maker:
             bandit = self._bandit(state)
             return bandit.draw(given, id=asked.id, n=n, unit=unit, arms=able, time=asked.time)
         shares = config.shares()
-        weights = {arm: shares[arm] for arm in able}
+        weights = {arm: shares.get(arm, 0.0) for arm in able}
         if not sum(weights.values()) > 0:  # what has a weight is at rest
             weights = dict.fromkeys(able, 1.0)
         arms, chances = drawn(weights, n=n, id_=asked.id, salt=self._ground.salt)
@@ -157,10 +159,11 @@ class Maker:
         """Return this thread's bandit of the placement's belief."""
         kept: dict[Any, StoredBandit[Any]] = self._own.__dict__.setdefault("bandits", {})
         config = state.config
-        key = (state.belief, tuple(config.arms), config.limits)
+        arms = (*config.arms, *(() if state.release is None else state.release.arms))
+        key = (state.belief, arms, config.limits)
         if key not in kept:
             kept.clear()
-            kept[key] = self._ground.bandit(config)
+            kept[key] = self._ground.bandit(config, arms)
         return kept[key]
 
     def _pools(  # noqa: PLR0917 - what a list is made of

@@ -274,7 +274,8 @@ def _by_part(placement: Placement, means: Mapping[str, float]) -> dict[str, dict
         for arm in placement.arms
         if f"{_CANDIDATE} {arm}" in means
     }
-    whole = {f"{metric} {name}": value for name, value in means.items() if " " not in name}
+    # What it was compared with is in the diary: the same data shall give the same version.
+    whole = {metric: means[_CANDIDATE]} if _CANDIDATE in means else {}
     return {**parts, "placement": whole}
 
 

@@ -18,7 +18,8 @@ from siamrec.storage._events import erased_key
 from siamrec.storage.archive import retried, segment_row
 from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import doomed as doomed_table
-from siamrec.storage.schema import event, projection
+from siamrec.storage.schema import event, projection, recommendation_item
+from siamrec.storage.schema import recommendation as recommendation_table
 from siamrec.storage.schema import reward as reward_table
 from siamrec.storage.schema import segment as segment_table
 from siamrec.storage.schema import spent as spent_table
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
 OfDecisions = Literal["detach", "delete"]
 """What becomes of decisions that were made for an erased user."""
 
+_OF_PERSONS = (
+    "event", "decision", "reward", "sticky", "spent", "recommendation", "recommendation_item",
+)  # fmt: skip
+"""Tables that hold a person."""
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -47,12 +53,14 @@ class Erasure(Record):
     Attributes:
         n_events: Number of events, of the table and of the archive.
         n_decisions: Number of decisions that were made for the user.
+        n_lists: Number of lists that were served to the user.
         n_segments: Number of segments that were written anew.
         n_redacted: Number of snapshots that can no longer be read as they were.
     """
 
     n_events: int
     n_decisions: int
+    n_lists: int
     n_segments: int
     n_redacted: int
 
@@ -101,11 +109,13 @@ def erase(
                 places += one.places
             tombs = sorted((erased_key(key), "") for key in keys)
             _bulk.insert(connection, spent_table, ("key", "digest"), tombs, skip=True)
+            n_lists = _from_lists(connection, user, decisions)
             n_decisions = _from_decisions(connection, bandits, str(user), decisions)
             connection.execute(delete(sticky_table).where(sticky_table.c.unit == str(user)))
             return Erasure(
                 n_events=len(keys),
                 n_decisions=n_decisions,
+                n_lists=n_lists,
                 n_segments=len(rewrites),
                 n_redacted=redact(connection, places, now),
             )
@@ -165,6 +175,21 @@ def _replace(connection: Connection, one: _Rewrite) -> None:
     _bulk.delete(connection, spent_table, "key", one.keys)
 
 
+def _from_lists(connection: Connection, user: str | int, decisions: OfDecisions) -> int:
+    """Let go of the lists of a user: nobody's from now on, or gone with their decisions."""
+    c = recommendation_table.c
+    mine = (c.unit == str(user)) & (c.whole.op("&")(1) == int(isinstance(user, int)))
+    if decisions == "detach":
+        return int(
+            connection.execute(update(recommendation_table).where(mine).values(unit=None)).rowcount
+        )
+    ids = list(connection.execute(select(c.id).where(mine)).scalars())
+    if ids:
+        _bulk.delete(connection, recommendation_item, "recommendation", ids)
+        _bulk.delete(connection, recommendation_table, "id", ids)
+    return len(ids)
+
+
 def _from_decisions(
     connection: Connection,
     bandits: Mapping[str, StoredBandit[Any]],
@@ -206,7 +231,7 @@ def _wipe(engine: Engine) -> None:
     with _engine.told(engine), engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             free = connection.execution_options(isolation_level="AUTOCOMMIT")
-            for table in ("event", "decision", "reward", "sticky", "spent"):
+            for table in _OF_PERSONS:
                 free.exec_driver_sql(f"VACUUM {table}")
         else:
             raw: Any = connection.connection

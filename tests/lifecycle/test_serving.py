@@ -1,0 +1,585 @@
+"""A workspace serves what it trained, and its log knows everything about a list."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from siamrec._core.clock import DAY, HOUR, MINUTE, SECOND, ManualClock
+from siamrec.bandits import Context, Limits, SuccessRule
+from siamrec.data import Catalog, Feedback, Vocabulary
+from siamrec.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    StaleWriteError,
+    StorageError,
+    UnknownNameError,
+)
+from siamrec.lifecycle import LivePlacement, Placement, Promotion, Recommendation, Workspace
+from siamrec.models.recommenders import EASE, FittedPopularity, LongTail
+from siamrec.storage import RecommendationLog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from siamrec.simulation import SimulatedWorld
+
+NOW = 20_000 * DAY
+HOME = Placement(
+    name="home",
+    arms={
+        "svd": "pure-svd:factors=8",
+        "text": {"name": "text-profile", "encoder": "encoder@live"},
+        "long_tail": LongTail(base=EASE()),
+        "top": "popularity",
+    },
+    limits=Limits(floor=0.05, cap=0.8),
+    rerank=("mmr",),
+    k=6,
+)
+
+
+@pytest.fixture(scope="module")
+def trained(world: SimulatedWorld, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a workspace whose placement `home` is trained."""
+    folder = tmp_path_factory.mktemp("workspace")
+    with Workspace(
+        f"sqlite:///{folder}/app.db", encoder="hashing", clock=ManualClock(NOW), salt="test"
+    ) as ws:
+        ws.feedback.write(world.feedback)
+        ws.catalog.write(world.catalog)
+        ws.place(HOME)
+        assert ws.train("home").verdict == "promoted"
+    return folder
+
+
+@pytest.fixture
+def folder(trained: Path, tmp_path: Path) -> Path:
+    shutil.copytree(trained, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW)
+
+
+@pytest.fixture
+def ws(folder: Path, clock: ManualClock) -> Iterator[Workspace]:
+    with Workspace(f"sqlite:///{folder}/app.db", encoder="hashing", clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def home(ws: Workspace) -> LivePlacement:
+    return ws.placement("home")
+
+
+def n_rows(ws: Workspace, table: str) -> int:
+    return ws.store.counts()[table]
+
+
+def test_a_list_is_stored_with_its_decision_and_read_back_equal(
+    ws: Workspace, home: LivePlacement
+) -> None:
+    shown = home.recommend("person-0007", n_arms=3, session={"seen": 4}, request="r-1")
+    assert len(shown.items) == len(set(shown.items)) == 6
+    assert set(shown.sources) <= set(shown.arms)
+    assert len(shown.arms) == len(shown.propensities) == len(shown.confidences) == 3
+    assert shown.context["session_position"] == "middle"
+    assert set(shown.versions) == set(shown.arms)
+    assert shown.fallback is None
+    assert home.recommend("person-0007", n_arms=3, request="r-1") == shown
+    assert (n_rows(ws, "decision"), n_rows(ws, "recommendation")) == (1, 1)
+    (stored,) = ws.store.decisions.read(home.config.belief)
+    assert stored == shown.decision
+    assert json.loads(shown.to_json())["items"] == list(shown.items)
+
+
+def test_one_request_from_many_threads_is_one_decision(ws: Workspace, home: LivePlacement) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        lists = list(pool.map(lambda _: home.recommend("person-0003", request="one"), range(16)))
+    assert all(each == lists[0] for each in lists)
+    assert (n_rows(ws, "decision"), n_rows(ws, "recommendation")) == (1, 1)
+
+
+def test_arms_share_a_list_evenly_and_every_item_has_its_arm(home: LivePlacement) -> None:
+    for number in range(1, 21):
+        shown = home.recommend(f"person-{number:04d}", n_arms=3)
+        slots = Counter(shown.sources)
+        assert max(slots.values()) - min(slots.values()) <= 1
+        assert set(slots) == set(shown.arms)
+
+
+def test_what_a_person_did_a_second_ago_is_not_shown_again(
+    ws: Workspace, home: LivePlacement
+) -> None:
+    first = home.recommend("person-0011")
+    ws.feedback.click(first, first.items[0])
+    ws.feedback.rate("person-0011", first.items[1], 4.5)
+    again = home.recommend("person-0011")
+    assert not {first.items[0], first.items[1]} & set(again.items)
+    assert set(again.items).isdisjoint(_seen(ws, "person-0011"))
+
+
+def test_another_process_needs_nothing_but_the_url(ws: Workspace, folder: Path) -> None:
+    first = ws.placement("home").recommend("person-0011", request="mine")
+    ws.feedback.click(first, first.items[0])
+    code = (
+        "import sys; from siamrec import Workspace\n"
+        "ws = Workspace(sys.argv[1]); home = ws.placement('home')\n"
+        "print(home.recommend('person-0011', request='mine').to_json())\n"
+        "print(home.recommend('person-0011').to_json())\n"
+        "ws.close()"
+    )
+    run = [sys.executable, "-c", code, f"sqlite:///{folder}/app.db"]
+    lines = subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()
+    same, other = map(json.loads, lines)
+    assert same["items"] == list(first.items)
+    assert first.items[0] not in other["items"]
+
+
+def test_propensities_are_those_of_the_draw(home: LivePlacement) -> None:
+    lists = [home.recommend(f"new-{number}") for number in range(800)]
+    arms = home.config.arms
+    drawn = Counter(each.arms[0] for each in lists)
+    chances = dict.fromkeys(arms, 0.0)
+    for each in lists:
+        assert each.decision is not None
+        chances[each.arms[0]] += 1 / each.propensities[0]
+    # Inverse propensities of an arm add up to the number of rounds, within 5 sigma.
+    for arm in arms:
+        assert abs(chances[arm] - 800) < 5 * (800 / (drawn[arm] / 800)) ** 0.5
+
+
+def test_somebody_unknown_is_served_and_it_is_said(home: LivePlacement) -> None:
+    shown = home.recommend("never-seen")
+    assert len(shown.items) == 6
+    nobody = home.recommend(None)
+    assert len(nobody.items) == 6
+    assert nobody.user is None
+    svd = _until(home, "svd", "never-seen")
+    assert svd.fallback == "svd had nothing to show"
+    assert svd.failed == {"svd": "had nothing to show"}
+    assert set(svd.sources) == {"fallback"}
+
+
+def test_before_the_first_training_the_log_serves(tmp_path: Path) -> None:
+    with Workspace(f"sqlite:///{tmp_path}/new.db", clock=ManualClock(NOW)) as ws:
+        home = ws.place(Placement(name="home", arms={"svd": "pure-svd"}, k=2))
+        assert home.recommend("a").items == ()
+        clicks = Feedback.of(user=["a", "b", "b"], item=["x", "x", "y"], kind="click", time=NOW)
+        ws.feedback.write(clicks)
+        later = NOW + HOUR
+        shown = home.recommend("a", time=later)
+        assert (shown.items, shown.fallback) == (("y",), "nothing has been trained yet")
+        assert shown.decision is None
+        assert home.recommend("c", time=later).items == ("x", "y")
+
+
+def test_an_arm_that_fails_stays_in_the_decision_and_rests(
+    home: LivePlacement, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: object, histories: object) -> Any:
+        raise ZeroDivisionError("no luck")
+
+    monkeypatch.setattr(FittedPopularity, "score", broken)
+    shown = home.recommend("person-0001", n_arms=4)
+    assert shown.failed == {"top": "failed: ZeroDivisionError: no luck"}
+    assert "top" in shown.arms
+    assert "top" not in shown.sources
+    assert len(shown.items) == 6  # the others fill the list
+    resting = home.recommend("person-0001", n_arms=4)
+    assert "top" not in resting.arms
+    monkeypatch.undo()
+    clock.advance(MINUTE)
+    assert "top" in home.recommend("person-0001", n_arms=4).sources
+
+
+def test_hidden_items_are_in_no_list_from_then_on(ws: Workspace, home: LivePlacement) -> None:
+    gone = home.recommend("person-0005").items[:3]
+    ws.catalog.hide(*gone, reason="recalled")
+    lists = [home.recommend("person-0005", request=f"q{n}", k=20) for n in range(20)]
+    lists += home.recommend_many(["person-0005", "person-0006"], k=20)
+    assert not any(set(gone) & set(each.items) for each in lists)
+    ws.catalog.unhide(*gone)
+    shown = {item for n in range(20) for item in home.recommend("person-0005", k=60).items}
+    assert set(gone) <= shown
+    ws.catalog.remove(gone[0])
+    assert gone[0] not in home.recommend("person-0005", k=60).items
+
+
+def test_items_have_their_time(ws: Workspace, home: LivePlacement, clock: ManualClock) -> None:
+    (item, *_) = home.recommend("person-0005").items
+    ws.catalog.write(
+        Catalog(items=Vocabulary((item,)), attributes={"available_until": [NOW + HOUR]})
+    )
+    assert item in home.recommend("person-0005", k=90).items
+    clock.advance(HOUR)
+    assert item not in home.recommend("person-0005", k=90).items
+
+
+def test_exclude_and_among(home: LivePlacement) -> None:
+    usual = home.recommend("person-0005", k=8)
+    some = usual.items[::2]
+    assert not set(some) & set(home.recommend("person-0005", exclude=some).items)
+    among = home.recommend("person-0005", among=some, n_arms=2)
+    assert set(among.items) <= set(some)
+    with pytest.raises(UnknownNameError, match="item of among"):
+        home.recommend("person-0005", among=["no such item"])
+
+
+def test_the_bandit_off_is_a_logged_draw_by_weights(ws: Workspace, home: LivePlacement) -> None:
+    ws.place(replace(home.config, static_weights={"svd": 3.0, "top": 1.0}))
+    home.switch("static")
+    lists = [home.recommend(f"person-{n:04d}") for n in range(200)]
+    assert {(each.arms[0], each.propensities[0]) for each in lists} == {
+        ("svd", 0.75),
+        ("top", 0.25),
+    }
+    share = sum(each.arms[0] == "svd" for each in lists) / 200
+    assert abs(share - 0.75) < 5 * (0.75 * 0.25 / 200) ** 0.5
+    home.switch("bandit")
+    assert home.recommend("person-0001").decision.policy != "static"  # type: ignore[union-attr]
+    assert [entry.what for entry in ws.diary("home")] == ["trained", "switched", "switched"]
+
+
+def test_a_blend_by_weights_tells_shares_and_trains_no_belief(
+    ws: Workspace, home: LivePlacement, clock: ManualClock
+) -> None:
+    ws.place(replace(home.config, blend="weights"))
+    shown = home.recommend("person-0004", n_arms=3)
+    assert all(abs(sum(each.values()) - 1) < 1e-9 for each in shown.shares)
+    assert all(max(part, key=part.__getitem__) == arm
+               for part, arm in zip(shown.shares, shown.sources, strict=True))  # fmt: skip
+    ws.feedback.click(shown, shown.items[0])
+    clock.advance(2 * DAY)
+    ws.settle()
+    assert n_rows(ws, "reward") == 0
+
+
+# --- what came of it ---------------------------------------------------------------------------
+
+
+def test_a_click_counts_once_when_its_window_is_over_for_the_arm_that_showed_it(
+    ws: Workspace, home: LivePlacement, clock: ManualClock
+) -> None:
+    shown = home.recommend("person-0009", n_arms=2)
+    item, arm = shown.items[0], shown.sources[0]
+    assert ws.feedback.click(shown, item).accepted == 1
+    clock.advance(SECOND)
+    assert ws.feedback.click(shown.id, item).duplicates == 1
+    assert n_rows(ws, "event") - len(_world_log(ws)) == 0
+    assert ws.settle() == 0
+    clock.advance(DAY)
+    assert (ws.settle(), ws.settle()) == (1, 0)
+    rewards = _rewards(ws, shown)
+    n_slots = Counter(shown.sources)
+    assert rewards == {
+        arm: pytest.approx(1 / n_slots[arm]),
+        **{a: 0.0 for a in shown.arms if a != arm},
+    }
+
+
+def test_a_late_event_outside_the_window_changes_nothing(
+    ws: Workspace, home: LivePlacement, clock: ManualClock
+) -> None:
+    shown = home.recommend("person-0009")
+    clock.advance(2 * DAY)
+    ws.settle()
+    ws.feedback.click(shown, shown.items[0])
+    clock.advance(SECOND)
+    ws.settle()
+    assert set(_rewards(ws, shown).values()) == {0.0}
+
+
+def test_an_item_that_was_not_shown_rewards_nobody(
+    ws: Workspace, home: LivePlacement, clock: ManualClock
+) -> None:
+    shown = home.recommend("person-0009")
+    other = next(item for item in ws.catalog.read().items.ids if item not in shown.items)
+    assert ws.feedback.click(shown, other).accepted == 1
+    clock.advance(2 * DAY)
+    ws.settle()
+    assert set(_rewards(ws, shown).values()) == {0.0}
+    assert other not in home.recommend("person-0009", k=90).items
+
+
+def test_learning_at_once_is_on_request(ws: Workspace, home: LivePlacement) -> None:
+    ws.place(replace(home.config, reward=SuccessRule(learn="at_once")))
+    shown = home.recommend("person-0009", n_arms=2)
+    ws.feedback.click(shown, shown.items[0])
+    assert list(_rewards(ws, shown)) == [shown.sources[0]]
+
+
+def test_mails_that_nobody_opens_are_no_trials(
+    ws: Workspace, home: LivePlacement, clock: ManualClock
+) -> None:
+    ws.place(replace(home.config, rerank=(), k=2))
+    lists = home.recommend_many([f"reader-{n}" for n in range(300)])
+    assert all(each.confirm == "on_seen" for each in lists)
+    for each in lists[:60]:
+        ws.feedback.seen(each)
+    clock.advance(2 * DAY)
+    assert ws.settle() == 60
+    trials = [each for each in lists if _rewards(ws, each)]
+    assert trials == [each for each in lists[:60] if set(each.sources) != {"fallback"}]
+    clock.advance(7 * DAY)
+    for each in lists[60:70]:
+        ws.feedback.seen(each, [1])
+    clock.advance(2 * DAY)
+    assert ws.settle() == 10
+    with pytest.raises(InvalidParameterError, match="from 1 to 2"):
+        ws.feedback.seen(lists[0], [3])
+
+
+def test_the_belief_is_the_fold_of_the_log(
+    ws: Workspace, home: LivePlacement, clock: ManualClock
+) -> None:
+    for n in range(60):
+        shown = home.recommend(f"person-{n:04d}", n_arms=2)
+        if n % 3 == 0:
+            ws.feedback.click(shown, shown.items[n % 6])
+        clock.advance(HOUR)
+    clock.advance(2 * DAY)
+    assert ws.settle() == 60
+    ws.store.verify()  # raises where sums are not the fold of the log
+    bandit = home_bandit(ws)
+    assert bandit.sums()["wins"].sum() > 0
+
+
+# --- versions ----------------------------------------------------------------------------------
+
+
+def test_a_new_release_is_taken_over_between_two_requests_and_taken_back(
+    ws: Workspace, folder: Path, clock: ManualClock
+) -> None:
+    home = ws.placement("home")
+    before = home.recommend("person-0002", request="a")
+    with Workspace(f"sqlite:///{folder}/app.db", encoder="hashing", clock=clock) as other:
+        other.place(replace(home.config, promotion=Promotion(confident=False, margin=1.0)))
+        other.feedback.write(
+            Feedback.of(user=["person-0001"], item=["story-0001"], value=5.0, time=NOW + 1)
+        )
+        trained = other.train("home")
+        assert trained.verdict == "promoted"
+    after = home.recommend("person-0002", request="b")
+    assert (before.release, after.release) == (home_first(ws), trained.release)
+    change = ws.rollback("home", reason="worse after all")
+    assert home.recommend("person-0002", request="c").release == before.release
+    assert change.version == before.release
+    assert [each.id for each in ws.versions("home")] == [before.release, after.release]
+    with pytest.raises(InvalidDataError, match="no earlier version"):
+        ws.rollback("home", reason="once more")
+
+
+def test_what_is_worse_does_not_take_the_place_of_what_serves(ws: Workspace) -> None:
+    home = ws.placement("home")
+    serving = home_first(ws)
+    ws.place(replace(home.config, arms={"chance": "random"}, static_weights=None))
+    trained = ws.train("home")
+    assert trained.verdict == "kept"
+    assert trained.serving == serving
+    assert "a changed recipe must gain" in trained.reasons[0]
+    assert {"candidate", "serving", "popularity"} <= set(trained.metrics)
+    assert trained.metrics["candidate"] < trained.metrics["serving"]
+    assert ws.diary("home")[-1].body["verdict"] == "kept"
+    served = home.recommend("person-0002")
+    assert served.release == serving
+    assert served.fallback is None
+    assert set(served.arms) <= set(HOME.arms)  # the new arm waits for a release that has it
+
+
+def test_the_same_data_gives_the_same_release(ws: Workspace) -> None:
+    again = ws.train("home")
+    assert (again.release, again.verdict) == (home_first(ws), "kept")
+    assert again.reasons == ("Nothing is new: the same data gives the same release.",)
+
+
+def test_a_person_may_have_to_agree(ws: Workspace) -> None:
+    home = ws.placement("home")
+    terms = Promotion(approval=True, confident=False, margin=1.0)
+    ws.place(replace(home.config, promotion=terms))
+    ws.feedback.write(Feedback.of(user=["person-0001"], item=["story-0002"], value=5.0, time=NOW))
+    trained = ws.train("home")
+    assert trained.verdict == "waits for approval"
+    assert trained.serving == home_first(ws)
+    ws.activate("home", trained.release, reason="looks good")
+    assert home.recommend("person-0001").release == trained.release
+
+
+def test_test_users_train_nothing(ws: Workspace, world: SimulatedWorld) -> None:
+    release = ws.placement("home").release
+    assert release is not None
+    trained_on = set(release.arms["svd"].users.ids)
+    share = 1 - len(trained_on) / len(world.feedback.users)
+    assert 0.1 < share < 0.3
+
+
+# --- bad input, bad luck -----------------------------------------------------------------------
+
+
+def test_what_cannot_be_asked_is_refused(ws: Workspace, home: LivePlacement) -> None:
+    with pytest.raises(UnknownNameError, match="'hom'.*home"):
+        ws.placement("hom")
+    with pytest.raises(InvalidParameterError, match="n_arms must be at most the 4 arms"):
+        home.recommend("person-0001", n_arms=5)
+    with pytest.raises(InvalidParameterError, match="texts, like the others"):
+        home.recommend(7)
+    with pytest.raises(InvalidParameterError, match="users"):
+        home.recommend_many(["a", "a"])
+    with pytest.raises(UnknownNameError, match="recommendation of this workspace"):
+        ws.feedback.click("f" * 32, "story-0001")
+    with pytest.raises(InvalidParameterError, match="texts, like the others"):
+        ws.feedback.write(Feedback.of(user=[1], item=["story-0001"]))
+    with pytest.raises(StaleWriteError, match="revision 1, not 0"):
+        ws.place(home.config, expect=0)
+    assert n_rows(ws, "recommendation") == 0
+
+
+def test_a_placement_that_cannot_be_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="eas"):
+        Placement(name="x", arms={"a": "eas"})
+    with pytest.raises(UnknownNameError, match="policy"):
+        Placement(name="x", arms={"a": "ease"}, policy="beta-thomson")
+    with pytest.raises(InvalidParameterError, match="floor"):
+        Placement(name="x", arms={"a": "ease", "b": "popularity"}, limits=Limits(floor=0.6))
+    with pytest.raises(UnknownNameError, match="arm"):
+        Placement(name="x", arms={"a": "ease"}, static_weights={"b": 1.0})
+    config = HOME.to_config()
+    with pytest.raises(UnknownNameError, match="of the placement is named 'patience_of_saints'"):
+        Placement.from_config({**config, "patience_of_saints": 1})
+    with pytest.raises(UnknownNameError, match="step of the path"):
+        HOME.overridden({"arms.txt.encoder": "encoder@candidate"})
+
+
+def test_a_placement_survives_json_and_dotted_paths() -> None:
+    assert Placement.from_json(HOME.to_json()) == HOME
+    changed = HOME.overridden({"arms.text.encoder": "encoder@candidate", "k": 3})
+    assert changed.arms["text"]["encoder"] == "encoder@candidate"
+    assert (changed.k, HOME.k) == (3, 6)
+    assert changed.recipe != HOME.recipe
+    assert changed.belief == HOME.belief
+    assert replace(HOME, context=Context.none()).belief != HOME.belief
+
+
+def test_files_that_are_gone_are_said_and_the_log_serves(ws: Workspace, folder: Path) -> None:
+    shutil.rmtree(folder / "app.db.models")
+    shown = ws.placement("home").recommend("person-0001")
+    assert shown.fallback is not None
+    assert shown.fallback.startswith("the release cannot be loaded")
+    assert len(shown.items) == 6
+
+
+def test_a_log_that_cannot_be_written_or_read(
+    home: LivePlacement, ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object, **__: object) -> Any:
+        raise StorageError("The store is down.")
+
+    home.recommend("person-0001")
+    monkeypatch.setattr(RecommendationLog, "write", down)
+    shown = home.recommend("person-0001")
+    assert (shown.logged, len(shown.items)) == (False, 6)
+    assert shown.fallback == "the log cannot be written: The store is down."
+    monkeypatch.setattr(RecommendationLog, "look", down)
+    unread = home.recommend("person-0001")
+    assert (unread.logged, unread.fallback) == (
+        False,
+        "the log cannot be read: The store is down.",
+    )
+    monkeypatch.undo()
+    ws.place(replace(home.config, unlogged="refuse"))
+    home.recommend("person-0001")
+    monkeypatch.setattr(RecommendationLog, "write", down)
+    with pytest.raises(StorageError, match="down"):
+        home.recommend("person-0001")
+    assert n_rows(ws, "recommendation") == 2
+
+
+def test_erasing_a_person_takes_the_lists(ws: Workspace, home: LivePlacement) -> None:
+    shown = home.recommend("person-0001")
+    kept = home.recommend("person-0002")
+    done = ws.store.erase("person-0001")
+    assert (done.n_lists, done.n_decisions) == (1, 1)
+    log = ws.store.recommendations
+    assert log.get(shown.id).unit is None  # type: ignore[union-attr]
+    assert log.get(kept.id).unit == "person-0002"  # type: ignore[union-attr]
+
+
+def test_nothing_is_lost_or_doubled_by_kills(ws: Workspace, folder: Path) -> None:
+    code = (
+        "import sys; from siamrec import Workspace\n"
+        "ws = Workspace(sys.argv[1]); home = ws.placement('home')\n"
+        "for n in range(10_000):\n"
+        "    shown = home.recommend(f'person-{n % 90:04d}', request=f'{sys.argv[2]}-{n}')\n"
+        "    ws.feedback.click(shown, shown.items[0])\n"
+        "    print(shown.id, shown.items[0], flush=True)\n"
+    )
+    told: list[list[str]] = []
+    for turn in range(3):
+        run = [sys.executable, "-c", code, f"sqlite:///{folder}/app.db", str(turn)]
+        with subprocess.Popen(run, stdout=subprocess.PIPE, text=True) as worker:
+            assert worker.stdout is not None
+            for _, line in zip(range(15 + turn), worker.stdout, strict=False):
+                told.append(line.split())
+            worker.kill()
+    counts = ws.store.counts()
+    assert counts["decision"] == counts["recommendation"]
+    lists = {
+        row.id: Recommendation.of(row)
+        for row in ws.store.recommendations.between(None, None, None)
+    }
+    events = ws.store.recommendations.events_of(list(lists))
+    assert events is not None
+    clicked = Counter(map(str, events.decision))  # type: ignore[arg-type]
+    assert set(clicked.values()) == {1}
+    for id_, item in told:
+        assert lists[id_].items[0] == item
+        assert clicked[id_] == 1
+
+
+# --- helpers -----------------------------------------------------------------------------------
+
+
+def _until(home: LivePlacement, arm: str, user: str) -> Recommendation:
+    for number in range(200):
+        shown = home.recommend(user, request=f"until-{number}")
+        if shown.arms == (arm,):
+            return shown
+    raise AssertionError(arm)
+
+
+def _seen(ws: Workspace, user: str) -> set[Any]:
+    log = ws.feedback.read_all()
+    mine = log.where(log.user == log.users.encode([user])[0])
+    return set(mine.items.decode(mine.item))
+
+
+def _world_log(ws: Workspace) -> Feedback:
+    return ws.feedback.read_all()
+
+
+def _rewards(ws: Workspace, shown: Recommendation) -> dict[str, float]:
+    """The newest reward of each arm of a list."""
+    query = "SELECT arm, reward FROM reward WHERE decision = ? ORDER BY time"
+    with ws.store._engine.connect() as connection:  # what the log says, read by hand
+        rows = connection.exec_driver_sql(query, (shown.id,)).all()
+    return dict(rows)
+
+
+def home_bandit(ws: Workspace) -> Any:
+    return ws._ground.bandit(ws.placement("home").config)
+
+
+def home_first(ws: Workspace) -> str:
+    return ws.versions("home")[0].id
