@@ -21,6 +21,7 @@ from siamrec._core import check
 from siamrec._core.recipe import Recipe
 from siamrec._core.table import Shown, Table, counted
 from siamrec.data import Catalog, Feedback, Rankings, Vocabulary
+from siamrec.data._top import best_columns
 from siamrec.errors import InvalidDataError, MissingCapabilityError
 from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.histories import Histories
@@ -214,17 +215,17 @@ class FittedRecommender(Shown):
         """Return codes and scores of the `k` best allowed items that one person has not seen.
 
         Both are empty where the arm has nothing to say, because all items score alike.
-
-        Raises:
-            siamrec.errors.InvalidParameterError: If `k` is not positive.
         """
-        table = self._own(self.traced(histories)[0], len(histories))
+        table = self._own(self.traced(histories)[0], len(histories)).astype(np.float64)
         if _silent(table).size:
-            return np.empty(0, dtype=np.int64), np.empty(0)
+            table[:] = -np.inf
         table[0, ~allowed] = -np.inf
         table[0, histories.value.indices] = -np.inf
-        row = Rankings.from_scores(table, k=k, items=self.items)
-        return row.item.astype(np.int64), _score(row)
+        if not (table < np.inf).all():
+            raise InvalidDataError(f"score of {type(self).__name__} must not be NaN or infinite.")
+        item = best_columns(table, min(check.count("k", k), table.shape[1]))[0]
+        item = item[table[0, item] > -np.inf]
+        return item, table[0, item]
 
     def predict(
         self,
@@ -398,7 +399,7 @@ class FittedRecommender(Shown):
         return replace(lists, source=source, arms=(*arms, "popularity"))
 
 
-def _silent(table: Float32Array) -> IntArray:
+def _silent(table: Float32Array | FloatArray) -> IntArray:
     """Return the rows in which several items can be ranked and all of them score alike."""
     best = table.max(axis=1, keepdims=True, initial=-np.inf)
     alike = np.flatnonzero(((table == best) | (table == -np.inf)).all(axis=1))
