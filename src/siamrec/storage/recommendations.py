@@ -117,7 +117,7 @@ class RecommendationLog(OnDatabase):
         self._history = (
             select(*(c[name] for name in READ))
             .where(c.user == bindparam("user"))
-            .order_by(c.seq.desc())
+            .order_by(c.time.desc().nulls_last(), c.seq.desc())
             .limit(bindparam("n"))
         )
         self._known = select(recommendation.c.id).where(recommendation.c.id == bindparam("id"))

@@ -16,7 +16,7 @@ _SEQUENCE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 def upgrade() -> None:
     """Make room for what is served and remembered."""
     # The next list has to know what a person did a second ago, so the log is asked by user.
-    op.create_index("event_user", "event", ["user", "seq"])
+    op.create_index("event_user", "event", ["user", "time", "seq"])
     of_a_list = sa.text("decision IS NOT NULL")
     op.create_index(
         "event_decision", "event", ["decision"],
