@@ -4,32 +4,41 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec._core.clock import clock_or_system
+from siamrec._core.clock import clock_or_system, duration
 from siamrec._core.table import Shown, Table
 from siamrec.data import Catalog
+from siamrec.errors import MissingInputError
 from siamrec.lifecycle import _encoders
 from siamrec.lifecycle._ground import Ground
 from siamrec.lifecycle._settlement import settled
 from siamrec.lifecycle.feedback import WorkspaceFeedback
 from siamrec.lifecycle.live import LivePlacement
+from siamrec.lifecycle.measuring import Measured, events_of, measured, what_if
 from siamrec.lifecycle.placement import Placement
+from siamrec.lifecycle.release import loaded_release
 from siamrec.lifecycle.training import Trained, train
 from siamrec.storage import FolderBlobs, Store
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import timedelta
     from types import TracebackType
     from typing import Self
 
     from siamrec._core.book import Named
+    from siamrec.bandits import Policy
+    from siamrec.bandits.ope import Evaluation
     from siamrec.lifecycle.registry import ModelRegistry
+    from siamrec.metrics.online import Events
     from siamrec.protocols import BlobStore, Clock, SiameseEncoder
     from siamrec.storage import Activation, DiaryEntry, StoredVersion
     from siamrec.storage.catalog import Item
+    from siamrec.typing import Instant
 
 _PORTION = 500
 
@@ -234,6 +243,88 @@ class Workspace(Shown):
         check.count("n", n)
         names = self.placements() if placement is None else [placement]
         return sum(settled(self._ground, self._ground.config(name), n=n) for name in names)
+
+    def events(
+        self,
+        *,
+        placement: str | None = None,
+        since: str | timedelta | float | None = None,
+    ) -> Events:
+        """Return what was seen of lists and done on them, for `siamrec.metrics.online`.
+
+        Columns beside user, item, kind, time, value, impression and position: `arm`,
+        `confidence`, `placement`, `experiment`, `variant`, `version` (the release), `day`,
+        `list`, and each factor of the context as `context.segment`, and so on. A list that
+        nobody has seen is not part of it.
+
+        Args:
+            placement: Whose lists; of all placements when absent.
+            since: How far back to look, such as `"7d"`; everything when absent.
+        """
+        return events_of(self._ground, placement, self._since(since), None)[0]
+
+    def measure(
+        self,
+        metrics: Sequence[str],
+        *,
+        by: Sequence[str] = (),
+        placement: str | None = None,
+        since: str | timedelta | float | None = None,
+    ) -> Measured:
+        """Return metrics of what was seen, whole or by slice.
+
+        Args:
+            metrics: Metrics of events such as `"ctr"`, `"thumbs_ratio"`, `"revenue"`, and of
+                lists as `siamrec.metrics.Suite` knows them, such as `"coverage"`, `"gini"`,
+                `"long_tail_share"`, `"ild"` (of the longest list, or `"gini@10"`).
+            by: Columns of `events` to slice by, such as `("arm", "variant", "day")`.
+            placement: Whose lists; of all placements when absent.
+            since: How far back to look, such as `"7d"`; everything when absent.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If a metric or a column is not known.
+        """
+        return measured(
+            self._ground,
+            metrics,
+            by=by,
+            placement=placement,
+            since=self._since(since),
+            until=None,
+            release=lambda version: loaded_release(version, self.registry),
+        )
+
+    def what_if(
+        self,
+        policy: Policy[Any] | Named | Mapping[str, float],
+        *,
+        placement: str | None = None,
+        since: str | timedelta | float | None = None,
+    ) -> Evaluation:
+        """Return what another policy would have earned on the lists that were seen.
+
+        Off-policy estimates of the reward of the first arm of a list, from the logged
+        propensities; withheld where the log does not support them.
+
+        Args:
+            policy: Weights of the arms, such as `{"svd": 1.0}`; or a policy, which learns from
+                the earlier half of the lists and is judged on the later one.
+            placement: Whose lists; not needed where there is one placement.
+            since: How far back to look, such as `"7d"`; everything when absent.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If no seen list with a decision is in the log.
+            siamrec.errors.MissingInputError: If there are several placements and none is named.
+            siamrec.errors.UnknownNameError: If an arm or a policy is not known.
+        """
+        names = self.placements()
+        if placement is None and len(names) != 1:
+            raise MissingInputError("placement", f"placement=..., one of {', '.join(names)}")
+        config = self._ground.config(names[0] if placement is None else placement)
+        return what_if(self._ground, config, policy, since=self._since(since), until=None)
+
+    def _since(self, since: str | timedelta | float | None) -> Instant | None:
+        return None if since is None else self._ground.now() - duration("since", since)
 
 
 @final

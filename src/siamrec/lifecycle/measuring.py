@@ -1,0 +1,384 @@
+"""What the log of a workspace tells: events of lists, metrics by any slice, and what-if."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+import numpy as np
+from typing_extensions import override
+
+from siamrec._core import check
+from siamrec._core.clock import SECOND, ManualClock
+from siamrec._core.table import Shown, Table, counted
+from siamrec.bandits import POLICIES, ContextualBandit
+from siamrec.bandits.ope import Log, evaluate
+from siamrec.data import FeedbackKind, Rankings, Vocabulary
+from siamrec.errors import InvalidDataError, MissingInputError, UnknownNameError
+from siamrec.lifecycle._settlement import events_by_list, rewards_of
+from siamrec.lifecycle.recommendation import Recommendation
+from siamrec.metrics import METRICS, Suite, online
+from siamrec.metrics.online.events import KINDS, Events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from siamrec.bandits.ope import Evaluation
+    from siamrec.lifecycle._ground import Ground
+    from siamrec.lifecycle.placement import Placement
+    from siamrec.lifecycle.release import Release
+    from siamrec.storage import StoredList
+    from siamrec.typing import FloatArray, Instant, IntArray
+
+_ONLINE: Mapping[str, Callable[[Events], Any]] = {
+    name: getattr(online, name)
+    for name in (
+        "bad_rating_share", "click_share", "ctr", "good_rating_share", "rating_conversion",
+        "rating_rate", "revenue", "thumbs_ratio",
+    )
+}  # fmt: skip
+"""Metrics of events, by name."""
+_LEVELS = ("placement", "experiment", "variant", "version", "day", "arm")
+_CONTEXT = "context."
+_NONE = "none"
+_KIND_OF = {
+    FeedbackKind.CLICK: "click",
+    FeedbackKind.RATING: "rating",
+    FeedbackKind.THUMB: "thumb",
+    FeedbackKind.DWELL: "dwell",
+    FeedbackKind.CONVERSION: "conversion",
+}
+"""Kinds of the log that metrics of events know; views and comments are none of them."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Measured(Shown):
+    """Metrics of what was seen, by slice.
+
+    Attributes:
+        by: Names of the columns that were sliced by.
+        rows: For each slice and metric: the levels of the slice, the metric, its value, its 95 %
+            interval (None for a figure of lists, which is a census), and the number of lists.
+        n_unseen: Lists that nobody has seen; they are part of no figure.
+        n_stray: Events on items that their list had not shown; they are part of no figure.
+    """
+
+    by: tuple[str, ...]
+    rows: tuple[tuple[tuple[str, ...], str, float, tuple[float, float] | None, int], ...]
+    n_unseen: int
+    n_stray: int
+
+    def value(self, metric: str, **slice_: str) -> float:
+        """Return one figure.
+
+        Args:
+            metric: Name of the metric.
+            slice_: Level of every column that was sliced by.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If there is no such figure.
+        """
+        wanted = tuple(slice_.get(name, "") for name in self.by)
+        for levels, name, value, _, _ in self.rows:
+            if (levels, name) == (wanted, metric):
+                return value
+        raise UnknownNameError("figure", f"{metric} of {slice_}", [row[1] for row in self.rows])
+
+    @override
+    def title(self) -> str:
+        by = f" by {', '.join(self.by)}" if self.by else ""
+        return f"Measured{by}: {counted(len(self.rows), 'figure')}"
+
+    @override
+    def table(self) -> Table:
+        """Return one row for each slice and metric."""
+        rows: tuple[tuple[Any, ...], ...] = tuple((*each[0], *each[1:]) for each in self.rows)
+        head = (*self.by, "metric", "value", "interval", "lists")
+        told = (("lists that nobody has seen", self.n_unseen), ("stray events", self.n_stray))
+        notes = tuple(f"{n:,} {what} are left out" for what, n in told if n)
+        return Table(head=head, rows=rows, title=self.title(), notes=notes)
+
+
+class _Shown(NamedTuple):
+    """One seen item of a list."""
+
+    list: int
+    place: int
+    item: Any
+    arm: str
+
+
+def events_of(
+    ground: Ground, placement: str | None, since: Instant | None, until: Instant | None
+) -> tuple[Events, int]:
+    """Return what was seen and done on the lists of a time, and how many events were stray."""
+    lists = list(_lists(ground, placement, since, until))
+    seen, columns = _seen(lists)
+    rows: list[tuple[Any, Any, str, int, float, int, int]] = [
+        (_unit(lists[each.list]), each.item, "impression", when, 1.0, code, each.place)
+        for code, (each, when) in enumerate(seen)
+    ]
+    place_of = {(each.list, str(each.item)): code for code, (each, _) in enumerate(seen)}
+    number = {each.id: place for place, (each, _) in enumerate(lists)}
+    owner = list(range(len(rows)))
+    stray = 0
+    told = ground.store.recommendations.events_of([each.id for each, _ in lists])
+    if told is not None and told.decision is not None:
+        listed = zip(
+            told.decision.tolist(), told.items.decode(told.item), told.kind.tolist(),
+            told.time.tolist(), told.value.tolist(), strict=True,
+        )  # fmt: skip
+        for id_, item, kind, time, value in listed:
+            code = place_of.get((number[id_], str(item)), -1)
+            name = _KIND_OF.get(FeedbackKind(kind))
+            stray += code < 0 and name is not None
+            if code < 0 or name is None:
+                continue
+            each = seen[code][0]
+            unit = _unit(lists[each.list])
+            rows.append((unit, item, name, time, value, code, each.place))
+            owner.append(code)
+    spread = {name: [column[code] for code in owner] for name, column in columns.items()}
+    return _events(rows, spread), stray
+
+
+def _events(rows: Sequence[tuple[Any, ...]], columns: Mapping[str, Sequence[Any]]) -> Events:
+    user, item, kind, time, value, impression, position = (
+        zip(*rows, strict=True) if rows else ((),) * 7
+    )
+    users, user_code = Vocabulary.factorize(user)
+    items, item_code = Vocabulary.factorize(item)
+    return Events(
+        users=users,
+        items=items,
+        user=user_code,
+        item=item_code,
+        kind=np.array([KINDS.index(each) for each in kind], dtype=np.int8),
+        time=np.array(time, dtype=np.int64),
+        value=np.array(value, dtype=np.float64),
+        impression=np.array(impression, dtype=np.int64),
+        position=np.array(position, dtype=np.int64),
+        columns={name: np.array(column) for name, column in columns.items()},
+    )
+
+
+def _lists(
+    ground: Ground, placement: str | None, since: Instant | None, until: Instant | None
+) -> Iterable[tuple[Recommendation, StoredList]]:
+    for row in ground.store.recommendations.between(placement, since, until):
+        yield Recommendation.of(row), row
+
+
+def _unit(pair: tuple[Recommendation, StoredList]) -> Any:
+    """Return whose list it is; one that was made for nobody is a unit of its own."""
+    each, _ = pair
+    return each.id if each.user is None else str(each.user)
+
+
+def _seen(
+    lists: Sequence[tuple[Recommendation, StoredList]],
+) -> tuple[list[tuple[_Shown, Instant]], dict[str, list[Any]]]:
+    """Return the seen items of lists with the instant, and the columns of each."""
+    seen: list[tuple[_Shown, Instant]] = []
+    columns: dict[str, list[Any]] = {name: [] for name in (*_LEVELS, "confidence", "list")}
+    factors = sorted({factor for each, _ in lists for factor in each.context})
+    columns |= {f"{_CONTEXT}{factor}": [] for factor in factors}
+    for number, (each, row) in enumerate(lists):
+        sure = dict(zip(each.arms, each.confidences, strict=False))
+        levels = _levels_of(each)
+        for (place, _, _, source, _, when), item in zip(row.items, each.items, strict=True):
+            if when is None:
+                continue
+            seen.append((_Shown(number, place, item, source), int(when)))
+            for name in _LEVELS:
+                columns[name].append(source if name == "arm" else levels[name])
+            columns["confidence"].append(sure.get(source, np.nan))
+            columns["list"].append(each.id)
+            for factor in factors:
+                columns[f"{_CONTEXT}{factor}"].append(each.context.get(factor, _NONE))
+    return seen, columns
+
+
+def _levels_of(each: Recommendation) -> dict[str, str]:
+    day = datetime.fromtimestamp(each.time / SECOND, tz=UTC).date().isoformat()
+    return {
+        "placement": each.placement,
+        "experiment": each.experiment or _NONE,
+        "variant": each.variant or _NONE,
+        "version": each.release or _NONE,
+        "day": day,
+    }
+
+
+def measured(
+    ground: Ground,
+    metrics: Sequence[str],
+    *,
+    by: Sequence[str],
+    placement: str | None,
+    since: Instant | None,
+    until: Instant | None,
+    release: Callable[[str], Release],
+) -> Measured:
+    """Return metrics of what was seen, by slice; see `Workspace.measure`."""
+    wanted = check.many("metrics", metrics, what="names of metrics")
+    for name in wanted:
+        _known(name)
+    events, stray = events_of(ground, placement, since, until)
+    slices = _slices(events, tuple(check.many("by", by, what="names of columns")))
+    rows: list[Any] = []
+    for levels, rows_of in slices:
+        part = events.where(rows_of)
+        n_lists = len(np.unique(part.columns["list"]))
+        for name in wanted:
+            if name in _ONLINE:
+                found = _ONLINE[name](part).estimate()
+                rows.append((levels, name, float(found.mean), found.interval, n_lists))
+            else:
+                rows.append((levels, name, _of_lists(part, name, release), None, n_lists))
+    every = ground.store.recommendations.between(placement, since, until)
+    unseen = sum(row.opened is None for row in every)
+    return Measured(by=tuple(by), rows=tuple(rows), n_unseen=unseen, n_stray=stray)
+
+
+def _known(name: str) -> None:
+    plain = name.partition("@")[0]
+    if name not in _ONLINE and plain not in METRICS:
+        raise UnknownNameError("metric", name, [*_ONLINE, *METRICS.names()])
+
+
+def _slices(events: Events, by: tuple[str, ...]) -> list[tuple[tuple[str, ...], IntArray]]:
+    """Return the levels of each slice, and its events."""
+    for name in by:
+        check.one_of("column", name, [each for each in events.columns if each != "list"])
+    if not by:
+        return [((), np.arange(len(events)))]
+    columns = (events.columns[name].astype(str).tolist() for name in by)
+    rows: dict[tuple[str, ...], list[int]] = {}
+    for row, levels in enumerate(zip(*columns, strict=True)):
+        rows.setdefault(levels, []).append(row)
+    return [(levels, np.array(rows[levels])) for levels in sorted(rows)]
+
+
+def _of_lists(part: Events, name: str, release: Callable[[str], Release]) -> float:
+    """Return a metric of the seen lists of a slice, as `Suite` gives it on them."""
+    shown = part.where(part.kind == KINDS.index("impression"))
+    if not len(shown):
+        return float("nan")
+    assert shown.position is not None
+    order = np.lexsort((shown.position, shown.columns["list"]))
+    shown = shown.where(order)
+    ids, row = np.unique(shown.columns["list"], return_inverse=True)
+    versions = {version for version in shown.columns["version"].tolist() if version != _NONE}
+    if not versions:
+        raise MissingInputError(
+            "a release", "train the placement: lists of nothing trained have no catalogue"
+        )
+    known = release(max(versions))
+    codes = known.items.encode(shown.items.decode(shown.item), unknown="code")
+    keep = codes >= 0
+    lists = Rankings(
+        users=Vocabulary(tuple(ids.tolist())),
+        items=known.items,
+        item=codes[keep].astype(np.int32),
+        start=np.searchsorted(row[keep], np.arange(len(ids) + 1)),
+    )
+    full = name if "@" in name else f"{name}@{int(lists.length.max(initial=1))}"
+    return float(
+        Suite([full])
+        .evaluate(
+            lists,
+            catalog_size=len(known.items),
+            popularity=known.popularity,
+            quality=known.quality,
+            embeddings=known.vectors,
+            n_users=len(ids),
+        )[full]
+        .mean
+    )
+
+
+def what_if(
+    ground: Ground,
+    config: Placement,
+    policy: Any,
+    *,
+    since: Instant | None,
+    until: Instant | None,
+) -> Evaluation:
+    """Return what another policy would have earned; see `Workspace.what_if`."""
+    lists = [
+        (each, row)
+        for each, row in _lists(ground, config.name, since, until)
+        if each.decision is not None and row.opened is not None and row.bandit is not None
+    ]
+    if not lists:
+        raise InvalidDataError("No seen list with a decision is in the log of this time.")
+    rows = [row for _, row in lists]
+    told = events_by_list(rows, ground.store.recommendations.events_of([r.id for r in rows]))
+    rewards = [rewards_of(row, told[row.id], config.reward) for row in rows]
+    arms = tuple(dict.fromkeys(arm for each, _ in lists for arm in each.arms))
+    first = [
+        (each, gained)
+        for (each, _), gained in zip(lists, rewards, strict=True)
+        if each.arms[0] in gained
+    ]
+    if isinstance(policy, Mapping):
+        tested: Sequence[Any] = first
+        target = _fixed(policy, arms, len(first))
+    else:
+        middle = len(first) // 2
+        target, tested = _learned(config, policy, arms, first[:middle], first[middle:])
+    if not tested:
+        raise InvalidDataError("Too few lists were seen to learn from one half and judge by one.")
+    log = Log(
+        action=np.array([arms.index(each.arms[0]) for each, _ in tested]),
+        reward=np.array([gained[each.arms[0]] for each, gained in tested]),
+        propensity=np.array([each.propensities[0] for each, _ in tested]),
+        n_actions=len(arms),
+        reward_range=(0.0, 1.0),
+    )
+    return evaluate(log, target, estimators=["ips", "snips"])
+
+
+def _fixed(weights: Mapping[str, float], arms: tuple[str, ...], n: int) -> FloatArray:
+    for arm, weight in weights.items():
+        check.one_of("arm", arm, arms)
+        check.not_negative(f"weight of {arm}", weight)
+    row = np.array([weights.get(arm, 0.0) for arm in arms], dtype=np.float64)
+    if not row.sum() > 0:
+        raise InvalidDataError("At least one weight must be above 0.")
+    return np.tile(row / row.sum(), (n, 1))
+
+
+def _learned(
+    config: Placement,
+    policy: Any,
+    arms: tuple[str, ...],
+    early: Sequence[tuple[Recommendation, dict[str, float]]],
+    late: Sequence[tuple[Recommendation, dict[str, float]]],
+) -> tuple[FloatArray, Sequence[tuple[Recommendation, dict[str, float]]]]:
+    """Return the probabilities of a policy that has learned from the earlier half."""
+    bandit: ContextualBandit[Any] = ContextualBandit(
+        POLICIES.make(policy), arms, context=config.context, clock=ManualClock()
+    )
+    for each, gained in early:
+        assert each.decision is not None
+        bandit.record(each.decision)
+        for arm, reward in gained.items():
+            bandit.learn(each.id, reward, arm=arm, time=each.time)
+    if not late:
+        return np.empty((0, len(arms))), late
+    now = late[-1][0].time
+    cells: dict[tuple[tuple[str, str], ...], list[float]] = {}
+    rows = []
+    for each, _ in late:
+        key = tuple(sorted(each.context.items()))
+        if key not in cells:
+            chance = bandit.probabilities(dict(each.context), time=now)
+            cells[key] = [chance[arm] for arm in arms]
+        rows.append(cells[key])
+    return np.array(rows), late
