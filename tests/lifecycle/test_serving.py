@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from siamrec._core.clock import DAY, HOUR, MINUTE, SECOND, ManualClock
 from siamrec.bandits import Context, Limits, SuccessRule
-from siamrec.data import Catalog, Feedback, Vocabulary
+from siamrec.data import Catalog, Feedback, Rankings, Vocabulary
 from siamrec.errors import (
     InvalidDataError,
     InvalidParameterError,
@@ -23,7 +24,9 @@ from siamrec.errors import (
     StorageError,
     UnknownNameError,
 )
+from siamrec.experiments import Experiment
 from siamrec.lifecycle import LivePlacement, Placement, Promotion, Recommendation, Workspace
+from siamrec.metrics import Suite
 from siamrec.models.recommenders import EASE, FittedPopularity, LongTail
 from siamrec.storage import RecommendationLog
 
@@ -425,6 +428,108 @@ def test_test_users_train_nothing(ws: Workspace, world: SimulatedWorld) -> None:
     assert 0.1 < share < 0.3
 
 
+def test_variants_are_shown_logged_and_compared(
+    ws: Workspace, home: LivePlacement, clock: ManualClock, folder: Path
+) -> None:
+    before = home.recommend("person-0001", request="before")
+    new = {"arms": {"top": "popularity"}, "rerank": []}
+    home.test(Experiment(key="plain", variants={"control": 0.5, "new": 0.5}), {"new": new})
+    lists = [home.recommend(f"person-{n:04d}") for n in range(1, 121)]
+    assert {each.experiment for each in lists} == {"plain"}
+    by_variant = Counter(each.variant for each in lists)
+    assert abs(by_variant["new"] - 60) < 5 * 30**0.5
+    assert {arm for each in lists if each.variant == "new" for arm in each.arms} == {"top"}
+    assert {each.release for each in lists if each.variant == "control"} == {before.release}
+    assert len({each.release for each in lists}) == 2
+    assert home.recommend(None).variant is None
+    for each in lists:
+        if each.variant == "new" or each.user == "person-0002":
+            ws.feedback.click(each, each.items[0])
+    report = ws.results("plain")
+    assert report.decision == "ship"
+    with Workspace(f"sqlite:///{folder}/app.db", encoder="hashing", clock=clock) as other:
+        same = other.placement("home").recommend("person-0001", request="elsewhere")
+        assert same.variant == lists[0].variant
+    rows = ws.measure(["ctr"], by=("variant",))
+    clicks = Counter(each.variant for each in lists
+                     if each.variant == "new" or each.user == "person-0002")  # fmt: skip
+    for variant, n in by_variant.items():
+        assert rows.value("ctr", variant=str(variant)) == pytest.approx(clicks[variant] / (6 * n))
+    clock.advance(2 * DAY)
+    ws.settle()
+    ws.store.verify()
+    home.end_test(keep="new", reason="ctr")
+    after = home.recommend("person-0001")
+    assert (after.experiment, after.variant, after.arms) == (None, None, ("top",))
+    with pytest.raises(InvalidParameterError, match="one that runs"):
+        home.end_test(reason="again")
+
+
+def test_a_test_that_cannot_be_is_refused(home: LivePlacement) -> None:
+    two = Experiment(key="two", variants={"control": 0.5, "new": 0.5})
+    with pytest.raises(InvalidParameterError, match="with settings for 'new'"):
+        home.test(two, {})
+    with pytest.raises(UnknownNameError, match="variant"):
+        home.test(two, {"nwe": {"k": 3}})
+    with pytest.raises(UnknownNameError, match="step of the path"):
+        home.test(two, {"new": {"kk": 3}})
+    home.test(two, {"new": {"k": 3}})
+    with pytest.raises(InvalidParameterError, match="the only one here"):
+        home.test(Experiment(key="more", variants={"a": 0.5, "b": 0.5}), {"b": {"k": 3}})
+    assert {len(home.recommend(f"person-{n:04d}").items) for n in range(1, 30)} == {3, 6}
+
+
+def test_figures_are_those_of_the_lists(ws: Workspace, home: LivePlacement) -> None:
+    rng = np.random.default_rng(2)
+    likes = {"svd": 0.9, "text": 0.5, "long_tail": 0.2, "top": 0.1}
+    shown_of, clicks_of = Counter[str](), Counter[str]()
+    lists = [home.recommend(f"person-{n:04d}", n_arms=2) for n in range(1, 91)]
+    for each in lists:
+        for item, arm in zip(each.items, each.sources, strict=True):
+            shown_of[arm] += 1
+            if rng.random() < likes.get(arm, 0.0):
+                clicks_of[arm] += 1
+                ws.feedback.click(each, item)
+    stray = next(item for item in ws.catalog.read().items.ids if item not in lists[0].items)
+    ws.feedback.click(lists[0], stray)
+    found = ws.measure(["ctr", "coverage", "gini"], by=("arm",))
+    for arm, n in shown_of.items():
+        assert found.value("ctr", arm=arm) == pytest.approx(clicks_of[arm] / n)
+    release = home.release
+    assert release is not None
+    kept = Rankings.from_lists({each.id: list(each.items) for each in lists})
+    suite = Suite(["coverage@6", "gini@6"]).evaluate(kept, catalog_size=len(release.items))
+    whole = ws.measure(["coverage", "gini"])
+    assert whole.value("coverage") == pytest.approx(suite["coverage@6"].mean)
+    assert whole.value("gini") == pytest.approx(suite["gini@6"].mean)
+    assert (found.n_stray, found.n_unseen) == (1, 0)
+    parts = ws.measure(["ctr"], by=("context.segment", "day"))
+    n_lists = sum(row[4] for row in parts.rows)
+    assert n_lists == len(lists)
+    with pytest.raises(UnknownNameError, match="metric"):
+        ws.measure(["crt"])
+    with pytest.raises(UnknownNameError, match="column"):
+        ws.measure(["ctr"], by=("amr",))
+
+
+def test_what_another_policy_would_have_earned(ws: Workspace, home: LivePlacement) -> None:
+    ws.place(replace(home.config, arms={"svd": "pure-svd:factors=8", "top": "popularity"}))
+    home.switch("static")
+    rng = np.random.default_rng(3)
+    for n in range(400):
+        each = home.recommend(f"person-{n % 200 + 1:04d}", k=1)
+        if each.sources[0] == "svd" and rng.random() < 0.6:
+            ws.feedback.click(each, each.items[0])
+    all_svd = ws.what_if({"svd": 1.0})["snips"]
+    assert all_svd.interval[0] < 0.6 < all_svd.interval[1]
+    all_top = ws.what_if({"top": 1.0})["snips"]
+    assert all_top.value < 0.1
+    learned = ws.what_if("beta-thompson")["snips"]
+    assert learned.value > 0.4
+    with pytest.raises(UnknownNameError, match="arm"):
+        ws.what_if({"sdv": 1.0})
+
+
 # --- bad input, bad luck -----------------------------------------------------------------------
 
 
@@ -487,7 +592,7 @@ def test_a_log_that_cannot_be_written_or_read(
         raise StorageError("The store is down.")
 
     home.recommend("person-0001")
-    monkeypatch.setattr(RecommendationLog, "write", down)
+    monkeypatch.setattr(RecommendationLog, "together", down)
     shown = home.recommend("person-0001")
     assert (shown.logged, len(shown.items)) == (False, 6)
     assert shown.fallback == "the log cannot be written: The store is down."
@@ -500,7 +605,7 @@ def test_a_log_that_cannot_be_written_or_read(
     monkeypatch.undo()
     ws.place(replace(home.config, unlogged="refuse"))
     home.recommend("person-0001")
-    monkeypatch.setattr(RecommendationLog, "write", down)
+    monkeypatch.setattr(RecommendationLog, "together", down)
     with pytest.raises(StorageError, match="down"):
         home.recommend("person-0001")
     assert n_rows(ws, "recommendation") == 2

@@ -140,11 +140,11 @@ def test_heads_that_moved_refuse_the_list(store: Store) -> None:
     assert heads == Heads(0, None, 0)
     store.values.put("placement", "home", {"k": 1})
     expect = ("home", "placement:home", heads)
-    with pytest.raises(StaleWriteError, match="changed meanwhile"):
+    with pytest.raises(StaleWriteError, match="has changed"):
         log.write([a_list("l1")], [], context=Context.none(), expect=expect)
     assert store.counts()["recommendation"] == 0
     store.catalog.write(Catalog(items=Vocabulary(("a",))))
-    assert log.heads("home", "placement:home") == Heads(1, None, 1)
+    assert log.heads("home", "placement:home") == Heads(1, None, 1, 0)
 
 
 def test_a_look_gives_the_newest_events_of_one_person(store: Store) -> None:

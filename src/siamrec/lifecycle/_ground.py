@@ -17,13 +17,17 @@ from siamrec.errors import (
     StaleWriteError,
     UnknownNameError,
 )
+from siamrec.lifecycle import _encoders
 from siamrec.lifecycle.placement import Placement
 from siamrec.lifecycle.registry import ModelRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
-    from siamrec.protocols import BlobStore, Clock
+    from siamrec._core.book import Named
+    from siamrec.experiments import Experiment
+    from siamrec.protocols import BlobStore, Clock, SiameseEncoder
     from siamrec.storage import Store, StoredBandit
     from siamrec.storage.values import Revision
     from siamrec.typing import Id, Instant
@@ -39,6 +43,7 @@ class Ground:
         store: The database.
         blobs: Files of versions; None where it is not known where they are.
         clock: Time of what is logged.
+        encoder: What `"encoder@live"` is until another takes its place.
         salt: Salt of the workspace, where this makes it; drawn when absent.
 
     Raises:
@@ -46,21 +51,29 @@ class Ground:
 
     Attributes:
         store: The database.
+        clock: Time of what is logged.
         salt: Salt of every draw in the workspace, made with it.
     """
 
     def __init__(
-        self, store: Store, blobs: BlobStore | None, clock: Clock, *, salt: str | None = None
+        self,
+        store: Store,
+        blobs: BlobStore | None,
+        clock: Clock,
+        *,
+        encoder: SiameseEncoder | Named | Path | None = None,
+        salt: str | None = None,
     ) -> None:
         self.store = store
         self._blobs = blobs
-        self._clock = clock
+        self._encoder = encoder
+        self.clock = clock
         self._kinds: dict[str, str] = {}
         self.salt = self._salted(salt)
 
     def now(self) -> Instant:
         """Return the instant of the workspace's clock."""
-        return self._clock.now()
+        return self.clock.now()
 
     def list_id(self, placement: str, request: str) -> str:
         """Return the id of the list that a request gets, which is that of its decision too."""
@@ -77,6 +90,14 @@ class Ground:
         if self._blobs is None:
             raise MissingInputError("blobs", "Workspace(url, blobs='models'), a folder of files")
         return ModelRegistry(self.store, self._blobs)
+
+    def encoder(self, alias: str) -> tuple[str, SiameseEncoder]:
+        """Return version and encoder behind a reference such as `"encoder@live"`.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If there is none.
+        """
+        return _encoders.behind(alias, self.registry, self._encoder)
 
     # --- placements ----------------------------------------------------------------------------
 
@@ -101,6 +122,13 @@ class Ground:
         """Store a placement under its name; see `Workspace.place`."""
         body = json.loads(placement.to_json())
         return self.store.values.put(_PLACEMENT, placement.name, body, expect=expect)
+
+    def experiment(self, config: Placement) -> Experiment | None:
+        """Return the experiment that runs in a placement; None where none does."""
+        if config.experiment is None:
+            return None
+        found = self.store.experiments().record(config.experiment).experiment
+        return found if found.status == "running" else None
 
     def owner(self, config: Placement, belief: str) -> Placement | None:
         """Return the revision of a placement whose belief it is; None where there is none."""

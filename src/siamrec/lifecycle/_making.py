@@ -76,6 +76,8 @@ class Maker:
         head = Recommendation(
             id=asked.id, placement=self._name, user=asked.user, items=(), scores=(), sources=(),
             time=asked.time, release=None if release is None else release.id, confirm=confirm,
+            experiment=None if state.variant is None else config.experiment,
+            variant=state.variant,
         )  # fmt: skip
         n_arms = config.n_arms if asked.n_arms is None else check.count("n_arms", asked.n_arms)
         if n_arms > len(config.arms):

@@ -10,6 +10,7 @@ import numpy as np
 from siamrec._core import check
 from siamrec.data import Rankings, Vocabulary
 from siamrec.errors import UnknownNameError
+from siamrec.experiments import HashAssigner
 from siamrec.lifecycle._draft import Pool
 from siamrec.lifecycle.recommendation import FALLBACK
 from siamrec.lifecycle.release import Release, genres_of, memberships, places_of
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from siamrec.data import Catalog
+    from siamrec.experiments import Experiment
     from siamrec.lifecycle.placement import Placement
+    from siamrec.protocols import Clock
     from siamrec.rerank import Pipeline
     from siamrec.storage import Heads
     from siamrec.typing import BoolArray, Id, Instant, IntArray
@@ -27,7 +30,7 @@ _MOST_PIPELINES = 100
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """What serves between two changes."""
 
@@ -45,15 +48,24 @@ class State:
     belief: str
     pipelines: dict[float | None, Pipeline | None]
     """Made on first use; a race makes one twice."""
+    experiment: Experiment | None
+    variants: Mapping[str, Placement]
+    """What each variant shows, where that differs."""
+    assigner: HashAssigner | None
+    variant: str | None
 
     @classmethod
     def of(
         cls,
         heads: Heads,
+        *,
         config: Placement,
         release: Release | None,
         catalog: Catalog,
         trouble: str,
+        experiment: Experiment | None,
+        variant: str | None,
+        clock: Clock,
     ) -> State:
         """Return what serves under these heads; `trouble` says why there is no release."""
         genres = genres_of(catalog)
@@ -70,20 +82,32 @@ class State:
                 inputs["categories"] = memberships(items, genres)
         shown, since, until = _eligible(catalog, items)
         return cls(
-            heads,
-            config,
-            release,
-            catalog,
-            trouble,
-            genres,
-            {name: places_of(arm, items) for name, arm in parts.items()},
-            shown,
-            since,
-            until,
-            inputs,
-            config.belief,
-            {},
+            heads=heads,
+            config=config,
+            release=release,
+            catalog=catalog,
+            trouble=trouble,
+            genres=genres,
+            places={name: places_of(arm, items) for name, arm in parts.items()},
+            shown=shown,
+            since=since,
+            until=until,
+            inputs=inputs,
+            belief=config.belief,
+            pipelines={},
+            experiment=experiment,
+            variants={
+                name: config.of_variant(name, each) for name, each in config.variants.items()
+            },
+            assigner=None if experiment is None else HashAssigner([experiment], clock=clock),
+            variant=variant,
         )
+
+    def assigned(self, user: str | int | None) -> str | None:
+        """Return the variant of a user; None outside of every experiment."""
+        if self.assigner is None or user is None:
+            return None
+        return self.assigner.assign(user, context={}).variant
 
     def allowed(
         self, exclude: Sequence[Id], among: Sequence[Id] | None, now: Instant

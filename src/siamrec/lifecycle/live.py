@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, final
 from uuid import uuid4
 
 from typing_extensions import override
@@ -12,23 +12,26 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec._core.table import Shown, Table
 from siamrec.errors import (
+    InvalidParameterError,
     ModelLoadError,
     StaleWriteError,
     StorageError,
     UnknownNameError,
 )
+from siamrec.experiments import Experiment
 from siamrec.lifecycle._making import Asked, Maker
 from siamrec.lifecycle._state import State
 from siamrec.lifecycle.recommendation import Recommendation
 from siamrec.lifecycle.release import Release, loaded_release
+from siamrec.lifecycle.training import train
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from siamrec.data import Decision, Feedback
+    from siamrec.data import Feedback
     from siamrec.lifecycle._ground import Ground
     from siamrec.lifecycle.placement import Placement
-    from siamrec.storage import Heads, StoredList
+    from siamrec.storage import Heads
     from siamrec.typing import Id, Instant
 
 _ATTEMPTS = 5
@@ -51,7 +54,8 @@ class LivePlacement(Shown):
         self.name = name
         self._lock = threading.Lock()
         self._maker = Maker(ground, name)
-        self._state: State | None = None
+        self._states: dict[str | None, State] = {}
+        """What serves, by variant; under None what serves outside of every experiment."""
 
     @override
     def title(self) -> str:
@@ -92,6 +96,72 @@ class LivePlacement(Shown):
         self._ground.keep(changed)
         self._ground.store.diary.write(self.name, "switched", {"mode": mode})
         return changed
+
+    def test(self, experiment: Experiment, variants: Mapping[str, Mapping[str, Any]]) -> Placement:
+        """Start an experiment here; return the placement with it.
+
+        Every user gets a variant by hash, for as long as it runs. A variant whose arms, policy
+        or context differ has a release and a belief of its own; its arms are trained now.
+
+        Args:
+            experiment: The experiment; its first variant shows the placement as it is.
+            variants: Settings of the others by dotted path, such as
+                `{"new": {"arms.text.encoder": "encoder@candidate"}}`.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If an experiment runs here already, the key was
+                used before, or a variant is without settings.
+            siamrec.errors.UnknownNameError: If a variant or a path is not known.
+        """
+        config = self.config
+        if self._ground.experiment(config) is not None:
+            raise InvalidParameterError("experiment", experiment.key, "the only one here")
+        check.kind("experiment", experiment, Experiment)
+        for name in variants:
+            check.one_of("variant", name, experiment.variants)
+        for name in experiment.variants:
+            if name != experiment.control and name not in variants:
+                raise InvalidParameterError("variants", variants, f"with settings for {name!r}")
+        tested = replace(config, experiment=experiment.key, variants=variants)
+        manager = self._ground.store.experiments()
+        manager.define(experiment)
+        for name, paths in variants.items():
+            changed = tested.of_variant(name, paths)
+            if changed.alias != config.alias:
+                train(self._ground, changed, always=f"variant {name!r} of {experiment.key}")
+        manager.start(experiment.key)
+        self._ground.keep(tested)
+        return tested
+
+    def end_test(self, *, keep: str | None = None, reason: str) -> Placement:
+        """Stop the experiment and return the placement, as one of its variants if told.
+
+        Args:
+            keep: The variant that serves everybody from now on, with its release; the placement
+                goes on as it was when absent.
+            reason: Why; kept with the experiment.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If no experiment runs here.
+            siamrec.errors.UnknownNameError: If there is no such variant.
+        """
+        config = self.config
+        experiment = self._ground.experiment(config)
+        if experiment is None:
+            raise InvalidParameterError("experiment", config.experiment, "one that runs")
+        after = replace(config, experiment=None, variants={})
+        if (
+            keep is not None
+            and check.one_of("variant", keep, experiment.variants) in config.variants
+        ):
+            changed = config.of_variant(keep, config.variants[keep])
+            after = replace(changed, experiment=None, variant=None)
+            release = self._ground.registry.active(changed.alias)
+            if release is not None and changed.alias != config.alias:
+                self._ground.registry.activate(config.alias, release, reason=reason)
+        self._ground.store.experiments().stop(experiment.key, reason=reason)
+        self._ground.keep(after)
+        return after
 
     def recommend(
         self,
@@ -154,7 +224,7 @@ class LivePlacement(Shown):
                 return self._again(asked.id)
             made = self._maker.made(state, asked, history)
             try:
-                self._write([made], state)
+                self._write([(state, [made])])
             except StaleWriteError:
                 continue  # what it depends on has changed, or another worker was first
             except StorageError as error:
@@ -195,30 +265,43 @@ class LivePlacement(Shown):
         batch = uuid4().hex if request is None else check.text("request", request)
         now = self._ground.now() if time is None else check.instant("time", time)
         for _ in range(_ATTEMPTS):
-            state = self._current()
             done: list[Recommendation] = []
-            new: list[Recommendation] = []
+            new: dict[str | None, tuple[State, list[Recommendation]]] = {}
             for user in people:
                 id_ = self._ground.list_id(self.name, f"{batch}|{user}")
                 asked = Asked(user=user, id=id_, k=k, confirm=confirm, time=now)
                 state, history, there = self._look(asked)
-                done.append(self._again(id_) if there else self._maker.made(state, asked, history))
-                if not there:
-                    new.append(done[-1])
+                if there:
+                    done.append(self._again(id_))
+                    continue
+                done.append(self._maker.made(state, asked, history))
+                begun, lists = new.setdefault(state.variant, (state, []))
+                lists.append(done[-1])
+                if begun is not state:  # changed on the way
+                    break
             try:
-                self._write(new, state)
+                if len(done) == len(people):
+                    self._write(new.values())
+                    return done
             except StaleWriteError:
                 continue
-            return done
         raise StaleWriteError(f"The placement {self.name!r} changes too often to be served.")
 
     def _look(self, asked: Asked) -> tuple[State, Feedback | None, bool]:
-        """Return what serves now, the person's history, and whether the list is there already."""
-        n = 500 if self._state is None else self._state.config.history
-        heads, history, there = self._ground.store.recommendations.look(
-            self.name, f"placement:{self.name}", user=asked.user, n=n, id_=asked.id
-        )
-        return self._state_of(heads), history, there
+        """Return what serves this person now, the history, and whether the list is there."""
+        state = self._states.get(None) or self._current()
+        for _ in range(_ATTEMPTS):
+            variant = state.assigned(asked.user)
+            config = state.variants.get(variant or "", state.config)
+            heads, history, there = self._ground.store.recommendations.look(
+                self.name, config.alias, user=asked.user, n=config.history, id_=asked.id
+            )
+            if heads.placement == state.heads.placement and (
+                heads.experiments == state.heads.experiments
+            ):
+                return self._state_of(heads, variant), history, there
+            state = self._current()
+        raise StaleWriteError(f"The placement {self.name!r} changes too often to be served.")
 
     def _again(self, id_: str) -> Recommendation:
         found = self._ground.store.recommendations.get(id_)
@@ -226,28 +309,26 @@ class LivePlacement(Shown):
             raise StaleWriteError(f"The recommendation {id_} was erased meanwhile.")
         return Recommendation.of(found)
 
-    def _write(self, made: Sequence[Recommendation], state: State) -> None:
-        config = state.config
-        learns = config.blend == "draft"
-        rows: list[StoredList] = []
-        decisions: list[Decision] = []
-        for each in made:
-            drawn_ = each.decision
-            rows.append(each.stored(bandit=state.belief if learns and drawn_ else None))
-            if drawn_ is not None:
-                decisions.append(drawn_)
-        self._ground.store.recommendations.write(
-            rows,
-            decisions,
-            context=config.context,
-            expect=(self.name, config.alias, state.heads),
-        )
+    def _write(self, made: Iterable[tuple[State, Sequence[Recommendation]]]) -> None:
+        log = self._ground.store.recommendations
+        with log.together() as write:
+            for state, lists in made:
+                config = state.config
+                learns = config.blend == "draft"
+                rows = [
+                    each.stored(bandit=state.belief if learns and each.decision else None)
+                    for each in lists
+                ]
+                decisions = [each.decision for each in lists if each.decision is not None]
+                expect = (self.name, config.alias, state.heads)
+                write(rows, decisions, context=config.context, expect=expect)
 
     def _unlogged(self, asked: Asked, error: StorageError) -> Recommendation:
         """Serve from memory while the log cannot be read."""
-        state = self._state
+        state = self._states.get(None)
         if state is None or state.config.unlogged == "refuse":
             raise error
+        state = self._states.get(state.assigned(asked.user), state)
         made = self._maker.made(state, asked, None)
         why = f"the log cannot be read: {error}"
         return replace(made, logged=False, fallback=why)
@@ -255,33 +336,46 @@ class LivePlacement(Shown):
     # --- what serves ---------------------------------------------------------------------------
 
     def _current(self) -> State:
+        """Return what serves outside of every experiment."""
         log = self._ground.store.recommendations
-        return self._state_of(log.heads(self.name, f"placement:{self.name}"))
+        return self._state_of(log.heads(self.name, f"placement:{self.name}"), None)
 
-    def _state_of(self, heads: Heads) -> State:
+    def _state_of(self, heads: Heads, variant: str | None) -> State:
         """Return what serves under these heads; what has changed is loaded, once."""
-        state = self._state
+        state = self._states.get(variant)
         if state is not None and state.heads == heads:
             return state
         with self._lock:
-            state = self._state
+            state = self._states.get(variant)
             if state is None or state.heads != heads:
-                state = self._loaded(heads, state)
-                self._state = state
+                state = self._loaded(heads, variant, state)
+                self._states[variant] = state
         return state
 
-    def _loaded(self, heads: Heads, old: State | None) -> State:
+    def _loaded(self, heads: Heads, variant: str | None, old: State | None) -> State:
         config = self._ground.config(self.name)
-        same = old is not None and old.heads.release == heads.release and not old.trouble
-        trouble = ""
-        release = old.release if same and old is not None else None
-        if release is None and heads.release is not None:
+        experiment = self._ground.experiment(config)
+        if variant is not None and variant in config.variants:
+            config = config.of_variant(variant, config.variants[variant])
+        release, trouble = None, ""
+        if heads.release is not None:
+            held = (each.release for each in self._states.values())
+            release = next((each for each in held if each and each.id == heads.release), None)
             try:
-                release = loaded_release(heads.release, self._ground.registry)
+                release = release or loaded_release(heads.release, self._ground.registry)
             except (ModelLoadError, UnknownNameError) as error:
                 trouble = f"the release cannot be loaded: {error}"
         if old is not None and old.heads.catalog == heads.catalog:
             catalog = old.catalog
         else:
             catalog = self._ground.store.catalog.read()
-        return State.of(heads, config, release, catalog, trouble)
+        return State.of(
+            heads,
+            config=config,
+            release=release,
+            catalog=catalog,
+            trouble=trouble,
+            experiment=experiment,
+            variant=variant,
+            clock=self._ground.clock,
+        )

@@ -382,3 +382,27 @@ def _learned(
             cells[key] = [chance[arm] for arm in arms]
         rows.append(cells[key])
     return np.array(rows), late
+
+
+def outcomes_of(ground: Ground, experiment: str) -> dict[str, list[Any]]:
+    """Return one row for each seen list of an experiment: unit, variant and what came of it."""
+    lists = [
+        (each, row)
+        for each, row in _lists(ground, None, None, None)
+        if each.experiment == experiment and row.opened is not None
+    ]
+    rows = [row for _, row in lists]
+    told = events_by_list(rows, ground.store.recommendations.events_of([r.id for r in rows]))
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("unit", "variant", "success", "reward", "clicks")
+    }
+    rules = {name: ground.config(name).reward for name in {each.placement for each, _ in lists}}
+    for each, row in lists:
+        events = told[row.id]
+        gained = rewards_of(row, events, rules[each.placement])
+        n_clicks = 0 if events is None else int((events.kind == FeedbackKind.CLICK).sum())
+        reward = float(np.mean(list(gained.values()))) if gained else 0.0
+        values = (str(each.user), each.variant, float(reward > 0), reward, float(n_clicks))
+        for name, value in zip(columns, values, strict=True):
+            columns[name].append(value)
+    return columns

@@ -105,6 +105,10 @@ class Placement(Record):
         patience: How long an arm may take; one that is later is left out and rests.
         unlogged: Whether a list is served when the log cannot be written (marked, and never
             learned from), or refused.
+        experiment: Key of the experiment that runs here; see `LivePlacement.test`.
+        variants: For variants of it, settings by dotted path.
+        variant: The variant that this is the resolved placement of, where it has a release and a
+            belief of its own.
 
     Raises:
         siamrec.errors.InvalidParameterError: If a setting is out of range, or a part is a live
@@ -136,6 +140,9 @@ class Placement(Record):
     candidates: int = 5
     patience: str = "1s"
     unlogged: Literal["serve", "refuse"] = "serve"
+    experiment: str | None = None
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    variant: str | None = None
 
     def __post_init__(self) -> None:
         check.text("name", self.name, longest=64)
@@ -162,6 +169,8 @@ class Placement(Record):
         if self.n_arms > len(arms):
             raise InvalidParameterError("n_arms", self.n_arms, f"at most the {len(arms)} arms")
         self.limits.fit(len(arms))
+        for name, paths in check.kind("variants", self.variants, Mapping).items():
+            self.of_variant(check.text("the name of a variant", name), paths)
         if self.static_weights is not None:
             object.__setattr__(self, "static_weights", _weights(self.static_weights, arms))
 
@@ -172,14 +181,18 @@ class Placement(Record):
     @property
     def alias(self) -> str:
         """Alias of the release that serves."""
-        return f"placement:{self.name}"
+        return f"placement:{self.name}" if self.variant is None else self._own_name("placement:")
+
+    def _own_name(self, before: str = "") -> str:
+        return f"{before}{self.name}/{self.experiment}/{self.variant}"
 
     @property
     def belief(self) -> str:
         """Name of the bandit whose belief counts: of the policy, the context and the reward."""
         settings = self.to_config()
         meant = {name: settings[name] for name in ("policy", "context", "reward")}
-        return f"{self.name}.{config_hash(meant)[:8]}"
+        whose = self.name if self.variant is None else self._own_name()
+        return f"{whose}.{config_hash(meant)[:8]}"
 
     @property
     def recipe(self) -> str:
@@ -222,6 +235,7 @@ class Placement(Record):
             "rerank": list(self.rerank),
             "context": self.context.to_config(),
             "static_weights": None if self.static_weights is None else dict(self.static_weights),
+            "variants": {name: dict(paths) for name, paths in self.variants.items()},
         }
 
     @classmethod
@@ -277,6 +291,22 @@ class Placement(Record):
                 check.one_of(f"step of the path {path!r}", last, _keys(place))
             place[last] = value
         return type(self).from_config(config)
+
+    def of_variant(self, name: str, paths: Mapping[str, Any]) -> Placement:
+        """Return what a variant shows: the placement with other settings.
+
+        Where arms, fallback, policy or context differ it has a release and a belief of its own.
+
+        Args:
+            name: The variant.
+            paths: Its settings by dotted path.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If a path leads nowhere.
+        """
+        changed = replace(self, variants={}).overridden(paths)
+        same = changed.recipe == self.recipe and changed.belief == self.belief
+        return changed if same else replace(changed, variant=name)
 
     def made(self, encoder: Callable[[str], Any]) -> tuple[dict[str, RecommenderRecipe], Any]:
         """Return the recipes of the arms, and that of the fallback.

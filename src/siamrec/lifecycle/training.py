@@ -23,7 +23,7 @@ from siamrec.metrics import Suite
 from siamrec.models.recommenders import Popularity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from siamrec.data import Feedback
     from siamrec.lifecycle._ground import Ground
@@ -77,20 +77,18 @@ class Trained(Shown):
         return Table(head=("list", "mean"), rows=rows, title=self.title(), notes=self.reasons)
 
 
-def train(
-    ground: Ground, placement: Placement, encoder: Callable[[str], tuple[str, Any]]
-) -> Trained:
+def train(ground: Ground, placement: Placement, *, always: str | None = None) -> Trained:
     """Fit the arms of a placement and let the result serve if it is better than what does.
 
     Args:
-        ground: The ground.
+        ground: The workspace.
         placement: What to train.
-        encoder: Returns version and encoder behind a reference such as `"encoder@live"`.
+        always: Why the result serves in any case, as that of a variant to be tested does.
     """
     watch = Stopwatch()
     feedback = ground.store.feedback.read_all()
     catalog = ground.store.catalog.read()
-    encoders = {name: encoder(name) for name in sorted(references(dict(placement.arms)))}
+    encoders = {name: ground.encoder(name) for name in sorted(references(dict(placement.arms)))}
     recipes, fallback = placement.made(lambda name: encoders[name][1])
     split = _split(ground, feedback)
     learned = feedback if split is None else split.train
@@ -117,11 +115,13 @@ def train(
     good, reasons = judge(
         compared, placement.promotion, serves=serving is not None, same_recipe=same
     )
+    if always is not None:
+        good, reasons = True, (f"{always}: {reasons[0]}",)
     unchanged = active == release.id
     verdict: Verdict = "kept"
     if unchanged:
         reasons = ("Nothing is new: the same data gives the same release.",)
-    elif good and placement.promotion.approval and serving is not None:
+    elif good and placement.promotion.approval and serving is not None and always is None:
         verdict = "waits for approval"
     elif good:
         verdict = "promoted"

@@ -13,12 +13,19 @@ from siamrec._core.clock import clock_or_system, duration
 from siamrec._core.table import Shown, Table
 from siamrec.data import Catalog
 from siamrec.errors import MissingInputError
+from siamrec.experiments import Mean, Plan, analyze
 from siamrec.lifecycle import _encoders
 from siamrec.lifecycle._ground import Ground
 from siamrec.lifecycle._settlement import settled
 from siamrec.lifecycle.feedback import WorkspaceFeedback
 from siamrec.lifecycle.live import LivePlacement
-from siamrec.lifecycle.measuring import Measured, events_of, measured, what_if
+from siamrec.lifecycle.measuring import (
+    Measured,
+    events_of,
+    measured,
+    outcomes_of,
+    what_if,
+)
 from siamrec.lifecycle.placement import Placement
 from siamrec.lifecycle.release import loaded_release
 from siamrec.lifecycle.training import Trained, train
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
     from siamrec._core.book import Named
     from siamrec.bandits import Policy
     from siamrec.bandits.ope import Evaluation
+    from siamrec.experiments import ExperimentReport
     from siamrec.lifecycle.registry import ModelRegistry
     from siamrec.metrics.online import Events
     from siamrec.protocols import BlobStore, Clock, SiameseEncoder
@@ -91,8 +99,9 @@ class Workspace(Shown):
         self._own = not isinstance(url, Store)
         self.store = url if isinstance(url, Store) else Store(url, clock=clock)
         files = _blobs_of(blobs, self.store)
-        self._ground = Ground(self.store, files, clock_or_system(clock), salt=salt)
-        self._encoder = encoder
+        self._ground = Ground(
+            self.store, files, clock_or_system(clock), encoder=encoder, salt=salt
+        )
         self._lock = threading.Lock()
         self._live: dict[str, LivePlacement] = {}
         self.feedback = WorkspaceFeedback(self._ground)
@@ -184,10 +193,7 @@ class Workspace(Shown):
             siamrec.errors.InvalidDataError: If the log is empty, or an arm cannot learn from it.
         """
         config = self._ground.config(placement)
-        registry = self._ground.registry
-        return train(
-            self._ground, config, lambda alias: _encoders.behind(alias, registry, self._encoder)
-        )
+        return train(self._ground, config)
 
     def activate(self, placement: str, version: str, *, reason: str) -> Activation | None:
         """Let a registered release serve; one that was waiting for approval, for example."""
@@ -322,6 +328,25 @@ class Workspace(Shown):
             raise MissingInputError("placement", f"placement=..., one of {', '.join(names)}")
         config = self._ground.config(names[0] if placement is None else placement)
         return what_if(self._ground, config, policy, since=self._since(since), until=None)
+
+    def results(self, experiment: str, *, plan: Plan | None = None) -> ExperimentReport:
+        """Return what an experiment of a placement has shown so far.
+
+        One row for each list that was seen; units are users. Columns: `success` (1 where any
+        item of the list earned a reward), `reward` (the mean over its seen items), `clicks`.
+
+        Args:
+            experiment: Its key.
+            plan: How to analyse; the mean of `success`, looked at once, when absent.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If there is no such experiment.
+            siamrec.errors.InvalidDataError: If a variant has no seen list yet.
+        """
+        control = self.store.experiments().record(experiment).experiment.control
+        planned = Plan(metrics=[Mean("success")]) if plan is None else plan
+        frame = outcomes_of(self._ground, experiment)
+        return analyze(frame, planned, unit="unit", control=control)
 
     def _since(self, since: str | timedelta | float | None) -> Instant | None:
         return None if since is None else self._ground.now() - duration("since", since)

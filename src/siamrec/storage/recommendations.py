@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
@@ -19,6 +20,7 @@ from siamrec.storage.schema import alias as alias_table
 from siamrec.storage.schema import (
     catalog_item,
     event,
+    experiment,
     recommendation,
     recommendation_item,
     stored_value,
@@ -26,7 +28,7 @@ from siamrec.storage.schema import (
 from siamrec.storage.schema import decision as decision_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Connection, Engine
 
@@ -43,11 +45,12 @@ _ITEM = ("recommendation", "position", "item", "score", "source", "shares", "see
 
 
 class Heads(NamedTuple):
-    """What a list depends on: newest revision of the placement, release in use, catalogue."""
+    """What a list depends on: revision of the placement, release, catalogue, experiments."""
 
     placement: int
     release: str | None
     catalog: int
+    experiments: int = 0
 
 
 @final
@@ -110,9 +113,9 @@ class RecommendationLog(OnDatabase):
         )
         release = select(alias_table.c.version).where(alias_table.c.name == bindparam("alias"))
         newest = select(func.max(catalog_item.c.seq))
-        self._heads = select(
-            revision.scalar_subquery(), release.scalar_subquery(), newest.scalar_subquery()
-        )
+        changes = select(func.sum(experiment.c.revision))
+        parts = (revision, release, newest, changes)
+        self._heads = select(*(part.scalar_subquery() for part in parts))
         c = event.c
         self._history = (
             select(*(c[name] for name in READ))
@@ -173,22 +176,46 @@ class RecommendationLog(OnDatabase):
             siamrec.errors.StaleWriteError: If the heads have changed, or a list of one of the
                 ids is there already; nothing is stored then.
         """
-        heads = [tuple(getattr(each, name) for name in _HEAD) for each in lists]
-        items = [(each.id, *row) for each in lists for row in each.items]
-        chosen = columns_of(decisions, context, None) if decisions else []
+        with self.together() as write:
+            write(lists, decisions, context=context, expect=expect)
 
-        def work(connection: Connection) -> None:
-            if expect is not None:
-                placement, alias, known = expect
-                if self._heads_in(connection, placement, alias) != known:
-                    raise StaleWriteError(f"The placement {placement!r} has changed meanwhile.")
-            new = _bulk.insert(connection, recommendation, _HEAD, heads, skip=True)
-            if new < len(heads):
-                raise StaleWriteError("A recommendation of this id is there already.")
-            _bulk.insert(connection, recommendation_item, _ITEM, items, skip=False)
-            decided(connection, chosen)
+    @contextmanager
+    def together(self) -> Iterator[Callable[..., None]]:
+        """Give what stores lists as `write` does, all of them in one transaction at the end."""
+        batches: list[Callable[[Connection], None]] = []
 
-        _engine.transact(self._engine, work)
+        def write(
+            lists: Sequence[StoredList],
+            decisions: Sequence[Decision],
+            *,
+            context: Context,
+            expect: tuple[str, str, Heads] | None = None,
+        ) -> None:
+            heads = [tuple(getattr(each, name) for name in _HEAD) for each in lists]
+            items = [(each.id, *row) for each in lists for row in each.items]
+            chosen = columns_of(decisions, context, None) if decisions else []
+
+            def work(connection: Connection) -> None:
+                if expect is not None:
+                    placement, alias, known = expect
+                    if self._heads_in(connection, placement, alias) != known:
+                        raise StaleWriteError(f"The placement {placement!r} has changed.")
+                new = _bulk.insert(connection, recommendation, _HEAD, heads, skip=True)
+                if new < len(heads):
+                    raise StaleWriteError("A recommendation of this id is there already.")
+                _bulk.insert(connection, recommendation_item, _ITEM, items, skip=False)
+                decided(connection, chosen)
+
+            batches.append(work)
+
+        yield write
+
+        def every(connection: Connection) -> None:
+            for work in batches:
+                work(connection)
+
+        if batches:
+            _engine.transact(self._engine, every)
 
     def get(self, id_: str) -> StoredList | None:
         """Return a list by its id; None where there is none."""
@@ -288,8 +315,8 @@ class RecommendationLog(OnDatabase):
 
     def _heads_in(self, connection: Connection, placement: str, alias: str) -> Heads:
         given = {"placement": placement, "alias": alias}
-        revision, release, catalog = connection.execute(self._heads, given).one()
-        return Heads(int(revision or 0), release, int(catalog or 0))
+        revision, release, *numbers = connection.execute(self._heads, given).one()
+        return Heads(int(revision or 0), release, *(int(number or 0) for number in numbers))
 
 
 def _lists(connection: Connection, ids: Sequence[str]) -> list[StoredList]:
