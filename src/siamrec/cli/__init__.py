@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from siamrec import __version__
-from siamrec.cli import database, improve, plugins
+from siamrec.cli import database, improve, plugins, workspace
 
 __all__ = ["app", "main"]
 
@@ -19,6 +19,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(improve.improve)
+app.command()(workspace.train)
+app.command()(workspace.recommend)
+app.command()(workspace.status)
+app.command()(workspace.versions)
+app.command()(workspace.rollback)
+app.command()(workspace.measure)
+app.command("what-if")(workspace.what_if)
 app.command()(plugins.plugins)
 app.add_typer(database.app)
 app.add_typer(plugins.new)

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from siamrec.protocols import BlobStore, Clock, SiameseEncoder
     from siamrec.storage import Activation, DiaryEntry, StoredVersion
     from siamrec.storage.catalog import Item
-    from siamrec.typing import Instant
+    from siamrec.typing import Id, Instant
 
 _PORTION = 500
 
@@ -213,6 +213,18 @@ class Workspace(Shown):
         told = {"release": change.version, "reason": reason}
         self.store.diary.write(placement, "rolled_back", told)
         return change
+
+    def active(self, placement: str) -> str | None:
+        """Return the release that serves; None before the first."""
+        return self.registry.active(self._ground.config(placement).alias)
+
+    def user(self, user: Id | None) -> str | int | None:
+        """Return a person's id as the workspace knows it.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If it is of another kind than the others.
+        """
+        return self._ground.user(user)
 
     def versions(self, placement: str) -> list[StoredVersion]:
         """Return the releases of a placement, oldest first."""

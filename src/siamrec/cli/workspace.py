@@ -1,0 +1,208 @@
+"""`siamrec recommend`, `train`, `status` …: a workspace from the command line."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from siamrec.cli.door import one_line, say, show
+from siamrec.errors import InvalidParameterError, MissingInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from siamrec._core.table import Shown
+    from siamrec.lifecycle import Workspace
+
+_Db = Annotated[
+    str, typer.Option("--db", envvar="SIAMREC_DB", help="Workspace: a URL, or a SQLite file.")
+]
+_Blobs = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the files of versions.", show_default="beside a SQLite file"),
+]
+_Placement = Annotated[
+    str | None, typer.Option(help="Which placement; not needed where there is one.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+_Since = Annotated[str | None, typer.Option(help="How far back to look, such as 7d.")]
+
+
+@contextmanager
+def _opened(db: str, blobs: Path | None) -> Iterator[Workspace]:
+    """Open a workspace that is there; one that is not would be made by a mistyped name."""
+    from siamrec.lifecycle import Workspace  # torch takes its time
+    from siamrec.storage import inspected
+
+    url = db if "://" in db else f"sqlite:///{db}"
+    if inspected(url).state == "empty":
+        raise InvalidParameterError("--db", db, "a workspace that is there")
+    with Workspace(url, blobs=blobs) as workspace:
+        yield workspace
+
+
+def _named(workspace: Workspace, placement: str | None) -> str:
+    names = workspace.placements()
+    if placement is None and len(names) != 1:
+        known = ", ".join(names) or "none yet"
+        raise MissingInputError("--placement", f"--placement NAME; placements here: {known}")
+    return names[0] if placement is None else placement
+
+
+def _tell(console: Console, result: Shown, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(result.to_json())
+    else:
+        show(console, result)
+
+
+def _user(workspace: Workspace, text: str) -> Any:
+    """Return an id as this workspace has it: a whole number where its users are."""
+    try:
+        workspace.user(text)
+    except InvalidParameterError:
+        if not text.lstrip("-").isdecimal():
+            raise
+        return int(text)
+    return text
+
+
+def recommend(
+    users: Annotated[list[str], typer.Argument(help="Ids of users.")],
+    db: _Db = "siamrec.db",
+    placement: _Placement = None,
+    k: Annotated[int | None, typer.Option(help="Length of the lists.")] = None,
+    request: Annotated[str | None, typer.Option(help="Id of the request.")] = None,
+    blobs: _Blobs = None,
+    *,
+    as_json: _Json = False,
+) -> None:
+    """Serve a list to each user, and log it; nobody has seen it until somebody says so."""
+    console = Console()
+    with one_line(console), _opened(db, blobs) as workspace:
+        home = workspace.placement(_named(workspace, placement))
+        people = [_user(workspace, user) for user in users]
+        for shown in home.recommend_many(people, k=k, request=request):
+            _tell(console, shown, as_json=as_json)
+
+
+def train(
+    db: _Db = "siamrec.db",
+    placement: _Placement = None,
+    blobs: _Blobs = None,
+    *,
+    as_json: _Json = False,
+) -> None:
+    """Fit a placement's arms, measure them beside what serves, and promote on evidence."""
+    console = Console()
+    with one_line(console), _opened(db, blobs) as workspace:
+        _tell(console, workspace.train(_named(workspace, placement)), as_json=as_json)
+
+
+def status(db: _Db = "siamrec.db", blobs: _Blobs = None, *, as_json: _Json = False) -> None:
+    """Show every placement and what serves there."""
+    console = Console()
+    with one_line(console), _opened(db, blobs) as workspace:
+        _tell(console, workspace, as_json=as_json)
+
+
+def versions(
+    db: _Db = "siamrec.db",
+    placement: _Placement = None,
+    blobs: _Blobs = None,
+    *,
+    as_json: _Json = False,
+) -> None:
+    """Show the releases of a placement; the one in use has a mark."""
+    console = Console()
+    with one_line(console), _opened(db, blobs) as workspace:
+        name = _named(workspace, placement)
+        active = workspace.active(name)
+        for version in workspace.versions(name):
+            if as_json:
+                typer.echo(
+                    json.dumps(
+                        {
+                            "number": version.number,
+                            "id": version.id,
+                            "created": version.created,
+                            "active": version.id == active,
+                            "metrics": version.manifest["lineage"]["metrics"],
+                        }
+                    )
+                )
+            else:
+                say(console, "* " if version.id == active else "  ", version.title())
+
+
+def rollback(
+    reason: Annotated[str, typer.Option(help="Why; kept with the change.")],
+    db: _Db = "siamrec.db",
+    placement: _Placement = None,
+    blobs: _Blobs = None,
+    *,
+    as_json: _Json = False,
+) -> None:
+    """Return to the release that served before, in every process at its next request."""
+    console = Console()
+    with one_line(console), _opened(db, blobs) as workspace:
+        change = workspace.rollback(_named(workspace, placement), reason=reason)
+        _tell(console, change, as_json=as_json)
+
+
+def measure(
+    metrics: Annotated[list[str], typer.Argument(help="Such as ctr, coverage, gini@10.")],
+    db: _Db = "siamrec.db",
+    by: Annotated[
+        list[str] | None, typer.Option(help="Column to slice by, such as arm; may be repeated.")
+    ] = None,
+    placement: _Placement = None,
+    since: _Since = None,
+    blobs: _Blobs = None,
+    *,
+    as_json: _Json = False,
+) -> None:
+    """Show metrics of what was seen, whole or by slice."""
+    console = Console()
+    with one_line(console), _opened(db, blobs) as workspace:
+        found = workspace.measure(metrics, by=by or (), placement=placement, since=since)
+        _tell(console, found, as_json=as_json)
+
+
+def what_if(
+    policy: Annotated[
+        str, typer.Argument(help="A policy such as beta-thompson, or weights: svd=0.7,top=0.3.")
+    ],
+    db: _Db = "siamrec.db",
+    placement: _Placement = None,
+    since: _Since = None,
+    blobs: _Blobs = None,
+    *,
+    as_json: _Json = False,
+) -> None:
+    """Show what another policy would have earned on the lists that were seen."""
+    console = Console()
+    with one_line(console), _opened(db, blobs) as workspace:
+        name = _named(workspace, placement)
+        asked: Any = policy
+        if "=" in policy and ":" not in policy:
+            asked = _weights(policy)
+        _tell(console, workspace.what_if(asked, placement=name, since=since), as_json=as_json)
+
+
+def _weights(text: str) -> dict[str, float]:
+    weights = {}
+    for part in text.split(","):
+        arm, _, weight = part.partition("=")
+        try:
+            weights[arm.strip()] = float(weight)
+        except ValueError:
+            raise InvalidParameterError(
+                "policy", text, "weights such as svd=0.7,top=0.3"
+            ) from None
+    return weights
