@@ -39,7 +39,7 @@ def test_a_day_with_the_command(db: Path) -> None:
     assert "nothing has been trained yet" in run(db, "recommend", "person-0001").output
     trained = run(db, "train", "--json")
     assert trained.exit_code == 0, trained.output
-    assert "promoted" in trained.output
+    assert json.loads(trained.output)["verdict"] == "promoted"
     shown = run(db, "recommend", "person-0001", "person-0002", "--k", "3", "--json")
     first, second = map(json.loads, shown.output.splitlines())
     assert (first["user"], len(second["items"])) == ("person-0001", 3)

@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core.clock import Stopwatch
-from siamrec._core.hashing import uniforms
+from siamrec._core.hashing import canonical_json, uniforms
 from siamrec._core.table import Shown, Table
 from siamrec.data import FeedbackKind, Rankings, Truth, Vocabulary
 from siamrec.errors import InvalidDataError
@@ -75,6 +75,23 @@ class Trained(Shown):
         """Return one row for each list that was measured."""
         rows = tuple(sorted(self.metrics.items(), key=lambda each: -each[1]))
         return Table(head=("list", "mean"), rows=rows, title=self.title(), notes=self.reasons)
+
+    @override
+    def to_json(self) -> str:
+        """Return every field as JSON."""
+        return canonical_json(
+            {
+                "placement": self.placement,
+                "verdict": self.verdict,
+                "reasons": list(self.reasons),
+                "release": self.release,
+                "serving": self.serving,
+                "versions": dict(self.versions),
+                "metrics": dict(self.metrics),
+                "comparison": dict(self.comparison),
+                "n_users": self.n_users,
+            }
+        )
 
 
 def train(ground: Ground, placement: Placement, *, always: str | None = None) -> Trained:
