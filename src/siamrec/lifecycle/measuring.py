@@ -320,7 +320,8 @@ def what_if(
     rows = [row for _, row in lists]
     told = events_by_list(rows, ground.store.recommendations.events_of([r.id for r in rows]))
     rewards = [rewards_of(row, told[row.id], config.reward) for row in rows]
-    arms = tuple(dict.fromkeys(arm for each, _ in lists for arm in each.arms))
+    drawn = (arm for each, _ in lists for arm in each.arms)
+    arms = tuple(dict.fromkeys((*config.arms, *drawn)))
     first = [
         (each, gained)
         for (each, _), gained in zip(lists, rewards, strict=True)
