@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from sqlalchemy import Engine
+
     from siamrec._core.book import Named
     from siamrec.bandits import Policy
     from siamrec.bandits.ope import Evaluation
@@ -60,7 +62,7 @@ class Workspace(Shown):
 
     Args:
         url: A SQLAlchemy URL such as `"sqlite:///app.db"` or
-            `"postgresql+psycopg://user@host/name"`, or a store that is open already.
+            `"postgresql+psycopg://user@host/name"`, or an engine that the host has already.
         blobs: Folder (or store) of the files of versions; beside a SQLite file when absent.
         encoder: The text encoder that `"encoder@live"` means until another takes its place: an
             encoder or its name, a name of the hub, a path.
@@ -89,15 +91,14 @@ class Workspace(Shown):
 
     def __init__(
         self,
-        url: str | Store,
+        url: str | Engine,
         *,
         blobs: BlobStore | str | Path | None = None,
         encoder: SiameseEncoder | Named | Path | None = None,
         clock: Clock | None = None,
         salt: str | None = None,
     ) -> None:
-        self._own = not isinstance(url, Store)
-        self.store = url if isinstance(url, Store) else Store(url, clock=clock)
+        self.store = Store(url, clock=clock)
         files = _blobs_of(blobs, self.store)
         self._ground = Ground(
             self.store, files, clock_or_system(clock), encoder=encoder, salt=salt
@@ -134,9 +135,8 @@ class Workspace(Shown):
         self.close()
 
     def close(self) -> None:
-        """Close what this workspace opened; a store that was handed in is left alone."""
-        if self._own:
-            self.store.close()
+        """Close what this workspace opened; a host's engine is left alone."""
+        self.store.close()
 
     # --- placements ----------------------------------------------------------------------------
 
