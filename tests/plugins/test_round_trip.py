@@ -12,12 +12,16 @@ import pytest
 from siamrec._core.recipe import Recipe
 from siamrec.bandits import POLICIES
 from siamrec.bandits.ope import ESTIMATORS, IPS
-from siamrec.errors import InvalidParameterError, SiamrecError
+from siamrec.errors import InvalidParameterError, SiamrecError, UnknownNameError
+from siamrec.lifecycle._parts import encoder_of
 from siamrec.models import SentenceEncoder
 from siamrec.models.ensembles import Cascade, Switching, Weighted
 from siamrec.models.recommenders import EASE, IALS, LongTail, Popularity, TextProfile
+from siamrec.models.training import FineTuneConfig
+from siamrec.models.training.strategies.recipes import STRATEGIES
 from siamrec.pairs import HardNegatives, RatingPairs, Synthetic
 from siamrec.plugins.hookspecs import COMPONENTS
+from siamrec.rerank import Pipeline
 
 NEEDED: dict[str, dict[str, Any]] = {
     "asymptotic-cs": {"planned": 1000},
@@ -73,6 +77,58 @@ def test_a_text_that_spells_a_number_is_no_number(hook: str, name: str) -> None:
         if setting.init and type(value) in {int, float}:
             with pytest.raises(SiamrecError):
                 replace(part, **{setting.name: str(value)})
+
+
+TEXTS = {"salt", "device", "attribute", "counted", "averaged", "cache"}
+"""Settings that are any text: no part's name stands there."""
+
+
+def strategies() -> list[tuple[Any, str]]:
+    return [(STRATEGIES, name) for name in STRATEGIES.house()]
+
+
+@pytest.mark.parametrize(
+    ("book", "name"),
+    [*((COMPONENTS[hook].book(), name) for hook, name in every_recipe()), *strategies()],
+)
+def test_a_name_that_nobody_has_is_refused_when_a_recipe_is_made(book: Any, name: str) -> None:
+    part: Any = book.make({"name": name, **NEEDED.get(name, {})})
+    for setting in fields(part):
+        if setting.init:
+            wrong = [{"name": "no-such-part"}, *(["no-such-part"][: setting.name not in TEXTS])]
+            for each in wrong:
+                with pytest.raises(SiamrecError):
+                    replace(part, **{setting.name: each})
+
+
+@pytest.mark.parametrize(
+    ("make", "near"),
+    [
+        (lambda: FineTuneConfig(strategy="ful"), "full"),
+        (lambda: FineTuneConfig(strategy="full", loss="mnlr"), "mnrl"),
+        (lambda: FineTuneConfig(strategy="full", loss={"name": "cosnet"}), "cosent"),
+        (lambda: FineTuneConfig(strategy={"name": "full", "mine": "hard-negative"}), "hard-neg"),
+        (lambda: TextProfile(encoder="hashng"), "hashing"),
+        (lambda: encoder_of("hashng:dim=8"), "hashing"),
+        (lambda: LongTail(base="popularty"), "popularity"),
+        (lambda: Weighted(metric="ndgc@10"), "ndcg"),
+        (lambda: Weighted(arms=["eas", "popularity"]), "ease"),
+        (lambda: RatingPairs(hard_negatives="hard-negativ"), "hard-negatives"),
+        (lambda: Pipeline("mmrr"), "mmr"),
+    ],
+)
+def test_a_slip_is_told_with_the_nearest_name(make: Any, near: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"Did you mean.*{near}"):
+        make()
+
+
+def test_a_model_of_the_hub_may_be_called_much_like_an_encoder() -> None:
+    assert isinstance(encoder_of("sentence-t5-base"), SentenceEncoder)
+
+
+def test_one_metric_weighs_arms() -> None:
+    with pytest.raises(InvalidParameterError, match="metric must be the name of one metric"):
+        Weighted(metric="ndcg@{5,10}")
 
 
 @pytest.mark.parametrize("hook", sorted(COMPONENTS))

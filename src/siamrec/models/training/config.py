@@ -11,7 +11,7 @@ from siamrec._core import settings as read
 from siamrec._core.book import Named, named
 from siamrec._core.hashing import config_hash
 from siamrec.errors import InvalidParameterError
-from siamrec.losses import LossSpec
+from siamrec.losses import LOSSES, LossSpec
 from siamrec.models.training.card.plain_values import plainly
 from siamrec.models.training.strategies.recipes import (
     STRATEGIES,
@@ -83,6 +83,7 @@ class FineTuneConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "strategy", STRATEGIES.make(self.strategy))
         object.__setattr__(self, "loss", self._read_loss())
+        LOSSES.factory(self.loss_name)
         check.count("early_stopping_patience", self.early_stopping_patience)
         check.count("seed", self.seed, least=0)
         if self.cold_share:
