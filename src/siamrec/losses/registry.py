@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import torch
 
+from siamrec._core import check
 from siamrec._core import settings as read
 from siamrec._core.book import Book
 from siamrec.errors import InvalidParameterError
@@ -150,6 +151,7 @@ def feedback_infonce_of(
         co_likes: Texts that this many users like together are no rivals; 0 leaves this out.
         batch_size: Rows in a batch, for the rates.
     """
+    _check_knowledge(popularity, co_likes, batch_size)
     if pairs is None:
         return FeedbackInfoNCE(model, scale=scale, debias=debias)
     knowledge = _knowledge(pairs, popularity, co_likes, batch_size)
@@ -177,10 +179,17 @@ def queued_infonce_of(
         co_likes: Texts that this many users like together are no rivals; 0 leaves this out.
         batch_size: Rows in a batch, for the rates.
     """
+    _check_knowledge(popularity, co_likes, batch_size)
     if pairs is None:
         return QueuedInfoNCE(model, size=size, scale=scale)
     knowledge = _knowledge(pairs, popularity, co_likes, batch_size)
     return QueuedInfoNCE(model, size=size, scale=scale, **knowledge)
+
+
+def _check_knowledge(popularity: float, co_likes: int, batch_size: int) -> None:
+    check.share("popularity", popularity)
+    check.count("co_likes", co_likes, least=0)
+    check.count("batch_size", batch_size)
 
 
 def _knowledge(pairs: Pairs, popularity: float, co_likes: int, batch_size: int) -> dict[str, Any]:
