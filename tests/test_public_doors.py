@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -348,6 +353,81 @@ UNTRIED = {
 """Sources and encoders that are not tried, and why."""
 
 
+@dataclass(frozen=True)
+class Odd:
+    """Something that can be hashed, and is no id."""
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+NO_IDS = {
+    "a date": date(2026, 1, 1),
+    "a time": datetime(2026, 1, 1, tzinfo=UTC),
+    "a duration": timedelta(1),
+    "an instant of NumPy": np.datetime64("2026-01-01"),
+    "no instant of NumPy": np.datetime64("NaT"),
+    "bytes": b"ann",
+    "a missing value": pd.NA,
+    "no time": pd.NaT,
+    "a fraction": 1.5,
+    "a truth value": True,
+    "a decimal": Decimal("1.5"),
+    "a UUID": UUID(int=1),
+    "several": ("a", 1),
+    "half a letter": "ann\ud800",
+    "a NUL": "a\0b",
+    "a number beyond 64 bits": 2**64,
+    "an object": Odd(),
+    "a class": int,
+    "nothing": None,
+}
+
+IDS: dict[str, Callable[[Any], object]] = {
+    "user of feedback": lambda id_: Feedback.of(user=[id_], item=["x"]),
+    "item of feedback": lambda id_: Feedback.of(user=["a"], item=[id_]),
+    "user of a frame": lambda id_: Feedback.from_frame({"user": [id_], "item": ["x"]}),
+    "mixed users of a frame": lambda id_: Feedback.from_frame({"user": [id_, 1], "item": [1, 1]}),
+    "item of a frame": lambda id_: Feedback.from_frame({"user": ["a"], "item": [id_]}),
+    "item of a catalogue": lambda id_: Catalog.from_frame({"item": [id_], "t": ["b"]}, text="t"),
+    "user of rankings": lambda id_: Rankings.from_lists({id_: ["x"]}),
+    "item of rankings": lambda id_: Rankings.from_lists({"a": [id_]}),
+    "user of a frame of rankings": lambda id_: Rankings.from_frame(
+        {"user": [id_], "item": ["x"], "rank": [1]}, rank="rank"
+    ),
+    "user of truth": lambda id_: Truth.from_lists({id_: ["x"]}),
+    "item of truth": lambda id_: Truth.from_lists({"a": [id_]}),
+    "user of a frame of truth": lambda id_: Truth.from_frame({"user": [id_], "item": ["x"]}),
+    "user of pairs": lambda id_: Pairs.from_frame(
+        {"left": ["a"], "right": ["b"], "user": [id_]}, user="user"
+    ),
+}
+
+
+@pytest.mark.parametrize("odd", NO_IDS)
+@pytest.mark.parametrize("door", IDS)
+def test_what_no_store_can_keep_is_no_id(door: str, odd: str) -> None:
+    if (door, odd) == ("user of pairs", "nothing"):
+        return  # a pair may be nobody's
+    with pytest.raises(SiamrecError):
+        IDS[door](NO_IDS[odd])
+
+
+@pytest.mark.parametrize("door", [door for door in IDS if "mixed" not in door])
+@pytest.mark.parametrize("id_", ["ann", "é", "用户", 0, -(2**63), 2**63 - 1, np.int64(7)])
+def test_what_a_store_can_keep_is_an_id(door: str, id_: Any) -> None:
+    IDS[door](id_)
+
+
+def test_an_enumeration_is_its_value() -> None:
+    feedback = Feedback.of(user=[Colour.RED, "red"], item=["x", "y"])
+    assert feedback.users.ids == ("red",)
+    store = Store("sqlite://")
+    store.feedback.write(feedback)
+    assert store.feedback.read_all().users.ids == ("red",)
+
+
 def numeric_settings() -> list[Any]:
     """Return every setting of a registered factory that is a number and no text."""
     found = []
@@ -374,7 +454,7 @@ def numeric_settings() -> list[Any]:
 def test_a_text_is_no_number(
     factory: Any, kind: str, name: str, setting: str, tmp_path: Path
 ) -> None:
-    needed = NEEDED.get((kind, name), lambda _: {})(tmp_path)
+    needed = NEEDED[kind, name](tmp_path) if (kind, name) in NEEDED else {}
     first = [None] if kind == "loss" else []
     factory(*first, **needed)
     for wrong in ("3", "x", "0.5"):
