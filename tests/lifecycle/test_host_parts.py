@@ -309,7 +309,10 @@ class Half:
         ({"assigner": Nothing()}, "assigner must be .* also has assign, assign_many"),
         ({"assigner": Half()}, "also has assign_many, got"),
         ({"assigner": ByHash}, "a class is not enough"),
-        ({"assigner": Answers(["control"])}, "assign_many.* returns must be .* also has variants, codes"),
+        (
+            {"assigner": Answers(["control"])},
+            "assign_many.* also has variants, codes",
+        ),
         (
             {"assigner": Answers(SimpleNamespace(variants=("a", "b"), codes=[]))},
             "variants of the assigner must be variants among which are 'control' and 'bandit'",
