@@ -12,7 +12,7 @@ import torch
 
 from siamrec._core.recipe import Recipe
 from siamrec.bandits import POLICIES
-from siamrec.bandits.ope import ESTIMATORS, IPS
+from siamrec.bandits.ope import ESTIMATORS, IPS, MIPS
 from siamrec.data import Pairs, Vocabulary
 from siamrec.errors import (
     InvalidParameterError,
@@ -77,6 +77,18 @@ def test_a_recipe_is_equal_after_a_round_trip(hook: str, name: str) -> None:
     assert isinstance(part, Recipe)
     assert part.to_config() == config
     assert type(part).from_config(config) == part
+
+
+@pytest.mark.parametrize(("hook", "name"), every_recipe())
+def test_numbers_of_numpy_are_told_as_numbers(hook: str, name: str) -> None:
+    part: Any = COMPONENTS[hook].book().make({"name": name, **NEEDED.get(name, {})})
+    for setting in fields(part):
+        value = getattr(part, setting.name)
+        if setting.init and type(value) in {int, float}:
+            theirs = np.int64(value) if type(value) is int else np.float64(value)
+            again = replace(part, **{setting.name: theirs})
+            assert repr(again) == repr(part)
+            assert type(getattr(again, setting.name)) is type(value)
 
 
 @pytest.mark.parametrize(("hook", "name"), every_recipe())
@@ -277,6 +289,15 @@ def test_numbers_of_numpy_are_numbers() -> None:
     assert config == {"name": "ips", "clip": 3.0}
     assert type(config["clip"]) is float
     assert ESTIMATORS.from_config(config) == IPS(clip=3.0)
+
+
+def test_numbers_of_numpy_within_settings_are_told_as_numbers() -> None:
+    groups = tuple(np.arange(2))
+    assert repr(MIPS(groups=groups)) == "MIPS(groups=(0, 1))"
+    assert repr(EASE(l2=np.float64(3))) == repr(EASE(l2=3.0))
+    weighted = Weighted(arms=("ease", "popularity"), weights={"ease": np.float64(0.5)})
+    assert weighted.weights == {"ease": 0.5}
+    assert type(weighted.weights["ease"]) is float
 
 
 def test_a_policy_carries_the_name_it_is_registered_under() -> None:
