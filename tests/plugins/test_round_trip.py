@@ -292,7 +292,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
 
 
 def test_numbers_of_numpy_within_settings_are_told_as_numbers() -> None:
-    groups = tuple(np.arange(2))
+    groups: Any = tuple(np.arange(2))
     assert repr(MIPS(groups=groups)) == "MIPS(groups=(0, 1))"
     assert repr(EASE(l2=np.float64(3))) == repr(EASE(l2=3.0))
     weighted = Weighted(arms=("ease", "popularity"), weights={"ease": np.float64(0.5)})

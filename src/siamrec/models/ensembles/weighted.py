@@ -101,8 +101,10 @@ class Weighted(EnsembleRecipe):
         arms = arms_by_name(self.arms)
         object.__setattr__(self, "arms", arms)
         check.one_of("scale", self.scale, SCALES)
-        if len(Suite([self.metric]).names) != 1:
+        metric, *more = Suite([self.metric]).names
+        if more:
             raise InvalidParameterError("metric", self.metric, "the name of one metric")
+        object.__setattr__(self, "metric", metric)
         check.share("validation", self.validation, open_ends=True)
         check.real_or_none("positive", self.positive)
         check.count("rounds", self.rounds)
