@@ -281,7 +281,10 @@ def whole_encoder(
         "… no weights": (ours, flat),
         "… no co-likes in the mask": (pairs_alone, sides[0]),
         "… knows the pairs alone": (pairs_alone, unknown),
-        "… no mask": (replace(ours, loss="unmasked"), sides[0]),
+        "… no mask": (
+            replace(ours, loss="unmasked", losses={"unmasked": LossSpec(unmasked)}),
+            sides[0],
+        ),
         "… 4 rows of a user together": (
             replace(ours, strategy=replace(whole, rows_per_user=4)),
             sides[0],
@@ -297,7 +300,7 @@ def whole_encoder(
     for name, (config, train) in variants.items():
         if name not in chosen:
             continue
-        tuner = FineTuner(config, losses={"unmasked": LossSpec(unmasked)})
+        tuner = FineTuner(config)
         tuned = measured(name, lambda t=tuner, p=train: t.fit(short, p, sides[1]).encoder)
         if name == "FeedbackInfoNCE":
             kept[1.0] = tuned

@@ -121,6 +121,7 @@ def test_every_abstraction_and_port_is_importable_from_the_top() -> None:
         ("siamrec.experiments", ("torch", "pyarrow", "pandas", "sqlalchemy", "scipy")),
         ("siamrec.data", ("torch", "pyarrow", "pandas", "pydantic")),
         ("siamrec.storage", ("torch", "pyarrow", "pandas", "alembic", "scipy")),
+        ("siamrec.storage", ("siamrec.experiments", "sqlalchemy.dialects.postgresql")),
         ("siamrec.models", ("torch", "sentence_transformers", "pyarrow")),
         ("siamrec.cli", ("torch", "numpy", "sqlalchemy")),
         ("siamrec.plugins", ("torch", "numpy", "scipy", "sqlalchemy", "pydantic")),

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
+from siamrec._core import settings
 from siamrec._core.clock import ManualClock
 from siamrec.bandits import (
     BetaThompson,
@@ -46,17 +53,21 @@ from siamrec.experiments import (
 )
 from siamrec.experiments.analysis import outlier_sensitivity
 from siamrec.feedback import BurstFilter, FilteredFeedback, MemoryFeedback
+from siamrec.losses import LossSpec
 from siamrec.metrics import Suite
 from siamrec.models import CachedEncoder, HashingEncoder
 from siamrec.models.ensembles import BanditMixture, Weighted
 from siamrec.models.recommenders import EASE, RECOMMENDERS, BiasModel, LongTail, Popularity
 from siamrec.pairs import PAIR_GENERATORS
+from siamrec.plugins.hookspecs import COMPONENTS
 from siamrec.rerank import MMR, Pipeline
+from siamrec.rerank.exposure import ItemExposure
 from siamrec.simulation import BernoulliWorld
 from siamrec.storage import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from siamrec.models.recommenders import FittedRecommender
     from siamrec.storage import StoredBandit
@@ -306,6 +317,149 @@ def test_every_generator_checks_what_it_is_given(name: str) -> None:
         generator.generate(doors.feedback, any_({"x": "red"}), rng=rng)
     with pytest.raises(InvalidParameterError, match="rng must be a Generator"):
         generator.generate(doors.feedback, doors.catalog, rng=any_(7))
+
+
+NEEDED: dict[tuple[str, str], Callable[[Path], dict[str, Any]]] = {
+    ("adjuster", "exposure-coverage"): lambda _: {
+        "exposure": ItemExposure(items=Vocabulary(("x",)), amount=np.zeros(1))
+    },
+    ("encoder", "cached"): lambda _: {"base": HashingEncoder()},
+    ("encoder", "static"): lambda _: {"words": (), "vectors": np.ones((1, 4), np.float32)},
+    ("estimator", "mips"): lambda _: {"groups": (0, 1)},
+    ("estimator", "slope"): lambda _: {"candidates": ("ips",)},
+    ("feedback source", "conport"): lambda folder: {"place": folder},
+    ("feedback source", "file"): lambda folder: {"path": folder / "log.csv"},
+    ("looking rule", "asymptotic-cs"): lambda _: {"planned": 1000.0},
+    ("looking rule", "group-sequential"): lambda _: {"planned": 1000.0},
+    ("looking rule", "normal-mixture"): lambda _: {"effect": 0.1},
+    ("metric", "partial_auc"): lambda _: {"negatives": 5},
+    ("metric", "short_lists"): lambda _: {"k": 5},
+    ("recommender", "text-profile"): lambda _: {"encoder": HashingEncoder()},
+    ("recommender", "text-to-factor"): lambda _: {"encoder": HashingEncoder()},
+    ("selector", "quotas"): lambda _: {"least": {"drama": 0.2}},
+}
+"""Settings without a default, where a factory has some."""
+
+UNTRIED = {
+    "adapter": "it has no number of its own",
+    "filtered": "it has no number of its own",
+    "iterable": "it has no number of its own",
+    "memory": "it has no number of its own",
+    "merged": "it has no number of its own",
+    "onnx": "it reads its folder first",
+    "sql": "its numbers are read by a connection",
+    "two-tower": "its numbers are learned",
+}
+"""Sources and encoders that are not tried, and why."""
+
+
+@dataclass(frozen=True)
+class Odd:
+    """Something that can be hashed, and is no id."""
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+NO_IDS = {
+    "a date": date(2026, 1, 1),
+    "a time": datetime(2026, 1, 1, tzinfo=UTC),
+    "a duration": timedelta(1),
+    "an instant of NumPy": np.datetime64("2026-01-01"),
+    "no instant of NumPy": np.datetime64("NaT"),
+    "bytes": b"ann",
+    "a missing value": pd.NA,
+    "no time": pd.NaT,
+    "a fraction": 1.5,
+    "a truth value": True,
+    "a decimal": Decimal("1.5"),
+    "a UUID": UUID(int=1),
+    "several": ("a", 1),
+    "half a letter": "ann\ud800",
+    "a NUL": "a\0b",
+    "a number beyond 64 bits": 2**64,
+    "an object": Odd(),
+    "a class": int,
+    "nothing": None,
+}
+
+IDS: dict[str, Callable[[Any], object]] = {
+    "user of feedback": lambda id_: Feedback.of(user=[id_], item=["x"]),
+    "item of feedback": lambda id_: Feedback.of(user=["a"], item=[id_]),
+    "user of a frame": lambda id_: Feedback.from_frame({"user": [id_], "item": ["x"]}),
+    "mixed users of a frame": lambda id_: Feedback.from_frame({"user": [id_, 1], "item": [1, 1]}),
+    "item of a frame": lambda id_: Feedback.from_frame({"user": ["a"], "item": [id_]}),
+    "item of a catalogue": lambda id_: Catalog.from_frame({"item": [id_], "t": ["b"]}, text="t"),
+    "user of rankings": lambda id_: Rankings.from_lists({id_: ["x"]}),
+    "item of rankings": lambda id_: Rankings.from_lists({"a": [id_]}),
+    "user of a frame of rankings": lambda id_: Rankings.from_frame(
+        {"user": [id_], "item": ["x"], "rank": [1]}, rank="rank"
+    ),
+    "user of truth": lambda id_: Truth.from_lists({id_: ["x"]}),
+    "item of truth": lambda id_: Truth.from_lists({"a": [id_]}),
+    "user of a frame of truth": lambda id_: Truth.from_frame({"user": [id_], "item": ["x"]}),
+    "user of pairs": lambda id_: Pairs.from_frame(
+        {"left": ["a"], "right": ["b"], "user": [id_]}, user="user"
+    ),
+}
+
+
+@pytest.mark.parametrize("odd", NO_IDS)
+@pytest.mark.parametrize("door", IDS)
+def test_what_no_store_can_keep_is_no_id(door: str, odd: str) -> None:
+    if (door, odd) == ("user of pairs", "nothing"):
+        return  # a pair may be nobody's
+    with pytest.raises(SiamrecError):
+        IDS[door](NO_IDS[odd])
+
+
+@pytest.mark.parametrize("door", [door for door in IDS if "mixed" not in door])
+@pytest.mark.parametrize("id_", ["ann", "é", "用户", 0, -(2**63), 2**63 - 1, np.int64(7)])
+def test_what_a_store_can_keep_is_an_id(door: str, id_: Any) -> None:
+    IDS[door](id_)
+
+
+def test_an_enumeration_is_its_value() -> None:
+    feedback = Feedback.of(user=[Colour.RED, "red"], item=["x", "y"])
+    assert feedback.users.ids == ("red",)
+    store = Store("sqlite://")
+    store.feedback.write(feedback)
+    assert store.feedback.read_all().users.ids == ("red",)
+
+
+def numeric_settings() -> list[Any]:
+    """Return every setting of a registered factory that is a number and no text."""
+    found = []
+    for component in COMPONENTS.values():
+        for name, factory in component.book().house().items():
+            if component.kind in {"encoder", "feedback source"} and name in UNTRIED:
+                continue
+            if component.kind == "format":
+                continue
+            maker = factory.factory if isinstance(factory, LossSpec) else factory
+            kind = getattr(maker, "kind", None)
+            maker = kind if isinstance(kind, type) else maker
+            hints = settings._hints(maker)
+            for setting, parameter in inspect.signature(maker).parameters.items():
+                kinds = set(settings._options(hints.get(setting, Any)))
+                number = kinds & {int, float} or type(parameter.default) in {int, float}
+                if number and str not in kinds:
+                    what = (component.kind, name, setting)
+                    found.append(pytest.param(factory, *what, id="-".join(what)))
+    return found
+
+
+@pytest.mark.parametrize(("factory", "kind", "name", "setting"), numeric_settings())
+def test_a_text_is_no_number(
+    factory: Any, kind: str, name: str, setting: str, tmp_path: Path
+) -> None:
+    needed = NEEDED[kind, name](tmp_path) if (kind, name) in NEEDED else {}
+    first = [None] if kind == "loss" else []
+    factory(*first, **needed)
+    for wrong in ("3", "x", "0.5"):
+        with pytest.raises(SiamrecError):
+            factory(*first, **{**needed, setting: wrong})
 
 
 def test_a_decision_is_learned_by_itself() -> None:

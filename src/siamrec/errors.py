@@ -107,6 +107,22 @@ class MissingInputError(SiamrecError, ValueError):
         self.remedy = remedy
 
 
+def nearest(name: object, known: Iterable[str], *, like: float = _LIKE) -> list[str]:
+    """Return at most three of the known names that a name may be a slip of.
+
+    Args:
+        name: The name.
+        known: Names that there are.
+        like: Least likeness in [0, 1]; 1 asks for the same letters.
+
+    Examples:
+        >>> nearest("popularty", ["ease", "popularity"])
+        ['popularity']
+    """
+    compared = sorted(map(str, known))[:_COMPARED]
+    return get_close_matches(str(name), compared, n=3, cutoff=like)
+
+
 class UnknownNameError(SiamrecError, LookupError):
     """A name is not known; the message offers the nearest ones."""
 
@@ -114,7 +130,7 @@ class UnknownNameError(SiamrecError, LookupError):
         self.kind = kind
         self.name = name
         self.known = tuple(sorted(map(str, known)))
-        near = get_close_matches(str(name), self.known[:_COMPARED], n=3, cutoff=_LIKE)
+        near = nearest(name, self.known)
         hint = f" Did you mean {', '.join(map(shown, near))}?" if near else ""
         listed = ", ".join(self.known[:20]) + (", …" if len(self.known) > 20 else "")
         super().__init__(f"No {kind} is named {shown(name)}.{hint} Known: {listed or '-'}.")

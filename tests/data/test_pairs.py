@@ -63,7 +63,7 @@ def test_files_give_back_the_same_pairs(tmp_path: Path, suffix: str) -> None:
 
 
 def test_number_like_ids_keep_their_kind_in_csv(tmp_path: Path) -> None:
-    ids = (7, "7", "ann", "null", 2.5)
+    ids = (7, "7", "ann", "null", "2.5")
     pairs = replace(
         Pairs.of(["a"] * 5, ["b"] * 5),
         users=Vocabulary(ids),
@@ -106,22 +106,15 @@ def test_ids_of_numpy_come_back_as_those_of_python(tmp_path: Path, suffix: str) 
         assert [type(id_) for id_ in loaded.users.ids] == [type(id_.item()) for id_ in ids]
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_ids_that_no_file_holds_are_refused_before_it_is_written(
-    tmp_path: Path, suffix: str
-) -> None:
-    path = tmp_path / f"pairs{suffix}"
-    with pytest.raises(InvalidDataError, match=r"user ids must be text or numbers.*\(1, 2\)"):
-        with_ids((1, 2), (3, 4)).save(path)
-    with pytest.raises(InvalidDataError, match="user ids must be valid Unicode"):
-        with_ids("a\ud800").save(path)
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize("id_", [(1, 2), "a\ud800", 2.5])
+def test_ids_that_no_file_holds_are_refused_when_pairs_are_made(id_: object) -> None:
+    with pytest.raises(InvalidDataError, match="An id of a user must"):
+        with_ids(id_)
 
 
 def test_parquet_says_why_it_cannot_hold_ids_of_two_kinds(tmp_path: Path) -> None:
-    for ids in ((3, "x"), (3, 2.5)):
-        with pytest.raises(InvalidDataError, match=r"of one kind in a .parquet file.*\.jsonl"):
-            with_ids(*ids).save(tmp_path / "pairs.parquet")
+    with pytest.raises(InvalidDataError, match=r"of one kind in a .parquet file.*\.jsonl"):
+        with_ids(3, "x").save(tmp_path / "pairs.parquet")
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), 3])
@@ -133,7 +126,7 @@ def test_what_is_no_text_is_told_apart_from_one(value: Any) -> None:
 
 
 def test_frames_without_a_text_in_some_row_are_refused() -> None:
-    with pytest.raises(InvalidDataError, match="columns of one kind"):
+    with pytest.raises(InvalidDataError, match="columns of one kind each"):
         Pairs.from_frame({"left": ["a", float("nan")], "right": ["b", "c"]})
     with pytest.raises(InvalidDataError, match="left must have a text in every row, got 1 NaN"):
         Pairs.from_frame({"left": [1.5, float("nan")], "right": ["b", "c"]})

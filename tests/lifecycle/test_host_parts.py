@@ -281,6 +281,17 @@ class Nothing:
         return "Nothing()"
 
 
+class Answers(ByHash):
+    """An assigner that answers as it is told."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    @override
+    def assign_many(self, units: Any) -> Any:
+        return self._answer
+
+
 class Half:
     feedback = Events()
 
@@ -298,6 +309,18 @@ class Half:
         ({"assigner": Nothing()}, "assigner must be .* also has assign, assign_many"),
         ({"assigner": Half()}, "also has assign_many, got"),
         ({"assigner": ByHash}, "a class is not enough"),
+        (
+            {"assigner": Answers(["control"])},
+            "assign_many.* also has variants, codes",
+        ),
+        (
+            {"assigner": Answers(SimpleNamespace(variants=("a", "b"), codes=[]))},
+            "variants of the assigner must be variants among which are 'control' and 'bandit'",
+        ),
+        (
+            {"assigner": Answers(SimpleNamespace(variants=("control", "bandit"), codes=[0]))},
+            "codes of the assigner must be a place in variants, or -1, for each of 0 units",
+        ),
         ({"suite": Half()}, "suite must be a suite of metrics, which also has evaluate"),
         ({"suite": HitSuite}, "a class is not enough"),
         ({"store": Half()}, r"also has decisions.write, versions.add, .*versions.history, got"),

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 class TestFeedbackInfoNCE(LossContract):
     row_twice = False
+    labelled = False
 
     @override
     def make(self) -> EmbeddingLoss:
@@ -58,6 +59,7 @@ class TestFeedbackInfoNCE(LossContract):
 
 class TestDebiased(LossContract):
     row_twice = False
+    labelled = False
 
     @override
     def make(self) -> EmbeddingLoss:
@@ -67,6 +69,7 @@ class TestDebiased(LossContract):
 class TestWithNegatives(LossContract):
     columns = 4
     row_twice = False
+    labelled = False
 
     @override
     def make(self) -> EmbeddingLoss:
@@ -75,6 +78,7 @@ class TestWithNegatives(LossContract):
 
 class TestQueued(LossContract):
     row_twice = False
+    labelled = False
 
     @override
     def make(self) -> EmbeddingLoss:
@@ -109,6 +113,7 @@ class TestListwise(LossContract):
 
 class TestTriplet(LossContract):
     columns = 3
+    labelled = False
 
     @override
     def make(self) -> EmbeddingLoss:
@@ -117,6 +122,7 @@ class TestTriplet(LossContract):
 
 class TestBradleyTerry(LossContract):
     columns = 4
+    labelled = False
 
     @override
     def make(self) -> EmbeddingLoss:

@@ -12,20 +12,24 @@ import pytest
 import siamrec
 from siamrec.errors import InvalidParameterError, StorageError, UnknownNameError
 from siamrec.plugins._scaffold import KINDS, write_plugin
+from siamrec.plugins.hookspecs import COMPONENTS
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_written_plugin_passes_its_contract(kind: str, tmp_path: Path) -> None:
-    folder = write_plugin("my-part", kind=kind, folder=tmp_path / "deep" / "my-part")
-    environment = {**os.environ, "PYTHONPATH": str(Path(siamrec.__file__).parents[1])}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
-        cwd=folder,
-        env=environment,
+def run_tests(where: Path, *paths: str) -> subprocess.CompletedProcess[str]:
+    """Run the tests of written plugins in one process."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths],
+        cwd=where,
+        env={**os.environ, "PYTHONPATH": str(Path(siamrec.__file__).parents[1])},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_a_written_plugin_passes_its_contract(tmp_path: Path) -> None:
+    folder = write_plugin("my-part", kind="metric", folder=tmp_path / "deep" / "my-part")
+    done = run_tests(folder, "tests")
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout
     assert sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) == [
@@ -34,6 +38,26 @@ def test_a_written_plugin_passes_its_contract(kind: str, tmp_path: Path) -> None
         "src",
         "tests",
     ]
+
+
+def test_every_kind_of_part_can_be_begun() -> None:
+    assert sorted(kind.hook for kind in KINDS.values()) == sorted(COMPONENTS)
+
+
+def test_a_plugin_of_each_kind_passes_its_contract(tmp_path: Path) -> None:
+    """All kinds in one process, which loads what they need once."""
+    names = [f"my-{kind}" for kind in KINDS]
+    for kind, name in zip(KINDS, names, strict=True):
+        write_plugin(name, kind=kind, folder=tmp_path / name)
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\naddopts = --import-mode=importlib\nfilterwarnings = error\npythonpath = "
+        + " ".join(f"{name}/src" for name in names),
+        encoding="utf-8",
+    )
+    done = run_tests(tmp_path, *(f"{name}/tests" for name in names), "-rA")
+    assert done.returncode == 0, done.stdout[-3000:]
+    for name in names:
+        assert f"PASSED {name}/tests/test_part.py::test_it_is_found_by_its_name" in done.stdout
 
 
 def test_the_files_say_what_they_are(tmp_path: Path) -> None:

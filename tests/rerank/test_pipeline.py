@@ -232,7 +232,7 @@ def test_turns_spread_exposure_over_the_catalogue() -> None:
 
 def test_tuning_keeps_the_accuracy_and_finds_the_front() -> None:
     table = {0.2: (0.30, 0.9), 0.5: (0.397, 0.8), 0.7: (0.40, 0.5), 0.9: (0.39, 0.4)}
-    marked = {setting: Rankings.from_lists({"u": [setting]}) for setting in table}
+    marked = {setting: Rankings.from_lists({"u": [str(setting)]}) for setting in table}
 
     def setting_of(lists: Rankings) -> float:
         return float(lists.items[0])

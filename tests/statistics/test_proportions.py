@@ -11,7 +11,7 @@ from scipy import stats
 
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
 from siamrec.statistics import newcombe, two_proportions, wilson
-from siamrec.statistics.proportions import score_limits
+from siamrec.statistics.proportions import score_limits, sign_test
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 10), (7, 9), (50, 1000), (3, 3)])
@@ -90,3 +90,16 @@ def test_bad_counts_are_refused() -> None:
         two_proportions((5, 1), (4, 4))
     with pytest.raises(UnknownNameError, match="interval"):
         two_proportions((1, 1), (4, 4), interval="wald")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("wins", "losses"), [(0, 6), (3, 9), (5, 5), (7, 2), (0, 0), (0, 3000)])
+def test_the_sign_test_is_the_binomial_test(wins: int, losses: int) -> None:
+    p = sign_test(wins, losses)
+    assert p == sign_test(losses, wins) > 0
+    if 0 < wins + losses < 100:
+        assert p == pytest.approx(stats.binomtest(wins, wins + losses).pvalue)
+
+
+def test_the_sign_test_counts() -> None:
+    with pytest.raises(InvalidParameterError, match="wins must be a whole number of at least 0"):
+        sign_test(-1, 3)

@@ -18,6 +18,7 @@ from siamrec.statistics.tails import (
     one_sided_z,
     positive_p,
     reach_of_t,
+    reaches_of_t,
     t_of_deviate,
 )
 
@@ -237,3 +238,11 @@ def test_nan_stays_nan_and_infinity_is_the_least_p() -> None:
 def test_students_tail_needs_freedom(freedom: float) -> None:
     with pytest.raises(InvalidParameterError, match="freedom"):
         two_sided_t(2.0, freedom)
+
+
+def test_reaches_of_t_are_those_of_each_freedom() -> None:
+    freedom = np.array([-1.0, 0.0, 0.5, 3.0, 1e6])
+    found = reaches_of_t(freedom, 0.05)
+    assert found.tolist() == [reach_of_t(each, 0.05) for each in freedom.tolist()]
+    assert found[:2].tolist() == [np.inf, np.inf]
+    assert found[3] == pytest.approx(3.182446, abs=1e-6)

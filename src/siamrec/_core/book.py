@@ -70,11 +70,13 @@ class Entry:
             return self.factory
         return cast("Factory", at(self.factory))
 
-    def makes(self, kind: type) -> bool:
-        """Whether this is a class itself, told without loading what is not loaded."""
+    def makes(self, part: object) -> bool:
+        """Whether a part is of the class that stands here, told without loading anything."""
+        kind = type(part)
         if isinstance(self.factory, str):
             return self.factory == f"{kind.__module__}:{kind.__qualname__}"
-        return self.factory is kind
+        # what stands here is the class, something that tells the class, or the part itself
+        return kind in (self.factory, getattr(self.factory, "kind", None)) or part is self.factory
 
 
 @final
@@ -208,14 +210,14 @@ class Book(Generic[PartT, FactoryT]):
         """
         if isinstance(part, str):
             name, given = read.parted(self.kind, part)
-            factory = self._known(name).load()
+            factory = self._maker(name)
             given = read.typed(f"{self.kind} {name!r}", factory, given)
         elif isinstance(part, Mapping) and not self._is_one(part):
             given = dict(part)
             name = given.pop("name", None)
             if not isinstance(name, str):
                 raise InvalidParameterError(self.kind, part, self._expected(part))
-            factory = self._known(name).load()
+            factory = self._maker(name)
             given = read.decoded(f"{self.kind} {name!r}", factory, given)
         elif isinstance(part, type):
             raise InvalidParameterError(
@@ -231,12 +233,11 @@ class Book(Generic[PartT, FactoryT]):
         Raises:
             InvalidParameterError: If nobody has registered it.
         """
-        kind = type(part)
         for ask in (False, True):
             if ask:
                 installed_plugins()
             for name, entry in self._entries.items():
-                if entry.makes(kind):
+                if entry.makes(part):
                     return name
         raise InvalidParameterError(self.kind, part, "of a class that is registered by name")
 
@@ -246,7 +247,8 @@ class Book(Generic[PartT, FactoryT]):
         Raises:
             InvalidParameterError: If it is not registered, or a setting is a live object.
         """
-        config = {"name": self.name_of(part), **read.encoded(part)}
+        name = self.name_of(part)
+        config = {"name": name} if self._holds_parts else {"name": name, **read.encoded(part)}
         if self.make(dict(config)) != part:
             raise InvalidParameterError(self.kind, part, "a recipe that its settings give back")
         return config
@@ -254,6 +256,16 @@ class Book(Generic[PartT, FactoryT]):
     def from_config(self, config: Mapping[str, Any]) -> PartT:
         """Return the part that `to_config` wrote; raises as `make` does."""
         return self.make(dict(config))
+
+    @property
+    def _holds_parts(self) -> bool:
+        """Whether what stands in the book are the parts themselves, which have no settings."""
+        return self._factories in self._contract
+
+    def _maker(self, name: str) -> Factory:
+        """Return what makes a part of settings."""
+        factory = self._known(name).load()
+        return (lambda: factory) if self._holds_parts else factory
 
     @property
     def brings_more(self) -> str:

@@ -39,6 +39,26 @@ def real(name: str, value: Number, expected: str = "a number") -> Number:
     return value
 
 
+def real_or_none(name: str, value: Number | None) -> Number | None:
+    """Return `value` when it is None or one real number.
+
+    Raises:
+        InvalidParameterError: If it is not.
+    """
+    return None if value is None else real(name, value, "a number or None")
+
+
+def flag(name: str, value: bool) -> bool:  # noqa: FBT001  (it is what is checked)
+    """Return `value` when it is True or False.
+
+    Raises:
+        InvalidParameterError: If it is not; a text such as "no" would count as true.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidParameterError(name, value, "True or False")
+    return bool(value)
+
+
 def positive(name: str, value: Number) -> Number:
     """Return `value` when it is finite and above zero.
 

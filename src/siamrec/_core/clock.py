@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time as _time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
+_DURATION = "a duration above 0 such as '30d', '12h' or '90s'"
 _UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 
 
@@ -106,11 +108,10 @@ def duration(name: str, value: str | timedelta | float) -> int:
         except (KeyError, ValueError, OverflowError):
             nanoseconds = 0
     else:
-        nanoseconds = round(value * SECOND)
+        seconds = check.real(name, value, _DURATION)
+        nanoseconds = round(seconds * SECOND) if math.isfinite(seconds) else 0
     if nanoseconds <= 0:
-        raise InvalidParameterError(
-            name, value, "a duration above 0 such as '30d', '12h' or '90s'"
-        )
+        raise InvalidParameterError(name, value, _DURATION)
     return nanoseconds
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from functools import wraps
 from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
@@ -36,6 +38,8 @@ class Names(Protocol):
 class Recipe(ABC):
     """Settings that can be written down; inherited by the contract of each kind of part.
 
+    Numbers of NumPy among them become those of Python.
+
     Attributes:
         book: The names of its kind.
         doors: For methods that an author writes, what their arguments must be; each is checked
@@ -55,6 +59,11 @@ class Recipe(ABC):
             # A dataclass with slots makes its class anew from methods that have their door.
             if method is not None and not hasattr(method, "__wrapped__"):
                 setattr(cls, name, _with_door(method, kinds))
+        begin = cls.__dict__.get("__post_init__")
+        if begin is not None and not hasattr(begin, "__wrapped__"):
+            setattr(cls, "__post_init__", _after_plain_numbers(begin))  # noqa: B010
+        elif not hasattr(cls, "__post_init__"):
+            setattr(cls, "__post_init__", _plain_numbers)  # noqa: B010
 
     def take_by_name(self, **books: Names) -> None:
         """Put parts in the place of names in the fields given, while a recipe is being made."""
@@ -83,6 +92,34 @@ class Recipe(ABC):
         """
         made: Self = cls.book.from_config(check.kind("config", config, Mapping))
         return check.kind("config", made, cls)
+
+
+def _plain_numbers(recipe: Any) -> None:
+    """Put numbers of Python in the place of NumPy's: they are equal, and read as what they are."""
+    for each in fields(recipe) if is_dataclass(recipe) else ():
+        value = getattr(recipe, each.name, None)
+        plain = _plain(value)
+        if plain is not value:
+            object.__setattr__(recipe, each.name, plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.number | np.bool_):
+        return value.item()
+    if type(value) is tuple and any(isinstance(each, np.number) for each in value):
+        return tuple(map(_plain, value))
+    if type(value) is dict and any(isinstance(each, np.number) for each in value.values()):
+        return {name: _plain(each) for name, each in value.items()}
+    return value
+
+
+def _after_plain_numbers(begin: Callable[[Any], None]) -> Callable[[Any], None]:
+    @wraps(begin)
+    def made(self: Any) -> None:
+        _plain_numbers(self)
+        begin(self)
+
+    return made
 
 
 def _with_door(method: Callable[..., Any], kinds: Mapping[str, type]) -> Callable[..., Any]:

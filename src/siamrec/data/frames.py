@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
-from siamrec.errors import InvalidDataError, UnknownNameError
+from siamrec.errors import InvalidDataError, UnknownNameError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 NO_TIME = np.iinfo(np.int64).min
 """The instant of an event whose time is not known."""
+
+# pyarrow's own errors are ValueErrors, TypeErrors and NotImplementedErrors.
+_UNREADABLE = (ValueError, TypeError, OverflowError, NotImplementedError)
 
 _TO_NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
@@ -40,10 +43,15 @@ def table_of(frame: object) -> Any:
 
     if isinstance(frame, pa.Table):
         return frame
-    if hasattr(frame, "__arrow_c_stream__") and not isinstance(frame, type):
-        return pa.table(frame)
-    if isinstance(frame, Mapping):
-        return pa.table({str(name): _column(values) for name, values in frame.items()})
+    try:
+        if hasattr(frame, "__arrow_c_stream__") and not isinstance(frame, type):
+            return pa.table(frame)
+        if isinstance(frame, Mapping):
+            return pa.table({str(name): _column(values) for name, values in frame.items()})
+    except _UNREADABLE as error:
+        raise InvalidDataError(
+            f"A frame must have equally long columns of one kind each: {shown(str(error))}."
+        ) from error
     raise InvalidDataError(
         "A frame must export __arrow_c_stream__ (polars, pandas, pyarrow, DuckDB) or map names "
         f"to columns, got {type(frame).__name__}."
@@ -75,11 +83,14 @@ def codes_of(column: Any, name: str) -> tuple[Vocabulary, CodeArray]:
     """Return the vocabulary of an id column in order of first appearance, and its codes.
 
     Raises:
-        InvalidDataError: If an id is null.
+        InvalidDataError: If an id is null, or the column is of a kind that holds no ids.
     """
     if column.null_count:
         raise InvalidDataError(f"{name} must not be null, got {column.null_count} nulls.")
-    encoded = column.dictionary_encode()
+    try:
+        encoded = column.dictionary_encode()
+    except NotImplementedError as error:  # lists, structs, UUIDs
+        raise InvalidDataError(f"{name} must be ids, got {column.type}.") from error
     if not hasattr(encoded, "indices"):  # a chunked column of several dictionaries
         encoded = encoded.unify_dictionaries().combine_chunks()
     codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32)

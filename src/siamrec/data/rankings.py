@@ -72,6 +72,8 @@ class Rankings(Columnar):
     depth: int = field(init=False)
 
     def __post_init__(self) -> None:
+        self.users.checked("a user")
+        self.items.checked("an item")
         check_rows("Rankings", len(self.users), len(self.items), self.start, self.item)
         check.same_length(item=self.item, score=self.score, source=self.source)
         object.__setattr__(self, "item", check.frozen(self.item, np.int32))

@@ -57,6 +57,8 @@ class Truth(Columnar):
     grade: FloatArray
 
     def __post_init__(self) -> None:
+        self.users.checked("a user")
+        self.items.checked("an item")
         check_rows("Truth", len(self.users), len(self.items), self.start, self.item)
         check.same_length(item=self.item, grade=self.grade)
         grade = check.finite("grade", self.grade)

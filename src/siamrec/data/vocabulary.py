@@ -38,8 +38,8 @@ class Vocabulary(Shown):
     """An ordered set of ids; an id's code is its place.
 
     Args:
-        ids: Distinct hashable ids; numbers and texts of NumPy become those of Python, which are
-            equal and can be written.
+        ids: Distinct hashable ids; numbers and texts of NumPy and of enumerations become those of
+            Python, which are equal and can be written.
 
     Raises:
         InvalidDataError: If an id repeats, is None, NaN or infinite, or a whole number beyond 64
@@ -56,11 +56,12 @@ class Vocabulary(Shown):
     ids: tuple[Hashable, ...] = ()
     _index: dict[Hashable, int] = field(init=False, repr=False, compare=False)
     _longest: int = field(init=False, repr=False, compare=False)
+    _sound: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", tuple(check.many("ids", self.ids)))
         kinds = set(map(type, self.ids))
-        if any(issubclass(kind, np.generic) for kind in kinds):
+        if any(issubclass(kind, np.generic | str | int) for kind in kinds - {str, int, bool}):
             object.__setattr__(self, "ids", tuple(map(_plain, self.ids)))
             kinds = set(map(type, self.ids))
         _check_ids(self.ids, kinds)
@@ -72,6 +73,7 @@ class Vocabulary(Shown):
             )
         texts = _of_kind(self.ids, kinds, str)
         object.__setattr__(self, "_index", index)
+        object.__setattr__(self, "_sound", False)
         object.__setattr__(self, "_longest", max(map(len, texts), default=0))
 
     @classmethod
@@ -120,15 +122,30 @@ class Vocabulary(Shown):
         return codes
 
     def checked(self, name: str) -> Self:
-        """Return the vocabulary when its texts are short enough to be ids rather than documents.
+        """Return the vocabulary when its ids can be written down and read back as ids.
 
         Raises:
-            InvalidDataError: If one has more than `LONGEST_ID` letters.
+            InvalidDataError: If one is neither text nor a whole number, has more than
+                `LONGEST_ID` letters, or is a text that nothing can store.
         """
+        if self._sound:  # ids never change: once is enough
+            return self
+        if not set(map(type, self.ids)) <= {str, int}:
+            odd = next(id_ for id_ in self.ids if type(id_) not in {str, int})
+            raise InvalidDataError(
+                f"An id of {name} must be text or a whole number, got {shown(odd)}; "
+                "write other ids as text first."
+            )
         if self._longest > LONGEST_ID:
             raise InvalidDataError(
                 f"An id of {name} must have at most {LONGEST_ID} letters, got {self._longest:,}."
             )
+        for id_ in self.ids:
+            if type(id_) is str and ("\0" in id_ or not (id_.isascii() or _is_unicode(id_))):
+                raise InvalidDataError(
+                    f"An id of {name} must have no NUL and no lone surrogate, got {shown(id_)}."
+                )
+        object.__setattr__(self, "_sound", True)
         return self
 
     def decode(self, codes: npt.ArrayLike) -> list[Any]:
@@ -194,8 +211,20 @@ def _of_kind(ids: tuple[Hashable, ...], kinds: set[type], kind: type) -> tuple[A
     return ids if len(kinds) == 1 else tuple(id_ for id_ in ids if isinstance(id_, kind))
 
 
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _plain(id_: Hashable) -> Hashable:
     """An instant stays what it is: its number alone would say less."""
+    if isinstance(id_, str) and type(id_) is not str:
+        return str.__str__(id_)  # of an enumeration, the value and not the name
+    if isinstance(id_, int) and type(id_) not in {int, bool}:
+        return int(id_)
     if not isinstance(id_, np.generic) or id_.dtype.kind in "mM":
         return id_
     plain: Hashable = id_.item()

@@ -276,7 +276,9 @@ class Cycle:
         """Test the bandit against the arm serving today."""
         clock = ManualClock()
         bandit = self._new_bandit(clock)
-        assigner = self.parts.assigner or _serve.default_assigner(self.settings.seed)
+        assigner = self.parts.assigner or _serve.default_assigner(
+            self.settings.seed, self.parts.clock
+        )
 
         def treated(rows: IntArray) -> FloatArray:
             _, rewards = _serve.run_bandit(

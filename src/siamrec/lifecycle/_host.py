@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
+
 from siamrec._core import check
 from siamrec._core.clock import ManualClock
 from siamrec.bandits import POLICIES, Policy
@@ -19,6 +21,8 @@ from siamrec.models.recommenders._book import arms_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy.typing as npt
 
     from siamrec._core.book import Named
     from siamrec.models.recommenders._book import Arms
@@ -31,6 +35,9 @@ if TYPE_CHECKING:
     )
     from siamrec.protocols import RecommenderRecipe as HostRecipe
     from siamrec.typing import Id
+
+CONTROL, TREATMENT = "control", "bandit"
+"""Variants of the experiment of a cycle."""
 
 BANDIT = ("arms", "select", "learn")
 STORE = (
@@ -61,6 +68,7 @@ def require(
     if assigner is not None:
         what = "an assigner of variants"
         check.methods("assigner", assigner, ["assign", "assign_many"], what=what)
+        assigned(assigner, [])
     if store is not None and not isinstance(store, str):
         check.methods("store", store, STORE, what="a store or a database URL")
     if blobs is not None:
@@ -70,6 +78,30 @@ def require(
     for each in check.many("observers", observers, what="functions"):
         if not callable(each):
             raise InvalidParameterError("observer", each, "a function of one event")
+
+
+def assigned(assigner: Any, units: Sequence[str]) -> npt.NDArray[np.str_]:
+    """Return the variant of each unit, an empty text for those outside of the experiment.
+
+    Asked for nobody it tells whether an assigner answers as it will have to, and leaves no trace.
+
+    Raises:
+        siamrec.errors.InvalidParameterError: If what is returned has no `variants` and `codes`, or
+            they do not split units into control and treatment.
+    """
+    many = assigner.assign_many(units)
+    name = "what assigner.assign_many(...) returns"
+    check.methods(name, many, ["variants", "codes"], what="the variants of many units")
+    variants = [check.text("variant", each) for each in check.many("variants", many.variants)]
+    codes = np.asarray(many.codes)
+    whole = codes.shape == (len(units),) and (codes.size == 0 or codes.dtype.kind in "iu")
+    if not whole or not ((codes >= -1) & (codes < len(variants))).all():
+        expected = f"a place in variants, or -1, for each of {len(units)} units"
+        raise InvalidParameterError("codes of the assigner", codes, expected)
+    if variants and not {CONTROL, TREATMENT} <= set(variants):
+        expected = f"variants among which are {CONTROL!r} and {TREATMENT!r}"
+        raise InvalidParameterError("variants of the assigner", variants, expected)
+    return np.asarray([*variants, ""])[codes.astype(np.int64)]  # code -1, outside, is the last
 
 
 def required_suite(suite: MetricSuite) -> MetricSuite:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siamrec._core.book import named
+from siamrec.errors import UnknownNameError, nearest
 from siamrec.lifecycle._evaluate import WARM_METRICS
 from siamrec.lifecycle._host import required_suite
 from siamrec.metrics import Suite
@@ -23,17 +24,27 @@ if TYPE_CHECKING:
     from siamrec.models.recommenders import RecommenderRecipe
     from siamrec.protocols import MetricSuite, PairGenerator, SiameseEncoder
 
+_SLIP = 0.8
+"""Likeness to an encoder's name above which a text is a slip, and no model such as sentence-t5."""
+
 MODEL = "all-MiniLM-L6-v2"
 TEXT_BASE, TEXT_TUNED = "text_base", "text_tuned"
 
 
 def encoder_of(encoder: SiameseEncoder | Named | Path | None) -> SiameseEncoder:
-    """Return the given encoder, the one of that name, or the model at that path or of the hub."""
+    """Return the given encoder, the one of that name, or the model at that path or of the hub.
+
+    Raises:
+        UnknownNameError: If a text is near the name of an encoder, and no folder is called so.
+    """
     if encoder is None:
         return SentenceEncoder(MODEL)
     if isinstance(encoder, Path):
         return SentenceEncoder(encoder)
     if isinstance(encoder, str) and ("/" in encoder or named(encoder) not in ENCODERS):
+        word = encoder.partition(":")[0]
+        if nearest(word, ENCODERS.names(), like=_SLIP) and not Path(encoder).exists():
+            raise UnknownNameError("encoder", word, ENCODERS.names())
         return SentenceEncoder(encoder)
     return ENCODERS.make(encoder)
 

@@ -10,7 +10,7 @@ import numpy as np
 from siamrec.bandits import Context, ContextualBandit, Factor, Learning, Limits
 from siamrec.data import Rewards
 from siamrec.experiments import AsymptoticCS, Experiment, HashAssigner, Plan, Ratio, analyze
-from siamrec.lifecycle._host import decision_of
+from siamrec.lifecycle._host import CONTROL, TREATMENT, assigned, decision_of
 from siamrec.metrics import RatioOfSums
 
 if TYPE_CHECKING:
@@ -20,11 +20,10 @@ if TYPE_CHECKING:
     from siamrec.bandits import Policy
     from siamrec.data import Decision
     from siamrec.lifecycle.traffic import Traffic
-    from siamrec.protocols import Bandit, ExperimentAssigner
+    from siamrec.protocols import Bandit, Clock, ExperimentAssigner
     from siamrec.typing import BoolArray, FloatArray, IntArray
 
 EXPERIMENT = "siamrec-cycle"
-CONTROL, TREATMENT = "control", "bandit"
 _LOOKS = 25
 _POINTS = 60
 
@@ -60,12 +59,12 @@ def as_rewards(decisions: Sequence[Decision], rewards: FloatArray) -> Rewards:
     return Rewards(decision=ids, reward=rewards)
 
 
-def default_assigner(seed: int) -> ExperimentAssigner:
+def default_assigner(seed: int, clock: Clock) -> ExperimentAssigner:
     """Return an even split of the users by hash."""
     experiment = Experiment(
         key=EXPERIMENT, variants={CONTROL: 0.5, TREATMENT: 0.5}, salt=f"cycle-{seed}"
     )
-    return HashAssigner([experiment]).of(EXPERIMENT)
+    return HashAssigner([experiment], clock=clock).of(EXPERIMENT)
 
 
 def run_bandit(
@@ -146,8 +145,7 @@ def run_experiment(
     Units are users; the hit rate is a ratio metric (hits over visits, delta method). The test is
     looked at 25 times while visits come in, with a confidence sequence that allows it.
     """
-    many = assigner.assign_many(traffic.unit)
-    names = np.asarray([*many.variants, ""])[many.codes]  # code -1, outside, is the last
+    names = assigned(assigner, traffic.unit)
     treated, inside = names == TREATMENT, (names == TREATMENT) | (names == CONTROL)
     reward = traffic.hit[:, traffic.arms.index(control)].astype(np.float64)
     reward[treated] = treatment_rewards(np.flatnonzero(treated))

@@ -5,18 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, final
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from siamrec._core import check
 from siamrec._core.table import Arrays
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.losses._embedding import embedded
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from siamrec._core.recipe import Names
 
 Labels: TypeAlias = Tensor | Mapping[str, Tensor] | None
 """What stands beside the texts: nothing, a number or a row of numbers per row, or columns."""
@@ -34,6 +37,7 @@ class EmbeddingLoss(nn.Module, ABC):
         model: The model whose embeddings are judged; None where embeddings are given directly.
     """
 
+    book: ClassVar[Names]
     citation: str = ""
     """BibTeX of the paper, for the model card."""
 
@@ -55,6 +59,43 @@ class EmbeddingLoss(nn.Module, ABC):
     @abstractmethod
     def get_config_dict(self) -> dict[str, Any]:
         """Return the settings as JSON values; `type(self)(model, **settings)` is the same loss."""
+
+    def to_config(self) -> dict[str, Any]:
+        """Return name and settings as JSON values, such as `{"name": "bradley-terry", …}`.
+
+        The model is no part of them.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If nobody has registered the class, or the loss
+                knows things about pairs, which are read from the pairs anew.
+        """
+        settings = self.get_config_dict()
+        bare, own = (
+            {**vars(each), **dict(each.named_buffers(recurse=False))}
+            for each in (type(self)(None, **settings), self)
+        )
+        for name, value in own.items():
+            if name != "model" and value is not None and bare.get(name) is None:
+                raise InvalidParameterError(
+                    f"{type(self).__name__}.{name}",
+                    f"a {type(value).__name__}",
+                    "left out of what is written as JSON: give the name and the pairs, as in "
+                    "build_loss(name, model, pairs=pairs)",
+                )
+        return {"name": self.book.name_of(self), **settings}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], *, model: nn.Module | None = None) -> Self:
+        """Return the loss that `to_config` wrote, for a model.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If the name or a setting is not known.
+            siamrec.errors.InvalidParameterError: If a value is out of range, or the name is that
+                of another class.
+        """
+        config = check.kind("config", config, Mapping)
+        made: Self = cls.book.make({"model": model, **config})
+        return check.kind("config", made, cls)
 
     @override
     def forward(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import torch
 
+from siamrec._core import check
+from siamrec._core import settings as read
 from siamrec._core.book import Book
 from siamrec.errors import InvalidParameterError
+from siamrec.losses.base import EmbeddingLoss
 from siamrec.losses.infonce import FeedbackInfoNCE
 from siamrec.losses.known import KnownPositives
 from siamrec.losses.labelled import (
@@ -25,6 +29,8 @@ from siamrec.losses.rates import TextRates, mined_negatives
 from siamrec.losses.theirs import LABELLED, POSITIVES, THEIRS, TRIPLETS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from siamrec.data import Pairs
 
 Columns: TypeAlias = tuple[str, ...]
@@ -44,17 +50,32 @@ class LossSpec:
             (`("text",)` with the user as a class, `("text", "other")`, `("damaged", "text")`).
         takes_negatives: Whether mined negatives may stand behind the positives, with a copy of
             the positive where a row has fewer.
+        kind: Class of what it builds, where that can be written down and read back.
     """
 
     factory: LossFactory
     columns: Columns = POSITIVES
     takes_negatives: bool = False
+    kind: type[EmbeddingLoss] | None = None
 
     def __call__(
         self, model: torch.nn.Module | None, *, pairs: Pairs | None = None, **settings: Any
     ) -> torch.nn.Module:
-        """Return the loss for a model; arguments as for `build_loss`."""
+        """Return the loss for a model; arguments as for `build_loss`.
+
+        Raises:
+            UnknownNameError: If the loss knows no such setting; the nearest are offered.
+        """
+        self.require_settings(settings)
         return self.factory(model, pairs=pairs, **settings)
+
+    def require_settings(self, settings: Mapping[str, Any]) -> None:
+        """Refuse settings that the loss has not; what only its class knows passes.
+
+        Raises:
+            UnknownNameError: If there is one; the nearest are offered.
+        """
+        read.require_known("loss", self.factory, settings)
 
 
 def loss_columns(name: str) -> Columns:
@@ -130,6 +151,7 @@ def feedback_infonce_of(
         co_likes: Texts that this many users like together are no rivals; 0 leaves this out.
         batch_size: Rows in a batch, for the rates.
     """
+    _check_knowledge(popularity, co_likes, batch_size)
     if pairs is None:
         return FeedbackInfoNCE(model, scale=scale, debias=debias)
     knowledge = _knowledge(pairs, popularity, co_likes, batch_size)
@@ -157,10 +179,17 @@ def queued_infonce_of(
         co_likes: Texts that this many users like together are no rivals; 0 leaves this out.
         batch_size: Rows in a batch, for the rates.
     """
+    _check_knowledge(popularity, co_likes, batch_size)
     if pairs is None:
         return QueuedInfoNCE(model, size=size, scale=scale)
     knowledge = _knowledge(pairs, popularity, co_likes, batch_size)
     return QueuedInfoNCE(model, size=size, scale=scale, **knowledge)
+
+
+def _check_knowledge(popularity: float, co_likes: int, batch_size: int) -> None:
+    check.share("popularity", popularity)
+    check.count("co_likes", co_likes, least=0)
+    check.count("batch_size", batch_size)
 
 
 def _knowledge(pairs: Pairs, popularity: float, co_likes: int, batch_size: int) -> dict[str, Any]:
@@ -173,31 +202,51 @@ def _knowledge(pairs: Pairs, popularity: float, co_likes: int, batch_size: int) 
     }
 
 
-def _ours(kind: type[torch.nn.Module]) -> LossFactory:
-    def make(
-        model: torch.nn.Module, *, pairs: Pairs | None = None, **settings: Any
-    ) -> torch.nn.Module:
-        del pairs
-        return kind(model, **settings)
+@final
+@dataclass(frozen=True, slots=True)
+class _Ours:
+    """Builds a loss of a class, whose settings are those of the class."""
 
-    return make
+    kind: type[EmbeddingLoss]
+
+    @property
+    def __signature__(self) -> Signature:
+        pairs = Parameter("pairs", Parameter.KEYWORD_ONLY, default=None)
+        own = signature(self.kind)
+        return own.replace(parameters=[*own.parameters.values(), pairs])
+
+    def __call__(
+        self, model: torch.nn.Module | None, *, pairs: Pairs | None = None, **settings: Any
+    ) -> EmbeddingLoss:
+        del pairs
+        return self.kind(model, **settings)
+
+
+def _ours(kind: type[EmbeddingLoss], columns: Columns) -> LossSpec:
+    return LossSpec(_Ours(kind), columns, kind=kind)
 
 
 LOSSES: Book[torch.nn.Module, LossSpec] = Book(
     "loss",
     {
-        "feedback-infonce": LossSpec(feedback_infonce_of, POSITIVES, takes_negatives=True),
-        "queued-infonce": LossSpec(queued_infonce_of, POSITIVES, takes_negatives=True),
-        "weighted-cosine": LossSpec(_ours(WeightedCosine), LABELLED),
-        "weighted-cosent": LossSpec(_ours(WeightedCoSENT), LABELLED),
-        "weighted-contrastive": LossSpec(_ours(WeightedContrastive), LABELLED),
-        "listwise-rating": LossSpec(_ours(ListwiseRating), LABELLED),
-        "weighted-triplet": LossSpec(_ours(WeightedTriplet), TRIPLETS),
-        "bradley-terry": LossSpec(_ours(BradleyTerry), TRIPLETS),
-        "reference-preference": LossSpec(_ours(ReferencePreference), TRIPLETS),
+        "feedback-infonce": LossSpec(
+            feedback_infonce_of, POSITIVES, takes_negatives=True, kind=FeedbackInfoNCE
+        ),
+        "queued-infonce": LossSpec(
+            queued_infonce_of, POSITIVES, takes_negatives=True, kind=QueuedInfoNCE
+        ),
+        "weighted-cosine": _ours(WeightedCosine, LABELLED),
+        "weighted-cosent": _ours(WeightedCoSENT, LABELLED),
+        "weighted-contrastive": _ours(WeightedContrastive, LABELLED),
+        "listwise-rating": _ours(ListwiseRating, LABELLED),
+        "weighted-triplet": _ours(WeightedTriplet, TRIPLETS),
+        "bradley-terry": _ours(BradleyTerry, TRIPLETS),
+        "reference-preference": _ours(ReferencePreference, TRIPLETS),
         **{factory.name: LossSpec(factory, factory.columns) for factory in THEIRS},
     },
     contract=torch.nn.Module,
     factories=LossSpec,
 )
 """Every loss by name: ours, those of sentence-transformers, those of plugins."""
+
+EmbeddingLoss.book = LOSSES

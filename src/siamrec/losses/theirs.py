@@ -63,6 +63,19 @@ class TheirLoss(nn.Module):
         self.reading = reading
         self.register_buffer("teacher", teacher, persistent=False)
 
+    def to_config(self) -> dict[str, Any]:
+        """Refuse: what sentence-transformers made tells no settings that make it anew.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: Always; the message says what is written.
+        """
+        raise InvalidParameterError(
+            "loss",
+            self.name,
+            f"written as its name with its settings, as in FineTuneConfig(loss={self.name!r}); "
+            "a loss of sentence-transformers does not tell them",
+        )
+
     @property
     def model(self) -> nn.Module:
         """The model that embeds; the trainer swaps a wrapped one in."""

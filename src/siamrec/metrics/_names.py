@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
+from siamrec._core import settings
 from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ def expand(text: str) -> list[str]:
     Raises:
         siamrec.errors.InvalidParameterError: If the name is not of the form.
     """
-    stem, settings, cuts = _parts(text)
-    inside = f"({settings})" if settings else ""
+    stem, given, cuts = _parts(text)
+    inside = f"({given})" if given else ""
     return [f"{stem}{inside}{'' if cut is None else f'@{cut}'}" for cut in cuts]
 
 
@@ -41,9 +42,9 @@ def build(text: str, factories: Mapping[str, MetricFactory], book: Book[AnyMetri
         siamrec.errors.UnknownNameError: If the stem is not known; nearest names are offered.
         siamrec.errors.InvalidParameterError: If a setting is unknown or out of range.
     """
-    stem, settings, cuts = _parts(text)
+    stem, listed, cuts = _parts(text)
     factory = factories[stem] if stem in factories else book.factory(stem)
-    given: dict[str, Setting] = dict(_setting(text, part) for part in _split(settings))
+    given: dict[str, Setting] = dict(_setting(text, part) for part in _split(listed))
     if cuts[0] is not None:
         given["k"] = cuts[0]
     try:
@@ -55,19 +56,35 @@ def build(text: str, factories: Mapping[str, MetricFactory], book: Book[AnyMetri
     return metric
 
 
+def has_settings(text: str) -> bool:
+    """Whether a text is a name with settings as all parts take them: `"ndcg:k=5"`."""
+    return text.partition(":")[0].strip().isidentifier() and ":" in text
+
+
+def with_settings(
+    text: str, factories: Mapping[str, MetricFactory], book: Book[AnyMetric]
+) -> AnyMetric:
+    """Return the metric of `"ndcg:k=5"`; raises as `Book.make` does."""
+    stem, given = settings.parted("metric", text)
+    if stem not in factories:
+        return book.make(text)
+    whose, factory = f"metric {stem!r}", factories[stem]
+    return book.require(settings.called(whose, factory, settings.typed(whose, factory, given), {}))
+
+
 def _parts(text: str) -> tuple[str, str, list[int | None]]:
     form = _FORM.match(text)
     if form is None:
         raise InvalidParameterError(
             "metric", text, "a name such as 'ndcg@10', 'recall@{5,10}' or 'ndcg(gain=exp)@10'"
         )
-    settings = ",".join(part.strip() for part in _split(form["settings"] or ""))
+    given = ",".join(part.strip() for part in _split(form["settings"] or ""))
     cuts = [int(cut) for cut in re.findall(r"\d+", form["k"] or "")]
-    return form["stem"].lower(), settings, [*cuts] or [None]
+    return form["stem"].lower(), given, [*cuts] or [None]
 
 
-def _split(settings: str) -> list[str]:
-    return [part for part in settings.split(",") if part.strip()]
+def _split(given: str) -> list[str]:
+    return [part for part in given.split(",") if part.strip()]
 
 
 def _setting(text: str, part: str) -> tuple[str, Setting]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, TypeVar, final
 
 import numpy as np
 from typing_extensions import override
 
 from siamrec._core.table import Record, counted, number, span
+from siamrec.errors import InvalidDataError
 from siamrec.statistics.means import (
     UNBOUNDED,
     Range,
@@ -20,8 +21,13 @@ from siamrec.statistics.means import (
 
 if TYPE_CHECKING:
     from siamrec.data.moments import Moments
-    from siamrec.metrics.base import PooledMetric
+    from siamrec.metrics.base import AnyMetric, PooledMetric
     from siamrec.typing import FloatArray
+
+ValuesT = TypeVar("ValuesT", "FloatArray", "np.float64")
+
+_ROUNDING = 1e-6
+"""By how much a number may be beyond its range: cosines are in single precision."""
 
 
 @final
@@ -77,7 +83,8 @@ class Pooled(Record):
 
     def value(self) -> float:
         """Return the metric over all users."""
-        return self.metric.value(self.tally.sum(axis=0), self.catalog_size)
+        found = self.metric.value(self.tally.sum(axis=0), self.catalog_size)
+        return float(in_range(self.metric, np.float64(found)))
 
     def left_out(self) -> FloatArray:
         """Return the metric without each group in turn; NaN for a group without users."""
@@ -88,6 +95,23 @@ class Pooled(Record):
                 for group in self.tally
             ]
         )
+
+
+def in_range(metric: AnyMetric, values: ValuesT) -> ValuesT:
+    """Return the values of a metric when they are within the range that it declares.
+
+    Raises:
+        siamrec.errors.InvalidDataError: If one is not; the metric is named. Its interval would be
+            cut at the range, and end beside what it is about.
+    """
+    low, high = metric.range
+    outside = (values < low - _ROUNDING) | (values > high + _ROUNDING)  # NaN is neither
+    if np.any(outside):
+        raise InvalidDataError(
+            f"The metric {metric.name!r} must be in its range [{number(low)}, {number(high)}], "
+            f"got {np.extract(outside, values)[0]:g}."
+        )
+    return values
 
 
 def of_users(

@@ -20,7 +20,7 @@ from siamrec.metrics._groups import N_GROUPS, groups_of
 from siamrec.metrics._notes import noted
 from siamrec.metrics._prepare import distinct_items, tied_order, without_seen
 from siamrec.metrics.base import Metric, PooledMetric
-from siamrec.metrics.estimate import Pooled
+from siamrec.metrics.estimate import Pooled, in_range
 from siamrec.metrics.report import Report
 from siamrec.metrics.view import EvaluationView
 
@@ -105,7 +105,7 @@ class EvaluationState(Shown):
         values, tallies = {}, {}
         for name, metric in self._metrics.items():
             if isinstance(metric, Metric):
-                values[name] = self._by_policy(view, metric, empty)
+                values[name] = in_range(metric, self._by_policy(view, metric, empty))
             else:
                 tallies[name] = metric.tally(view, groups_of(view.users), N_GROUPS)
         for name, tally in tallies.items():

@@ -45,8 +45,9 @@ class Suite(Shown):
     """A set of metrics that share every intermediate result.
 
     Args:
-        metrics: Names such as `"ndcg@10"`, `"recall@{5,10}"`, `"ndcg(gain=exp)@10"`, the settings
-            that `to_config` of a metric wrote, or metric objects.
+        metrics: Names such as `"ndcg@10"`, `"recall@{5,10}"`, `"ndcg(gain=exp)@10"`, or as all
+            parts take them, `"ndcg:k=10,gain=exp"`; the settings that `to_config` of a metric
+            wrote; or metric objects.
         compat: Name of a library whose conventions are taken: `"trec"`, `"ranx"`, `"rectools"`,
             `"sentence-transformers"`, `"lenskit"` or `"torchmetrics"`; policies given here win.
         empty_truth: See `Policies`.
@@ -299,7 +300,10 @@ def _resolved(
         raise InvalidParameterError("metrics", metrics, "a list of one or more metrics")
     found: dict[str, AnyMetric] = {}
     for asked in metrics:
-        if isinstance(asked, str):
+        if isinstance(asked, str) and _names.has_settings(asked):
+            metric = _names.with_settings(asked, factories, METRICS)
+            named = {metric.name: metric}
+        elif isinstance(asked, str):
             expanded = _names.expand(asked)
             named = {name: _names.build(name, factories, METRICS) for name in expanded}
         else:

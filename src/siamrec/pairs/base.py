@@ -70,6 +70,27 @@ class MinerRecipe(Recipe, ABC):
         """Return the same pairs with `negatives`; arguments as for `Miner`."""
 
 
+_PARTS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "weights": (("__call__",), "something that weighs feedback, such as QualityWeights()"),
+    "documents": (("texts",), "a store of documents, which finds texts by their ids"),
+    "encoder": (("dim", "fingerprint", "encode"), "an encoder such as HashingEncoder(), no name"),
+    "minimum": (("require",), "MinimumCounts(...)"),
+}
+
+
+def require_parts(recipe: Recipe, *names: str) -> None:
+    """Refuse a recipe whose fields hold something else than the parts that they are for.
+
+    Raises:
+        InvalidParameterError: If a part lacks what will be asked of it.
+    """
+    for name in names:
+        part = getattr(recipe, name)
+        if part is not None or name == "minimum":
+            needed, what = _PARTS[name]
+            check.methods(name, part, needed, what=what)
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinimumCounts:

@@ -16,7 +16,7 @@ from siamrec.data.pairs.splits import normalise
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidParameterError, StorageError
 from siamrec.pairs._search import SEARCHES, word_vectors
-from siamrec.pairs.base import MinerRecipe
+from siamrec.pairs.base import MinerRecipe, require_parts
 
 if TYPE_CHECKING:
     from siamrec.data import Pairs
@@ -93,6 +93,9 @@ class HardNegatives(MinerRecipe):
     cache: str | Path | None = None
 
     def __post_init__(self) -> None:
+        require_parts(self, "encoder")
+        if self.cache is not None:
+            check.kind("cache", self.cache, str, Path)
         check.count("per_positive", self.per_positive)
         check.count("pool", self.pool)
         check.count("skip", self.skip, least=0)
@@ -100,7 +103,7 @@ class HardNegatives(MinerRecipe):
         check.count("seed", self.seed, least=0)
         check.positive("percent", self.percent)
         check.one_of("draw", self.draw, ("random", "nearest"))
-        check.one_of("search", self.search, SEARCHES)
+        check.one_of("search", check.text("search", self.search), SEARCHES)
         for name in ("lowest", "duplicate"):
             if not -1 <= check.real(name, getattr(self, name)) <= 1:
                 raise InvalidParameterError(name, getattr(self, name), "in [-1, 1]")

@@ -17,7 +17,14 @@ from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidDataError, MissingInputError
 from siamrec.pairs._book import MINERS, PAIR_GENERATORS
 from siamrec.pairs._events import Events
-from siamrec.pairs.base import Generator, MinimumCounts, TextTable, capped, latest
+from siamrec.pairs.base import (
+    Generator,
+    MinimumCounts,
+    TextTable,
+    capped,
+    latest,
+    require_parts,
+)
 from siamrec.pairs.synthetic import Synthetic, finished
 
 if TYPE_CHECKING:
@@ -73,6 +80,7 @@ class ClickPairs(Generator):
 
     def __post_init__(self) -> None:
         self.take_by_name(hard_negatives=MINERS, synthetic=PAIR_GENERATORS)
+        require_parts(self, "weights", "minimum")
         check.not_negative("eta", self.eta)
         check.share("1 / clip", 1 / check.positive("clip", self.clip))
         check.share("skipped", self.skipped)
@@ -189,6 +197,7 @@ class QueryPairs(Generator):
 
     def __post_init__(self) -> None:
         self.take_by_name(hard_negatives=MINERS, synthetic=PAIR_GENERATORS)
+        require_parts(self, "weights", "documents", "minimum")
         check.count("per_query", self.per_query)
         for name in ("positive", "negative"):
             check.real(name, getattr(self, name))
@@ -285,6 +294,7 @@ class CoEngagementPairs(Generator):
 
     def __post_init__(self) -> None:
         self.take_by_name(hard_negatives=MINERS, synthetic=PAIR_GENERATORS)
+        require_parts(self, "minimum")
         check.count("least_users", self.least_users)
         check.real("positive", self.positive)
         check.positive("lift", self.lift)

@@ -12,7 +12,7 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidParameterError
-from siamrec.pairs.base import MinerRecipe
+from siamrec.pairs.base import MinerRecipe, require_parts
 from siamrec.pairs.hard_negatives import Known
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class SentenceTransformersMiner(MinerRecipe):
         check.count("skip", self.skip, least=0)
         check.count("co_likes", self.co_likes, least=0)
         check.share("percent", self.percent)
+        check.flag("faiss", self.faiss)
+        require_parts(self, "encoder")
 
     @override
     def mine(self, pairs: Pairs, encoder: SiameseEncoder | None = None) -> Pairs:

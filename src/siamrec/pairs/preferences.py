@@ -13,7 +13,7 @@ from siamrec.data.frames import NO_TIME
 from siamrec.data.pairs import PairOrigin, Pairs
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError
-from siamrec.pairs.base import Generator, MinimumCounts, TextTable, latest
+from siamrec.pairs.base import Generator, MinimumCounts, TextTable, latest, require_parts
 
 if TYPE_CHECKING:
     from siamrec.data import Catalog, Feedback
@@ -64,6 +64,7 @@ class PreferencePairs(Generator):
     minimum: MinimumCounts = field(default_factory=lambda: MinimumCounts(negative=0, total=50))
 
     def __post_init__(self) -> None:
+        require_parts(self, "weights", "minimum")
         check.positive("gap", self.gap)
         check.real("positive", self.positive)
         check.positive("per_root", self.per_root)
@@ -125,6 +126,7 @@ class ScoredPairs(Generator):
     minimum: MinimumCounts = field(default_factory=lambda: MinimumCounts(negative=0, total=50))
 
     def __post_init__(self) -> None:
+        require_parts(self, "weights", "minimum")
         check.real("positive", self.positive)
         for name in ("lowest", "highest"):
             if getattr(self, name) is not None:

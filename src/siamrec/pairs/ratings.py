@@ -13,7 +13,14 @@ from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.pairs._book import MINERS, PAIR_GENERATORS
 from siamrec.pairs._events import Events
-from siamrec.pairs.base import Generator, MinimumCounts, TextTable, capped, latest
+from siamrec.pairs.base import (
+    Generator,
+    MinimumCounts,
+    TextTable,
+    capped,
+    latest,
+    require_parts,
+)
 from siamrec.pairs.synthetic import Synthetic, finished
 
 if TYPE_CHECKING:
@@ -82,6 +89,9 @@ class RatingPairs(Generator):
 
     def __post_init__(self) -> None:
         self.take_by_name(hard_negatives=MINERS, synthetic=PAIR_GENERATORS)
+        require_parts(self, "weights", "minimum")
+        for name in ("centred", "margin"):
+            check.flag(name, getattr(self, name))
         for name in ("positive", "negative"):
             check.real(name, getattr(self, name))
         if not self.negative < self.positive:

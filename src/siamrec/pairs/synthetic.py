@@ -84,6 +84,8 @@ class Synthetic(Generator):
         check.share("share", self.share, open_ends=True)
         check.positive("weight", self.weight)
         check.real("positive", self.positive)
+        for maker in check.many("synthesizers", self.synthesizers, what="synthesizers"):
+            check.methods("synthesizers", maker, ("generate",), what="Synthesizers")
         for method in self.methods:
             check.one_of("method", method, METHODS)
         if not (self.methods or self.templates or self.synthesizers):

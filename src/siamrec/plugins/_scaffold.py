@@ -31,16 +31,22 @@ class _Kind(NamedTuple):
 
 
 KINDS: dict[str, _Kind] = {
+    "adjuster": _Kind("siamrec_adjusters"),
     "encoder": _Kind("siamrec_encoders"),
+    "estimator": _Kind("siamrec_estimators"),
     "feedback-source": _Kind("siamrec_feedback_sources"),
+    "format": _Kind("siamrec_exporters", "FORMAT"),
+    "hasher": _Kind("siamrec_hashers"),
+    "looking-rule": _Kind("siamrec_looking_rules"),
     "loss": _Kind("siamrec_losses", "SPEC"),
     "metric": _Kind("siamrec_metrics"),
+    "miner": _Kind("siamrec_miners"),
     "pair-generator": _Kind("siamrec_pair_generators"),
     "policy": _Kind("siamrec_policies"),
     "recommender": _Kind("siamrec_recommenders"),
     "selector": _Kind("siamrec_selectors"),
 }
-"""Kinds of parts that a plugin can begin with: those that have a contract suite."""
+"""Kinds of parts that a plugin can begin with: all that have a hook."""
 
 _PROJECT = """\
 [build-system]

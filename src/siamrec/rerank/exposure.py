@@ -184,6 +184,7 @@ class ExposureCoverage(Adjuster):
     weight: float = 0.1
 
     def __post_init__(self) -> None:
+        check.methods("exposure", self.exposure, ("total", "of"), what="an ItemExposure()")
         check.not_negative("weight", self.weight)
 
     @override

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  # settings are read by their types
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -104,7 +104,7 @@ class Quotas(Selector):
     least: Mapping[Any, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for share in self.least.values():
+        for share in check.kind("least", self.least, Mapping).values():
             check.share("least", share)
         check.share("sum of least", sum(self.least.values()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, final, overload
 
@@ -11,14 +12,14 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec._core.table import Record, Shown, Table
 from siamrec.data import frames
-from siamrec.errors import InvalidParameterError
+from siamrec.errors import InvalidParameterError, MissingInputError
 from siamrec.rerank._book import step
 from siamrec.rerank.base import Adjuster, Selector
 from siamrec.rerank.candidates import Candidates, Inputs
 from siamrec.rerank.normalise import RULES, best_places, normalised
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from typing import Self
 
     from siamrec._core.book import Named
     from siamrec.data.item_columns import ItemNames, ItemNumbers, ItemVectors
@@ -101,6 +102,41 @@ class Pipeline(Shown):
         self._adjusters = tuple(each for each in made if isinstance(each, Adjuster))
         self._selector = made[-1] if isinstance(made[-1], Selector) else None
         self._normalise = check.one_of("normalise", normalise, RULES)
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Pipeline):
+            return NotImplemented
+        return self.steps == other.steps and self._normalise == other._normalise
+
+    @override
+    def __hash__(self) -> int:
+        return hash((tuple(type(each) for each in self.steps), self._normalise))
+
+    def to_config(self) -> dict[str, Any]:
+        """Return steps and rule as JSON values; `from_config` gives the pipeline back.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If a step holds a live object, such as what was
+                shown so far, or nobody has registered it.
+        """
+        steps = [each.to_config() for each in self.steps]
+        return {"steps": steps, "normalise": self._normalise}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Return the pipeline that `to_config` wrote.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If a setting, or the name of a step, is not known.
+            siamrec.errors.MissingInputError: If there are no steps in it.
+        """
+        given = dict(check.kind("config", config, Mapping))
+        for name in given:
+            check.one_of("setting of the pipeline", name, ("steps", "normalise"))
+        if "steps" not in given:
+            raise MissingInputError("steps of the pipeline", "{'steps': ['mmr']}")
+        return cls(*check.many("steps", given.pop("steps"), what="steps"), **given)
 
     @override
     def title(self) -> str:

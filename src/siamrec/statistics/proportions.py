@@ -100,6 +100,25 @@ def score_limits(share: float, n: float, reach: float) -> tuple[float, float]:
     return lower(share), 1.0 - lower(1.0 - share)
 
 
+def sign_test(wins: int, losses: int) -> float:
+    """Return the exact two-sided p-value of so many wins where either is as likely; never 0.
+
+    Raises:
+        InvalidParameterError: If a number is below 0.
+
+    Examples:
+        >>> sign_test(0, 6), sign_test(3, 3)
+        (0.03125, 1.0)
+    """
+    check.count("wins", wins, least=0)
+    check.count("losses", losses, least=0)
+    fewer, more = min(wins, losses), max(wins, losses)
+    if fewer == more:
+        return 1.0
+    p = min(1.0, 2 * float(special.bdtr(fewer, fewer + more, 0.5)))
+    return max(p, positive_p(-np.inf)[0])
+
+
 def newcombe(
     wins: tuple[float, float], n: tuple[int, int], *, confidence: float = 0.95
 ) -> tuple[float, float]:

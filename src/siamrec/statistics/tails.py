@@ -17,6 +17,8 @@ from siamrec.errors import InvalidParameterError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from siamrec.typing import FloatArray
+
 TWO_SIDED_95 = 1.959963984540054
 """The normal deviate beyond which 5 % lie, half on each side."""
 
@@ -38,9 +40,14 @@ def normal_reach(alpha: float) -> float:
 
 def reach_of_t(freedom: float, alpha: float) -> float:
     """Return the two-sided quantile of Student's distribution; infinite without freedom."""
-    if freedom <= 0:
-        return math.inf
-    return -float(special.stdtrit(freedom, alpha / 2))
+    return float(reaches_of_t(np.float64(freedom), alpha))
+
+
+def reaches_of_t(freedom: FloatArray | np.float64, alpha: float) -> FloatArray:
+    """Return `reach_of_t` of each number of degrees of freedom."""
+    has_some = np.asarray(freedom) > 0
+    reach: FloatArray = -special.stdtrit(np.where(has_some, freedom, 1.0), alpha / 2)
+    return np.where(has_some, reach, np.inf)
 
 
 def two_sided_t(statistic: float, freedom: float) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sqlalchemy import column, create_engine, event, inspect, make_url, select, table
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from siamrec._core.hashing import uniform
@@ -223,6 +224,15 @@ def _pause(attempt: int) -> float:
     """Return seconds that double, and differ from one thread and process to the next."""
     own = uniform(f"{os.getpid()}.{get_ident()}.{attempt}")
     return min(_FIRST_PAUSE * 2.0**attempt, _LONGEST_PAUSE) * (0.5 + own)
+
+
+def inserting(dialect: str) -> Callable[..., Any]:
+    """Return the `insert` of a dialect, which can say what to do about rows that are there."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql  # takes its time
+
+        return postgresql.insert
+    return sqlite.insert
 
 
 def lock(connection: Connection, *tables: str) -> None:

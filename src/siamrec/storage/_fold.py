@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from sqlalchemy import bindparam, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from siamrec.bandits import ContextualBandit, Snapshot
 from siamrec.bandits.log.forgetting import FadingSums
+from siamrec.storage import _engine
 from siamrec.storage.schema import fold as fold_table
 
 if TYPE_CHECKING:
@@ -28,12 +28,6 @@ if TYPE_CHECKING:
 
 _EPOCH = 64
 """Half-lives in an epoch: far from overflow, and few epochs in the life of a bandit."""
-
-
-_MAKERS: Mapping[str, Callable[..., Any]] = {
-    "postgresql": postgresql.insert,
-    "sqlite": sqlite.insert,
-}
 
 
 @final
@@ -69,7 +63,7 @@ class Fold:
             .where(c.projection == projection)
             .where(c.version > bindparam("after"))
         )
-        self._added = {dialect: _adding(make) for dialect, make in _MAKERS.items()}
+        self._added: dict[str, Any] = {}  # by dialect: to put it together takes its time
 
     def add(
         self, connection: Connection, outcomes: Outcomes, times: IntArray, *, version: int
@@ -92,7 +86,10 @@ class Fold:
             return
         # One order of rows for all workers: no two of them wait for each other.
         rows.sort(key=lambda row: (row["part"], row["name"], row["slot"]))
-        connection.execute(self._added[connection.dialect.name], rows)
+        dialect = connection.dialect.name
+        if dialect not in self._added:
+            self._added[dialect] = _adding(_engine.inserting(dialect))
+        connection.execute(self._added[dialect], rows)
 
     def clear(self, connection: Connection) -> None:
         """Forget the stored sums."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, final
 
 from sqlalchemy import bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from siamrec._core.hashing import canonical_json
 from siamrec.bandits.policies.base import ModelT, widen
 from siamrec.errors import InvalidParameterError
+from siamrec.storage import _engine
 from siamrec.storage._fold import Fold
 from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import projection as projection_table
@@ -76,9 +76,7 @@ class Shared(Generic[ModelT]):
     ) -> None:
         self._recipe = recipe
         self._key = f"bandit:{recipe.name}"
-        self._make = (
-            postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        )
+        self._make = _engine.inserting(connection.dialect.name)
         mine = projection_table.c.name == self._key
         version, settings = projection_table.c.version, projection_table.c.settings
         # Made once: to put a statement together takes longer than to run it.

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from siamrec._core import check
 from siamrec.data import NO_TIME, Decision, Rewards
@@ -34,8 +33,7 @@ class DecisionLog(OnDatabase):
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
-        make = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        self._insert = make
+        self._insert = _engine.inserting(engine.dialect.name)
 
     def write(self, decisions: Sequence[Decision], rewards: Rewards | None = None) -> int:
         """Store decisions and their rewards in one transaction; return how many were new."""

@@ -6,15 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any, final
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from siamrec._core.hashing import canonical_json
 from siamrec.errors import InvalidDataError, StaleWriteError, shown
-from siamrec.experiments import Experiment
-from siamrec.experiments.assignment import StickyVariant
-from siamrec.experiments.assignment.allocation import Allocation
-from siamrec.experiments.manager import AuditEntry, ExperimentRecord
-from siamrec.expressions import Expression
 from siamrec.storage import _engine
 from siamrec.storage._on_database import OnDatabase
 from siamrec.storage.schema import experiment as experiment_table
@@ -22,6 +16,9 @@ from siamrec.storage.schema import sticky as sticky_table
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
+
+    from siamrec.experiments.assignment import StickyVariant
+    from siamrec.experiments.manager import ExperimentRecord
 
 _PLAIN = (
     "key", "exposure", "salt", "layer", "layer_range", "holdout", "holdout_salt", "status",
@@ -58,11 +55,7 @@ class StoredExperiments(OnDatabase):
 
         def work(connection: Connection) -> bool:
             if expected is None:
-                make = (
-                    postgresql.insert
-                    if self._engine.dialect.name == "postgresql"
-                    else sqlite.insert
-                )
+                make = _engine.inserting(self._engine.dialect.name)
                 new = make(experiment_table).values(key=key, **row).on_conflict_do_nothing()
                 return connection.execute(new.returning(c.key)).first() is not None
             mine = (c.key == key) & (c.revision == expected)
@@ -94,7 +87,7 @@ class StoredSticky(OnDatabase):
 
     def put(self, experiment: str, unit: str, given: StickyVariant) -> StickyVariant:
         """Store a variant, and return what stands: a variant that is there already stays."""
-        make = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        make = _engine.inserting(self._engine.dialect.name)
         row = {
             "experiment": experiment,
             "unit": unit,
@@ -117,10 +110,14 @@ def _stored(connection: Connection, experiment: str, unit: str) -> StickyVariant
     c = sticky_table.c
     query = select(c.variant, c.propensity, c.version)
     row = connection.execute(query.where(c.experiment == experiment, c.unit == unit)).first()
+    from siamrec.experiments.assignment import StickyVariant  # takes its time
+
     return None if row is None else StickyVariant(*row)
 
 
 def _fields(record: ExperimentRecord) -> dict[str, Any]:
+    from siamrec.expressions import Expression
+
     experiment = record.experiment
     targeting = experiment.targeting
     if targeting is not None and not isinstance(targeting, Expression):
@@ -148,6 +145,10 @@ def _fields(record: ExperimentRecord) -> dict[str, Any]:
 
 
 def _record(fields: dict[str, Any]) -> ExperimentRecord:
+    from siamrec.experiments import Experiment  # takes its time
+    from siamrec.experiments.assignment.allocation import Allocation
+    from siamrec.experiments.manager import AuditEntry, ExperimentRecord
+
     given = fields["experiment"]
     low, high = given["layer_range"]
     rule, ranges = given["targeting"], given["allocation"]

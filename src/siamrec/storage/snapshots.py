@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from sqlalchemy import func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from typing_extensions import override
 
 from siamrec._core import check
@@ -101,7 +100,7 @@ class Snapshots(OnDatabase):
             "n_events": n_events,
             "last_seq": last,
         }
-        make = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        make = _engine.inserting(self._engine.dialect.name)
         new = make(snapshot_table).values(row).on_conflict_do_nothing()
         _engine.transact(self._engine, lambda connection: connection.execute(new))
         return self.get(str(row["id"]))

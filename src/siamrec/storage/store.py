@@ -13,7 +13,6 @@ from siamrec._core import check
 from siamrec._core.clock import clock_or_system
 from siamrec.bandits import POLICIES, Context, ContextualBandit, Learning
 from siamrec.errors import InvalidParameterError
-from siamrec.experiments import ExperimentManager, HashAssigner
 from siamrec.storage import _engine, schema
 from siamrec.storage._on_database import OnDatabase
 from siamrec.storage._shared import Recipe
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from siamrec._core.book import Named
     from siamrec.bandits import Limits, Policy
     from siamrec.bandits.policies.base import ModelT
-    from siamrec.experiments import Experiment
+    from siamrec.experiments import Experiment, ExperimentManager, HashAssigner
     from siamrec.protocols import Clock
     from siamrec.storage._engine import Durability
     from siamrec.storage.archive import ArchiveBlobs, Sealed
@@ -196,6 +195,8 @@ class Store(OnDatabase):
 
     def experiments(self) -> ExperimentManager:
         """Return a manager of the experiments in this store."""
+        from siamrec.experiments import ExperimentManager  # takes its time
+
         return ExperimentManager(self.experiment_records, clock=self._clock)
 
     def assigner(
@@ -225,6 +226,8 @@ class Store(OnDatabase):
             siamrec.errors.UnknownNameError: If an override names an unknown experiment or
                 variant.
         """
+        from siamrec.experiments import HashAssigner  # takes its time
+
         kept = StoredSticky(self._engine) if sticky else None
         return HashAssigner(experiments, overrides=overrides, sticky=kept, clock=self._clock)
 

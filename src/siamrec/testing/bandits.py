@@ -217,6 +217,18 @@ class PolicyContract(ABC):
         assert (probability.argmax(axis=1) == 1).all()
         assert (probability[:, 1] > 1 / N_ARMS).all()
 
+    def test_each_cell_learns_for_itself(self) -> None:
+        if not self.learns:
+            pytest.skip("The policy does not learn.")
+        here, there = 0, SPACE.n_cells - 1  # no level in common
+        rows = [(cell, arm, float(arm == best)) for cell, best in ((here, 1), (there, 2))
+                for arm in range(N_ARMS) for _ in range(60)]  # fmt: skip
+        policy = self.make()
+        sums = policy.update(policy.init(SPACE), outcomes_of(rows))
+        probability = policy.weigh(policy.posterior(sums, SPACE), rounds_of()).probability
+        assert probability[here, 1] > probability[there, 1]
+        assert probability[there, 2] > probability[here, 2]
+
     def test_temperature_counts(self) -> None:
         if not self.tempered:
             pytest.skip("The policy knows no temperature.")

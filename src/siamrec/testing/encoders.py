@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, SiamrecError
 from siamrec.testing.sample import no_global_chance
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from siamrec.protocols import SiameseEncoder
 
 TEXTS = (
@@ -21,6 +24,24 @@ TEXTS = (
     "Amélie、東京 🎬",
     "x",
 )
+
+
+def _varied(encoder: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the encoder with one number, truth value or text among its settings changed."""
+    for field in fields(encoder) if is_dataclass(encoder) else ():
+        value = getattr(encoder, field.name)
+        if field.init and isinstance(value, bool | int | float | str):
+            try:
+                other: Any = replace(encoder, **{field.name: _another(value)})
+            except SiamrecError:
+                continue  # the encoder does not know this value
+            yield field.name, other
+
+
+def _another(value: float | str) -> float | str:
+    if isinstance(value, bool):
+        return not value
+    return f"{value} other" if isinstance(value, str) else type(value)(2 * value + 1)
 
 
 class EncoderContract(ABC):
@@ -38,6 +59,17 @@ class EncoderContract(ABC):
         mine, other = self.make(), self.other()
         assert not np.allclose(mine.encode(TEXTS), other.encode(TEXTS), atol=1e-6)
         assert mine.fingerprint != other.fingerprint
+
+    def test_a_setting_that_moves_vectors_is_in_the_fingerprint(self) -> None:
+        mine = self.make()
+        varied = list(_varied(mine))
+        if not varied:
+            pytest.skip(f"{type(mine).__name__} is no dataclass with settings of its own.")
+        vectors = mine.encode(TEXTS)
+        for setting, other in varied:
+            found = other.encode(TEXTS)
+            if found.shape != vectors.shape or not np.allclose(found, vectors, atol=1e-6):
+                assert other.fingerprint != mine.fingerprint, f"{setting} is left out"
 
     def test_two_calls_agree_and_share_nothing(self) -> None:
         encoder = self.make()

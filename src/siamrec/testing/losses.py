@@ -31,6 +31,7 @@ class LossContract(ABC):
         weighted: Whether weights count at all.
         nearest: Whether a positive cannot be too near to its anchor.
         positive: Value of a row that belongs together.
+        labelled: Whether the value of a row counts at all.
     """
 
     columns: int = 2
@@ -38,6 +39,7 @@ class LossContract(ABC):
     weighted: bool = True
     nearest: bool = True
     positive: float = 1.0
+    labelled: bool = True
 
     @abstractmethod
     def make(self) -> EmbeddingLoss:
@@ -126,6 +128,20 @@ class LossContract(ABC):
         assert self.loss(columns, labels).item() != pytest.approx(
             self.loss(columns, other).item(), rel=1e-6
         )
+
+    def test_the_label_of_each_row_counts(self) -> None:
+        if not self.labelled:
+            pytest.skip("The loss reads no labels.")
+        columns, labels = self.embeddings(), self.labels()
+        labels[:, 1] = 1.0
+        plain = self.loss(columns, labels).item()
+        for row in range(BATCH):
+            other = labels.clone()
+            other[row, 0] = 0.9 if labels[row, 0] < 0.5 else 0.1
+            assert self.loss(columns, other).item() != pytest.approx(plain, rel=1e-6)
+        swapped = labels.clone()  # labels that only count together would not notice
+        swapped[[0, 1], 0] = labels[[1, 0], 0]
+        assert self.loss(columns, swapped).item() != pytest.approx(plain, rel=1e-6)
 
     def test_a_loss_made_anew_remembers_nothing(self) -> None:
         columns, labels = self.embeddings(), self.labels()

@@ -115,6 +115,20 @@ class PairGeneratorContract(ABC):
         assert (pairs.weight >= 0).all()
         assert pairs.weight.mean() > 0
 
+    def test_a_positive_joins_what_one_user_met(self) -> None:
+        """Both items of a pair are in the history of its user, or of anybody where it has none."""
+        feedback = self.feedback()
+        pairs = self.make().generate(feedback, catalog_of(), rng=np.random.default_rng(0))
+        met: dict[object, set[object]] = {}
+        for user, item in zip(feedback.user, feedback.item, strict=True):
+            met.setdefault(feedback.users[user], set()).add(feedback.items[item])
+        fed = (pairs.label >= 0.5) & (pairs.left_item >= 0) & (pairs.right_item >= 0)
+        for row in np.flatnonzero(fed & (pairs.origin != PairOrigin.SYNTHETIC)).tolist():
+            both = {pairs.items[pairs.left_item[row]], pairs.items[pairs.right_item[row]]}
+            own = pairs.user[row] >= 0
+            histories = [met.get(pairs.users[pairs.user[row]], set())] if own else met.values()
+            assert any(both <= items for items in histories), f"nobody met both of {both}"
+
     def test_a_disliked_text_is_never_a_positive_of_its_user(self) -> None:
         feedback = self.feedback()
         catalog = catalog_of()

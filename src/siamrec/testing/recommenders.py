@@ -197,6 +197,11 @@ class RecommenderContract(ABC):
         assert "i1" not in lists[0]
         assert len(lists) == 2
 
+    def test_saving_writes_something(self, tmp_path: Path) -> None:
+        self.fitted().save(tmp_path / "arm")
+        written = [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size]
+        assert written, "save must write what was learned"
+
     def test_saved_and_loaded_arms_agree(self, tmp_path: Path) -> None:
         arm = self.fitted()
         arm.save(tmp_path / "arm")

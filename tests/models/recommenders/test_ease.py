@@ -197,8 +197,6 @@ def test_changed_files_are_refused(tmp_path: Path) -> None:
         EASE.load(tmp_path / "arm")
     with pytest.raises(ModelLoadError, match="No fitted arm can be read"):
         EASE.load(tmp_path / "nothing")
-    with pytest.raises(InvalidDataError, match="Only text and whole numbers can be saved"):
-        EASE(l2=1.0).fit(Feedback.of(user=[(1, 2)], item=["x"])).save(tmp_path / "bad")
 
 
 @pytest.mark.realdata

@@ -67,9 +67,11 @@ def test_rows_by_user_need_a_loss_of_pairs() -> None:
 def test_settings_that_a_loss_does_not_know_are_named() -> None:
     train, valid = pairs_of("abc"), pairs_of("xyz")
     encoder = SentenceEncoder.of(tiny_model(train.texts))
-    config = FineTuneConfig(strategy="full", loss="feedback-infonce:tau=3", max_steps=2)
+    with pytest.raises(UnknownNameError, match=r"No setting of the loss is named 'tau'"):
+        FineTuneConfig(strategy="full", loss="feedback-infonce:tau=3", max_steps=2)
+    theirs = FineTuneConfig(strategy="full", loss="mnrl:tau=3", max_steps=2)  # only it knows
     with pytest.raises(InvalidParameterError, match=r"loss must be given settings of.*tau"):
-        FineTuner(config).fit(encoder, train, valid)
+        FineTuner(theirs).fit(encoder, train, valid)
 
 
 def test_texts_are_queries_or_documents() -> None:
@@ -83,11 +85,8 @@ def test_texts_are_queries_or_documents() -> None:
 
 
 def test_unknown_losses_offer_the_nearest_names() -> None:
-    train, valid = pairs_of("abc"), pairs_of("xyz")
-    encoder = SentenceEncoder.of(tiny_model(train.texts))
-    config = FineTuneConfig(strategy="full", loss="tripplet", max_steps=2)
     with pytest.raises(UnknownNameError, match="Did you mean 'triplet'"):
-        FineTuner(config).fit(encoder, train, valid)
+        FineTuneConfig(strategy="full", loss="tripplet", max_steps=2)
 
 
 def test_a_guest_loss_trains_by_its_name() -> None:
@@ -100,11 +99,11 @@ def test_a_guest_loss_trains_by_its_name() -> None:
     train, valid = pairs_of("abc"), pairs_of("xyz")
     train = replace(train, label=np.where(np.arange(12) < 9, 1.0, 0.0).astype(np.float32))
     encoder = SentenceEncoder.of(tiny_model(train.texts))
-    config = FineTuneConfig(
-        strategy="full", loss="guest", max_steps=3, cold_share=0.0, wise_ft=1.0
-    )
     guests = {"guest": LossSpec(factory, ("left", "right"))}
-    result = FineTuner(config, losses=guests).fit(encoder, train, valid)
+    config = FineTuneConfig(
+        strategy="full", loss="guest", losses=guests, max_steps=3, cold_share=0.0, wise_ft=1.0
+    )
+    result = FineTuner(config).fit(encoder, train, valid)
     assert asked == [len(train)]
     assert result.history[-1]["loss"] > 0
 
@@ -157,10 +156,10 @@ def test_training_that_diverges_later_keeps_the_best_and_says_so() -> None:
     encoder = SentenceEncoder.of(tiny_model(train.texts))
     config = FineTuneConfig(
         strategy=Full(batch_size=4, evaluations=6, epochs=9), loss="exploding", max_steps=12,
-        cold_share=0.0, wise_ft=1.0,
+        cold_share=0.0, wise_ft=1.0, losses={"exploding": LossSpec(_Explodes)},
     )  # fmt: skip
     told: list[str] = []
-    tuner = FineTuner(config, losses={"exploding": LossSpec(_Explodes)})
+    tuner = FineTuner(config)
     result = tuner.fit(
         encoder,
         train,

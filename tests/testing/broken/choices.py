@@ -51,6 +51,12 @@ class WrongSign(RightPolicy):
         super().accumulate(sums, replace(outcomes, reward=1 - outcomes.reward))
 
 
+class IgnoresItsCell(RightPolicy):
+    def accumulate(self, sums, outcomes):
+        for cell in range(len(next(iter(sums.values())))):
+            super().accumulate(sums, replace(outcomes, cell=np.full_like(outcomes.cell, cell)))
+
+
 class IgnoresWeight(RightPolicy):
     def accumulate(self, sums, outcomes):
         super().accumulate(sums, replace(outcomes, weight=np.sign(outcomes.weight)))

@@ -462,4 +462,10 @@ assert replace
 
 KINDS = {ArmCase: RightArm, SelectorContract: RightSelector, MetricContract: RightMetric,
          SuiteCase: RightSuite}  # fmt: skip
-MORE = {ArmCase: _ARMS, MetricContract: METRIC_FAULTS, SuiteCase: SUITE_FAULTS}
+RIGHT = {RecommenderContract: arm(FittedRight)}  # whose author does not say how to load it
+MORE = {
+    ArmCase: _ARMS,
+    MetricContract: METRIC_FAULTS,
+    RecommenderContract: {"SavesNothingToLoad": arm(SavesNothing)},
+    SuiteCase: SUITE_FAULTS,
+}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
-from siamrec.data import Vocabulary
+from siamrec.data import PairOrigin, Vocabulary
 from siamrec.errors import InvalidDataError
 from siamrec.losses import EmbeddingLoss, Side
 from siamrec.models import HashingEncoder
@@ -121,6 +121,36 @@ class EncoderCase(EncoderContract):
         return type(self.make())(salt="other ")
 
 
+@dataclass(frozen=True)
+class RightSettings:
+    """A right encoder of a suite that is told of no second one."""
+
+    dim: int = 24
+    power: float = 1.0
+    signed: bool = True
+
+    @property
+    def fingerprint(self):
+        return f"letters in {self.dim}, {self.power}, {self.signed}"
+
+    def encode(self, texts, *, kind="document"):
+        found = HashingEncoder(dim=self.dim).encode(RightEncoder().checked(texts))
+        rows = np.abs(found) ** self.power * (np.sign(found) if self.signed else 1)
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+class LeavesOutANumber(RightSettings):
+    @property
+    def fingerprint(self):
+        return f"letters in {self.dim}, {self.signed}, but to what power?"
+
+
+class LeavesOutATruthValue(RightSettings):
+    @property
+    def fingerprint(self):
+        return f"letters in {self.dim}, {self.power}, with signs?"
+
+
 # --- losses ----------------------------------------------------------------------------------
 
 
@@ -149,6 +179,22 @@ class RightLoss(EmbeddingLoss):
 class PushesAway(RightLoss):
     def rows(self, cosine, side):
         return self.scale * (cosine + side.value) ** 2
+
+
+class ReadsNoLabel(RightLoss):
+    def rows(self, cosine, side):
+        return self.scale * (cosine - 1) ** 2
+
+
+class ReadsTheMeanLabel(RightLoss):
+    def rows(self, cosine, side):
+        return self.scale * (cosine - side.value.mean()) ** 2
+
+
+class ReadsTheFirstLabels(RightLoss):
+    def rows(self, cosine, side):
+        value = torch.where(torch.arange(len(cosine)) < 4, side.value, 0.25)
+        return self.scale * (cosine - value) ** 2
 
 
 class WithoutWeights(RightLoss):
@@ -220,6 +266,19 @@ class RightGenerator:
 
     def generate(self, feedback, catalog, *, rng):
         return self.right.generate(feedback, catalog, rng=rng)
+
+
+class JoinsAcrossUsers(RightGenerator):
+    """Moves the likes of each user on to the next: two people's likes become one pair."""
+
+    def generate(self, feedback, catalog, *, rng):
+        pairs = super().generate(feedback, catalog, rng=rng)
+        row = np.flatnonzero((pairs.label >= 0.5) & (pairs.origin != PairOrigin.SYNTHETIC))
+        apart = np.roll(row, row.size // 2)
+        left, left_item = pairs.left.copy(), pairs.left_item.copy()
+        left[row], left_item[row] = pairs.left[apart], pairs.left_item[apart]
+        keep = left != pairs.right
+        return replace(pairs, left=left, left_item=left_item).where(keep)
 
 
 class OwnSeed(RightGenerator):
@@ -423,7 +482,11 @@ KINDS = {
     PairGeneratorContract: RightGenerator,
     MinerContract: RightMiner,
 }
-RIGHT = {FormatCase: lambda: Exporter(_write, _read, _STRICT)}
+RIGHT = {
+    FormatCase: lambda: Exporter(_write, _read, _STRICT),
+    EncoderContract: RightSettings,
+}
 MORE = {
+    EncoderContract: {each.__name__: each for each in RightSettings.__subclasses__()},
     FormatCase: {name: (lambda made=made: made) for name, made in FORMATS.items()},
 }

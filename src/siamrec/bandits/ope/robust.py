@@ -39,6 +39,7 @@ class DirectMethod(Estimator):
     n_folds: int = 3
 
     def __post_init__(self) -> None:
+        check.kind("model", self.model, RewardModel)
         check.count("n_folds", self.n_folds)
 
     @property
@@ -78,7 +79,9 @@ class DoublyRobust(Estimator):
     normalised: bool = False
 
     def __post_init__(self) -> None:
+        check.kind("model", self.model, RewardModel)
         check.count("n_folds", self.n_folds)
+        check.flag("normalised", self.normalised)
 
     @property
     @override
@@ -115,6 +118,7 @@ class SwitchDR(Estimator):
 
     def __post_init__(self) -> None:
         check.positive("threshold", self.threshold)
+        check.kind("model", self.model, RewardModel)
         check.count("n_folds", self.n_folds)
 
     @property
@@ -152,6 +156,7 @@ class DRos(Estimator):
 
     def __post_init__(self) -> None:
         check.positive("shrinkage", self.shrinkage)
+        check.kind("model", self.model, RewardModel)
         check.count("n_folds", self.n_folds)
 
     @property
@@ -189,6 +194,7 @@ class MRDR(Estimator):
     n_folds: int = 3
 
     def __post_init__(self) -> None:
+        check.kind("model", self.model, RewardModel)
         check.count("n_folds", self.n_folds)
 
     @property

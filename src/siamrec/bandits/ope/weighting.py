@@ -157,6 +157,10 @@ class MIPS(Estimator):
 
     groups: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        for group in check.many("groups", self.groups, what="groups"):
+            check.count("groups", group, least=0)
+
     @property
     @override
     def name(self) -> str:

@@ -14,6 +14,7 @@ from siamrec._core.table import Arrays
 from siamrec.bandits.policies import _quadrature
 from siamrec.bandits.policies._beta import non_negative
 from siamrec.bandits.policies.base import Estimates, ModelT, Policy, Weighing, tally
+from siamrec.statistics.tails import reaches_of_t
 
 if TYPE_CHECKING:
     from siamrec.bandits.policies._quadrature import Grid
@@ -133,7 +134,7 @@ class NormalThompson(GridThompson[StudentPosterior]):
     @override
     def estimate(self, model: StudentPosterior, rounds: Rounds) -> Estimates:
         mean, scale = model.mean[rounds.cell], model.scale[rounds.cell]
-        reach = special.stdtrit(model.freedom[rounds.cell], 1 - _TAIL) * scale
+        reach = reaches_of_t(model.freedom[rounds.cell], 2 * _TAIL) * scale
         return Estimates(mean=mean, low=mean - reach, high=mean + reach)
 
 

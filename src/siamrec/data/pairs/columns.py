@@ -181,6 +181,8 @@ def _check_values(pairs: PairColumns) -> None:
     """Pass when texts are texts, codes are in range and numbers too."""
     texts = pairs.texts
     _check_texts(texts)
+    pairs.users.checked("a user")
+    pairs.items.checked("an item")
     if len(set(texts)) != len(texts):
         raise InvalidDataError("texts must differ from one another.")
     n_texts, n_users, n_items = len(texts), len(pairs.users), len(pairs.items)

@@ -14,10 +14,10 @@ import numpy as np
 from siamrec._core import check
 from siamrec.data import frames
 from siamrec.data.frames import NO_TIME
-from siamrec.data.pairs.columns import PairOrigin, writable
+from siamrec.data.pairs.columns import PairOrigin
 from siamrec.data.pairs.splits import UNITS
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
-from siamrec.errors import InvalidDataError, SiamrecError, StorageError, UnknownNameError, shown
+from siamrec.errors import InvalidDataError, StorageError, UnknownNameError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -41,12 +41,7 @@ _ORIGINS = {origin.name.lower(): int(origin) for origin in PairOrigin}
 
 def pairs_of_frame(frame: object, names: Mapping[str, str]) -> dict[str, Any]:
     """Return the constructor arguments of the pairs in a data frame."""
-    try:
-        table = frames.table_of(frame)
-    except SiamrecError:
-        raise
-    except (TypeError, ValueError) as error:  # of pyarrow, for a column that mixes kinds
-        raise InvalidDataError(f"frame must have columns of one kind each: {error}.") from error
+    table = frames.table_of(frame)
     column = {role: frames.pick(table, name, role) for role, name in names.items()}
     n = table.num_rows
     label = frames.floats_of(column["label"], names["label"]) if "label" in column else np.ones(n)
@@ -144,17 +139,7 @@ def save(pairs: PairColumns, path: str | Path) -> None:
 
 def _require_ids(name: str, ids: Sequence[object], suffix: str) -> None:
     kinds = {type(id_) for id_ in ids}
-    parquet = suffix == ".parquet"  # Arrow knows further kinds, but gives back lists for tuples
-    for id_ in ids:
-        if isinstance(id_, tuple) or not (parquet or isinstance(id_, str | int | float)):
-            raise InvalidDataError(
-                f"{name} ids must be text or numbers in a file, got {shown(id_)}."
-            )
-        if isinstance(id_, str) and not writable(id_):
-            raise InvalidDataError(
-                f"{name} ids must be valid Unicode in a file, got {shown(id_)}."
-            )
-    if parquet and len(kinds) > 1:
+    if suffix == ".parquet" and len(kinds) > 1:
         named = " and ".join(sorted(kind.__name__ for kind in kinds))
         raise InvalidDataError(
             f"{name} ids must be of one kind in a .parquet file, got {named}; save as .jsonl."

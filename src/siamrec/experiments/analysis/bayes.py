@@ -12,6 +12,7 @@ from siamrec._core import check, special
 from siamrec._core.table import Record, Shown, Table, counted, number
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
 from siamrec.experiments.analysis.checks import check_counts
+from siamrec.statistics.tails import normal_reach
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -305,7 +306,7 @@ class NormalPosterior(Record):
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Return the credible interval of probability `confidence`."""
         check.share("confidence", confidence, open_ends=True)
-        reach = float(special.ndtri((1 + confidence) / 2))
+        reach = normal_reach(1 - confidence)
         return self.mean - reach * self.deviation, self.mean + reach * self.deviation
 
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Literal, final
 import numpy as np
 from typing_extensions import override
 
-from siamrec._core import check, special
+from siamrec._core import check
 from siamrec._core.hashing import uniform
 from siamrec._core.table import Shown, Table, counted
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.experiments.sequential._book import LOOKING_RULES
+from siamrec.statistics import proportions
 from siamrec.statistics.effect import Effect
 from siamrec.statistics.tails import (
     deviate_of_t,
@@ -340,7 +341,4 @@ def sign_test(credit: FloatArray) -> tuple[float, int, int]:
     """
     gap = _gaps(credit)
     second, first = int((gap > 0).sum()), int((gap < 0).sum())
-    if first == second:
-        return 1.0, first, second
-    p = min(1.0, 2 * float(special.bdtr(min(first, second), first + second, 0.5)))
-    return max(p, positive_p(-np.inf)[0]), first, second
+    return proportions.sign_test(first, second), first, second

@@ -8,6 +8,7 @@ import numpy as np
 
 from siamrec._core import special
 from siamrec.experiments.sequential.group_sequential import GroupSequential
+from siamrec.statistics.tails import normal_reach, reach_of_t
 
 if TYPE_CHECKING:
     from siamrec.experiments.sequential.confidence_sequences import Sequence as LookingRule
@@ -54,10 +55,10 @@ def power_of(
     two_sided = hypothesis == "two-sided"
     tail = alpha / 2 if two_sided else alpha
     if truth.freedom > _SMALL_SAMPLE:
-        reach = -float(special.ndtri(tail)) * truth.scale
+        reach = normal_reach(2 * tail) * truth.scale
         other = float(special.ndtr(-truth.lead - reach)) if two_sided else 0.0
         return float(special.ndtr(truth.lead - reach)) + other
-    reach = float(special.stdtrit(truth.freedom, 1 - tail))
+    reach = reach_of_t(truth.freedom, 2 * tail)
     found = 1 - special.nctdtr(truth.freedom, truth.lead, reach)
     if two_sided:
         found += special.nctdtr(truth.freedom, truth.lead, -reach)
@@ -80,10 +81,10 @@ def _by_rule(
 def _between(truth: AssumedEffect, alpha: float) -> float:
     """Two one-sided tests; over the estimated error where that matters (Owen's integral)."""
     if truth.freedom > _SMALL_SAMPLE:
-        return _inside(truth, -float(special.ndtri(alpha)) * truth.scale)
+        return _inside(truth, normal_reach(2 * alpha) * truth.scale)
     tail = (_NODE + 1) / 2
     error = np.sqrt(special.chdtri(truth.freedom, tail) / truth.freedom)
-    reach = float(special.stdtrit(truth.freedom, 1 - alpha)) * error
+    reach = reach_of_t(truth.freedom, 2 * alpha) * error
     found = special.ndtr(truth.room - reach) - special.ndtr(reach - truth.lead)
     return float(np.maximum(found, 0.0) @ _WEIGHT / 2)
 

@@ -127,6 +127,11 @@ class GroupSequential(LookingRule):
     def __post_init__(self) -> None:
         check.positive("planned", self.planned)
         _check_spending(self.spending, self.shape)
+        for name in ("looks", "made"):
+            for each in check.many(name, getattr(self, name), what="numbers"):
+                check.real(name, each)
+        if self.futility is not None:
+            check.kind("futility", self.futility, Futility)
         rising = np.diff([0.0, *self.looks])
         if not self.looks or (rising <= 0).any() or abs(self.looks[-1] - 1) > 1e-9:
             raise InvalidParameterError("looks", self.looks, "rising shares that end in 1")

@@ -85,6 +85,10 @@ class Recall(Metric):
     rel: float | None = None
 
     @override
+    def _check(self) -> None:
+        check.flag("capped", self.capped)
+
+    @override
     def per_user(self, view: EvaluationView) -> FloatArray:
         wanted = view.n_relevant(self.rel)
         if self.capped and self.k is not None:

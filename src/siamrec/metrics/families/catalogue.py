@@ -139,6 +139,7 @@ class Gini(ListCounts):
     @override
     def _check(self) -> None:
         check.one_of("weight", self.weight, ("count", "exposure"))
+        check.flag("unbiased", self.unbiased)
 
     @property
     @override

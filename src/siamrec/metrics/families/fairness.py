@@ -156,7 +156,8 @@ class WorstGroup(PooledMetric):
     @override
     def value(self, tally: FloatArray, catalog_size: int | None) -> float:
         hits, wanted = tally.reshape(2, -1)
-        return float((hits[wanted > 0] / wanted[wanted > 0]).min(initial=np.inf))
+        rate = hits[wanted > 0] / wanted[wanted > 0]
+        return float(rate.min()) if rate.size else float("nan")
 
 
 @final

@@ -103,6 +103,8 @@ class LongTailShare(Metric):
     @override
     def _check(self) -> None:
         check.share("head", self.head, open_ends=True)
+        check.real_or_none("votes", self.votes)
+        check.real_or_none("rating", self.rating)
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
@@ -169,6 +171,10 @@ class PopularityRank(Metric):
     k: int | None = None
     percentile: bool = False
 
+    @override
+    def _check(self) -> None:
+        check.flag("percentile", self.percentile)
+
     @property
     @override
     def range(self) -> Range:
@@ -204,6 +210,10 @@ class PopularityComplement(Metric):
 
     k: int | None = None
     relevant: bool = False
+
+    @override
+    def _check(self) -> None:
+        check.flag("relevant", self.relevant)
 
     @override
     def per_user(self, view: EvaluationView) -> FloatArray:
@@ -247,6 +257,8 @@ class LongTailCoverage(PooledMetric):
     @override
     def _check(self) -> None:
         check.share("head", self.head, open_ends=True)
+        check.real_or_none("votes", self.votes)
+        check.real_or_none("rating", self.rating)
 
     @override
     def tally(self, view: EvaluationView, group: IntArray, n_groups: int) -> FloatArray:

@@ -181,6 +181,7 @@ class CalibrationError(PooledMetric):
     @override
     def _check(self) -> None:
         check.count("bins", self.bins)
+        check.flag("worst", self.worst)
 
     @override
     def tally(self, view: EvaluationView, group: IntArray, n_groups: int) -> FloatArray:

@@ -18,6 +18,8 @@ from siamrec.metrics.families.accuracy import divided
 from siamrec.statistics.ranks import average_ranks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from siamrec.metrics.view import EvaluationView
     from siamrec.statistics.means import Range
     from siamrec.typing import FloatArray, IntArray
@@ -33,6 +35,21 @@ def _sums(
     return np.column_stack([np.bincount(where, column, n_groups) for column in columns])
 
 
+def _costs(
+    view: EvaluationView,
+    group: IntArray,
+    n_groups: int,
+    cost: Callable[[FloatArray], FloatArray],
+) -> FloatArray:
+    """Return the number of rated places, and what their errors cost in all."""
+    _, grade, score = view.rated
+    return _sums(view, group, n_groups, np.ones(grade.size), cost(score - grade))
+
+
+def _mean_cost(tally: FloatArray) -> float:
+    return float(tally[1] / tally[0]) if tally[0] > 0 else math.nan
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootMeanSquaredError(PooledMetric):
@@ -44,12 +61,11 @@ class RootMeanSquaredError(PooledMetric):
 
     @override
     def tally(self, view: EvaluationView, group: IntArray, n_groups: int) -> FloatArray:
-        _, grade, score = view.rated
-        return _sums(view, group, n_groups, np.ones(grade.size), (score - grade) ** 2)
+        return _costs(view, group, n_groups, np.square)
 
     @override
     def value(self, tally: FloatArray, catalog_size: int | None) -> float:
-        return math.sqrt(tally[1] / tally[0]) if tally[0] > 0 else math.nan
+        return math.sqrt(_mean_cost(tally))
 
 
 @final
@@ -63,12 +79,11 @@ class MeanSquaredError(PooledMetric):
 
     @override
     def tally(self, view: EvaluationView, group: IntArray, n_groups: int) -> FloatArray:
-        _, grade, score = view.rated
-        return _sums(view, group, n_groups, np.ones(grade.size), (score - grade) ** 2)
+        return _costs(view, group, n_groups, np.square)
 
     @override
     def value(self, tally: FloatArray, catalog_size: int | None) -> float:
-        return float(tally[1] / tally[0]) if tally[0] > 0 else math.nan
+        return _mean_cost(tally)
 
 
 @final
@@ -82,12 +97,11 @@ class MeanAbsoluteError(PooledMetric):
 
     @override
     def tally(self, view: EvaluationView, group: IntArray, n_groups: int) -> FloatArray:
-        _, grade, score = view.rated
-        return _sums(view, group, n_groups, np.ones(grade.size), np.abs(score - grade))
+        return _costs(view, group, n_groups, np.abs)
 
     @override
     def value(self, tally: FloatArray, catalog_size: int | None) -> float:
-        return float(tally[1] / tally[0]) if tally[0] > 0 else math.nan
+        return _mean_cost(tally)
 
 
 @final

@@ -55,6 +55,7 @@ class HashingEncoder(EncoderRecipe):
     def __post_init__(self) -> None:
         check.count("dim", self.dim)
         check.count("spread", self.spread)
+        check.kind("salt", self.salt, str)
 
     @property
     def fingerprint(self) -> str:

@@ -106,6 +106,7 @@ class Stacking(EnsembleRecipe):
         check.one_of("target", self.target, ("rating", "ranking"))
         check.one_of("meta", self.meta, ("ridge", "non-negative"))
         check.count("folds", self.folds, least=2)
+        check.real_or_none("positive", self.positive)
         check.not_negative("penalty", self.penalty)
         check.count("seed", self.seed, least=0)
 

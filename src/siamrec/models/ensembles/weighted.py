@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError
+from siamrec.metrics import Suite
 from siamrec.metrics.splits import RandomShare
 from siamrec.models.ensembles._selection import select
 from siamrec.models.ensembles.base import (
@@ -100,7 +101,12 @@ class Weighted(EnsembleRecipe):
         arms = arms_by_name(self.arms)
         object.__setattr__(self, "arms", arms)
         check.one_of("scale", self.scale, SCALES)
+        metric, *more = Suite([self.metric]).names
+        if more:
+            raise InvalidParameterError("metric", self.metric, "the name of one metric")
+        object.__setattr__(self, "metric", metric)
         check.share("validation", self.validation, open_ends=True)
+        check.real_or_none("positive", self.positive)
         check.count("rounds", self.rounds)
         check.count("repeats", self.repeats)
         check.count("seed", self.seed, least=0)

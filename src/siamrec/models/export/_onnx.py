@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from typing_extensions import override
 
+from siamrec._core import check
 from siamrec._core.hashing import content_hash
 from siamrec._core.lazy import extra
 from siamrec._core.table import Shown, Table, counted
@@ -140,6 +141,8 @@ class OnnxEncoder(Shown):
     """
 
     def __init__(self, folder: str | Path, *, batch_size: int = 16, threads: int = 1) -> None:
+        check.count("batch_size", batch_size)
+        check.count("threads", threads)
         runtime = extra("onnxruntime", extra="onnx", purpose="Reading with ONNX")
         from transformers import AutoTokenizer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 from siamrec._core import check
 from siamrec._core.book import Book
+from siamrec._core.recipe import Recipe
 from siamrec.errors import InvalidParameterError
 from siamrec.models._writing import writing
 from siamrec.models.encoders import SentenceEncoder
@@ -20,7 +22,7 @@ from siamrec.models.export._onnx import OnnxEncoder, write_onnx
 from siamrec.models.export._parity import SAMPLE_TEXTS, ParityReport, Thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from siamrec.protocols import SiameseEncoder
     from siamrec.typing import Float32Array
@@ -33,8 +35,8 @@ REPORT_FILE = "parity.json"
 
 @final
 @dataclass(frozen=True, slots=True)
-class Exporter:
-    """A format.
+class Exporter(Recipe):
+    """A format; it is written down by its name.
 
     Args:
         write: Writes an encoder to a folder, in a quantization.
@@ -48,6 +50,13 @@ class Exporter:
     read: Reader
     thresholds: Mapping[str, Thresholds]
     reads: Callable[[str], bool] = bool
+
+    def __post_init__(self) -> None:
+        for name in ("write", "read", "reads"):
+            if not callable(getattr(self, name)):
+                raise InvalidParameterError(name, getattr(self, name), "a function")
+        for quantization, each in check.kind("thresholds", self.thresholds, Mapping).items():
+            check.kind(f"thresholds[{quantization!r}]", each, Thresholds)
 
 
 def export(
@@ -213,5 +222,6 @@ EXPORTERS: Book[Exporter, Exporter] = Book(
     },
     contract=Exporter,
     factories=Exporter,
+    recipes=Exporter,
 )
 """Every format by name."""

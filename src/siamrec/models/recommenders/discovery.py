@@ -115,6 +115,9 @@ class HiddenGems(RecommenderRecipe):
         check.not_negative("weight", self.weight)
         check.positive("votes", self.votes)
         check.real("average", self.average)
+        for name in ("counted", "averaged"):
+            if getattr(self, name) is not None:
+                check.text(name, getattr(self, name))
         if self.smooth is not None:
             check.positive("smooth", self.smooth)
 
@@ -171,6 +174,7 @@ class Niche(RecommenderRecipe):
     def __post_init__(self) -> None:
         self.take_by_name(base=RECOMMENDERS)
         check.not_negative("weight", self.weight)
+        check.text("attribute", self.attribute)
 
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedBoost:

@@ -74,6 +74,7 @@ class EASE(RecommenderRecipe):
     max_side: int = 20_000
 
     def __post_init__(self) -> None:
+        check.real_or_none("positive", self.positive)
         check.positive("l2", self.l2)
         check.count("max_side", self.max_side)
 

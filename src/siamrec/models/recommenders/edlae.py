@@ -68,6 +68,7 @@ class EDLAE(WeightsRecipe[FittedItemWeights]):
     max_items: int = 20_000
 
     def __post_init__(self) -> None:
+        check.real_or_none("positive", self.positive)
         check.positive("l2", self.l2)
         check.count("max_items", self.max_items)
         check.below_one("dropout", self.dropout)

@@ -71,6 +71,7 @@ class GFCF(WeightsRecipe[FittedItemWeights]):
     max_items: int = 20_000
 
     def __post_init__(self) -> None:
+        check.real_or_none("positive", self.positive)
         check.count("directions", self.directions)
         check.not_negative("ideal", self.ideal)
         check.count("max_items", self.max_items)

@@ -85,6 +85,7 @@ class IALS(RecommenderRecipe):
     positive: float | None = None
 
     def __post_init__(self) -> None:
+        check.real_or_none("positive", self.positive)
         check.count("factors", self.factors)
         check.positive("unobserved", self.unobserved)
         check.positive("l2", self.l2)

@@ -63,6 +63,7 @@ class ItemKNN(WeightsRecipe[FittedItemWeights]):
     positive: float | None = None
 
     def __post_init__(self) -> None:
+        check.real_or_none("positive", self.positive)
         check.count("neighbours", self.neighbours)
         check.not_negative("shrinkage", self.shrinkage)
 

@@ -70,6 +70,7 @@ class LightGCN(NeuralRecipe):
     learning_rate: float = 1e-2
 
     def __post_init__(self) -> None:
+        check.real_or_none("positive", self.positive)
         self._check_training()
         check.count("factors", self.factors)
         check.count("layers", self.layers)

@@ -73,6 +73,7 @@ class MultVAE(NeuralRecipe):
     patience: int = 10
 
     def __post_init__(self) -> None:
+        check.real_or_none("positive", self.positive)
         self._check_training()
         check.count("hidden", self.hidden)
         check.count("factors", self.factors)

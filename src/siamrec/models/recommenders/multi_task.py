@@ -73,6 +73,7 @@ class MultiTaskMF(NeuralRecipe):
     weight_decay: float = 1.0
 
     def __post_init__(self) -> None:
+        check.real_or_none("positive", self.positive)
         self._check_training()
         check.count("factors", self.factors)
         check.count("negatives", self.negatives)

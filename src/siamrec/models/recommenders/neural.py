@@ -91,6 +91,7 @@ class NeuralRecipe(RecommenderRecipe, ABC):
         check.below_one("validation", self.validation)
         check.count("patience", self.patience)
         check.count("seed", self.seed, least=0)
+        check.text("device", self.device)
 
 
 @final

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 import numpy as np
 from typing_extensions import override
 
+from siamrec._core import check
 from siamrec._core.clock import duration
 from siamrec.errors import InvalidDataError
 from siamrec.models.recommenders._files import load_arm, save_arm
@@ -57,6 +58,7 @@ class Popularity(RecommenderRecipe):
     half_life: str | None = None
 
     def __post_init__(self) -> None:
+        check.real_or_none("positive", self.positive)
         if self.half_life is not None:
             duration("half_life", self.half_life)
 

@@ -66,6 +66,7 @@ class PureSVD(RecommenderRecipe):
     positive: float | None = None
 
     def __post_init__(self) -> None:
+        check.real_or_none("positive", self.positive)
         check.count("factors", self.factors)
 
     @override

@@ -59,6 +59,7 @@ class RP3beta(WeightsRecipe[FittedItemWeights]):
     positive: float | None = None
 
     def __post_init__(self) -> None:
+        check.real_or_none("positive", self.positive)
         check.positive("alpha", self.alpha)
         check.not_negative("beta", self.beta)
         check.count("neighbours", self.neighbours)

@@ -86,6 +86,7 @@ class SASRec(NeuralRecipe):
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
+        check.real_or_none("positive", self.positive)
         self._check_training()
         for name in ("factors", "blocks", "heads", "length", "negatives"):
             check.count(name, getattr(self, name))

@@ -70,6 +70,7 @@ class SequentialRules(WeightsRecipe[FittedSequenceWeights]):
     positive: float | None = None
 
     def __post_init__(self) -> None:
+        check.real_or_none("positive", self.positive)
         check.count("window", self.window)
         check.count("recent", self.recent)
         check.positive("decay", self.decay)

@@ -85,6 +85,7 @@ class SLIT(WeightsRecipe[FittedSequenceWeights]):
     max_items: int = 20_000
 
     def __post_init__(self) -> None:
+        check.real_or_none("positive", self.positive)
         check.positive("l2", self.l2)
         check.count("recent", self.recent)
         check.count("future", self.future)

@@ -54,7 +54,7 @@ class TextProfile(RecommenderRecipe):
     def __post_init__(self) -> None:
         self.take_by_name(encoder=ENCODERS)
         if self.positive is not None:
-            check.real("positive", self.positive)
+            check.real_or_none("positive", self.positive)
 
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedTextProfile:

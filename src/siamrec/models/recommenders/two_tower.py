@@ -85,12 +85,16 @@ class TwoTower(NeuralRecipe):
     learning_rate: float = 3e-3
 
     def __post_init__(self) -> None:
+        check.real_or_none("positive", self.positive)
         self.take_by_name(encoder=ENCODERS)
         self._check_training()
         check.count("factors", self.factors)
         check.positive("temperature", self.temperature)
         check.count("even_negatives", self.even_negatives, least=0)
         check.below_one("unnamed", self.unnamed)
+        check.flag("log_q", self.log_q)
+        for name in check.many("features", self.features, what="attributes"):
+            check.text("features", name)
 
     @override
     def fit(

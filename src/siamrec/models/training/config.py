@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Literal, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 from siamrec._core import check
 from siamrec._core import settings as read
 from siamrec._core.book import Named, named
 from siamrec._core.hashing import config_hash
 from siamrec.errors import InvalidParameterError
-from siamrec.losses import LossSpec
+from siamrec.losses import LOSSES, LossSpec
 from siamrec.models.training.card.plain_values import plainly
 from siamrec.models.training.strategies.recipes import (
     STRATEGIES,
@@ -20,6 +20,9 @@ from siamrec.models.training.strategies.recipes import (
     says_who_reads,
 )
 from siamrec.models.training.validation.retention import Retention  # noqa: TC001  (read at run time)
+
+if TYPE_CHECKING:
+    from typing import Self
 
 USUAL_LOSS = "feedback-infonce"
 """The loss of every strategy where none is named, and the adapter's only one."""
@@ -39,6 +42,7 @@ class FineTuneConfig:
         loss: Name of the loss (see `siamrec.losses.LOSSES`), with its settings where there are
             any: `"mnrl:scale=30"`, or `{"name": "mse", "teacher": …}` with JSON values, arrays, a
             teacher; `"feedback-infonce"` by default. The adapter has no other, and takes none.
+        losses: Further losses by name beside those of `siamrec.losses.LOSSES`; they win.
         cold_share: Share of the texts that are hidden while settings are chosen on validation,
             so that what is chosen also helps texts without any feedback; 0 leaves this out.
         early_stopping_patience: Evaluations without gain (for the adapter: clearly below the best)
@@ -71,6 +75,7 @@ class FineTuneConfig:
 
     strategy: Strategy | Named = field(default_factory=Adapter)
     loss: Named | None = field(default=None, hash=False)
+    losses: Mapping[str, LossSpec] = field(default_factory=dict, hash=False)
     cold_share: float = 0.1
     early_stopping_patience: int = 6
     wise_ft: float | Literal["auto"] = "auto"
@@ -83,6 +88,9 @@ class FineTuneConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "strategy", STRATEGIES.make(self.strategy))
         object.__setattr__(self, "loss", self._read_loss())
+        for name, each in check.kind("losses", self.losses, Mapping).items():
+            check.kind(f"losses[{name!r}]", each, LossSpec)
+        self.loss_spec.require_settings(self.loss_settings)
         check.count("early_stopping_patience", self.early_stopping_patience)
         check.count("seed", self.seed, least=0)
         if self.cold_share:
@@ -123,9 +131,34 @@ class FineTuneConfig:
         return {name: value for name, value in given.items() if name != "name"}
 
     @property
+    def loss_spec(self) -> LossSpec:
+        """What builds the loss."""
+        return self.losses.get(self.loss_name) or LOSSES.factory(self.loss_name)
+
+    @property
     def training(self) -> Strategy:
         """The strategy as a value."""
         return STRATEGIES.make(self.strategy)
+
+    def to_config(self) -> dict[str, Any]:
+        """Return the settings as JSON values; `from_config` gives them back.
+
+        Raises:
+            InvalidParameterError: If something is a live object, such as the teacher of a loss,
+                or a loss that is handed in.
+        """
+        return read.encoded(self)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Return the settings that `to_config` wrote.
+
+        Raises:
+            UnknownNameError: If a setting, the strategy or the loss is not known.
+            InvalidParameterError: If a value is of another type or out of range.
+        """
+        given = check.kind("config", config, Mapping)
+        return cls(**read.decoded("FineTuneConfig", cls, given))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as JSON values: paths as text, encoders by their fingerprints.
@@ -133,7 +166,8 @@ class FineTuneConfig:
         Raises:
             InvalidParameterError: If a setting of the loss cannot be told apart from others.
         """
-        plain = {each.name: plainly(each.name, getattr(self, each.name)) for each in fields(self)}
+        names = (each.name for each in fields(self) if each.name != "losses")
+        plain = {name: plainly(name, getattr(self, name)) for name in names}
         name = STRATEGIES.name_of(self.training)
         plain["strategy"] = {"name": name, **plain["strategy"]}
         plain["loss"] = {"name": self.loss_name, **plainly("loss", self.loss_settings)}

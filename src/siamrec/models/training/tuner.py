@@ -28,10 +28,9 @@ from siamrec.models.training.validation.choosing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from siamrec.data import Pairs
-    from siamrec.losses import LossSpec
     from siamrec.protocols import SiameseEncoder
     from siamrec.typing import FloatArray
 
@@ -55,7 +54,6 @@ class FineTuner(Shown):
 
     Args:
         config: How it is to go.
-        losses: Further losses by name beside those of `siamrec.losses.LOSSES`; they win.
 
     Examples:
         >>> tuner = FineTuner(FineTuneConfig(strategy="adapter:hidden=64", seed=7))
@@ -64,7 +62,6 @@ class FineTuner(Shown):
     """
 
     config: FineTuneConfig = field(default_factory=FineTuneConfig)
-    losses: Mapping[str, LossSpec] = field(default_factory=dict)
 
     @override
     def title(self) -> str:
@@ -136,7 +133,6 @@ class FineTuner(Shown):
             on_event=on_event,
             should_stop=should_stop,
             folder=folder,
-            losses=self.losses,
             previous=previous,
         )
         return _result(run, _tuned(run))

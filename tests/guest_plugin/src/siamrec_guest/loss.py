@@ -47,5 +47,5 @@ def absolute_cosine(model: nn.Module | None, *, pairs: Pairs | None = None) -> A
     return AbsoluteCosine(model)
 
 
-ABSOLUTE_COSINE = LossSpec(absolute_cosine, ("left", "right"))
+ABSOLUTE_COSINE = LossSpec(absolute_cosine, ("left", "right"), kind=AbsoluteCosine)
 """The loss as a fine-tuning takes it: with the columns that it needs."""

@@ -136,6 +136,7 @@ class Adapter(Strategy):
         for name in ("whiten", "popularity"):
             check.share(name, getattr(self, name))
         check.not_negative("pull", self.pull)
+        check.flag("refit", self.refit)
         check.positive("scale", self.scale)
 
 

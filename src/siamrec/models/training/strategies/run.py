@@ -10,7 +10,6 @@ import numpy as np
 from siamrec._core.clock import Stopwatch
 from siamrec._core.hashing import uniforms
 from siamrec.errors import InvalidDataError
-from siamrec.losses import LOSSES
 from siamrec.models.training.result import TrainingEvent
 from siamrec.models.training.validation.choosing import Slices, means, merit
 from siamrec.models.training.validation.retention import Retention, drift, reciprocal_rank
@@ -44,7 +43,6 @@ class Run:
         on_event: Where events go.
         should_stop: Whether somebody asked to stop.
         folder: Where checkpoints and the result go, if anywhere.
-        losses: Further losses by name.
         previous: The version in use now, if there is one.
     """
 
@@ -57,7 +55,6 @@ class Run:
         on_event: Callable[[TrainingEvent], object],
         should_stop: Callable[[], bool],
         folder: Path | None = None,
-        losses: Mapping[str, LossSpec] | None = None,
         previous: SiameseEncoder | None = None,
     ) -> None:
         self.config = config
@@ -66,16 +63,14 @@ class Run:
         self.on_event = on_event
         self.should_stop = should_stop
         self.folder = folder
-        self.losses = dict(losses or {})
         self.previous = previous
         self.history: list[dict[str, float]] = []
         self.stopped = ""
         self.watch = Stopwatch()
 
     def spec(self) -> LossSpec:
-        """Return the loss of the configuration: one handed in with the run, else by its name."""
-        given = self.losses.get(self.config.loss_name)
-        return LOSSES.factory(self.config.loss_name) if given is None else given
+        """Return the loss of the configuration."""
+        return self.config.loss_spec
 
     def tell(
         self,
