@@ -46,13 +46,7 @@ event = Table(
 Index("event_tail", event.c.xid, event.c.seq).ddl_if(dialect="postgresql")
 Index("event_time", event.c.time, event.c.seq)
 Index("event_user", event.c.user, event.c.time, event.c.seq)
-_OF_A_LIST = event.c.decision.is_not(None)
-Index(
-    "event_decision",
-    event.c.decision,
-    sqlite_where=_OF_A_LIST,
-    postgresql_where=_OF_A_LIST,
-)
+Index("event_decision", event.c.decision)  # of events of a list only, see the migration
 
 decision = Table(
     "decision",
