@@ -131,13 +131,14 @@ class Ground:
         return found if found.status == "running" else None
 
     def owner(self, config: Placement, belief: str) -> Placement | None:
-        """Return the revision of a placement whose belief it is; None where there is none."""
+        """Return the placement, or the variant or older revision of it, whose belief it is."""
         if config.belief == belief:
             return config
         for revision in reversed(self.store.values.history(_PLACEMENT, config.name)):
             older = Placement.from_config(revision.body)
-            if older.belief == belief:
-                return older
+            for each in (older, *(older.of_variant(*one) for one in older.variants.items())):
+                if each.belief == belief:
+                    return each
         return None
 
     def bandit(self, config: Placement, arms: Sequence[str] = ()) -> StoredBandit[Any]:

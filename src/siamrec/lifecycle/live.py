@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, final
 from uuid import uuid4
@@ -10,6 +11,7 @@ from uuid import uuid4
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.clock import SECOND
 from siamrec._core.table import Shown, Table
 from siamrec.errors import (
     InvalidParameterError,
@@ -20,6 +22,7 @@ from siamrec.errors import (
 )
 from siamrec.experiments import Experiment
 from siamrec.lifecycle._making import Asked, Maker
+from siamrec.lifecycle._settlement import settled
 from siamrec.lifecycle._state import State
 from siamrec.lifecycle.recommendation import Recommendation
 from siamrec.lifecycle.release import Release, loaded_release
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from siamrec.typing import Id, Instant
 
 _ATTEMPTS = 5
+_PORTION = 20
+"""Lists that one request settles at most."""
 
 
 @final
@@ -53,6 +58,8 @@ class LivePlacement(Shown):
         self._ground = ground
         self.name = name
         self._lock = threading.Lock()
+        self._settling = threading.Lock()
+        self._settled: Instant = 0
         self._maker = Maker(ground, name)
         self._states: dict[str | None, State] = {}
         """What serves, by variant; under None what serves outside of every experiment."""
@@ -215,6 +222,7 @@ class LivePlacement(Shown):
             confirm=confirm,
             time=self._ground.now() if time is None else check.instant("time", time),
         )
+        self._settle_some()
         for _ in range(_ATTEMPTS):
             try:
                 state, history, there = self._look(asked)
@@ -286,6 +294,18 @@ class LivePlacement(Shown):
             except StaleWriteError:
                 continue
         raise StaleWriteError(f"The placement {self.name!r} changes too often to be served.")
+
+    def _settle_some(self) -> None:
+        """Settle a few lists, once a second: where no worker does it, requests do."""
+        now = self._ground.now()
+        if 0 <= now - self._settled < SECOND or not self._settling.acquire(blocking=False):
+            return
+        try:
+            self._settled = now
+            with suppress(StorageError):  # the request that follows says what is wrong
+                settled(self._ground, self._ground.config(self.name), n=_PORTION)
+        finally:
+            self._settling.release()
 
     def _look(self, asked: Asked) -> tuple[State, Feedback | None, bool]:
         """Return what serves this person now, the history, and whether the list is there."""
