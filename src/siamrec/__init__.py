@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from siamrec.lifecycle import ImprovementLoop as ImprovementLoop
     from siamrec.lifecycle import Placement as Placement
     from siamrec.lifecycle import Workspace as Workspace
+    from siamrec.lifecycle import load as load
     from siamrec.metrics import Suite as Suite
     from siamrec.models import AdapterEncoder as AdapterEncoder
     from siamrec.models import CachedEncoder as CachedEncoder
@@ -126,6 +127,7 @@ _HOMES = {
     "analyze": "siamrec.experiments",
     "default_registry": "siamrec.plugins",
     "hookimpl": "siamrec.plugins",
+    "load": "siamrec.lifecycle",
 }
 
 __all__ = [
@@ -185,6 +187,7 @@ __all__ = [
     "analyze",
     "default_registry",
     "hookimpl",
+    "load",
 ]
 
 

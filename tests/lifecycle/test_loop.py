@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+import siamrec
 from siamrec.bandits import Context, ContextualBandit, EpsilonGreedy, Factor
 from siamrec.data import NO_TIME, Catalog, Feedback
 from siamrec.errors import (
@@ -35,7 +38,10 @@ if TYPE_CHECKING:
 
     from siamrec.simulation import SimulatedWorld
 
-STEPS = ["read", "split", "tune", "arms", "register", "bandit", "experiment", "activate", "report"]
+STEPS = [
+    "read", "split", "tune", "arms", "register", "bandit", "experiment", "activate", "place",
+    "report",
+]  # fmt: skip
 ARMS = ("popularity", "ease", "text_base", "text_tuned", "long_tail")
 
 
@@ -365,3 +371,25 @@ def test_a_trial_checks_its_numbers(settings: dict[str, Any], name: str) -> None
 
 def test_the_loop_takes_few_arguments() -> None:
     assert len(inspect.signature(ImprovementLoop).parameters) <= 14
+
+
+def test_what_was_improved_serves_in_a_fresh_process(finished: Any) -> None:
+    """Nothing but the folder of the run is needed, and the log knows what was served."""
+    folder = finished[0]
+    code = (
+        "import json, sys, siamrec\n"
+        "with siamrec.load(sys.argv[1]) as shipped:\n"
+        "    (shown,) = shipped.recommend(['person-0003'], k=4)\n"
+        "print(shown.to_json())"
+    )
+    run = [sys.executable, "-c", code, str(folder)]
+    done = subprocess.run(run, check=True, capture_output=True, text=True)
+    shown = json.loads(done.stdout)
+    assert len(shown["items"]) == 4
+    assert shown["release"] is not None
+    assert set(shown["sources"]) <= {"popularity", "ease", "text", "long_tail", "fallback"}
+
+
+def test_a_folder_without_a_run_cannot_be_loaded(tmp_path: Path) -> None:
+    with pytest.raises(MissingInputError, match="the folder of a run"):
+        siamrec.load(tmp_path)

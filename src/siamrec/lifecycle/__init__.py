@@ -11,6 +11,7 @@ from siamrec.lifecycle.recommendation import Recommendation
 from siamrec.lifecycle.registry import Lineage, ModelRegistry
 from siamrec.lifecycle.release import Release
 from siamrec.lifecycle.report import ArmResult, CycleReport, MeanWithInterval
+from siamrec.lifecycle.shipped import Shipped, load
 from siamrec.lifecycle.training import Trained
 from siamrec.lifecycle.workspace import Workspace
 
@@ -30,8 +31,10 @@ __all__ = [
     "Promotion",
     "Recommendation",
     "Release",
+    "Shipped",
     "Trained",
     "Workspace",
     "context_of",
     "hold_out",
+    "load",
 ]

@@ -13,15 +13,19 @@ import numpy as np
 from siamrec._core.clock import ManualClock
 from siamrec._core.installed import tell_plugins
 from siamrec.bandits import HierarchicalBeta, Policy
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.lifecycle import _evaluate, _host, _parts, _serve, _tune
+from siamrec.lifecycle._ground import Ground
 from siamrec.lifecycle._journal import Journal, write_whole
 from siamrec.lifecycle._report import render
 from siamrec.lifecycle.events import LoopEvent
 from siamrec.lifecycle.holdout import HeldOut, hold_out
+from siamrec.lifecycle.placement import LIVE, Placement
 from siamrec.lifecycle.registry import Lineage, ModelRegistry
 from siamrec.lifecycle.traffic import Traffic, replay
+from siamrec.lifecycle.training import train
 from siamrec.models import CachedEncoder, SentenceEncoder
+from siamrec.models.encoders import ENCODERS
 from siamrec.models.training import STRATEGIES
 from siamrec.storage import FolderBlobs, Store
 
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from siamrec.typing import FloatArray, IntArray
 
 ENCODER, SERVING = "encoder", "serving"
+PLACEMENT = "home"
 _TUNED = "encoder"
 
 
@@ -80,9 +85,10 @@ class Cycle:
         own = Store(url, clock=parts.clock) if isinstance(url, str) else url
         self.store: protocols.Store = own
         self._opened = own if isinstance(url, str) else None
+        self._blobs = parts.blobs or FolderBlobs(parts.out / "registry")
         self.registry = ModelRegistry(
             self.store,
-            parts.blobs or FolderBlobs(parts.out / "registry"),
+            self._blobs,
             on_change=self._changed,
         )
         self._repeated = _repeats(feedback)
@@ -303,7 +309,7 @@ class Cycle:
         if previous is None:
             self.registry.activate(ENCODER, ids["base"], reason="first version")
             previous = ids["base"]
-        ship = tuning["verdict"] == "ship"
+        ship = self._ships()
         reason = tuning["reasons"][0]
         if ship:
             self.registry.activate(ENCODER, ids["tuned"], reason=reason)
@@ -314,6 +320,37 @@ class Cycle:
             "reason": reason if ship else f"Kept: {reason}",
             "serving": serving,
         }
+
+    def place(self) -> dict[str, Any]:
+        """Keep what was improved as a placement that serves; `siamrec.load` opens it."""
+        if not isinstance(self.store, Store):
+            return {"placement": None, "reason": "the store of a host keeps no placements"}
+        ids, ship = self.journal.result("register"), self._ships()
+        made = self.store.values.get("workspace", "salt") is not None
+        salt = None if made else f"improve-{self.settings.seed}"
+        ground = Ground(self.store, self._blobs, self.parts.clock, salt=salt)
+        try:
+            ground.require_kinds(users=self.feedback.users.ids, items=self.feedback.items.ids)
+        except InvalidParameterError as error:
+            return {"placement": None, "reason": str(error)}
+        self.registry.activate(LIVE, ids["tuned" if ship else "base"], reason="of the cycle")
+        self.store.catalog.write(_parts.writable(self.catalog))
+        positive = self.settings.judging.positive
+        arms = _parts.placed_arms(positive, self.parts.arms)
+        placement = Placement(name=PLACEMENT, arms=arms, k=self.settings.judging.k, n_arms=2)
+        ground.keep(placement)
+        live = (ids["tuned" if ship else "base"], self.tuned if ship else self.base)
+        trained = train(ground, placement, encoders={LIVE: live})
+        return {
+            "placement": PLACEMENT,
+            "release": trained.release,
+            "serving": trained.serving,
+            "verdict": trained.verdict,
+            "reason": trained.reasons[0],
+        }
+
+    def _ships(self) -> bool:
+        return bool(self.journal.result("arms")["tuning"]["verdict"] == "ship")
 
     def _activate_serving(self, experiment: Mapping[str, Any]) -> dict[str, Any]:
         control = str(experiment["control"])
@@ -344,6 +381,7 @@ class Cycle:
             "bandit": result("bandit"),
             "experiment": result("experiment"),
             "registry": {**result("activate"), "versions": result("register")},
+            "placement": result("place"),
             "seed": self.settings.seed,
             "settings": self.settings.as_dict(),
             "versions": _parts.package_versions(),
@@ -376,7 +414,11 @@ class Cycle:
             folder = self.parts.out / "base"
             encoder.save(folder)
             return folder
-        about = {"kind": type(encoder).__name__, "fingerprint": encoder.fingerprint}
+        about: dict[str, Any]
+        try:
+            about = ENCODERS.to_config(encoder)
+        except InvalidParameterError:  # an encoder of the host's own, which is made anew there
+            about = {"kind": type(encoder).__name__, "fingerprint": encoder.fingerprint}
         return {"encoder.json": json.dumps(about, sort_keys=True).encode()}
 
     def _write_rejected(self) -> None:

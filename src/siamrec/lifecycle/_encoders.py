@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from siamrec.errors import UnknownNameError
 from siamrec.lifecycle._parts import encoder_of, package_versions
+from siamrec.lifecycle.placement import LIVE
 from siamrec.lifecycle.registry import Lineage
 from siamrec.models import AdapterEncoder, SentenceEncoder
 from siamrec.models.encoders import ENCODERS
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from siamrec.protocols import SiameseEncoder
     from siamrec.storage import StoredVersion
 
-NAME, LIVE = "encoder", "encoder@live"
+NAME = "encoder"
 _FILE, _ADAPTER = "encoder.json", "adapter.json"
 
 

@@ -85,6 +85,13 @@ def activate(result: Mapping[str, Any]) -> str:
     return f"encoder {changed} {result['active'][:8]}; serving: {result['serving']['winner']}"
 
 
+def place(result: Mapping[str, Any]) -> str:
+    """Say what serves."""
+    if result["placement"] is None:
+        return f"nothing is placed: {result['reason']}"
+    return f"placement {result['placement']!r}: {result['verdict']}"
+
+
 def report(result: Mapping[str, Any]) -> str:
     """Say where the report is."""
     return f"{result['html']}, summary.json"

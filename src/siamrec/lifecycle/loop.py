@@ -184,6 +184,7 @@ class ImprovementLoop(Shown):
             journal.run("bandit", cycle.serve, _lines.bandit)
             journal.run("experiment", cycle.test, _lines.experiment)
             journal.run("activate", cycle.activate, _lines.activate)
+            journal.run("place", cycle.place, _lines.place)
             summary = cycle.summary()
             journal.run("report", lambda: cycle.write(summary), _lines.report)
         finally:

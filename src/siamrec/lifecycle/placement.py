@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from siamrec.models.recommenders import RecommenderRecipe
 
 _ENCODER = "encoder"
+LIVE = "encoder@live"
+"""The encoder in use."""
 _STAND_IN = {"name": "hashing"}
 """Stands in for an encoder that is known by its alias alone, until there is a version of it."""
 

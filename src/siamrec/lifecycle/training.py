@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from siamrec.lifecycle._ground import Ground
     from siamrec.lifecycle.placement import Placement, Promotion
     from siamrec.models.recommenders import FittedRecommender
+    from siamrec.protocols import SiameseEncoder
     from siamrec.typing import BoolArray, FloatArray
 
 _TEST_SHARE = 0.2
@@ -94,18 +95,26 @@ class Trained(Shown):
         )
 
 
-def train(ground: Ground, placement: Placement, *, always: str | None = None) -> Trained:
+def train(
+    ground: Ground,
+    placement: Placement,
+    *,
+    always: str | None = None,
+    encoders: Mapping[str, tuple[str, SiameseEncoder]] | None = None,
+) -> Trained:
     """Fit the arms of a placement and let the result serve if it is better than what does.
 
     Args:
         ground: The workspace.
         placement: What to train.
         always: Why the result serves in any case, as that of a variant to be tested does.
+        encoders: Version and encoder of references that are at hand; others are loaded.
     """
     watch = Stopwatch()
     feedback = ground.store.feedback.read_all()
     catalog = ground.store.catalog.read()
-    encoders = {name: ground.encoder(name) for name in sorted(references(dict(placement.arms)))}
+    wanted = sorted(references(dict(placement.arms)))
+    encoders = {name: (encoders or {}).get(name) or ground.encoder(name) for name in wanted}
     recipes, fallback = placement.made(lambda name: encoders[name][1])
     split = _split(ground, feedback)
     learned = feedback if split is None else split.train

@@ -26,7 +26,7 @@ from siamrec.lifecycle.measuring import (
     outcomes_of,
     what_if,
 )
-from siamrec.lifecycle.placement import Placement
+from siamrec.lifecycle.placement import LIVE, Placement
 from siamrec.lifecycle.release import loaded_release
 from siamrec.lifecycle.training import Trained, train
 from siamrec.storage import FolderBlobs, Store
@@ -235,9 +235,7 @@ class Workspace(Shown):
         self._ground.config(placement)
         return self.store.diary.read(placement)
 
-    def keep_encoder(
-        self, encoder: SiameseEncoder, *, alias: str = _encoders.LIVE
-    ) -> StoredVersion:
+    def keep_encoder(self, encoder: SiameseEncoder, *, alias: str = LIVE) -> StoredVersion:
         """Register an encoder and let an alias such as `"encoder@candidate"` name it.
 
         Raises:
