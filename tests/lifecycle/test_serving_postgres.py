@@ -1,0 +1,88 @@
+"""A workspace on PostgreSQL: threads and processes share it, and every draw is as stated."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import create_engine
+
+from siamrec import Placement, Workspace
+from siamrec._core.clock import DAY, ManualClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from siamrec.simulation import SimulatedWorld
+
+NOW = 20_000 * DAY
+ARMS = {"svd": "pure-svd:factors=4", "graph": "rp3beta", "top": "popularity"}
+
+
+@pytest.fixture
+def url(postgres_url: str) -> str:
+    engine = create_engine(postgres_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+    engine.dispose()
+    return postgres_url
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW)
+
+
+@pytest.fixture
+def ws(url: str, world: SimulatedWorld, tmp_path: Path, clock: ManualClock) -> Iterator[Workspace]:
+    with Workspace(url, blobs=tmp_path / "models", clock=clock, salt="pg") as ws:
+        ws.feedback.write(world.feedback)
+        ws.place(Placement(name="home", arms=ARMS, n_arms=2, k=4))
+        ws.train("home")
+        yield ws
+
+
+def serve(url: str, blobs: str, first: int, told: Any) -> None:
+    """Serve and click in a process of its own."""
+    with Workspace(url, blobs=blobs, clock=ManualClock(NOW)) as ws:
+        home = ws.placement("home")
+        for number in range(first, first + 20):
+            shown = home.recommend(f"person-{number:04d}", request=f"r{number}")
+            ws.feedback.click(shown, shown.items[0])
+            told.put((shown.id, shown.items[0]))
+
+
+def test_threads_and_processes_serve_one_workspace(
+    ws: Workspace, url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    told: Any = context.Queue()
+    blobs = str(tmp_path / "models")
+    starts = (1, 11)  # half of the requests come from both
+    workers = [context.Process(target=serve, args=(url, blobs, n, told)) for n in starts]
+    for worker in workers:
+        worker.start()
+    home = ws.placement("home")
+    with ThreadPoolExecutor(4) as pool:
+        lists = list(
+            pool.map(lambda n: home.recommend(f"person-{n:04d}", request=f"r{n}"), range(1, 41))
+        )
+    answers = [told.get(timeout=120) for _ in range(40)]
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    counts = ws.store.counts()
+    assert counts["recommendation"] == counts["decision"] == 40
+    items = {each.id: each.items for each in lists}
+    assert all(items[id_][0] == item for id_, item in answers)
+    events = ws.store.recommendations.events_of(list(items))
+    assert events is not None
+    assert set(Counter(map(str, events.decision)).values()) == {1}  # type: ignore[arg-type]
+    clock.advance(2 * DAY)
+    assert ws.settle() == 40
+    ws.store.verify()
