@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,14 @@ from siamrec.errors import (
     UnknownNameError,
 )
 from siamrec.experiments import Experiment
-from siamrec.lifecycle import LivePlacement, Placement, Promotion, Recommendation, Workspace
+from siamrec.lifecycle import (
+    Guardrail,
+    LivePlacement,
+    Placement,
+    Promotion,
+    Recommendation,
+    Workspace,
+)
 from siamrec.metrics import Suite
 from siamrec.models.recommenders import EASE, FittedPopularity, LongTail
 from siamrec.storage import RecommendationLog
@@ -401,6 +409,18 @@ def test_what_is_worse_does_not_take_the_place_of_what_serves(ws: Workspace) -> 
     assert served.release == serving
     assert served.fallback is None
     assert set(served.arms) <= set(HOME.arms)  # the new arm waits for a release that has it
+
+
+def test_a_guardrail_keeps_what_must_not_be_spoilt(ws: Workspace) -> None:
+    home = ws.placement("home")
+    rail = Guardrail("coverage@6", drop=0.1)
+    terms = Promotion(confident=False, gain=0.0, guardrails=(rail,))
+    changed = replace(home.config, arms={"top": "popularity"}, promotion=terms)
+    ws.place(changed)
+    assert Placement.from_json(changed.to_json()) == changed
+    trained = ws.train("home")
+    assert trained.verdict == "kept"
+    assert re.search(r"coverage@6 0\.\d+ to 0\.\d+: may lose 10%", trained.reasons[-1])
 
 
 def test_the_same_data_gives_the_same_release(ws: Workspace) -> None:

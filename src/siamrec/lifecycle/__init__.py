@@ -6,7 +6,7 @@ from siamrec.lifecycle.holdout import HeldOut, hold_out
 from siamrec.lifecycle.judging import Host, Judging
 from siamrec.lifecycle.live import LivePlacement
 from siamrec.lifecycle.loop import ImprovementLoop
-from siamrec.lifecycle.placement import Placement, Promotion
+from siamrec.lifecycle.placement import Guardrail, Placement, Promotion
 from siamrec.lifecycle.recommendation import Recommendation
 from siamrec.lifecycle.registry import Lineage, ModelRegistry
 from siamrec.lifecycle.release import Release
@@ -18,6 +18,7 @@ from siamrec.lifecycle.workspace import Workspace
 __all__ = [
     "ArmResult",
     "CycleReport",
+    "Guardrail",
     "HeldOut",
     "Host",
     "ImprovementLoop",

@@ -33,6 +33,35 @@ _STAND_IN = {"name": "hashing"}
 
 
 @final
+@dataclass(frozen=True, slots=True, repr=False)
+class Guardrail(Record):
+    """A metric of the lists that a promotion must not spoil.
+
+    Args:
+        metric: The metric, such as `"coverage@10"` or `"long_tail_share@10"`.
+        drop: Largest relative loss that is put up with, in [0, 1].
+
+    Raises:
+        siamrec.errors.InvalidParameterError: If the loss is out of range.
+
+    Examples:
+        >>> Guardrail("coverage@10", drop=0.1)
+        <Guardrail coverage@10: may lose 10%>
+    """
+
+    metric: str
+    drop: float
+
+    def __post_init__(self) -> None:
+        check.text("metric", self.metric)
+        check.share("drop", self.drop)
+
+    @override
+    def title(self) -> str:
+        return f"Guardrail {self.metric}: may lose {self.drop:.0%}"
+
+
+@final
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Promotion(Record):
     """When what was trained takes the place of what serves.
@@ -47,6 +76,7 @@ class Promotion(Record):
         gain: Least relative gain of a changed recipe, at least 0.
         confident: Whether the whole 95 % interval has to lie above 0.
         margin: Largest relative loss of a recipe that is fitted anew, in [0, 1].
+        guardrails: What must not be spoilt, whatever is gained.
         min_users: Held-out users below which nothing is replaced.
         approval: Whether a person activates what was found good.
 
@@ -62,6 +92,7 @@ class Promotion(Record):
     gain: float = 0.0
     confident: bool = True
     margin: float = 0.05
+    guardrails: tuple[Guardrail, ...] = ()
     min_users: int = 20
     approval: bool = False
 
@@ -69,6 +100,10 @@ class Promotion(Record):
         check.text("metric", self.metric)
         check.not_negative("gain", self.gain)
         check.share("margin", self.margin)
+        listed = check.many("guardrails", self.guardrails, what="guardrails")
+        for each in listed:
+            check.kind("guardrail", each, Guardrail)
+        object.__setattr__(self, "guardrails", tuple(listed))
         check.count("min_users", self.min_users)
 
     @override

@@ -121,7 +121,7 @@ def train(
     release = fitted_release(recipes, fallback, feedback=learned, catalog=catalog)
     active = ground.registry.active(placement.alias)
     serving = None if active is None else loaded_release(active, ground.registry)
-    measured = _measured(placement, release, serving, split)
+    measured, guarded = _measured(placement, release, serving, split)
     means = {
         name: float(np.nanmean(values))
         for name, values in measured.items()
@@ -139,7 +139,11 @@ def train(
     against = _SERVING if serving is not None else _POPULAR
     compared = paired(_listed(measured.get(against)), _listed(measured.get(_CANDIDATE)))
     good, reasons = judge(
-        compared, placement.promotion, serves=serving is not None, same_recipe=same
+        compared,
+        placement.promotion,
+        serves=serving is not None,
+        same_recipe=same,
+        guarded=guarded,
     )
     if always is not None:
         good, reasons = True, (f"{always}: {reasons[0]}",)
@@ -170,7 +174,12 @@ def train(
 
 
 def judge(
-    compared: Mapping[str, Any], promotion: Promotion, *, serves: bool, same_recipe: bool
+    compared: Mapping[str, Any],
+    promotion: Promotion,
+    *,
+    serves: bool,
+    same_recipe: bool,
+    guarded: Mapping[str, tuple[float, float]] | None = None,
 ) -> tuple[bool, tuple[str, ...]]:
     """Return whether a candidate takes the place of what serves, and why; see `Promotion`.
 
@@ -180,6 +189,7 @@ def judge(
         promotion: The rule.
         serves: Whether something serves already; else the comparison is with popularity.
         same_recipe: Whether the candidate is what serves, fitted to newer data.
+        guarded: For metrics of guardrails, what serves and the candidate.
 
     Examples:
         >>> from siamrec.lifecycle import Promotion
@@ -214,7 +224,19 @@ def judge(
         good = difference >= least and difference > 0 and clear
         sure = " with its whole interval above 0" if promotion.confident else ""
         rule = f"a changed recipe must gain {promotion.gain:.0%}{sure}"
-    return good, (f"{'Promoted' if good else 'Kept'}: {told}; {rule}.",)
+    broken = _broken(promotion, guarded or {})
+    good = good and not broken
+    return good, (f"{'Promoted' if good else 'Kept'}: {told}; {rule}.", *broken)
+
+
+def _broken(promotion: Promotion, guarded: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
+    """Return why a guardrail does not let a candidate pass."""
+    found = []
+    for rail in promotion.guardrails:
+        before, after = guarded.get(rail.metric, (math.nan, math.nan))
+        if not after >= (1 - rail.drop) * before:  # what cannot be compared does not pass
+            found.append(f"{rail.metric} {before:.4f} to {after:.4f}: may lose {rail.drop:.0%}.")
+    return tuple(found)
 
 
 def positive_of(feedback: Feedback) -> float:
@@ -249,10 +271,14 @@ def users_that_test(salt: str, users: Vocabulary) -> BoolArray:
 
 def _measured(
     placement: Placement, release: Release, serving: Release | None, split: HeldOut | None
-) -> dict[str, FloatArray]:
-    """Return the deciding metric of every held-out user, by list."""
+) -> tuple[dict[str, FloatArray], dict[str, tuple[float, float]]]:
+    """Return the deciding metric of every held-out user by list, and what is guarded.
+
+    What is guarded are two numbers for each metric of a guardrail: of what serves, and of the
+    candidate.
+    """
     if split is None or not len(split.profile.users):
-        return {}
+        return {}, {}
     metric = placement.promotion.metric
     popular = Popularity().fit(split.train)
     lists = {_POPULAR: {_POPULAR: _lists(popular, split)}}
@@ -261,12 +287,35 @@ def _measured(
             lists[name] = {arm: _lists(fitted, split) for arm, fitted in each.arms.items()}
     suite, truth = Suite([metric]), split.truth(split.warm)
     found: dict[str, FloatArray] = {}
+    shared: dict[str, Rankings] = {}
     for name, by_arm in lists.items():
         for arm, rankings in by_arm.items():
             if name != _POPULAR:
                 found[f"{name} {arm}"] = _values(suite, metric, rankings, truth)
-        found[name] = _values(suite, metric, _shared(by_arm, split), truth)
-    return found
+        shared[name] = _shared(by_arm, split)
+        found[name] = _values(suite, metric, shared[name], truth)
+    guarded = {}
+    if serving is not None:
+        for rail in placement.promotion.guardrails:
+            before, after = (
+                _guarded(rail.metric, shared[name], split, truth)
+                for name in (_SERVING, _CANDIDATE)
+            )
+            guarded[rail.metric] = (before, after)
+    return found, guarded
+
+
+def _guarded(metric: str, rankings: Rankings, split: HeldOut, truth: Truth) -> float:
+    counts = np.bincount(split.train.item, minlength=len(split.train.items))
+    place = rankings.items.translate(split.train.items)
+    report = Suite([metric]).evaluate(
+        rankings,
+        truth,
+        catalog_size=len(split.warm),
+        popularity=np.where(place >= 0, counts[place], 0),
+        n_users=len(split.train.users),
+    )
+    return float(report[metric].mean)
 
 
 def _lists(arm: FittedRecommender, split: HeldOut) -> Rankings:
