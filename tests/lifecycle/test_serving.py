@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -364,7 +365,7 @@ def test_the_belief_is_the_fold_of_the_log(
     clock.advance(2 * DAY)
     assert 0 < ws.settle() < 60  # requests have settled the others
     assert ws.settle() == 0
-    ws.store.verify()  # raises where sums are not the fold of the log
+    ws.verify()  # raises where sums are not the fold of the log
     bandit = home_bandit(ws)
     assert bandit.sums()["wins"].sum() > 0
 
@@ -676,6 +677,30 @@ def test_nothing_is_lost_or_doubled_by_kills(ws: Workspace, folder: Path) -> Non
     for id_, item in told:
         assert lists[id_].items[0] == item
         assert clicked[id_] == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_forked_children_serve_on(ws: Workspace, home: LivePlacement) -> None:
+    home.recommend("person-0001")
+    children = []
+    for _ in range(3):
+        child = os.fork()
+        if child == 0:
+            done = 1
+            try:
+                for n in range(1, 16):
+                    shown = home.recommend(f"person-{n:04d}")
+                    ws.feedback.click(shown, shown.items[0])
+                done = 0
+            finally:
+                os._exit(done)
+        children.append(child)
+    for n in range(1, 16):
+        home.recommend(f"person-{n:04d}")
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+    assert n_rows(ws, "recommendation") == n_rows(ws, "decision") == 1 + 15 + 45
+    ws.verify()
 
 
 # --- helpers -----------------------------------------------------------------------------------

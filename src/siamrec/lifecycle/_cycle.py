@@ -14,16 +14,13 @@ from siamrec._core.clock import ManualClock
 from siamrec._core.installed import tell_plugins
 from siamrec.bandits import HierarchicalBeta, Policy
 from siamrec.errors import InvalidDataError, InvalidParameterError
-from siamrec.lifecycle import _evaluate, _host, _parts, _serve, _tune
-from siamrec.lifecycle._ground import Ground
+from siamrec.lifecycle import _evaluate, _host, _parts, _placing, _serve, _tune
 from siamrec.lifecycle._journal import Journal, write_whole
 from siamrec.lifecycle._report import render
 from siamrec.lifecycle.events import LoopEvent
 from siamrec.lifecycle.holdout import HeldOut, hold_out
-from siamrec.lifecycle.placement import LIVE, Placement
 from siamrec.lifecycle.registry import Lineage, ModelRegistry
 from siamrec.lifecycle.traffic import Traffic, replay
-from siamrec.lifecycle.training import train
 from siamrec.models import CachedEncoder, SentenceEncoder
 from siamrec.models.encoders import ENCODERS
 from siamrec.models.training import STRATEGIES
@@ -43,7 +40,6 @@ if TYPE_CHECKING:
     from siamrec.typing import FloatArray, IntArray
 
 ENCODER, SERVING = "encoder", "serving"
-PLACEMENT = "home"
 _TUNED = "encoder"
 
 
@@ -325,29 +321,19 @@ class Cycle:
         """Keep what was improved as a placement that serves; `siamrec.load` opens it."""
         if not isinstance(self.store, Store):
             return {"placement": None, "reason": "the store of a host keeps no placements"}
-        ids, ship = self.journal.result("register"), self._ships()
-        made = self.store.values.get("workspace", "salt") is not None
-        salt = None if made else f"improve-{self.settings.seed}"
-        ground = Ground(self.store, self._blobs, self.parts.clock, salt=salt)
-        try:
-            ground.require_kinds(users=self.feedback.users.ids, items=self.feedback.items.ids)
-        except InvalidParameterError as error:
-            return {"placement": None, "reason": str(error)}
-        self.registry.activate(LIVE, ids["tuned" if ship else "base"], reason="of the cycle")
-        self.store.catalog.write(_parts.writable(self.catalog))
-        positive = self.settings.judging.positive
-        arms = _parts.placed_arms(positive, self.parts.arms)
-        placement = Placement(name=PLACEMENT, arms=arms, k=self.settings.judging.k, n_arms=2)
-        ground.keep(placement)
-        live = (ids["tuned" if ship else "base"], self.tuned if ship else self.base)
-        trained = train(ground, placement, encoders={LIVE: live})
-        return {
-            "placement": PLACEMENT,
-            "release": trained.release,
-            "serving": trained.serving,
-            "verdict": trained.verdict,
-            "reason": trained.reasons[0],
-        }
+        version = self.journal.result("register")["tuned" if self._ships() else "base"]
+        encoder = self.tuned if self._ships() else self.base
+        ground = _placing.ground_of(
+            self.store, self._blobs, self.parts.clock, seed=self.settings.seed
+        )
+        return _placing.placed(
+            ground,
+            feedback=self.feedback,
+            catalog=self.catalog,
+            judging=self.settings.judging,
+            own=self.parts.arms,
+            encoder=(version, encoder),
+        )
 
     def _ships(self) -> bool:
         return bool(self.journal.result("arms")["tuning"]["verdict"] == "ship")

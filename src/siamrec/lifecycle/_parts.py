@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siamrec._core.book import named
-from siamrec._core.hashing import canonical_json
-from siamrec.data import Catalog
-from siamrec.errors import InvalidParameterError, UnknownNameError, nearest
+from siamrec.errors import UnknownNameError, nearest
 from siamrec.lifecycle._evaluate import WARM_METRICS
 from siamrec.lifecycle._host import required_suite
-from siamrec.lifecycle.placement import LIVE, arm_config
 from siamrec.metrics import Suite
 from siamrec.models import SentenceEncoder
 from siamrec.models.encoders import ENCODERS
@@ -85,38 +82,6 @@ def default_arms(
         TEXT_TUNED: TextProfile(encoder=tuned, positive=positive),
         "long_tail": LongTail(base=ease, strength=0.3),
     }
-
-
-def placed_arms(positive: float, own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arms of the placement that a cycle leaves behind: its own, as they are written.
-
-    The text arm has the encoder in use. An arm that cannot be written down, as of a class of the
-    host's own, is left out.
-    """
-    arms: dict[str, Any] = {
-        "popularity": Popularity(positive=positive),
-        "ease": EASE(positive=positive),
-        "text": {"name": "text-profile", "encoder": LIVE, "positive": positive},
-        "long_tail": LongTail(base=EASE(positive=positive), strength=0.3),
-    }
-    for name, recipe in own.items():
-        try:
-            arms[name] = arm_config(recipe)
-        except InvalidParameterError:
-            continue
-    return arms
-
-
-def writable(catalog: Catalog) -> Catalog:
-    """Return a catalogue with the attributes that can be written as JSON."""
-    kept = {}
-    for name, column in catalog.attributes.items():
-        try:
-            canonical_json(list(column))
-        except (TypeError, ValueError):
-            continue
-        kept[name] = column
-    return Catalog(items=catalog.items, text=catalog.text, attributes=kept)
 
 
 def package_versions() -> dict[str, str]:

@@ -10,17 +10,18 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core.clock import Stopwatch
-from siamrec._core.hashing import canonical_json, uniforms
+from siamrec._core.hashing import canonical_json
 from siamrec._core.table import Shown, Table
-from siamrec.data import FeedbackKind, Rankings, Truth, Vocabulary
-from siamrec.errors import InvalidDataError
-from siamrec.lifecycle._draft import Pool, drafted
+from siamrec.lifecycle._comparing import (
+    CANDIDATE,
+    POPULAR,
+    SERVING,
+    held_out,
+    measured_beside,
+)
 from siamrec.lifecycle._evaluate import paired
-from siamrec.lifecycle.holdout import HeldOut, hold_out_users
 from siamrec.lifecycle.placement import references
 from siamrec.lifecycle.release import Release, fitted_release, loaded_release, registered
-from siamrec.metrics import Suite
-from siamrec.models.recommenders import Popularity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,13 +29,9 @@ if TYPE_CHECKING:
     from siamrec.data import Feedback
     from siamrec.lifecycle._ground import Ground
     from siamrec.lifecycle.placement import Placement, Promotion
-    from siamrec.models.recommenders import FittedRecommender
     from siamrec.protocols import SiameseEncoder
-    from siamrec.typing import BoolArray, FloatArray
+    from siamrec.typing import FloatArray
 
-_TEST_SHARE = 0.2
-_DEPTH = 20
-_CANDIDATE, _SERVING, _POPULAR = "candidate", "serving", "popularity"
 Verdict = Literal["promoted", "waits for approval", "kept"]
 
 
@@ -116,12 +113,12 @@ def train(
     wanted = sorted(references(dict(placement.arms)))
     encoders = {name: (encoders or {}).get(name) or ground.encoder(name) for name in wanted}
     recipes, fallback = placement.made(lambda name: encoders[name][1])
-    split = _split(ground, feedback)
+    split = held_out(ground.salt, feedback)
     learned = feedback if split is None else split.train
     release = fitted_release(recipes, fallback, feedback=learned, catalog=catalog)
     active = ground.registry.active(placement.alias)
     serving = None if active is None else loaded_release(active, ground.registry)
-    measured, guarded = _measured(placement, release, serving, split)
+    measured, guarded = measured_beside(placement, release, serving, split)
     means = {
         name: float(np.nanmean(values))
         for name, values in measured.items()
@@ -136,8 +133,8 @@ def train(
         parents=tuple(version for version, _ in encoders.values() if version),
     )
     same = serving is not None and _recipe_of(ground, serving) == placement.recipe
-    against = _SERVING if serving is not None else _POPULAR
-    compared = paired(_listed(measured.get(against)), _listed(measured.get(_CANDIDATE)))
+    against = SERVING if serving is not None else POPULAR
+    compared = paired(_listed(measured.get(against)), _listed(measured.get(CANDIDATE)))
     good, reasons = judge(
         compared,
         placement.promotion,
@@ -239,118 +236,15 @@ def _broken(promotion: Promotion, guarded: Mapping[str, tuple[float, float]]) ->
     return tuple(found)
 
 
-def positive_of(feedback: Feedback) -> float:
-    """Return the smallest value that is a like: three quarters up the scale of the ratings.
-
-    Without ratings, anything above 0 is a like.
-    """
-    rating = feedback.value[feedback.kind == FeedbackKind.RATING]
-    if not rating.size or rating.min() == rating.max():
-        return float(np.nextafter(np.float32(0), np.float32(1)))
-    low, high = float(rating.min()), float(rating.max())
-    return low + 0.75 * (high - low)
-
-
-def _split(ground: Ground, feedback: Feedback) -> HeldOut | None:
-    """Hold out the test users of the ground; None where there is nothing to test."""
-    held = users_that_test(ground.salt, feedback.users)
-    if not held.any() or held.all():
-        return None
-    rng = np.random.default_rng([*ground.salt.encode()])
-    try:
-        return hold_out_users(feedback, held, rng=rng, positive=positive_of(feedback))
-    except InvalidDataError:
-        return None
-
-
-def users_that_test(salt: str, users: Vocabulary) -> BoolArray:
-    """Return which users test, for ever: no version is trained on what they did."""
-    chosen: BoolArray = uniforms(map(str, users.ids), f"test|{salt}") < _TEST_SHARE
-    return chosen
-
-
-def _measured(
-    placement: Placement, release: Release, serving: Release | None, split: HeldOut | None
-) -> tuple[dict[str, FloatArray], dict[str, tuple[float, float]]]:
-    """Return the deciding metric of every held-out user by list, and what is guarded.
-
-    What is guarded are two numbers for each metric of a guardrail: of what serves, and of the
-    candidate.
-    """
-    if split is None or not len(split.profile.users):
-        return {}, {}
-    metric = placement.promotion.metric
-    popular = Popularity().fit(split.train)
-    lists = {_POPULAR: {_POPULAR: _lists(popular, split)}}
-    for name, each in ((_CANDIDATE, release), (_SERVING, serving)):
-        if each is not None:
-            lists[name] = {arm: _lists(fitted, split) for arm, fitted in each.arms.items()}
-    suite, truth = Suite([metric]), split.truth(split.warm)
-    found: dict[str, FloatArray] = {}
-    shared: dict[str, Rankings] = {}
-    for name, by_arm in lists.items():
-        for arm, rankings in by_arm.items():
-            if name != _POPULAR:
-                found[f"{name} {arm}"] = _values(suite, metric, rankings, truth)
-        shared[name] = _shared(by_arm, split)
-        found[name] = _values(suite, metric, shared[name], truth)
-    guarded = {}
-    if serving is not None:
-        for rail in placement.promotion.guardrails:
-            before, after = (
-                _guarded(rail.metric, shared[name], split, truth)
-                for name in (_SERVING, _CANDIDATE)
-            )
-            guarded[rail.metric] = (before, after)
-    return found, guarded
-
-
-def _guarded(metric: str, rankings: Rankings, split: HeldOut, truth: Truth) -> float:
-    counts = np.bincount(split.train.item, minlength=len(split.train.items))
-    place = rankings.items.translate(split.train.items)
-    report = Suite([metric]).evaluate(
-        rankings,
-        truth,
-        catalog_size=len(split.warm),
-        popularity=np.where(place >= 0, counts[place], 0),
-        n_users=len(split.train.users),
-    )
-    return float(report[metric].mean)
-
-
-def _lists(arm: FittedRecommender, split: HeldOut) -> Rankings:
-    known = [item for item in split.warm.ids if item in arm.items]
-    return arm.recommend_for_feedback(split.profile, k=_DEPTH, candidates=known)
-
-
-def _shared(by_arm: Mapping[str, Rankings], split: HeldOut) -> Rankings:
-    """Return the lists of a placement whose arms all take turns."""
-    users = split.profile.users
-    rows = {arm: rankings.lists() for arm, rankings in by_arm.items()}
-    lists = {}
-    for user in users.ids:
-        pools = {}
-        for arm, of_users in rows.items():
-            items = split.warm.encode(of_users.get(user, ()), unknown="code").astype(np.int64)
-            pools[arm] = Pool(items[items >= 0], -np.arange((items >= 0).sum(), dtype=np.float64))
-        lists[user] = [split.warm[pick.item] for pick in drafted(pools, k=_DEPTH, id_=str(user))]
-    return Rankings.from_lists(lists)
-
-
-def _values(suite: Suite, metric: str, rankings: Rankings, truth: Truth) -> FloatArray:
-    values: FloatArray = suite.evaluate(rankings, truth).per_user(metric)
-    return values
-
-
 def _by_part(placement: Placement, means: Mapping[str, float]) -> dict[str, dict[str, float]]:
     metric = placement.promotion.metric
     parts = {
-        arm: {metric: means[f"{_CANDIDATE} {arm}"]}
+        arm: {metric: means[f"{CANDIDATE} {arm}"]}
         for arm in placement.arms
-        if f"{_CANDIDATE} {arm}" in means
+        if f"{CANDIDATE} {arm}" in means
     }
     # What it was compared with is in the diary: the same data shall give the same version.
-    whole = {metric: means[_CANDIDATE]} if _CANDIDATE in means else {}
+    whole = {metric: means[CANDIDATE]} if CANDIDATE in means else {}
     return {**parts, "placement": whole}
 
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from siamrec.lifecycle.registry import ModelRegistry
     from siamrec.metrics.online import Events
     from siamrec.protocols import BlobStore, Clock, SiameseEncoder
-    from siamrec.storage import Activation, DiaryEntry, StoredVersion
+    from siamrec.storage import Activation, DiaryEntry, StoredVersion, Verification
     from siamrec.storage.catalog import Item
     from siamrec.typing import Id, Instant
 
@@ -357,6 +357,18 @@ class Workspace(Shown):
         planned = Plan(metrics=[Mean("success")]) if plan is None else plan
         frame = outcomes_of(self._ground, experiment)
         return analyze(frame, planned, unit="unit", control=control)
+
+    def verify(self) -> Verification:
+        """Check that every belief of a placement is the fold of the log, and sealed files.
+
+        Raises:
+            siamrec.errors.StorageError: If sums differ from the log.
+        """
+        for name in self.placements():
+            config = self._ground.config(name)
+            for each in (config, *(config.of_variant(*one) for one in config.variants.items())):
+                self._ground.bandit(each)
+        return self.store.verify()
 
     def _since(self, since: str | timedelta | float | None) -> Instant | None:
         return None if since is None else self._ground.now() - duration("since", since)

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from sqlalchemy import column, create_engine, event, inspect, make_url, select, table
+from sqlalchemy import Engine, column, create_engine, event, inspect, make_url, select, table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from alembic.config import Config
-    from sqlalchemy import URL, ColumnClause, Connection, Engine
+    from sqlalchemy import URL, ColumnClause, Connection
 
 Durability = Literal["process", "power"]
 """What an acknowledged write survives: the end of the process, or a power cut as well."""
@@ -74,7 +74,23 @@ def connect(url: str, durability: Durability) -> Engine:
     if engine.dialect.name == "sqlite":
         _refuse_network(parsed)
         _set_up_sqlite(engine, durability)
+    if engine.dialect.name != "sqlite" or file_of(parsed) is not None:
+        _OPENED.add(engine)  # what is in memory is the child's own
     return engine
+
+
+_OPENED: weakref.WeakSet[Engine] = weakref.WeakSet()
+"""Engines of this process, for the moment after a fork."""
+
+
+def _leave_to_parent() -> None:
+    """Open connections anew in a forked child: those that are open belong to its parent."""
+    for engine in _OPENED:
+        engine.dispose(close=False)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def network_file_system(path: Path, mounts: str) -> str | None:
