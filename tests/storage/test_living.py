@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from siamrec.bandits import Context
@@ -167,12 +169,15 @@ def test_what_is_told_of_a_list_opens_it_and_lets_it_be_settled_anew(store: Stor
     write(store, "l1", opened=None)
     log = store.recommendations
     assert log.waiting("home", 100, n=9) == []
-    event = Feedback.of(user=["ann"], item=["x"], kind="click", time=20)
+    click = Feedback.of(user=["ann"], item=["x"], kind="click", time=20)
+    event = replace(click, decision=np.asarray(["l1"]))
     rows = store.feedback.rows(event, ["k1"])
     assert log.tell("l1", rows, seen=["x"], time=20).accepted == 1
     (waiting,) = log.waiting("home", 100, n=9)
     assert (waiting.opened, [row[5] for row in waiting.items]) == (20, [20, None])
-    log.settle(["l1"])
+    log.settle([waiting], {"l1": 0})
+    assert log.waiting("home", 100, n=9) == [waiting]  # an event has come meanwhile
+    log.settle([waiting], {"l1": 1})
     assert log.waiting("home", 100, n=9) == []
     assert log.tell("l1", [], seen=None, time=30).accepted == 0
     (waiting,) = log.waiting("home", 100, n=9)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -81,7 +81,8 @@ def measured_beside(
         for arm, rankings in by_arm.items():
             if name != POPULAR:
                 found[f"{name} {arm}"] = _values(suite, metric, rankings, truth)
-        shared[name] = _shared(by_arm, split)
+        made = {CANDIDATE: release, SERVING: serving}.get(name)
+        shared[name] = _shared(by_arm, None if made is None else made.fallback, split)
         found[name] = _values(suite, metric, shared[name], truth)
     guarded = {}
     if serving is not None:
@@ -107,21 +108,37 @@ def _guarded(metric: str, rankings: Rankings, split: HeldOut, truth: Truth) -> f
 
 
 def _lists(arm: FittedRecommender, split: HeldOut) -> Rankings:
+    """Return the lists of an arm as it serves: empty where it has nothing to say of a person."""
     known = [item for item in split.warm.ids if item in arm.items]
-    return arm.recommend_for_feedback(split.profile, k=_DEPTH, candidates=known)
+    lists = arm.recommend_for_feedback(split.profile, k=_DEPTH, candidates=known)
+    if lists.source is None or lists.arms[-1:] != (POPULAR,):
+        return lists
+    silent = lists.source == len(lists.arms) - 1
+    keep = ~silent
+    start = np.concatenate([[0], np.cumsum(np.bincount(lists.owner[keep], minlength=len(lists)))])
+    return Rankings(users=lists.users, items=lists.items, item=lists.item[keep], start=start)
 
 
-def _shared(by_arm: Mapping[str, Rankings], split: HeldOut) -> Rankings:
-    """Return the lists of a placement whose arms all take turns."""
+def _shared(
+    by_arm: Mapping[str, Rankings], fallback: FittedRecommender | None, split: HeldOut
+) -> Rankings:
+    """Return the lists of a placement whose arms all take turns, filled by its fallback."""
     users = split.profile.users
     rows = {arm: rankings.lists() for arm, rankings in by_arm.items()}
+    filled: dict[Any, list[Any]] = {}
+    if fallback is not None:
+        known = [item for item in split.warm.ids if item in fallback.items]
+        filled = fallback.recommend_for_feedback(split.profile, k=_DEPTH, candidates=known).lists()
     lists = {}
     for user in users.ids:
         pools = {}
         for arm, of_users in rows.items():
             items = split.warm.encode(of_users.get(user, ()), unknown="code").astype(np.int64)
             pools[arm] = Pool(items[items >= 0], -np.arange((items >= 0).sum(), dtype=np.float64))
-        lists[user] = [split.warm[pick.item] for pick in drafted(pools, k=_DEPTH, id_=str(user))]
+        picks = drafted(pools, k=_DEPTH, id_=str(user))
+        items_of = [split.warm[pick.item] for pick in picks]
+        rest = [item for item in filled.get(user, ()) if item not in items_of]
+        lists[user] = (items_of + rest)[:_DEPTH]
     return Rankings.from_lists(lists)
 
 

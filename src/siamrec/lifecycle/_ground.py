@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from siamrec.errors import (
     InvalidDataError,
     InvalidParameterError,
     MissingInputError,
+    SiamrecError,
     StaleWriteError,
     UnknownNameError,
 )
@@ -75,10 +77,17 @@ class Ground:
         """Return the instant of the workspace's clock."""
         return self.clock.now()
 
-    def list_id(self, placement: str, request: str) -> str:
-        """Return the id of the list that a request gets, which is that of its decision too."""
+    def list_id(self, placement: str, request: str, user: str | int | None = None) -> str:
+        """Return the id of the list that a request gets, which is that of its decision too.
+
+        Args:
+            placement: The placement.
+            request: Id of the request.
+            user: The user, where one request is for many.
+        """
         given = check.text("request", request, longest=1_000)
-        return content_hash(self.salt, placement, given)[:32]
+        whom = () if user is None else (user,)
+        return content_hash(self.salt, placement, given, *whom)[:32]
 
     @property
     def registry(self) -> ModelRegistry:
@@ -135,7 +144,10 @@ class Ground:
         if config.belief == belief:
             return config
         for revision in reversed(self.store.values.history(_PLACEMENT, config.name)):
-            older = Placement.from_config(revision.body)
+            try:
+                older = Placement.from_config(revision.body)
+            except SiamrecError:  # of a plugin that is gone: another revision may have it
+                continue
             for each in (older, *(older.of_variant(*one) for one in older.variants.items())):
                 if each.belief == belief:
                     return each
@@ -150,12 +162,14 @@ class Ground:
         """
         arms = tuple(dict.fromkeys(arms or config.arms))
         first = self.store.roster(config.belief) or arms
+        # Arms that are retired stay in the roster: the floor must leave room for them too.
+        floor = min(config.limits.floor, 1 / len({*first, *arms}))
         bandit: StoredBandit[Any] = self.store.bandit(
             config.belief,
             config.policy,
             first,
             context=config.context,
-            limits=config.limits,
+            limits=replace(config.limits, floor=floor),
             seed=self.salt,
         )
         for arm in arms:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, final
+
+import numpy as np
 
 from siamrec._core import check
 from siamrec._core.clock import SECOND, Stopwatch, duration
 from siamrec.data import Decision
-from siamrec.errors import InvalidParameterError
+from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.lifecycle._draft import Pick, Pool, drafted, drawn, weighted
 from siamrec.lifecycle._person import Person
 from siamrec.lifecycle.context import context_of
@@ -48,6 +50,8 @@ class Asked:
     exclude: Sequence[Id] = ()
     among: Sequence[Id] | None = None
     confirm: Literal["on_serve", "on_seen"] | None = None
+    met: list[str | int] = field(default_factory=list)
+    """Every item of a person whose history is longer than what is looked at."""
 
 
 @final
@@ -72,7 +76,7 @@ class Maker:
         k = config.k if asked.k is None else check.count("k", asked.k)
         confirm = asked.confirm or config.confirm
         check.one_of("confirm", confirm, ("on_serve", "on_seen"))
-        known = state.allowed(asked.exclude, asked.among, asked.time)
+        known = state.allowed((*asked.exclude, *asked.met), asked.among, asked.time)
         head = Recommendation(
             id=asked.id, placement=self._name, user=asked.user, items=(), scores=(), sources=(),
             time=asked.time, release=None if release is None else release.id, confirm=confirm,
@@ -189,8 +193,11 @@ class Maker:
             watch = Stopwatch()
             try:
                 pool = person.ranked(release.arms[arm], state.places[arm], known, wanted)
+                pool = _sound(pool, known)
+                if pool.item.size and pipeline is not None:
+                    pool = _sound(state.reranked(pipeline, pool, person.met, k), known)
             except Exception as error:  # noqa: BLE001 - an arm of whoever: the list goes on
-                failed[arm] = f"failed: {type(error).__name__}: {error}"[:200]
+                failed[arm] = f"failed: {_line(error)}"
                 self._resting[arm] = asked.time
                 continue
             if watch.seconds() * SECOND > patience:
@@ -199,7 +206,7 @@ class Maker:
             elif not pool.item.size:
                 failed[arm] = "had nothing to show"
             else:
-                pools[arm] = pool if pipeline is None else state.reranked(pipeline, pool, k)
+                pools[arm] = pool
         return pools, failed
 
     def _filled(  # noqa: PLR0917 - what a list is made of
@@ -218,9 +225,13 @@ class Maker:
         if len(picks) < k:
             free = known.copy()
             free[[pick.item for pick in picks]] = False
-            pool = person.ranked(
-                release.fallback, state.places[FALLBACK], free, k - len(picks), anybody=True
-            )
+            place = state.places[FALLBACK]
+            try:
+                pool = person.ranked(release.fallback, place, free, k - len(picks), anybody=True)
+                pool = _sound(pool, free)
+            except Exception as error:  # noqa: BLE001 - a fallback of whoever
+                reason = f"{reason}; the fallback failed: {_line(error)}"
+                pool = _most_met(release, free, k - len(picks))
             picks = picks + [
                 Pick(item, score, FALLBACK, {})
                 for item, score in zip(pool.item.tolist(), pool.score.tolist(), strict=True)
@@ -263,6 +274,29 @@ class Maker:
             sources=(FALLBACK,) * len(items),
             fallback=why,
         )
+
+
+def _sound(pool: Pool, known: BoolArray) -> Pool:
+    """Return the candidates that may be shown; an arm may have overlooked what it was told.
+
+    Raises:
+        siamrec.errors.InvalidDataError: If a score is not finite.
+    """
+    if not np.isfinite(pool.score).all():
+        raise InvalidDataError("scores must be finite.")
+    keep = known[pool.item]
+    return Pool(pool.item[keep], pool.score[keep])
+
+
+def _most_met(release: Release, free: BoolArray, k: int) -> Pool:
+    item = np.flatnonzero(free)
+    item = item[np.argsort(-release.popularity[item], kind="stable")][:k]
+    return Pool(item, release.popularity[item])
+
+
+def _line(error: Exception) -> str:
+    """Return an error as one short line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 def _stored_id(id_: Any) -> str | int:

@@ -33,6 +33,11 @@ class Person(NamedTuple):
         user = feedback.users[0]
         return cls(Histories.of(feedback, feedback.users, items), items, user, feedback)
 
+    @property
+    def met(self) -> list[Id]:
+        """Items of the history."""
+        return [] if self.feedback is None else list(self.feedback.items.ids)
+
     def ranked(
         self,
         arm: FittedRecommender,

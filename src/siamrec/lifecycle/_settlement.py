@@ -21,14 +21,39 @@ if TYPE_CHECKING:
     from siamrec.storage import StoredList
 
 
+def earned(row: StoredList, events: Feedback | None, rule: SuccessRule) -> dict[str, float]:
+    """Return what each seen item of a list earned, where the rule says anything of it.
+
+    The greatest reward of its events up to `opened + window`. An event cannot come before its
+    list: one that says so, by the clock of a device, counts as of the opening.
+
+    Args:
+        row: The list.
+        events: Events that refer to it; None for none.
+        rule: What counts as success.
+    """
+    if row.opened is None or events is None or not len(events):
+        return {}
+    seen = {item for _, item, _, _, _, when in row.items if when is not None}
+    score = rule.score(events)
+    inside = (events.time <= row.opened + duration("window", rule.window)) & (
+        events.time != NO_TIME
+    )
+    best: dict[str, float] = {}
+    for place in np.flatnonzero(inside & np.isfinite(score)).tolist():
+        item = str(events.items[int(events.item[place])])
+        if item in seen:
+            best[item] = max(best.get(item, 0.0), float(score[place]))
+    return best
+
+
 def rewards_of(
     row: StoredList, events: Feedback | None, rule: SuccessRule, *, silent: bool = True
 ) -> dict[str, float]:
     """Return the reward of each arm that has a seen item in the list.
 
-    The reward of an item is the greatest that the rule gives to its events in
-    `[opened, opened + window]`, 0 where it says nothing; that of an arm is the mean over its
-    seen items. An arm without a seen item has no trial, nor has what the fallback put in.
+    The mean over its seen items of what they earned, 0 for one of which nothing is said. An arm
+    without a seen item has no trial, nor has what the fallback put in.
 
     Args:
         row: The list.
@@ -39,27 +64,18 @@ def rewards_of(
     """
     if row.opened is None:
         return {}
-    seen = {item: source for _, item, _, source, _, when in row.items if when is not None}
-    best: dict[str, float] = {}
-    if events is not None and len(events):
-        end = row.opened + duration("window", rule.window)
-        score = rule.score(events)
-        inside = (events.time >= row.opened) & (events.time <= end) & (events.time != NO_TIME)
-        for place in np.flatnonzero(inside & np.isfinite(score)).tolist():
-            item = str(events.items[int(events.item[place])])
-            if item in seen:
-                best[item] = max(best.get(item, 0.0), float(score[place]))
+    best = earned(row, events, rule)
     arms: dict[str, list[float]] = {}
     told: set[str] = set()
-    for item, source in seen.items():
-        if source != FALLBACK:
+    for _, item, _, source, _, when in row.items:
+        if source != FALLBACK and when is not None:
             arms.setdefault(source, []).append(best.get(item, 0.0))
             told |= {source} if item in best else set()
     return {arm: float(np.mean(values)) for arm, values in arms.items() if silent or arm in told}
 
 
 def settled(ground: Ground, config: Placement, *, n: int) -> int:
-    """Let the bandit of a placement learn from lists whose windows are over.
+    """Let the bandits of a placement learn from lists whose windows are over.
 
     Args:
         ground: The workspace.
@@ -70,20 +86,27 @@ def settled(ground: Ground, config: Placement, *, n: int) -> int:
         Number of lists.
     """
     now, log = ground.now(), ground.store.recommendations
-    rows = log.waiting(config.name, now - duration("window", config.reward.window), n=n)
-    if not rows:
+    owners = _Owners(ground, config)
+    rows = log.waiting(config.name, now - owners.shortest(), n=n)
+    due = [row for row in rows if now - int(row.opened or 0) >= owners.window(row.bandit)]
+    if not due:
         return 0
-    events = events_by_list(rows, log.events_of([row.id for row in rows]))
+    events = events_by_list(due, log.events_of([row.id for row in due]))
     by_bandit: dict[str, dict[str, dict[str, float]]] = {}
-    for row in rows:
-        if row.bandit is not None:
+    for row in due:
+        owner = owners.of(row.bandit)
+        if row.bandit is not None and owner is not None:
             found = by_bandit.setdefault(row.bandit, {})
-            found[row.id] = rewards_of(row, events[row.id], config.reward)
+            found[row.id] = rewards_of(row, events[row.id], owner.reward)
     for belief, found in by_bandit.items():
-        _learn(ground, config, belief, found)
-    # Rewards are written once however often they are told, so a crash before this is safe.
-    log.settle([row.id for row in rows])
-    return len(rows)
+        owner = owners.of(belief)
+        assert owner is not None
+        _learn(ground, owner, found)
+    # Rewards are written once however often they are told, so a crash before this is safe; a
+    # list of which more was told meanwhile stays to be settled anew.
+    counts = {id_: 0 if told is None else len(told) for id_, told in events.items()}
+    log.settle(due, counts)
+    return len(due)
 
 
 def settle_at_once(ground: Ground, id_: str) -> None:
@@ -92,18 +115,40 @@ def settle_at_once(ground: Ground, id_: str) -> None:
     row = log.get(id_)
     if row is None or row.bandit is None:
         return
-    config = ground.config(row.placement)
-    found = rewards_of(row, log.events_of([id_]), config.reward, silent=False)
-    _learn(ground, config, row.bandit, {id_: found})
+    owner = _Owners(ground, ground.config(row.placement)).of(row.bandit)
+    if owner is not None and owner.reward.learn == "at_once":
+        found = rewards_of(row, log.events_of([id_]), owner.reward, silent=False)
+        _learn(ground, owner, {id_: found})
 
 
-def _learn(
-    ground: Ground, config: Placement, belief: str, found: dict[str, dict[str, float]]
-) -> None:
+class _Owners:
+    """The placements (or variants, or older revisions) whose beliefs lists belong to."""
+
+    def __init__(self, ground: Ground, config: Placement) -> None:
+        self._ground, self._config = ground, config
+        self._found: dict[str, Placement | None] = {config.belief: config}
+
+    def of(self, belief: str | None) -> Placement | None:
+        if belief is None:
+            return None
+        if belief not in self._found:
+            self._found[belief] = self._ground.owner(self._config, belief)
+        return self._found[belief]
+
+    def window(self, belief: str | None) -> int:
+        owner = self.of(belief) or self._config
+        return duration("window", owner.reward.window)
+
+    def shortest(self) -> int:
+        variants = [self._config.of_variant(*one) for one in self._config.variants.items()]
+        return min(duration("window", each.reward.window) for each in (self._config, *variants))
+
+
+def _learn(ground: Ground, owner: Placement, found: dict[str, dict[str, float]]) -> None:
     rewards = as_rewards(found, ground.now())
-    owner = ground.owner(config, belief)
-    if rewards is not None and owner is not None:
-        ground.bandit(owner).learn(rewards)
+    if rewards is not None:
+        arms = (*owner.arms, *(arm for each in found.values() for arm in each))
+        ground.bandit(owner, arms).learn(rewards)
 
 
 def events_by_list(

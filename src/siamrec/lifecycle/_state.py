@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from siamrec._core import check
-from siamrec.data import Rankings, Vocabulary
+from siamrec.data import Rankings, Truth, Vocabulary
 from siamrec.errors import UnknownNameError
 from siamrec.experiments import HashAssigner
 from siamrec.lifecycle._draft import Pool
@@ -17,6 +17,7 @@ from siamrec.lifecycle.release import Release, genres_of, memberships, places_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from siamrec.data import Catalog
     from siamrec.experiments import Experiment
@@ -38,6 +39,7 @@ class State:
     config: Placement
     release: Release | None
     catalog: Catalog
+    removed: AbstractSet[Id]
     trouble: str
     genres: Mapping[Id, tuple[str, ...]]
     places: Mapping[str, IntArray | None]
@@ -62,6 +64,7 @@ class State:
         config: Placement,
         release: Release | None,
         catalog: Catalog,
+        removed: AbstractSet[Id],
         trouble: str,
         experiment: Experiment | None,
         variant: str | None,
@@ -80,12 +83,13 @@ class State:
             }
             if all(id_ in genres for id_ in items.ids):
                 inputs["categories"] = memberships(items, genres)
-        shown, since, until = _eligible(catalog, items)
+        shown, since, until = _eligible(catalog, removed, items)
         return cls(
             heads=heads,
             config=config,
             release=release,
             catalog=catalog,
+            removed=removed,
             trouble=trouble,
             genres=genres,
             places={name: places_of(arm, items) for name, arm in parts.items()},
@@ -121,7 +125,7 @@ class State:
         if among is not None:
             for item in among:
                 if item not in items and item not in self.catalog.items:
-                    raise UnknownNameError("item of among", str(item), [])
+                    raise UnknownNameError("item of among", str(item), list(items.ids))
             inside = items.encode(among, unknown="code")
             chosen = np.zeros_like(allowed)
             chosen[inside[inside >= 0]] = True
@@ -130,7 +134,7 @@ class State:
 
     def shows(self, item: Id, now: Instant) -> bool:
         """Whether an item that no release knows may be shown."""
-        shown, since, until = _eligible(self.catalog, Vocabulary((item,)))
+        shown, since, until = _eligible(self.catalog, self.removed, Vocabulary((item,)))
         return bool(shown[0] and since[0] <= now < until[0])
 
     def pipeline(self, diversity: float | None) -> Pipeline | None:
@@ -141,7 +145,7 @@ class State:
             self.pipelines[diversity] = self.config.pipeline(diversity)
         return self.pipelines[diversity]
 
-    def reranked(self, pipeline: Pipeline, pool: Pool, k: int) -> Pool:
+    def reranked(self, pipeline: Pipeline, pool: Pool, met: Sequence[Id], k: int) -> Pool:
         """Return the candidates of one arm in their new order."""
         release = self.release
         assert release is not None
@@ -152,7 +156,8 @@ class State:
             start=np.array([0, pool.item.size]),
             score=pool.score,
         )
-        made = pipeline.rerank(lists, k=min(k, pool.item.size), **self.inputs)
+        history = Truth.from_lists({0: [item for item in met if item in release.items]})
+        made = pipeline.rerank(lists, k=min(k, pool.item.size), history=history, **self.inputs)
         score = np.empty(0) if made.score is None else made.score
         return Pool(made.item.astype(np.int64), score)
 
@@ -160,27 +165,26 @@ class State:
 _ALWAYS, _NEVER = -(2**62), 2**62
 
 
-def _eligible(catalog: Catalog, items: Vocabulary) -> tuple[BoolArray, IntArray, IntArray]:
+def _eligible(
+    catalog: Catalog, removed: AbstractSet[Id], items: Vocabulary
+) -> tuple[BoolArray, IntArray, IntArray]:
     """Return whether items may be shown at all, and from when until when.
 
-    Once there is a catalogue, an item that is not in it is not shown.
+    An item is shown unless it is hidden, was taken out, or is out of its time.
     """
     n = len(items)
-    shown = np.ones(n, dtype=np.bool_)
+    shown = np.array([item not in removed for item in items.ids], dtype=np.bool_)
     since = np.full(n, _ALWAYS, dtype=np.int64)
     until = np.full(n, _NEVER, dtype=np.int64)
     if not len(catalog):
         return shown, since, until
     code = items.translate(catalog.items)
-    shown = code >= 0
     hidden = catalog.attributes.get("hidden")
     if hidden is not None:
         mask = np.array([bool(why) for why in hidden], dtype=np.bool_)
         shown = shown & ~np.where(code >= 0, mask[code], False)
-    for name, bound, none in (
-        ("available_from", since, _ALWAYS),
-        ("available_until", until, _NEVER),
-    ):
+    bounds = (("available_from", since, _ALWAYS), ("available_until", until, _NEVER))
+    for name, bound, none in bounds:
         column = catalog.attributes.get(name)
         if column is not None:
             times = np.array(

@@ -24,17 +24,15 @@ if TYPE_CHECKING:
     from siamrec.storage import FeedbackSummary, StoredList
     from siamrec.typing import Id, Instant
 
-_SAYS_ALL = frozenset({FeedbackKind.CLICK, FeedbackKind.VIEW})
-"""Kinds of which a repetition says nothing new."""
-
 
 @final
 class WorkspaceFeedback(Shown):
     """Feedback of a workspace; made by `Workspace`.
 
-    An event on a list is stored together with what it means for the list: the item was seen, and
-    the list waits to be settled (anew). It belongs to the list by default key: a repeated click
-    is a duplicate. An event on an item that the list did not show is kept and rewards nobody.
+    An event on a list is stored together with what it means for the list: the item and those
+    above it were seen, and the list waits to be settled (anew). Told again it is a duplicate, by
+    list, item, kind, user and value. An event on an item that the list did not show is kept and
+    rewards nobody.
     """
 
     def __init__(self, ground: Ground) -> None:
@@ -106,7 +104,7 @@ class WorkspaceFeedback(Shown):
         time: Instant | None = None, key: str | None = None,
     ) -> Receipt:  # fmt: skip
         """Store a thumb, up (+1) or down (-1), on an item of a list; see `click`."""
-        value = 1.0 if up else -1.0
+        value = 1.0 if check.kind("up", up, bool) else -1.0
         return self._tell(shown, item, value, FeedbackKind.THUMB, user, time, key)
 
     def dwell(
@@ -160,10 +158,10 @@ class WorkspaceFeedback(Shown):
         if positions is not None:
             by_place = {place: item for place, item, *_ in row.items}
             for place in check.many("positions", positions, what="positions"):
-                if place not in by_place:
+                if not isinstance(place, int) or place not in by_place:
                     raise InvalidParameterError("positions", place, f"from 1 to {len(by_place)}")
             items = [by_place[place] for place in positions]
-        when = self._now(time)
+        when = max(self._now(time), row.time)
         self._ground.store.recommendations.tell(row.id, [], seen=items, time=when)
 
     def _of_user(  # noqa: PLR0917 - one event, in the order of its columns
@@ -206,13 +204,16 @@ class WorkspaceFeedback(Shown):
             decision=np.asarray([row.id], dtype=np.str_),
             position=None if place is None else np.asarray([place]),
         )
-        own = content_hash(row.id, str(item), int(kind))[:40] if key is None else key
-        seen = [] if place is None else [str(item)]
+        said = (row.id, str(item), int(kind), str(user), float(value), repr(context))
+        own = content_hash(*said)[:40] if key is None else check.text("key", key, longest=64)
+        # Who acts on an item has looked at the list down to it.
+        seen = [id_ for number, id_, *_ in row.items if place is not None and number <= place]
         log = self._ground.store.recommendations
-        receipt = log.tell(row.id, self._log.rows(event, [own]), seen=seen, time=when)
-        if receipt.conflicts and time is None and kind in _SAYS_ALL:
+        opened = max(when, row.time)  # a device's clock may be behind
+        receipt = log.tell(row.id, self._log.rows(event, [own]), seen=seen, time=opened)
+        if receipt.conflicts and time is None and key is None:
             receipt = Receipt(receipt.accepted, len(receipt.conflicts))  # told once more, later
-        if receipt.accepted and self._learns_at_once(row):
+        if receipt.accepted:
             settle_at_once(self._ground, row.id)
         return receipt
 
@@ -228,10 +229,6 @@ class WorkspaceFeedback(Shown):
         self._ground.require_kinds(users=[user], items=[item])
         event = Feedback.of(user=[user], item=[item], value=[value], time=[when], kind=kind)
         return event if context is None else replace(event, context=context)
-
-    def _learns_at_once(self, row: StoredList) -> bool:
-        config = self._ground.config(row.placement)
-        return row.opened is not None and config.reward.learn == "at_once"
 
     def _list(self, shown: Recommendation | str) -> StoredList:
         id_ = shown.id if isinstance(shown, Recommendation) else check.text("shown", shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, final
@@ -16,6 +17,7 @@ from siamrec._core.table import Shown, Table
 from siamrec.errors import (
     InvalidParameterError,
     ModelLoadError,
+    SiamrecError,
     StaleWriteError,
     StorageError,
     UnknownNameError,
@@ -29,7 +31,7 @@ from siamrec.lifecycle.release import Release, loaded_release
 from siamrec.lifecycle.training import train
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from siamrec.data import Feedback
     from siamrec.lifecycle._ground import Ground
@@ -99,8 +101,9 @@ class LivePlacement(Shown):
         mode would have done can be told from the log.
         """
         check.one_of("mode", mode, ("bandit", "static"))
-        changed = self.config.switched(mode)
-        self._ground.keep(changed)
+        state = self._current()
+        changed = state.config.switched(mode)
+        self._ground.keep(changed, expect=state.heads.placement)
         self._ground.store.diary.write(self.name, "switched", {"mode": mode})
         return changed
 
@@ -120,7 +123,8 @@ class LivePlacement(Shown):
                 used before, or a variant is without settings.
             siamrec.errors.UnknownNameError: If a variant or a path is not known.
         """
-        config = self.config
+        state = self._current()
+        config = state.config
         if self._ground.experiment(config) is not None:
             raise InvalidParameterError("experiment", experiment.key, "the only one here")
         check.kind("experiment", experiment, Experiment)
@@ -130,14 +134,15 @@ class LivePlacement(Shown):
             if name != experiment.control and name not in variants:
                 raise InvalidParameterError("variants", variants, f"with settings for {name!r}")
         tested = replace(config, experiment=experiment.key, variants=variants)
-        manager = self._ground.store.experiments()
-        manager.define(experiment)
         for name, paths in variants.items():
             changed = tested.of_variant(name, paths)
             if changed.alias != config.alias:
                 train(self._ground, changed, always=f"variant {name!r} of {experiment.key}")
+        manager = self._ground.store.experiments()
+        manager.define(experiment)
         manager.start(experiment.key)
-        self._ground.keep(tested)
+        self._ground.keep(tested, expect=state.heads.placement)
+        self._ground.store.diary.write(self.name, "test_started", {"experiment": experiment.key})
         return tested
 
     def end_test(self, *, keep: str | None = None, reason: str) -> Placement:
@@ -152,10 +157,12 @@ class LivePlacement(Shown):
             siamrec.errors.InvalidParameterError: If no experiment runs here.
             siamrec.errors.UnknownNameError: If there is no such variant.
         """
-        config = self.config
-        experiment = self._ground.experiment(config)
-        if experiment is None:
+        state = self._current()
+        config = state.config
+        if config.experiment is None:
             raise InvalidParameterError("experiment", config.experiment, "one that runs")
+        experiment = self._ground.store.experiments().record(config.experiment).experiment
+        check.text("reason", reason)
         after = replace(config, experiment=None, variants={})
         if (
             keep is not None
@@ -166,8 +173,11 @@ class LivePlacement(Shown):
             release = self._ground.registry.active(changed.alias)
             if release is not None and changed.alias != config.alias:
                 self._ground.registry.activate(config.alias, release, reason=reason)
-        self._ground.store.experiments().stop(experiment.key, reason=reason)
-        self._ground.keep(after)
+        if experiment.status == "running":
+            self._ground.store.experiments().stop(experiment.key, reason=reason)
+        self._ground.keep(after, expect=state.heads.placement)
+        told = {"experiment": experiment.key, "kept": keep, "reason": reason}
+        self._ground.store.diary.write(self.name, "test_ended", told)
         return after
 
     def recommend(
@@ -216,9 +226,9 @@ class LivePlacement(Shown):
             k=k,
             n_arms=n_arms,
             diversity=diversity,
-            session=session,
-            exclude=check.many("exclude", exclude),
-            among=None if among is None else check.many("among", among),
+            session=None if session is None else check.kind("session", session, Mapping),
+            exclude=_ids("exclude", exclude),
+            among=None if among is None else _ids("among", among),
             confirm=confirm,
             time=self._ground.now() if time is None else check.instant("time", time),
         )
@@ -229,7 +239,7 @@ class LivePlacement(Shown):
             except StorageError as error:
                 return self._unlogged(asked, error)
             if there:
-                return self._again(asked.id)
+                return self._again(asked)
             made = self._maker.made(state, asked, history)
             try:
                 self._write([(state, [made])])
@@ -276,11 +286,11 @@ class LivePlacement(Shown):
             done: list[Recommendation] = []
             new: dict[str | None, tuple[State, list[Recommendation]]] = {}
             for user in people:
-                id_ = self._ground.list_id(self.name, f"{batch}|{user}")
+                id_ = self._ground.list_id(self.name, batch, user)
                 asked = Asked(user=user, id=id_, k=k, confirm=confirm, time=now)
                 state, history, there = self._look(asked)
                 if there:
-                    done.append(self._again(id_))
+                    done.append(self._again(asked))
                     continue
                 done.append(self._maker.made(state, asked, history))
                 begun, lists = new.setdefault(state.variant, (state, []))
@@ -302,7 +312,7 @@ class LivePlacement(Shown):
             return
         try:
             self._settled = now
-            with suppress(StorageError):  # the request that follows says what is wrong
+            with suppress(SiamrecError):  # no list waits for it; `settle` says what is wrong
                 settled(self._ground, self._ground.config(self.name), n=_PORTION)
         finally:
             self._settling.release()
@@ -319,15 +329,22 @@ class LivePlacement(Shown):
             if heads.placement == state.heads.placement and (
                 heads.experiments == state.heads.experiments
             ):
+                full = history is not None and len(history) >= config.history
+                if full and asked.user is not None and not there:
+                    asked.met.extend(self._ground.store.recommendations.met(asked.user))
                 return self._state_of(heads, variant), history, there
             state = self._current()
         raise StaleWriteError(f"The placement {self.name!r} changes too often to be served.")
 
-    def _again(self, id_: str) -> Recommendation:
-        found = self._ground.store.recommendations.get(id_)
+    def _again(self, asked: Asked) -> Recommendation:
+        """Return the list that was served to the same request before."""
+        found = self._ground.store.recommendations.get(asked.id)
         if found is None:
-            raise StaleWriteError(f"The recommendation {id_} was erased meanwhile.")
-        return Recommendation.of(found)
+            raise StaleWriteError(f"The recommendation {asked.id} was erased meanwhile.")
+        shown = Recommendation.of(found)
+        if shown.user != asked.user:
+            raise InvalidParameterError("request", asked.id, "of one user: it was another's")
+        return shown
 
     def _write(self, made: Iterable[tuple[State, Sequence[Recommendation]]]) -> None:
         log = self._ground.store.recommendations
@@ -386,16 +403,26 @@ class LivePlacement(Shown):
             except (ModelLoadError, UnknownNameError) as error:
                 trouble = f"the release cannot be loaded: {error}"
         if old is not None and old.heads.catalog == heads.catalog:
-            catalog = old.catalog
+            catalog, removed = old.catalog, old.removed
         else:
             catalog = self._ground.store.catalog.read()
+            removed = self._ground.store.catalog.removed()
         return State.of(
             heads,
             config=config,
             release=release,
             catalog=catalog,
+            removed=removed,
             trouble=trouble,
             experiment=experiment,
             variant=variant,
             clock=self._ground.clock,
         )
+
+
+def _ids(name: str, given: Sequence[Id]) -> list[Id]:
+    listed = check.many(name, given)
+    for id_ in listed:
+        if isinstance(id_, bool) or not isinstance(id_, str | int):
+            raise InvalidParameterError(name, id_, "ids of items, texts or whole numbers")
+    return listed

@@ -17,7 +17,7 @@ from siamrec.bandits import POLICIES, ContextualBandit
 from siamrec.bandits.ope import Log, evaluate
 from siamrec.data import FeedbackKind, Rankings, Vocabulary
 from siamrec.errors import InvalidDataError, MissingInputError, UnknownNameError
-from siamrec.lifecycle._settlement import events_by_list, rewards_of
+from siamrec.lifecycle._settlement import earned, events_by_list, rewards_of
 from siamrec.lifecycle.recommendation import Recommendation
 from siamrec.metrics import METRICS, Suite, online
 from siamrec.metrics.online.events import KINDS, Events
@@ -222,12 +222,14 @@ def measured(
     since: Instant | None,
     until: Instant | None,
     release: Callable[[str], Release],
+    age: Callable[[str], Instant],
 ) -> Measured:
     """Return metrics of what was seen, by slice; see `Workspace.measure`."""
     wanted = check.many("metrics", metrics, what="names of metrics")
     for name in wanted:
         _known(name)
     events, stray = events_of(ground, placement, since, until)
+    known = _known_items(events, release, age) if set(wanted) - set(_ONLINE) else None
     slices = _slices(events, tuple(check.many("by", by, what="names of columns")))
     rows: list[Any] = []
     for levels, rows_of in slices:
@@ -238,7 +240,7 @@ def measured(
                 found = _ONLINE[name](part).estimate()
                 rows.append((levels, name, float(found.mean), found.interval, n_lists))
             else:
-                rows.append((levels, name, _of_lists(part, name, release), None, n_lists))
+                rows.append((levels, name, _of_lists(part, name, known), None, n_lists))
     every = ground.store.recommendations.between(placement, since, until)
     unseen = sum(row.opened is None for row in every)
     return Measured(by=tuple(by), rows=tuple(rows), n_unseen=unseen, n_stray=stray)
@@ -263,42 +265,68 @@ def _slices(events: Events, by: tuple[str, ...]) -> list[tuple[tuple[str, ...], 
     return [(levels, np.array(rows[levels])) for levels in sorted(rows)]
 
 
-def _of_lists(part: Events, name: str, release: Callable[[str], Release]) -> float:
+@final
+@dataclass(frozen=True, slots=True)
+class _Items:
+    """What is known of the items of all releases that lists were made by, the newest first."""
+
+    items: Vocabulary
+    popularity: FloatArray
+    quality: FloatArray
+    vectors: dict[Any, FloatArray]
+
+
+def _known_items(
+    events: Events, release: Callable[[str], Release], age: Callable[[str], Instant]
+) -> _Items | None:
+    versions = {version for version in events.columns["version"].tolist() if version != _NONE}
+    if not versions:
+        return None
+    newest = [release(version) for version in sorted(versions, key=age, reverse=True)]
+    of: dict[Any, tuple[float, float]] = {}
+    for each in newest:
+        facts = zip(each.popularity.tolist(), each.quality.tolist(), strict=True)
+        for item, fact in zip(each.items.ids, facts, strict=True):
+            of.setdefault(item, fact)
+    for item in events.items.ids:  # of lists that were made before any release
+        of.setdefault(item, (0.0, 0.0))
+    popularity, quality = np.array(list(of.values())).T
+    # Vectors of two releases lie in two spaces: only those of the newest are compared.
+    own = zip(newest[0].items.ids, newest[0].vectors.astype(np.float64), strict=True)
+    return _Items(Vocabulary(tuple(of)), popularity, quality, dict(own))
+
+
+def _of_lists(part: Events, name: str, known: _Items | None) -> float:
     """Return a metric of the seen lists of a slice, as `Suite` gives it on them."""
     shown = part.where(part.kind == KINDS.index("impression"))
     if not len(shown):
         return float("nan")
+    if known is None:
+        raise MissingInputError(
+            "a release", "train the placement: lists of nothing trained have no catalogue"
+        )
     assert shown.position is not None
     order = np.lexsort((shown.position, shown.columns["list"]))
     shown = shown.where(order)
     ids, row = np.unique(shown.columns["list"], return_inverse=True)
-    versions = {version for version in shown.columns["version"].tolist() if version != _NONE}
-    if not versions:
-        raise MissingInputError(
-            "a release", "train the placement: lists of nothing trained have no catalogue"
-        )
-    known = release(max(versions))
-    codes = known.items.encode(shown.items.decode(shown.item), unknown="code")
-    keep = codes >= 0
+    item = known.items.encode(shown.items.decode(shown.item)).astype(np.int32)
     lists = Rankings(
         users=Vocabulary(tuple(ids.tolist())),
         items=known.items,
-        item=codes[keep].astype(np.int32),
-        start=np.searchsorted(row[keep], np.arange(len(ids) + 1)),
+        item=item,
+        start=np.searchsorted(row, np.arange(len(ids) + 1)),
     )
     full = name if "@" in name else f"{name}@{int(lists.length.max(initial=1))}"
-    return float(
-        Suite([full])
-        .evaluate(
-            lists,
-            catalog_size=len(known.items),
-            popularity=known.popularity,
-            quality=known.quality,
-            embeddings=known.vectors,
-            n_users=len(ids),
-        )[full]
-        .mean
+    there = all(known.items[code] in known.vectors for code in np.unique(item).tolist())
+    found = Suite([full]).evaluate(
+        lists,
+        catalog_size=len(known.items),
+        popularity=known.popularity,
+        quality=known.quality,
+        embeddings=known.vectors if there else None,
+        n_users=len(ids),
     )
+    return float(found[full].mean)
 
 
 def what_if(
@@ -310,6 +338,8 @@ def what_if(
     until: Instant | None,
 ) -> Evaluation:
     """Return what another policy would have earned; see `Workspace.what_if`."""
+    if not isinstance(policy, Mapping):
+        policy = POLICIES.make(policy)
     lists = [
         (each, row)
         for each, row in _lists(ground, config.name, since, until)
@@ -322,11 +352,8 @@ def what_if(
     rewards = [rewards_of(row, told[row.id], config.reward) for row in rows]
     drawn = (arm for each, _ in lists for arm in each.arms)
     arms = tuple(dict.fromkeys((*config.arms, *drawn)))
-    first = [
-        (each, gained)
-        for (each, _), gained in zip(lists, rewards, strict=True)
-        if each.arms[0] in gained
-    ]
+    # A first arm that had nothing to show earned nothing: to leave its draws out would favour it.
+    first = [(each, gained) for (each, _), gained in zip(lists, rewards, strict=True)]
     if isinstance(policy, Mapping):
         tested: Sequence[Any] = first
         target = _fixed(policy, arms, len(first))
@@ -337,7 +364,7 @@ def what_if(
         raise InvalidDataError("Too few lists were seen to learn from one half and judge by one.")
     log = Log(
         action=np.array([arms.index(each.arms[0]) for each, _ in tested]),
-        reward=np.array([gained[each.arms[0]] for each, gained in tested]),
+        reward=np.array([gained.get(each.arms[0], 0.0) for each, gained in tested]),
         propensity=np.array([each.propensities[0] for each, _ in tested]),
         n_actions=len(arms),
         reward_range=(0.0, 1.0),
@@ -364,7 +391,7 @@ def _learned(
 ) -> tuple[FloatArray, Sequence[tuple[Recommendation, dict[str, float]]]]:
     """Return the probabilities of a policy that has learned from the earlier half."""
     bandit: ContextualBandit[Any] = ContextualBandit(
-        POLICIES.make(policy), arms, context=config.context, clock=ManualClock()
+        policy, arms, context=config.context, clock=ManualClock()
     )
     for each, gained in early:
         assert each.decision is not None
@@ -403,7 +430,8 @@ def outcomes_of(ground: Ground, experiment: str) -> dict[str, list[Any]]:
         gained = rewards_of(row, events, rules[each.placement])
         n_clicks = 0 if events is None else int((events.kind == FeedbackKind.CLICK).sum())
         reward = float(np.mean(list(gained.values()))) if gained else 0.0
-        values = (str(each.user), each.variant, float(reward > 0), reward, float(n_clicks))
+        won = any(value > 0 for value in earned(row, events, rules[each.placement]).values())
+        values = (str(each.user), each.variant, float(won), reward, float(n_clicks))
         for name, value in zip(columns, values, strict=True):
             columns[name].append(value)
     return columns

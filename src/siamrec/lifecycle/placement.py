@@ -15,8 +15,14 @@ from siamrec._core.hashing import canonical_json, config_hash
 from siamrec._core.settings import decoded, encoded, parted, require_known
 from siamrec._core.table import Record, counted
 from siamrec.bandits import POLICIES, Context, Limits, Policy, SuccessRule
-from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
-from siamrec.models.recommenders import RECOMMENDERS
+from siamrec.bandits.policies.linear import LinearPolicy
+from siamrec.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    MissingInputError,
+    UnknownNameError,
+)
+from siamrec.models.recommenders import RECOMMENDERS, Capability
 from siamrec.rerank import Pipeline
 
 if TYPE_CHECKING:
@@ -183,19 +189,7 @@ class Placement(Record):
 
     def __post_init__(self) -> None:
         check.text("name", self.name, longest=64)
-        arms = check.kind("arms", self.arms, Mapping)
-        if not arms:
-            raise InvalidParameterError("arms", arms, "one or more arms by name")
-        for name in arms:
-            check.text("the name of an arm", name, longest=64)
-        put: dict[str, Any] = {
-            "arms": {name: arm_config(arm) for name, arm in arms.items()},
-            "fallback": arm_config(self.fallback),
-            "policy": POLICIES.make(self.policy).to_config(),
-            "rerank": tuple(_step_config(step) for step in check.many("rerank", self.rerank)),
-        }
-        for name, value in put.items():
-            object.__setattr__(self, name, value)
+        self._take_parts()
         for name, kind in _VALUES.items():
             check.kind(name, getattr(self, name), kind)
         for name in ("k", "n_arms", "history", "candidates"):
@@ -203,13 +197,37 @@ class Placement(Record):
         for name, allowed in _WORDS.items():
             check.one_of(name, getattr(self, name), allowed)
         duration("patience", self.patience)
-        if self.n_arms > len(arms):
-            raise InvalidParameterError("n_arms", self.n_arms, f"at most the {len(arms)} arms")
-        self.limits.fit(len(arms))
+        if self.n_arms > len(self.arms):
+            raise InvalidParameterError("n_arms", self.n_arms, f"at most {len(self.arms)} arms")
+        self.limits.fit(len(self.arms))
+        self.pipeline(0.5)
+        if self.static_weights is not None:
+            object.__setattr__(self, "static_weights", _weights(self.static_weights, self.arms))
+        if self.experiment is not None:
+            check.text("experiment", self.experiment)
         for name, paths in check.kind("variants", self.variants, Mapping).items():
             self.of_variant(check.text("the name of a variant", name), paths)
-        if self.static_weights is not None:
-            object.__setattr__(self, "static_weights", _weights(self.static_weights, arms))
+
+    def _take_parts(self) -> None:
+        """Put what is written of each part in the place of the part."""
+        arms = check.kind("arms", self.arms, Mapping)
+        if not arms:
+            raise InvalidParameterError("arms", arms, "one or more arms by name")
+        for name in arms:
+            check.text("the name of an arm", name, longest=64)
+            if name == "fallback" or ":" in name:
+                raise InvalidParameterError("the name of an arm", name, "another, without ':'")
+        policy: Policy[Any] = POLICIES.make(self.policy)
+        if isinstance(policy, LinearPolicy):
+            raise InvalidParameterError("policy", self.policy, "one that needs no features")
+        put: dict[str, Any] = {
+            "arms": {name: _serving(arm) for name, arm in arms.items()},
+            "fallback": _serving(self.fallback),
+            "policy": policy.to_config(),
+            "rerank": tuple(_step_config(step) for step in check.many("rerank", self.rerank)),
+        }
+        for name, value in put.items():
+            object.__setattr__(self, name, value)
 
     @override
     def title(self) -> str:
@@ -286,6 +304,9 @@ class Placement(Record):
         """
         given = dict(check.kind("config", config, Mapping))
         require_known("placement", cls, given)
+        for needed in ("name", "arms"):
+            if needed not in given:
+                raise MissingInputError(f"{needed} of a placement", f"Placement({needed}=…)")
         values = {
             name: kind(**decoded(name, kind, given[name]))
             for name, kind in _VALUES.items()
@@ -324,8 +345,9 @@ class Placement(Record):
             *way, last = path.split(".")
             for step in way:
                 place = place[check.one_of(f"step of the path {path!r}", step, _keys(place))]
-            if way[:1] != ["arms"] or len(way) > 1:
-                check.one_of(f"step of the path {path!r}", last, _keys(place))
+            check.one_of(f"step of the path {path!r}", last, _keys(place))
+            if path.partition(".")[0] in _FIXED:
+                raise InvalidParameterError("path", path, "a setting that a variant may change")
             place[last] = value
         return type(self).from_config(config)
 
@@ -341,6 +363,8 @@ class Placement(Record):
         Raises:
             siamrec.errors.UnknownNameError: If a path leads nowhere.
         """
+        for path in check.kind(f"variant {name}", paths, Mapping):
+            check.text("path", path)
         changed = replace(self, variants={}).overridden(paths)
         same = changed.recipe == self.recipe and changed.belief == self.belief
         return changed if same else replace(changed, variant=name)
@@ -368,12 +392,26 @@ _VALUES: dict[str, Any] = {
     "reward": SuccessRule,
     "promotion": Promotion,
 }
+_FIXED = ("experiment", "name", "variant", "variants")
 _WORDS = {
     "blend": ("draft", "weights"),
     "mode": ("bandit", "static"),
     "confirm": ("on_serve", "on_seen"),
     "unlogged": ("serve", "refuse"),
 }
+
+
+def _serving(arm: Any) -> dict[str, Any]:
+    """Return an arm as JSON values, when it can rank for whoever comes."""
+    config = arm_config(arm)
+    recipe = RECOMMENDERS.make(_with_encoders(config, lambda _reference: dict(_STAND_IN)))
+    wraps = hasattr(recipe, "base") or hasattr(recipe, "arms")  # can do what is inside
+    if Capability.COLD_USER not in recipe.capabilities and not wraps:
+        name = config["name"]
+        raise InvalidParameterError(
+            "arm", name, f"one that ranks for new people too; {name} knows training users only"
+        )
+    return config
 
 
 def arm_config(arm: Any) -> dict[str, Any]:

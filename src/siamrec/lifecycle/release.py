@@ -210,11 +210,9 @@ def places_of(arm: FittedRecommender, items: Vocabulary) -> IntArray | None:
 def genres_of(catalog: Catalog) -> dict[Id, tuple[str, ...]]:
     """Return the genres of the items that have any, from the attribute `genres`."""
     column = catalog.attributes.get("genres", ())
-    return {
-        item: (value,) if isinstance(value, str) else tuple(value)
-        for item, value in zip(catalog.items.ids, column, strict=False)
-        if value
-    }
+    listed = zip(catalog.items.ids, column, strict=False)
+    found = {item: _texts(value) for item, value in listed}
+    return {item: names for item, names in found.items() if names}
 
 
 def memberships(items: Vocabulary, genres: Mapping[Any, Sequence[str]]) -> FloatArray:
@@ -225,3 +223,12 @@ def memberships(items: Vocabulary, genres: Mapping[Any, Sequence[str]]) -> Float
     for row, item in enumerate(items.ids):
         table[row, [place[genre] for genre in genres[item]]] = 1.0
     return table
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """Return the texts in a value, which may be one; anything else is no genre."""
+    if isinstance(value, str):
+        return (value,)
+    return (
+        tuple(each for each in value if isinstance(each, str)) if isinstance(value, tuple) else ()
+    )

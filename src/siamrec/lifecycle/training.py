@@ -12,6 +12,7 @@ from typing_extensions import override
 from siamrec._core.clock import Stopwatch
 from siamrec._core.hashing import canonical_json
 from siamrec._core.table import Shown, Table
+from siamrec.errors import ModelLoadError, StaleWriteError, UnknownNameError
 from siamrec.lifecycle._comparing import (
     CANDIDATE,
     POPULAR,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from siamrec.data import Feedback
     from siamrec.lifecycle._ground import Ground
     from siamrec.lifecycle.placement import Placement, Promotion
+    from siamrec.lifecycle.registry import ModelRegistry
     from siamrec.protocols import SiameseEncoder
     from siamrec.typing import FloatArray
 
@@ -117,7 +119,7 @@ def train(
     learned = feedback if split is None else split.train
     release = fitted_release(recipes, fallback, feedback=learned, catalog=catalog)
     active = ground.registry.active(placement.alias)
-    serving = None if active is None else loaded_release(active, ground.registry)
+    serving, gone = _serving(active, ground.registry)
     measured, guarded = measured_beside(placement, release, serving, split)
     means = {
         name: float(np.nanmean(values))
@@ -142,6 +144,8 @@ def train(
         same_recipe=same,
         guarded=guarded,
     )
+    if gone:
+        reasons = (f"What serves cannot be loaded ({gone}). {reasons[0]}", *reasons[1:])
     if always is not None:
         good, reasons = True, (f"{always}: {reasons[0]}",)
     unchanged = active == release.id
@@ -151,8 +155,7 @@ def train(
     elif good and placement.promotion.approval and serving is not None and always is None:
         verdict = "waits for approval"
     elif good:
-        verdict = "promoted"
-        ground.registry.activate(placement.alias, release.id, reason=reasons[0], expect=active)
+        verdict, reasons = _promoted(ground.registry, placement.alias, release.id, active, reasons)
     trained = Trained(
         placement=placement.name,
         verdict=verdict,
@@ -168,6 +171,27 @@ def train(
         placement.name, "trained", _entry(trained, feedback, placement, watch.seconds())
     )
     return trained
+
+
+def _serving(active: str | None, registry: ModelRegistry) -> tuple[Release | None, str]:
+    """Return what serves, or why it cannot be compared with."""
+    if active is None:
+        return None, ""
+    try:
+        return loaded_release(active, registry), ""
+    except (ModelLoadError, UnknownNameError) as error:
+        return None, str(error)
+
+
+def _promoted(
+    registry: ModelRegistry, alias: str, release: str, active: str | None, reasons: tuple[str, ...]
+) -> tuple[Verdict, tuple[str, ...]]:
+    try:
+        registry.activate(alias, release, reason=reasons[0], expect=active)
+    except StaleWriteError:
+        if registry.active(alias) != release:
+            return "kept", ("Kept: another training has promoted its release meanwhile.",)
+    return "promoted", reasons
 
 
 def judge(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -12,7 +13,7 @@ from siamrec._core import check
 from siamrec._core.clock import clock_or_system, duration
 from siamrec._core.table import Shown, Table
 from siamrec.data import Catalog
-from siamrec.errors import MissingInputError
+from siamrec.errors import InvalidParameterError, MissingInputError
 from siamrec.experiments import Mean, Plan, analyze
 from siamrec.lifecycle import _encoders
 from siamrec.lifecycle._ground import Ground
@@ -118,7 +119,7 @@ class Workspace(Shown):
         rows = []
         for name in self.placements():
             config = self._ground.config(name)
-            active = self.registry.active(config.alias)
+            active = self.store.versions.active(config.alias)
             rows.append((name, len(config.arms), config.mode, active and active[:12]))
         head = ("placement", "arms", "mode", "release")
         return Table(head=head, rows=tuple(rows), title=self.title())
@@ -143,6 +144,9 @@ class Workspace(Shown):
     def place(self, placement: Placement, *, expect: int | None = None) -> LivePlacement:
         """Keep a placement under its name and return it in use; every process takes it over.
 
+        An experiment that runs there and the switch of the bandit stay as they are, so that a
+        host may place at every start: `LivePlacement.end_test` and `switch` change them.
+
         Args:
             placement: The placement.
             expect: Revision that must be the newest until now; any when absent.
@@ -151,6 +155,10 @@ class Workspace(Shown):
             siamrec.errors.StaleWriteError: If another revision is the newest.
         """
         check.kind("placement", placement, Placement)
+        if placement.name in self.placements():
+            kept = self._ground.config(placement.name)
+            kept_on = {"experiment": kept.experiment, "variants": kept.variants, "mode": kept.mode}
+            placement = replace(placement, **kept_on)  # type: ignore[arg-type]  # fields of it
         self._ground.keep(placement, expect=expect)
         return self.placement(placement.name)
 
@@ -193,11 +201,22 @@ class Workspace(Shown):
             siamrec.errors.InvalidDataError: If the log is empty, or an arm cannot learn from it.
         """
         config = self._ground.config(placement)
-        return train(self._ground, config)
+        trained = train(self._ground, config)
+        if trained.verdict == "promoted":
+            for one in config.variants.items():  # a test compares recipes, not ages of data
+                changed = config.of_variant(*one)
+                if changed.alias != config.alias:
+                    train(self._ground, changed, always="as new as the control")
+        return trained
 
     def activate(self, placement: str, version: str, *, reason: str) -> Activation | None:
         """Let a registered release serve; one that was waiting for approval, for example."""
         config = self._ground.config(placement)
+        name = self.registry.get(version).name
+        if name != config.alias:
+            raise InvalidParameterError(
+                "version", version, f"a release of {placement}, not {name}"
+            )
         change = self.registry.activate(config.alias, version, reason=reason)
         self.store.diary.write(placement, "promoted", {"release": version, "reason": reason})
         return change
@@ -216,7 +235,7 @@ class Workspace(Shown):
 
     def active(self, placement: str) -> str | None:
         """Return the release that serves; None before the first."""
-        return self.registry.active(self._ground.config(placement).alias)
+        return self.store.versions.active(self._ground.config(placement).alias)
 
     def user(self, user: Id | None) -> str | int | None:
         """Return a person's id as the workspace knows it.
@@ -277,6 +296,7 @@ class Workspace(Shown):
             placement: Whose lists; of all placements when absent.
             since: How far back to look, such as `"7d"`; everything when absent.
         """
+        self._known(placement)
         return events_of(self._ground, placement, self._since(since), None)[0]
 
     def measure(
@@ -300,6 +320,7 @@ class Workspace(Shown):
         Raises:
             siamrec.errors.UnknownNameError: If a metric or a column is not known.
         """
+        self._known(placement)
         return measured(
             self._ground,
             metrics,
@@ -308,6 +329,7 @@ class Workspace(Shown):
             since=self._since(since),
             until=None,
             release=lambda version: loaded_release(version, self.registry),
+            age=lambda version: self.store.versions.get(version).created,
         )
 
     def what_if(
@@ -370,6 +392,10 @@ class Workspace(Shown):
                 self._ground.bandit(each)
         return self.store.verify()
 
+    def _known(self, placement: str | None) -> None:
+        if placement is not None:
+            check.one_of("placement", placement, self.placements())
+
     def _since(self, since: str | timedelta | float | None) -> Instant | None:
         return None if since is None else self._ground.now() - duration("since", since)
 
@@ -412,6 +438,7 @@ class WorkspaceCatalog(Shown):
 
         Every process obeys at its next request. Training may still use the items.
         """
+        self._ground.require_kinds(items=items)
         return self._ground.store.catalog.hide(*items, reason=reason)
 
     def unhide(self, *items: Item) -> int:

@@ -62,7 +62,7 @@ class CatalogLog(OnDatabase):
         """
         check.kind("catalog", catalog, Catalog)
         given = dict(_bodies(catalog))
-        return self._change(given, lambda old, new: {**old, **new})
+        return self._change(given, lambda old, new: {**(old or {}), **new})
 
     def hide(self, *items: Item, reason: str) -> int:
         """Keep items from every list that is asked for from now on; return how many changed.
@@ -74,16 +74,21 @@ class CatalogLog(OnDatabase):
             reason: Why; kept with the item.
         """
         why = {HIDDEN: check.text("reason", reason)}
-        return self._change(dict.fromkeys(items, why), lambda old, new: {**old, **new})
+        return self._change(dict.fromkeys(items, why), _amended)
 
     def unhide(self, *items: Item) -> int:
         """Let items be shown again; return how many changed."""
         shown: dict[str, Any] = {HIDDEN: None}
-        return self._change(dict.fromkeys(items, shown), lambda old, new: {**old, **new})
+        return self._change(dict.fromkeys(items, shown), _amended)
 
     def remove(self, *items: Item) -> int:
-        """Take items out of the catalogue; return how many were in it."""
-        return self._change({item: {} for item in items}, lambda _old, _new: None)
+        """Take items out of the catalogue and of every list; return how many changed."""
+        return self._change({item: {} for item in items}, lambda _old, _new: None, tombs=True)
+
+    def removed(self) -> set[Item]:
+        """Return the items that were taken out."""
+        with _engine.reading(self._engine) as connection:
+            return {item for item, body in _newest(connection, None).items() if body is None}
 
     def read(self) -> Catalog:
         """Return every item that is in the catalogue now, with all attributes that any has."""
@@ -102,7 +107,9 @@ class CatalogLog(OnDatabase):
     def _change(
         self,
         given: Mapping[Item, Mapping[str, Any]],
-        change: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any] | None],
+        change: Callable[[Mapping[str, Any] | None, Mapping[str, Any]], Mapping[str, Any] | None],
+        *,
+        tombs: bool = False,
     ) -> int:
         for item in given:
             if isinstance(item, bool) or not isinstance(item, str | int):
@@ -116,14 +123,21 @@ class CatalogLog(OnDatabase):
             rows = []
             for item, new in given.items():
                 old = known.get(item)
-                changed = change({} if old is None else json.loads(old), new)
+                there = item in known
+                before = {} if not there else None if old is None else json.loads(old)
+                changed = change(before, new)
                 body = None if changed is None else canonical_json(changed)
-                if body != old:
+                if body != old or (tombs and not there):
                     rows.append((str(item), int(isinstance(item, int)), now, body))
             _bulk.insert(connection, catalog_item, _NAMES, rows, skip=False)
             return len(rows)
 
         return _engine.transact(self._engine, work)
+
+
+def _amended(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what is known of an item with a change; what was taken out stays out."""
+    return None if old is None else {**old, **new}
 
 
 def _revision(connection: Connection) -> int:

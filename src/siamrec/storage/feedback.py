@@ -173,11 +173,13 @@ class FeedbackLog(OnDatabase):
         return Feedback.concat(self.read(batch_rows=_EVERY))
 
     def popular(self, n: int) -> list[Id]:
-        """Return the items with most events in the table, at most `n`."""
+        """Return the items with most events in the table that are no thumb down, at most `n`."""
         c = event.c
         whole = c.whole_ids.op("&")(2)
         count = func.count()
-        query = select(c.item, whole).group_by(c.item, whole).order_by(count.desc(), c.item)
+        down = (c.kind == int(FeedbackKind.THUMB)) & (c.value < 0)
+        query = select(c.item, whole).where(~down).group_by(c.item, whole)
+        query = query.order_by(count.desc(), c.item)
         with _engine.reading(self._engine) as connection:
             rows = connection.execute(query.limit(check.count("n", n))).all()
         return [int(item) if is_whole else item for item, is_whole in rows]

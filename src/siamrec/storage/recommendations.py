@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, case, func, select, update
 from typing_extensions import override
 
 from siamrec._core.table import Record, day
@@ -28,7 +29,7 @@ from siamrec.storage.schema import (
 from siamrec.storage.schema import decision as decision_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection, Engine
 
@@ -156,6 +157,18 @@ class RecommendationLog(OnDatabase):
         columns = dict(zip(READ, zip(*reversed(rows), strict=True), strict=True))
         return heads, feedback_of(columns), there
 
+    def met(self, user: str | int) -> list[str | int]:
+        """Return every item that a user has events on."""
+        c = event.c
+        query = select(c.item, c.whole_ids).where(c.user == str(user)).distinct()
+        with _engine.reading(self._engine) as connection:
+            rows = _bulk.fetched(connection.execute(query))
+        return [
+            int(item) if whole & 2 else item
+            for item, whole in rows
+            if (whole & 1) == isinstance(user, int)
+        ]
+
     def write(
         self,
         lists: Sequence[StoredList],
@@ -255,7 +268,7 @@ class RecommendationLog(OnDatabase):
             connection.execute(update(recommendation_item).where(mine).values(seen=time))
             r = recommendation.c
             any_seen = select(c.item).where(c.recommendation == id_, c.seen.is_not(None))
-            begun = func.coalesce(r.opened, time)
+            begun = case((r.opened.is_(None) | (r.opened > time), time), else_=r.opened)
             connection.execute(
                 update(recommendation)
                 .where(r.id == id_, any_seen.exists())
@@ -288,13 +301,35 @@ class RecommendationLog(OnDatabase):
         rows.sort(key=lambda row: row[READ.index("seq")])
         return feedback_of(dict(zip(READ, zip(*rows, strict=True), strict=True)))
 
-    def settle(self, ids: Sequence[str]) -> None:
-        """Note that the rewards of lists are in the belief."""
+    def settle(self, rows: Sequence[StoredList], n_events: Mapping[str, int]) -> None:
+        """Note that the rewards of lists are in the belief, where nothing was told meanwhile.
+
+        Args:
+            rows: The lists as they were settled.
+            n_events: Number of events of each that were known.
+        """
         c = recommendation.c
         change = update(recommendation).where(c.id == bindparam("list")).values(settled=1)
-        if ids:
-            rows = [{"list": id_} for id_ in ids]
-            _engine.transact(self._engine, lambda connection: connection.execute(change, rows))
+        known = {row.id: (n_events.get(row.id, 0), _n_seen(row), row.opened) for row in rows}
+
+        def work(connection: Connection) -> None:
+            _engine.lock(connection, "recommendation")
+            told = Counter(
+                id_
+                for (id_,) in _bulk.select(
+                    connection, event, ["decision"], "decision", list(known)
+                )
+            )
+            same = [
+                {"list": row.id}
+                for row in _lists(connection, list(known))
+                if known[row.id] == (told[row.id], _n_seen(row), row.opened)
+            ]
+            if same:
+                connection.execute(change, same)
+
+        if known:
+            _engine.transact(self._engine, work)
 
     def between(
         self, placement: str | None, since: Instant | None, until: Instant | None
@@ -317,6 +352,10 @@ class RecommendationLog(OnDatabase):
         given = {"placement": placement, "alias": alias}
         revision, release, *numbers = connection.execute(self._heads, given).one()
         return Heads(int(revision or 0), release, *(int(number or 0) for number in numbers))
+
+
+def _n_seen(row: StoredList) -> int:
+    return sum(seen is not None for *_, seen in row.items)
 
 
 def _lists(connection: Connection, ids: Sequence[str]) -> list[StoredList]:

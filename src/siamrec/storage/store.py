@@ -315,7 +315,11 @@ class Store(OnDatabase):
 
         Raises:
             siamrec.errors.MissingInputError: If the store does not know where its archive is.
+            siamrec.errors.InvalidParameterError: If placements serve from this store: histories
+                and what came of lists are asked of the table.
         """
+        if self.values.names("placement"):
+            raise InvalidParameterError("before", before, "left alone where placements serve")
         return self._archive.seal(check.instant("before", before), segment_rows=segment_rows)
 
     def erase(self, user: str | int, *, decisions: OfDecisions = "detach") -> Erasure:
