@@ -6,7 +6,8 @@ from siamrec.lifecycle.holdout import HeldOut, hold_out
 from siamrec.lifecycle.judging import Host, Judging
 from siamrec.lifecycle.live import LivePlacement
 from siamrec.lifecycle.loop import ImprovementLoop
-from siamrec.lifecycle.placement import Guardrail, Placement, Promotion
+from siamrec.lifecycle.placement import Placement
+from siamrec.lifecycle.promotion import Guardrail, Promotion
 from siamrec.lifecycle.recommendation import Recommendation
 from siamrec.lifecycle.registry import Lineage, ModelRegistry
 from siamrec.lifecycle.release import Release

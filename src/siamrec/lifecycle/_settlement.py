@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
@@ -121,6 +121,7 @@ def settle_at_once(ground: Ground, id_: str) -> None:
         _learn(ground, owner, {id_: found})
 
 
+@final
 class _Owners:
     """The placements (or variants, or older revisions) whose beliefs lists belong to."""
 

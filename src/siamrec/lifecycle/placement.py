@@ -22,8 +22,9 @@ from siamrec.errors import (
     MissingInputError,
     UnknownNameError,
 )
+from siamrec.lifecycle.promotion import Promotion
 from siamrec.models.recommenders import RECOMMENDERS, Capability
-from siamrec.rerank import Pipeline
+from siamrec.rerank import SELECTORS, Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,85 +37,6 @@ LIVE = "encoder@live"
 """The encoder in use."""
 _STAND_IN = {"name": "hashing"}
 """Stands in for an encoder that is known by its alias alone, until there is a version of it."""
-
-
-@final
-@dataclass(frozen=True, slots=True, repr=False)
-class Guardrail(Record):
-    """A metric of the lists that a promotion must not spoil.
-
-    Args:
-        metric: The metric, such as `"coverage@10"` or `"long_tail_share@10"`.
-        drop: Largest relative loss that is put up with, in [0, 1].
-
-    Raises:
-        siamrec.errors.InvalidParameterError: If the loss is out of range.
-
-    Examples:
-        >>> Guardrail("coverage@10", drop=0.1)
-        <Guardrail coverage@10: may lose 10%>
-    """
-
-    metric: str
-    drop: float
-
-    def __post_init__(self) -> None:
-        check.text("metric", self.metric)
-        check.share("drop", self.drop)
-
-    @override
-    def title(self) -> str:
-        return f"Guardrail {self.metric}: may lose {self.drop:.0%}"
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Promotion(Record):
-    """When what was trained takes the place of what serves.
-
-    A changed recipe must gain: the relative difference is at least `gain` and, with `confident`,
-    its interval lies above 0. The same recipe on newer data must not lose: the interval of the
-    relative difference lies above `-margin`. Where nothing serves yet, it must not be clearly
-    worse than popularity.
-
-    Args:
-        metric: What decides, on the held-out users.
-        gain: Least relative gain of a changed recipe, at least 0.
-        confident: Whether the whole 95 % interval has to lie above 0.
-        margin: Largest relative loss of a recipe that is fitted anew, in [0, 1].
-        guardrails: What must not be spoilt, whatever is gained.
-        min_users: Held-out users below which nothing is replaced.
-        approval: Whether a person activates what was found good.
-
-    Raises:
-        siamrec.errors.InvalidParameterError: If a number is out of range.
-
-    Examples:
-        >>> Promotion(gain=0.05).min_users
-        20
-    """
-
-    metric: str = "ndcg@10"
-    gain: float = 0.0
-    confident: bool = True
-    margin: float = 0.05
-    guardrails: tuple[Guardrail, ...] = ()
-    min_users: int = 20
-    approval: bool = False
-
-    def __post_init__(self) -> None:
-        check.text("metric", self.metric)
-        check.not_negative("gain", self.gain)
-        check.share("margin", self.margin)
-        listed = check.many("guardrails", self.guardrails, what="guardrails")
-        for each in listed:
-            check.kind("guardrail", each, Guardrail)
-        object.__setattr__(self, "guardrails", tuple(listed))
-        check.count("min_users", self.min_users)
-
-    @override
-    def title(self) -> str:
-        return f"Promotion by {self.metric}: a gain of {self.gain:.0%}"
 
 
 @final
@@ -200,7 +122,7 @@ class Placement(Record):
         if self.n_arms > len(self.arms):
             raise InvalidParameterError("n_arms", self.n_arms, f"at most {len(self.arms)} arms")
         self.limits.fit(len(self.arms))
-        self.pipeline(0.5)
+        self.pipeline()
         if self.static_weights is not None:
             object.__setattr__(self, "static_weights", _weights(self.static_weights, self.arms))
         if self.experiment is not None:
@@ -267,12 +189,20 @@ class Placement(Record):
         Args:
             diversity: How much unlikeness counts, in [0, 1]: sets the trade-off of the step that
                 picks the list, `"mmr"` where there is no such step.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If that step has no trade-off.
         """
         steps = list(self.rerank)
         if diversity is not None:
             trade_off = 1.0 - check.share("diversity", diversity)
             last = dict(steps[-1]) if steps and "trade_off" in steps[-1] else None
             if last is None:
+                name = steps[-1]["name"] if steps else "mmr"
+                if steps and name in SELECTORS:
+                    raise InvalidParameterError(
+                        "diversity", diversity, f"left out: {name} has no trade-off"
+                    )
                 last = {"name": "mmr"}
             else:
                 steps.pop()

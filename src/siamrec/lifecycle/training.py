@@ -22,6 +22,7 @@ from siamrec.lifecycle._comparing import (
 )
 from siamrec.lifecycle._evaluate import paired
 from siamrec.lifecycle.placement import references
+from siamrec.lifecycle.promotion import judge
 from siamrec.lifecycle.release import Release, fitted_release, loaded_release, registered
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from siamrec.data import Feedback
     from siamrec.lifecycle._ground import Ground
-    from siamrec.lifecycle.placement import Placement, Promotion
+    from siamrec.lifecycle.placement import Placement
     from siamrec.lifecycle.registry import ModelRegistry
     from siamrec.protocols import SiameseEncoder
     from siamrec.typing import FloatArray
@@ -111,51 +112,49 @@ def train(
     """
     watch = Stopwatch()
     feedback = ground.store.feedback.read_all()
-    catalog = ground.store.catalog.read()
     wanted = sorted(references(dict(placement.arms)))
     encoders = {name: (encoders or {}).get(name) or ground.encoder(name) for name in wanted}
     recipes, fallback = placement.made(lambda name: encoders[name][1])
     split = held_out(ground.salt, feedback)
-    learned = feedback if split is None else split.train
-    release = fitted_release(recipes, fallback, feedback=learned, catalog=catalog)
+    fitted = fitted_release(
+        recipes,
+        fallback,
+        feedback=feedback if split is None else split.train,
+        catalog=ground.store.catalog.read(),
+    )
     active = ground.registry.active(placement.alias)
     serving, gone = _serving(active, ground.registry)
-    measured, guarded = measured_beside(placement, release, serving, split)
+    measured, guarded = measured_beside(placement, fitted, serving, split)
     means = {
         name: float(np.nanmean(values))
         for name, values in measured.items()
         if np.isfinite(values).any()
     }
     release = registered(
-        release,
+        fitted,
         placement,
         ground.registry,
         data=feedback.fingerprint(),
         metrics=_by_part(placement, means),
         parents=tuple(version for version, _ in encoders.values() if version),
     )
-    same = serving is not None and _recipe_of(ground, serving) == placement.recipe
     against = SERVING if serving is not None else POPULAR
     compared = paired(_listed(measured.get(against)), _listed(measured.get(CANDIDATE)))
     good, reasons = judge(
         compared,
         placement.promotion,
         serves=serving is not None,
-        same_recipe=same,
+        same_recipe=serving is not None and _recipe_of(ground, serving) == placement.recipe,
         guarded=guarded,
     )
     if gone:
         reasons = (f"What serves cannot be loaded ({gone}). {reasons[0]}", *reasons[1:])
     if always is not None:
         good, reasons = True, (f"{always}: {reasons[0]}",)
-    unchanged = active == release.id
-    verdict: Verdict = "kept"
-    if unchanged:
-        reasons = ("Nothing is new: the same data gives the same release.",)
-    elif good and placement.promotion.approval and serving is not None and always is None:
-        verdict = "waits for approval"
-    elif good:
-        verdict, reasons = _promoted(ground.registry, placement.alias, release.id, active, reasons)
+    verdict, reasons = _decided(
+        ground.registry, placement, release.id, active, good=good, reasons=reasons,
+        at_once=always is not None or serving is None,
+    )  # fmt: skip
     trained = Trained(
         placement=placement.name,
         verdict=verdict,
@@ -167,9 +166,8 @@ def train(
         comparison=compared,
         n_users=0 if split is None else len(split.profile.users),
     )
-    ground.store.diary.write(
-        placement.name, "trained", _entry(trained, feedback, placement, watch.seconds())
-    )
+    entry = _entry(trained, feedback, placement, watch.seconds())
+    ground.store.diary.write(placement.name, "trained", entry)
     return trained
 
 
@@ -183,81 +181,29 @@ def _serving(active: str | None, registry: ModelRegistry) -> tuple[Release | Non
         return None, str(error)
 
 
-def _promoted(
-    registry: ModelRegistry, alias: str, release: str, active: str | None, reasons: tuple[str, ...]
+def _decided(
+    registry: ModelRegistry,
+    placement: Placement,
+    release: str,
+    active: str | None,
+    *,
+    good: bool,
+    reasons: tuple[str, ...],
+    at_once: bool,
 ) -> tuple[Verdict, tuple[str, ...]]:
+    """Let a release serve, wait or stay in the registry; return the verdict and its reasons."""
+    if active == release:
+        return "kept", ("Nothing is new: the same data gives the same release.",)
+    if not good:
+        return "kept", reasons
+    if placement.promotion.approval and not at_once:
+        return "waits for approval", reasons
     try:
-        registry.activate(alias, release, reason=reasons[0], expect=active)
+        registry.activate(placement.alias, release, reason=reasons[0], expect=active)
     except StaleWriteError:
-        if registry.active(alias) != release:
+        if registry.active(placement.alias) != release:
             return "kept", ("Kept: another training has promoted its release meanwhile.",)
     return "promoted", reasons
-
-
-def judge(
-    compared: Mapping[str, Any],
-    promotion: Promotion,
-    *,
-    serves: bool,
-    same_recipe: bool,
-    guarded: Mapping[str, tuple[float, float]] | None = None,
-) -> tuple[bool, tuple[str, ...]]:
-    """Return whether a candidate takes the place of what serves, and why; see `Promotion`.
-
-    Args:
-        compared: Paired difference with its interval, as `base`, `tuned`, `difference`, `low`,
-            `high` and `users`; without a difference nothing could be measured.
-        promotion: The rule.
-        serves: Whether something serves already; else the comparison is with popularity.
-        same_recipe: Whether the candidate is what serves, fitted to newer data.
-        guarded: For metrics of guardrails, what serves and the candidate.
-
-    Examples:
-        >>> from siamrec.lifecycle import Promotion
-        >>> numbers = {"base": 0.2, "tuned": 0.3, "difference": 0.1, "low": 0.05, "high": 0.15}
-        >>> judge({**numbers, "users": 90}, Promotion(), serves=True, same_recipe=False)[0]
-        True
-    """
-    users = int(compared.get("users") or 0)
-    whom = "what serves" if serves else "popularity"
-    if compared["difference"] is None or users < promotion.min_users:
-        few = f"{users} users can be compared, fewer than the {promotion.min_users} that it takes"
-        if serves:
-            return False, (f"Kept: {few}.",)
-        return True, (f"First release, although {few}.",)
-    base, low = float(compared["base"]), _bound(compared["low"], -math.inf)
-    high = _bound(compared["high"], math.inf)
-    difference = float(compared["difference"])
-    told = (
-        f"{promotion.metric} {base:.4f} of {whom} to {compared['tuned']:.4f}, "
-        f"{difference:+.4f} [{low:+.4f}, {high:+.4f}], {users} users"
-    )
-    if not serves:
-        good = high >= 0
-        return good, (f"{'First release' if good else 'Clearly worse than popularity'}: {told}.",)
-    if same_recipe:
-        least = -promotion.margin * base
-        good = (low if promotion.confident else difference) >= least
-        rule = f"the same recipe on newer data may lose {promotion.margin:.0%} at most"
-    else:
-        least = promotion.gain * base
-        clear = low > 0 if promotion.confident else True
-        good = difference >= least and difference > 0 and clear
-        sure = " with its whole interval above 0" if promotion.confident else ""
-        rule = f"a changed recipe must gain {promotion.gain:.0%}{sure}"
-    broken = _broken(promotion, guarded or {})
-    good = good and not broken
-    return good, (f"{'Promoted' if good else 'Kept'}: {told}; {rule}.", *broken)
-
-
-def _broken(promotion: Promotion, guarded: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
-    """Return why a guardrail does not let a candidate pass."""
-    found = []
-    for rail in promotion.guardrails:
-        before, after = guarded.get(rail.metric, (math.nan, math.nan))
-        if not after >= (1 - rail.drop) * before:  # what cannot be compared does not pass
-            found.append(f"{rail.metric} {before:.4f} to {after:.4f}: may lose {rail.drop:.0%}.")
-    return tuple(found)
 
 
 def _by_part(placement: Placement, means: Mapping[str, float]) -> dict[str, dict[str, float]]:
@@ -302,10 +248,6 @@ def _listed(values: FloatArray | None) -> list[float | None]:
     if values is None:
         return []
     return [None if math.isnan(value) else value for value in values.tolist()]
-
-
-def _bound(value: float | None, none: float) -> float:
-    return none if value is None else float(value)
 
 
 def _number(value: float) -> float | None:

@@ -1,0 +1,65 @@
+"""The catalogue of a workspace: what can be shown, and what may be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from typing_extensions import override
+
+from siamrec._core import check
+from siamrec._core.table import Shown, Table
+from siamrec.data import Catalog
+
+if TYPE_CHECKING:
+    from siamrec.lifecycle._ground import Ground
+    from siamrec.storage.catalog import Item
+
+
+@final
+class WorkspaceCatalog(Shown):
+    """The catalogue of a workspace; see `siamrec.storage.CatalogLog`."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+
+    @override
+    def title(self) -> str:
+        return f"Catalogue at {self._ground.store.url}"
+
+    @override
+    def table(self) -> Table:
+        """Return the first items."""
+        return self.read().table()
+
+    def write(self, catalog: Catalog) -> int:
+        """Store items; return how many are new or changed.
+
+        Besides any attributes of the host's own, `genres` is read by the context, `hidden` (a
+        reason), `available_from` and `available_until` (instants) tell what may be shown.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If ids are of another kind than the workspace's.
+            siamrec.errors.InvalidDataError: If an attribute cannot be written as JSON.
+        """
+        self._ground.require_kinds(items=check.kind("catalog", catalog, Catalog).items.ids)
+        return self._ground.store.catalog.write(catalog)
+
+    def read(self) -> Catalog:
+        """Return every item that is in the catalogue now."""
+        return self._ground.store.catalog.read()
+
+    def hide(self, *items: Item, reason: str) -> int:
+        """Keep items from every list that is asked for from now on; return how many changed.
+
+        Every process obeys at its next request. Training may still use the items.
+        """
+        self._ground.require_kinds(items=items)
+        return self._ground.store.catalog.hide(*items, reason=reason)
+
+    def unhide(self, *items: Item) -> int:
+        """Let items be shown again; return how many changed."""
+        return self._ground.store.catalog.unhide(*items)
+
+    def remove(self, *items: Item) -> int:
+        """Take items out of the catalogue; return how many were in it."""
+        return self._ground.store.catalog.remove(*items)
