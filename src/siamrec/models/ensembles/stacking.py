@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec.data import FeedbackKind
 from siamrec.errors import InvalidDataError
 from siamrec.metrics.splits import KFold
 from siamrec.models.ensembles._meta import Meta, Sums
@@ -137,10 +138,12 @@ class Stacking(EnsembleRecipe):
         )
 
     def _gather_ratings(self, sums: Sums, trial: FittedStacking, fold: Fold) -> None:
-        test = fold.testing
+        told = (fold.testing.kind == FeedbackKind.RATING) & (fold.testing.weight > 0)
+        test = fold.testing.where(told)
         users, items = test.users.decode(test.user), test.items.decode(test.item)
         predicted, user, item = trial.inputs(users, items, None, "fallback")
-        sums.add(predicted, user, item, test.value.astype(np.float64))
+        value, weight = test.value.astype(np.float64), test.weight.astype(np.float64)
+        sums.add(predicted, user, item, value, weight=weight)
 
     def _gather_ranks(self, sums: Sums, trial: FittedStacking, fold: Fold) -> None:
         truth = fold.truth(least=self.positive)
@@ -259,8 +262,8 @@ class FittedStacking(FittedEnsemble):
     ) -> FloatArray:
         self.require(Capability.RATINGS)
         rating = self.meta.apply(*self.inputs(users, items, time, unknown))
-        seen = self.history.value.data
-        return np.clip(rating, float(seen.min()), float(seen.max()))
+        told = self.history.ratings.value.data
+        return np.clip(rating, float(told.min()), float(told.max()))
 
     @override
     def traced(self, histories: Histories) -> tuple[Float32Array, CodeArray | None]:
@@ -268,11 +271,12 @@ class FittedStacking(FittedEnsemble):
         nowhere = unranked(tables)
         user, item = self.counts(histories)
         scores = self.meta.base(user, item)
+        mean = self.history.ratings.value.data.mean() if self.target == "rating" else 0.0
         for place, table in enumerate(tables):
             if self.target == "ranking":
                 predicted = rescaled(table, "z")
             else:
-                predicted = np.where(np.isfinite(table), table, self.history.value.data.mean())
+                predicted = np.where(np.isfinite(table), table, mean)
             scores += self.meta.weights_of(place, user, item) * predicted
         scores[nowhere] = -np.inf
         return scores.astype(np.float32), None

@@ -18,14 +18,18 @@ from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.histories import Histories
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from typing import Self
 
     from siamrec.data import Catalog, Feedback, Vocabulary
-    from siamrec.typing import Float32Array, FloatArray, Id
+    from siamrec.typing import Float32Array, FloatArray, Id, IntArray
 
     Weights: TypeAlias = sparse.csr_array | Float32Array
+
+
+_PRODUCTS = 40_000_000
+"""Entries that a block of products of items may have, if all were there."""
 
 
 class FittedWeights(FittedRecommender, ABC):
@@ -199,11 +203,51 @@ def require_side(whose: str, side: int, *, instead: str, **most: int) -> None:
 
 @final
 class FittedItemWeights(FittedWeights):
-    """Every liked item of a person counts 1."""
+    """Every liked item of a person counts its weight."""
+
+    capabilities: ClassVar[Capability] = FittedWeights.capabilities | Capability.WEIGHTS
 
     @override
     def strengths(self, histories: Histories) -> sparse.csr_array:
-        return histories.liked(self._recipe["positive"])
+        how = self._recipe.get("strength", "once")
+        return histories.liked(self._recipe["positive"], strength=how)
+
+
+def totals(liked: sparse.csr_array) -> tuple[FloatArray, FloatArray]:
+    """Return the sums of the rows and of the columns, 1 where there is nothing."""
+    of_user = np.asarray(liked.sum(axis=1), dtype=np.float64).ravel()
+    of_item = np.asarray(liked.sum(axis=0), dtype=np.float64).ravel()
+    return np.where(of_user > 0, of_user, 1.0), np.where(of_item > 0, of_item, 1.0)
+
+
+def strongest_products(
+    left: sparse.csr_array,
+    k: int,
+    weigh: Callable[[sparse.csr_array, IntArray], FloatArray],
+    right: sparse.csr_array | None = None,
+) -> sparse.csr_array:
+    """Return the `k` largest weights of each item, from products of columns, without a diagonal.
+
+    The products of a block of items at a time are in memory, so that wide data costs no more than
+    it keeps.
+
+    Args:
+        left: Columns of items, shape `(n, n_items)`; the products are `leftᵀ right`.
+        k: Entries kept in a row.
+        weigh: Weights of the products of some rows, given them and the row of each entry.
+        right: The other side; `left` where it is not given.
+    """
+    first, second = left.T.tocsr(), left if right is None else right
+    step = max(1, _PRODUCTS // max(1, first.shape[0]))
+    parts = []
+    for start in range(0, first.shape[0], step):
+        products = sparse.csr_array(first[start : start + step] @ second)
+        row = start + np.repeat(np.arange(products.shape[0]), np.diff(products.indptr))
+        data = np.where(row == products.indices, 0.0, weigh(products, row))
+        products = sparse.csr_array((data, products.indices, products.indptr), products.shape)
+        products.eliminate_zeros()
+        parts.append(strongest(products, k))
+    return sparse.csr_array(sparse.vstack(parts, format="csr"))
 
 
 def strongest(weights: sparse.csr_array, k: int) -> sparse.csr_array:

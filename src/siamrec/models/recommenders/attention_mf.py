@@ -95,7 +95,7 @@ class AttentionMF(NeuralRecipe):
         """
         from siamrec.models.recommenders._deep_nets import fit_attention_mf  # its torch half
 
-        history = rated(feedback, "AttentionMF")
+        history = rated(feedback, "AttentionMF").require_even("AttentionMF")
         bias = BiasModel().learn(history)
         weights, record = fit_attention_mf(self, history, bias, progress)
         parts = {"users": feedback.users, "items": feedback.items, "history": history}
@@ -133,7 +133,7 @@ class FittedAttentionMF(FittedRatings):
     @override
     def score(self, histories: Histories) -> Float32Array:
         left = self.bias.residuals(histories)
-        latest, there = histories.latest(self.recipe.length)
+        latest, there = histories.ratings.latest(self.recipe.length)
         table = self.bias.table(histories)
         for row in range(len(histories)):  # histories differ in length: a product for each
             item = np.sort(latest[row, there[row]])

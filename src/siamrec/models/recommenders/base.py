@@ -20,7 +20,7 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec._core.recipe import Recipe
 from siamrec._core.table import Shown, Table, counted
-from siamrec.data import Catalog, Feedback, Rankings, Vocabulary
+from siamrec.data import Catalog, Feedback, FeedbackKind, Rankings, Vocabulary
 from siamrec.errors import InvalidDataError, MissingCapabilityError
 from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.histories import Histories
@@ -145,7 +145,8 @@ class FittedRecommender(Shown):
     ) -> Rankings:
         """Return ranked lists for people known by what they liked, in the order given.
 
-        Items that the arm does not know are passed over; the people are numbered from 0.
+        Items that the arm does not know are passed over; the people are numbered from 0. Each
+        item counts as rated like the best of training, or as clicked where nothing was rated.
 
         Raises:
             siamrec.errors.MissingCapabilityError: If the arm ranks for training users only.
@@ -166,12 +167,12 @@ class FittedRecommender(Shown):
         )
         shape = (len(listed), len(self.items))
         where = (pairs[:, 0], pairs[:, 1])
-        # 5 is "liked" on every usual scale; the order of the ids carries no rating.
-        value = np.full(len(pairs), 5.0, dtype=np.float32)
+        kind, value = self._praise()
         return self._ranked(
             Histories(
-                sparse.csr_array((value, where), shape=shape),
+                sparse.csr_array((np.full(len(pairs), value), where), shape=shape),
                 sparse.csr_array((place[latest], where), shape=shape),
+                kind=sparse.csr_array((np.full(len(pairs), kind), where), shape=shape),
             ),
             Vocabulary(tuple(range(len(listed)))),
             k=k,
@@ -195,10 +196,11 @@ class FittedRecommender(Shown):
 
         Raises:
             siamrec.errors.MissingCapabilityError: If the arm ranks for training users only.
+            siamrec.errors.InvalidDataError: If events weigh differently and the arm has no place
+                for that.
         """
         self.require(Capability.COLD_USER)
-        check.kind("feedback", feedback, Feedback)
-        histories = Histories.of(feedback, feedback.users, self.items)
+        histories = self._taken_in(feedback, feedback.users)
         return self._ranked(
             histories,
             feedback.users,
@@ -251,17 +253,34 @@ class FittedRecommender(Shown):
         new people are folded in, and feedback on new items waits for the next fit.
 
         Args:
-            feedback: Further events; of a repeated user and item the later value counts.
+            feedback: Further events; of a repeated user and item the one later in time counts,
+                in whatever order events are brought.
 
         Raises:
             siamrec.errors.MissingCapabilityError: If the arm ranks for training users only.
+            siamrec.errors.InvalidDataError: If events weigh differently and the arm has no place
+                for that.
         """
         self.require(Capability.COLD_USER)
-        check.kind("feedback", feedback, Feedback)
         newer = copy(self)
-        newer.users = self.users.extend(feedback.users)
-        newer.history = self.history.extended(Histories.of(feedback, newer.users, self.items))
+        newer.users = self.users.extend(check.kind("feedback", feedback, Feedback).users)
+        newer.history = self.history.extended(self._taken_in(feedback, newer.users))
         return newer
+
+    def _taken_in(self, feedback: Feedback, users: Vocabulary) -> Histories:
+        """Return what `users` did, as far as the arm can count it."""
+        histories = Histories.of(feedback, users, self.items)
+        if Capability.WEIGHTS in self.capabilities:
+            return histories
+        return histories.require_even(type(self).__name__)
+
+    def _praise(self) -> tuple[np.int8, np.float32]:
+        """Return kind and value of an event that likes an item as much as any of training."""
+        ratings = self.history.ratings.value.data
+        if ratings.size or not self.history.value.nnz:
+            best = ratings.max(initial=-np.inf) if ratings.size else 5.0
+            return np.int8(FeedbackKind.RATING), np.float32(best)
+        return np.int8(FeedbackKind.CLICK), np.float32(1.0)
 
     def similar(self, item: Id, *, k: int = 10) -> list[tuple[Id, float]]:
         """Return the `k` items most like `item`, with their similarity, best first.

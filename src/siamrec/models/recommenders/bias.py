@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from siamrec.models.recommenders.search import Range
     from siamrec.typing import Float32Array
 
-_CAN = Capability.RATINGS | Capability.RANKING | Capability.COLD_USER
+_CAN = Capability.RATINGS | Capability.RANKING | Capability.COLD_USER | Capability.WEIGHTS
 _KIND = "bias"
 
 
@@ -79,7 +79,7 @@ class BiasModel(RecommenderRecipe):
 
     def learn(self, history: Histories) -> Biases:
         """Return the biases of these ratings."""
-        return Biases.fit(history.value, **asdict(self))
+        return Biases.fit(history, **asdict(self))
 
     @staticmethod
     def load(path: str | Path) -> FittedBias:

@@ -89,7 +89,7 @@ class MultiTaskMF(NeuralRecipe):
         """Return the arm fitted to `feedback`; `progress` hears of every pass."""
         from siamrec.models.recommenders._deep_nets import fit_multi_task  # its torch half
 
-        history = rated(feedback, "MultiTaskMF")
+        history = rated(feedback, "MultiTaskMF").require_even("MultiTaskMF")
         history.some_liked(self.positive, "MultiTaskMF")
         bias = BiasModel().learn(history)
         weights, record = fit_multi_task(self, history, bias, progress)

@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
-from scipy import sparse
 from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders._linear import require_side
-from siamrec.models.recommenders._ratings import Biases, FittedRatings, rated
+from siamrec.models.recommenders._ratings import Biases, FittedRatings, like, rated
 from siamrec.models.recommenders.base import RecommenderRecipe
 from siamrec.models.recommenders.bias import BiasModel
 from siamrec.models.recommenders.capability import Capability
@@ -22,6 +21,8 @@ from siamrec.models.recommenders.search import Float, Integer
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from scipy import sparse
 
     from siamrec.data import Catalog, Feedback
     from siamrec.models.recommenders.histories import Histories
@@ -49,10 +50,6 @@ def shrunk_correlation(
         right: Residuals, shape `(k, m)`.
         shrinkage: Common columns at which a correlation counts about half.
     """
-
-    def like(matrix: sparse.csr_array, data: FloatArray) -> sparse.csr_array:
-        return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
-
     ones_l, ones_r = (like(m, np.ones_like(m.data)) for m in (left, right))
     common = (ones_l @ ones_r.T).toarray()
     product = (left @ right.T).toarray()
@@ -112,7 +109,7 @@ class ItemKNNBaseline(_Neighbours):
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedItemKNNBaseline:
         self._refuse(len(feedback.items), "items")
-        history = rated(feedback, type(self).__name__)
+        history = rated(feedback, type(self).__name__).require_even(type(self).__name__)
         bias = BiasModel().learn(history)
         by_item = bias.residuals(history).T.tocsr()
         likeness = shrunk_correlation(by_item, by_item, self.shrinkage)
@@ -159,7 +156,7 @@ class UserKNN(_Neighbours):
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedUserKNN:
         self._refuse(len(feedback.users), "users")
-        history = rated(feedback, type(self).__name__)
+        history = rated(feedback, type(self).__name__).require_even(type(self).__name__)
         parts = {"users": feedback.users, "items": feedback.items, "history": history}
         return FittedUserKNN(self, parts, BiasModel().learn(history))
 

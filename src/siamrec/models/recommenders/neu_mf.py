@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from siamrec.models.recommenders.search import Range
     from siamrec.typing import Float32Array, FloatArray, IntArray
 
-_CAN = Capability.RATINGS | Capability.RANKING
+_CAN = Capability.RATINGS | Capability.RANKING | Capability.WEIGHTS
 _KIND = "neu-mf"
 
 
@@ -90,7 +90,9 @@ class NeuMF(NeuralRecipe):
 
         history = rated(feedback, "NeuMF")
         bias = BiasModel().learn(history)
-        weights, record = fit_neu_mf(self, bias.residuals(history), progress)
+        weights, record = fit_neu_mf(
+            self, bias.residuals(history), history.ratings.weights, progress
+        )
         parts = {"users": feedback.users, "items": feedback.items, "history": history}
         return FittedNeuMF(self, parts | weights, bias, record)
 

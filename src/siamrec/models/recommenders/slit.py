@@ -95,7 +95,7 @@ class SLIT(WeightsRecipe[FittedSequenceWeights]):
 
     @override
     def weigh(self, history: Histories) -> Weights:
-        history.some_liked(self.positive, "SLIT")
+        history.require_even("SLIT").some_liked(self.positive, "SLIT")
         owner, item = history.sequences(self.positive)
         n = history.value.shape[1]
         gram, wanted = np.zeros((n, n)), np.zeros((n, n))

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.models.recommenders._files import load_arm, save_arm
-from siamrec.models.recommenders._ratings import Biases, FittedFactors, rated, ridge_rows
+from siamrec.models.recommenders._ratings import Biases, FittedFactors, like, rated, ridge_rows
 from siamrec.models.recommenders.bias import BiasModel
 from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.neural import NeuralRecipe, TrainingRecord
@@ -27,7 +27,13 @@ if TYPE_CHECKING:
     from siamrec.models.recommenders.search import Range
     from siamrec.typing import FloatArray
 
-_CAN = Capability.RATINGS | Capability.RANKING | Capability.COLD_USER | Capability.SIMILAR
+_CAN = (
+    Capability.RATINGS
+    | Capability.RANKING
+    | Capability.COLD_USER
+    | Capability.SIMILAR
+    | Capability.WEIGHTS
+)
 _KIND = "svdpp"
 
 
@@ -86,7 +92,7 @@ class SVDpp(NeuralRecipe):
         history = rated(feedback, "SVDpp")
         weights, record = fit_svdpp(
             self,
-            history.value,
+            history.ratings,
             factors=self.factors,
             l2=self.l2,
             progress=progress,
@@ -122,7 +128,8 @@ class FittedSVDpp(FittedFactors):
 
     @override
     def people(self, histories: Histories) -> tuple[FloatArray, FloatArray]:
-        value = histories.value
+        ratings = histories.ratings
+        value = ratings.value
         count = np.diff(value.indptr)
         row = np.repeat(np.arange(len(histories)), count)
         ones = sparse.csr_array(
@@ -134,7 +141,8 @@ class FittedSVDpp(FittedFactors):
         targets = sparse.csr_array((left, value.indices, value.indptr), shape=value.shape)
         # the bias of a person is the weight of a factor that is 1 for every item
         extended = np.column_stack([self.vectors, np.ones(len(self.items))])
-        solved = ridge_rows(targets, extended, self.recipe.l2)
+        weight = like(value, ratings.weights)
+        solved = ridge_rows(targets, extended, self.recipe.l2, weight=weight)
         return solved[:, -1], known + solved[:, :-1]
 
     @override

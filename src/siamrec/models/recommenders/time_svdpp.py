@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.clock import DAY
+from siamrec.data import NO_TIME
 from siamrec.errors import InvalidDataError
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders._ratings import Biases, FittedRatings, rated
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from siamrec.models.recommenders.search import Range
     from siamrec.typing import Float32Array, FloatArray, IntArray
 
-_CAN = Capability.RATINGS | Capability.RANKING
+_CAN = Capability.RATINGS | Capability.RANKING | Capability.WEIGHTS
 _KIND = "time-svdpp"
 _SHAPE = 0.4  # exponent of dev_u(t), cross-validated in the paper
 
@@ -96,17 +97,16 @@ class TimeSVDpp(NeuralRecipe):
         from siamrec.models.recommenders._svdpp_net import Moments, fit_svdpp  # its torch half
 
         history = rated(feedback, "TimeSVDpp")
-        if not feedback.has_time or history.order is None:
+        ratings = history.ratings
+        if ratings.time is None or (ratings.time.data == NO_TIME).any():
             raise InvalidDataError("TimeSVDpp needs the time of every rating.")
-        when = np.sort(feedback.time, kind="stable")[history.order.data]
-        owner = np.repeat(np.arange(len(history)), np.diff(history.value.indptr))
-        days = when / DAY
+        days, owner = ratings.time.data / DAY, ratings.owner
         count = np.maximum(np.bincount(owner, minlength=len(history)), 1)
         middle = np.bincount(owner, weights=days, minlength=len(history)) / count
         line = np.array([days.min(), max(days.max(), days.min() + 1e-9)])
         weights, record = fit_svdpp(
             self,
-            history.value,
+            ratings,
             factors=self.factors,
             l2=self.l2,
             moments=Moments(self.span_of(days, line), deviation(days - middle[owner])),
@@ -115,15 +115,16 @@ class TimeSVDpp(NeuralRecipe):
             progress=progress,
         )
         moments = Moments(self.span_of(days, line), deviation(days - middle[owner]))
-        weights |= self._people(history.value, weights, moments)
+        weights |= self._people(ratings, weights, moments)
         parts = {"users": feedback.users, "items": feedback.items, "history": history}
         arrays = {**weights, "middle": middle, "line": line}
         return FittedTimeSVDpp(self, parts | arrays, record)
 
     def _people(
-        self, value: sparse.csr_array, part: Mapping[str, Any], moments: Moments
+        self, ratings: Histories, part: Mapping[str, Any], moments: Moments
     ) -> dict[str, FloatArray]:
         """Solve what is linear, `b_u, α_u, p_u, a_u`, exactly, given the items' side."""
+        value, heavy = ratings.value, ratings.weights.astype(np.float64)
         n, d = value.shape[0], self.factors
         solved = np.zeros((n, 2 * d + 2))
         for user in range(n):  # people differ in length: one solve for each
@@ -134,9 +135,9 @@ class TimeSVDpp(NeuralRecipe):
             known = part["rated"][item].sum(axis=0) / np.sqrt(max(item.size, 1))
             left = value.data[own] - part["mean"] - part["item"][item]
             left = left - part["span"][item, moments.span[own]] - part["vectors"][item] @ known
-            penalty = np.repeat([self.l2 * max(item.size, 1), self.calm], d + 1)
-            normal = x.T @ x + np.diag(penalty)
-            solved[user] = np.linalg.solve(normal, x.T @ left)
+            weighed = x.T * heavy[own]
+            penalty = np.repeat([self.l2 * (heavy[own].sum() or 1.0), self.calm], d + 1)
+            solved[user] = np.linalg.solve(weighed @ x + np.diag(penalty), weighed @ left)
         names = {"people": slice(0, d), "turn": slice(d + 1, 2 * d + 1)}
         vectors = {name: solved[:, where] for name, where in names.items()}
         return {**vectors, "user": solved[:, d], "drift": solved[:, -1]}
@@ -216,7 +217,7 @@ class FittedTimeSVDpp(FittedRatings):
         self, histories: Histories, user: IntArray, row: IntArray, turned: FloatArray
     ) -> FloatArray:
         """Return the vector of the person of each `row`, turned by `dev_u(t)`."""
-        part, value = self._part, histories.value
+        part, value = self._part, histories.ratings.value
         ones = sparse.csr_array(
             (np.ones(value.nnz), value.indices, value.indptr), shape=value.shape
         )
