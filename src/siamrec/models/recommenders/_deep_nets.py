@@ -130,7 +130,7 @@ def fit_attention_mf(
     device = device_of(recipe.device)
     net: AttentionNet = built(lambda: AttentionNet(history.value.shape[1], recipe), recipe)
     ratings = history.ratings
-    left = bias.residuals(ratings)
+    left = bias.stars(ratings)
     draw = np.random.default_rng((recipe.seed, 2)).random(len(history))
     some = np.diff(left.indptr) > 0
     kept = np.flatnonzero(some & (draw >= recipe.validation))
@@ -184,7 +184,7 @@ def fit_multi_task(
     """Return vectors and heads, and how training went; NDCG@10 is watched."""
     device = device_of(recipe.device)
     part, held = hold_out(history, recipe.validation, recipe.seed, positive=recipe.positive)
-    left, liked = bias.residuals(part), part.liked(recipe.positive)
+    left, liked = bias.stars(part), part.liked(recipe.positive)
     net: MultiTaskNet = built(lambda: MultiTaskNet(left.shape, recipe), recipe)
     rng = np.random.default_rng((recipe.seed, 3))
     people = np.flatnonzero(np.diff(liked.indptr))

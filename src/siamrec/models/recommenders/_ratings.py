@@ -11,12 +11,13 @@ from scipy import sparse
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec.data.liking import top_of
 from siamrec.errors import InvalidDataError
 from siamrec.models.recommenders.base import FittedRecommender
 from siamrec.models.recommenders.histories import Histories
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -35,11 +36,15 @@ class Biases:
         mean: Mean of all ratings `μ`.
         item: `b_i`, shape `(n_items,)`.
         damping: Ratings at the mean that a person is imagined to have given.
+        unit: What a star is on the scale of the ratings: a fifth of its top, so 1 of 5, 2 of 10,
+            20 of 100. What is learned over the biases is learned in stars, so that one penalty
+            and one step size suit every scale.
     """
 
     mean: float
     item: FloatArray
     damping: float
+    unit: float = 1.0
 
     @classmethod
     def fit(
@@ -62,7 +67,17 @@ class Biases:
             item = np.bincount(column, weights=left, minlength=n_items) / np.maximum(n_item, 1e-9)
             left = weight * (rating - mean - item[column])
             user = np.bincount(row, weights=left, minlength=n_users) / np.maximum(n_user, 1e-9)
-        return cls(mean, item, user_damping)
+        return cls(mean, item, user_damping, star_of(rating))
+
+    def arrays(self) -> dict[str, FloatArray]:
+        """Return what `read` reads, for saving."""
+        return {"mean": np.array([self.mean, self.unit]), "item": self.item}
+
+    @classmethod
+    def read(cls, parts: Mapping[str, Any], *, damping: float) -> Biases:
+        """Return the biases that `arrays` wrote."""
+        mean, *unit = parts["mean"].tolist()
+        return cls(mean, parts["item"].astype(np.float64), damping, *unit)
 
     def of_people(self, histories: Histories) -> FloatArray:
         """Return `b_u` of each history, shape `(n,)`; 0 without a rating."""
@@ -73,6 +88,12 @@ class Biases:
         count = np.bincount(row, weights=weight, minlength=len(histories))
         user: FloatArray = total / np.maximum(count + self.damping, 1e-9)
         return user
+
+    def stars(self, histories: Histories) -> sparse.csr_array:
+        """Return what `residuals` does, in stars."""
+        left = self.residuals(histories)
+        left.data /= self.unit
+        return left
 
     def residuals(self, histories: Histories) -> sparse.csr_array:
         """Return ratings less `μ + b_u + b_i`, float64, over the entries that are ratings."""
@@ -85,6 +106,11 @@ class Biases:
         """Return `μ + b_u + b_i` for every item, shape `(n, n_items)`."""
         table: FloatArray = self.mean + self.of_people(histories)[:, None] + self.item
         return table
+
+
+def star_of(ratings: npt.NDArray[Any]) -> float:
+    """Return a fifth of the top of the scale that ratings are on."""
+    return (top_of(ratings) or 5.0) / 5.0
 
 
 def rated(feedback: Feedback, name: str) -> Histories:

@@ -12,6 +12,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from siamrec.models.recommenders._loop import arrays_of, built, device_of, row_batches, train
+from siamrec.models.recommenders._ratings import star_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -118,9 +119,9 @@ def fit_svdpp(
     calm: float = 0.0,
     progress: Progress | None,
 ) -> tuple[Arrays, TrainingRecord]:
-    """Return the learned arrays, and how training went; every squared error counts its weight."""
+    """Return the arrays, learned in stars, and how training went; an error counts its weight."""
     device = device_of(recipe.device)
-    value, weights = ratings.value, ratings.weights
+    value, weights = ratings.value / star_of(ratings.value.data), ratings.weights
     n_users = value.shape[0]
     mean = float(np.average(value.data, weights=weights.astype(np.float64)))
     net: SVDppNet = built(

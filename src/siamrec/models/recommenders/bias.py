@@ -86,7 +86,7 @@ class BiasModel(RecommenderRecipe):
         """Return an arm that `save` wrote."""
         recipe, parts = load_arm(path, kind=_KIND)
         made = BiasModel(**recipe)
-        bias = Biases(float(parts["mean"][0]), parts["item"], made.user_damping)
+        bias = Biases.read(parts, damping=made.user_damping)
         return FittedBias(made, parts["users"], parts["items"], parts["history"], bias)
 
 
@@ -113,5 +113,4 @@ class FittedBias(FittedRatings):
 
     @override
     def save(self, path: str | Path) -> None:
-        arrays = {"mean": np.array([self.bias.mean]), "item": self.bias.item}
-        save_arm(path, self, kind=_KIND, recipe=asdict(self.recipe), arrays=arrays)
+        save_arm(path, self, kind=_KIND, recipe=asdict(self.recipe), arrays=self.bias.arrays())

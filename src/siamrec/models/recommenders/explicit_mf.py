@@ -82,7 +82,7 @@ class ExplicitMF(RecommenderRecipe):
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedExplicitMF:
         history = rated(feedback, "ExplicitMF")
         bias = BiasModel().learn(history)
-        left = bias.residuals(history)
+        left = bias.stars(history)
         weight = like(left, history.ratings.weights)
         by_item, item_weight = left.T.tocsr(), weight.T.tocsr()
         rng = np.random.default_rng(self.seed)
@@ -104,7 +104,7 @@ class ExplicitMF(RecommenderRecipe):
     def load(path: str | Path) -> FittedExplicitMF:
         """Return an arm that `save` wrote."""
         recipe, parts = load_arm(path, kind=_KIND)
-        bias = Biases(float(parts["mean"][0]), parts["item"], BiasModel().user_damping)
+        bias = Biases.read(parts, damping=BiasModel().user_damping)
         return FittedExplicitMF(ExplicitMF(**recipe), parts, bias, parts["vectors"])
 
 
@@ -122,16 +122,15 @@ class FittedExplicitMF(FittedFactors):
 
     @override
     def people(self, histories: Histories) -> tuple[FloatArray, FloatArray]:
-        left = self.bias.residuals(histories)
+        left = self.bias.stars(histories)
         weight = like(left, histories.ratings.weights)
         vectors = ridge_rows(left, self.vectors, self.recipe.l2, weight=weight)
-        return self.bias.of_people(histories), vectors
+        return self.bias.of_people(histories), self.bias.unit * vectors
 
     @override
     def save(self, path: str | Path) -> None:
         arrays = {
-            "mean": np.array([self.bias.mean]),
-            "item": self.bias.item,
+            **self.bias.arrays(),
             "vectors": self.vectors,
         }
         save_arm(path, self, kind=_KIND, recipe=asdict(self.recipe), arrays=arrays)

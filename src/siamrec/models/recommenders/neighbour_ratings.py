@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import numpy.typing as npt
     from scipy import sparse
 
     from siamrec.data import Catalog, Feedback
@@ -123,7 +124,7 @@ class ItemKNNBaseline(_Neighbours):
     def load(path: str | Path) -> FittedItemKNNBaseline:
         """Return an arm that `save` wrote."""
         recipe, parts = load_arm(path, kind="item-knn-baseline")
-        bias = Biases(float(parts["mean"][0]), parts["item"], BiasModel().user_damping)
+        bias = Biases.read(parts, damping=BiasModel().user_damping)
         return FittedItemKNNBaseline(ItemKNNBaseline(**recipe), parts, bias, parts["likeness"])
 
 
@@ -164,7 +165,7 @@ class UserKNN(_Neighbours):
     def load(path: str | Path) -> FittedUserKNN:
         """Return an arm that `save` wrote."""
         recipe, parts = load_arm(path, kind="user-knn")
-        bias = Biases(float(parts["mean"][0]), parts["item"], BiasModel().user_damping)
+        bias = Biases.read(parts, damping=BiasModel().user_damping)
         return FittedUserKNN(UserKNN(**recipe), parts, bias)
 
 
@@ -255,9 +256,8 @@ class FittedItemKNNBaseline(_FittedNeighbours):
 
     @override
     def save(self, path: str | Path) -> None:
-        arrays = {
-            "mean": np.array([self.bias.mean]),
-            "item": self.bias.item,
+        arrays: dict[str, npt.NDArray[Any]] = {
+            **self.bias.arrays(),
             "likeness": self.likeness,
         }
         recipe = asdict(self.recipe)
@@ -304,5 +304,5 @@ class FittedUserKNN(_FittedNeighbours):
 
     @override
     def save(self, path: str | Path) -> None:
-        arrays = {"mean": np.array([self.bias.mean]), "item": self.bias.item}
+        arrays = self.bias.arrays()
         save_arm(path, self, kind="user-knn", recipe=asdict(self.recipe), arrays=arrays)

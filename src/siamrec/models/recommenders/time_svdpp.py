@@ -14,7 +14,7 @@ from siamrec._core.clock import DAY
 from siamrec.data import NO_TIME
 from siamrec.errors import InvalidDataError
 from siamrec.models.recommenders._files import load_arm, save_arm
-from siamrec.models.recommenders._ratings import Biases, FittedRatings, rated
+from siamrec.models.recommenders._ratings import Biases, FittedRatings, rated, star_of
 from siamrec.models.recommenders.bias import BiasModel
 from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.neural import NeuralRecipe, TrainingRecord
@@ -117,14 +117,16 @@ class TimeSVDpp(NeuralRecipe):
         moments = Moments(self.span_of(days, line), deviation(days - middle[owner]))
         weights |= self._people(ratings, weights, moments)
         parts = {"users": feedback.users, "items": feedback.items, "history": history}
-        arrays = {**weights, "middle": middle, "line": line}
+        unit = np.array([star_of(ratings.value.data)])
+        arrays = {**weights, "middle": middle, "line": line, "unit": unit}
         return FittedTimeSVDpp(self, parts | arrays, record)
 
     def _people(
         self, ratings: Histories, part: Mapping[str, Any], moments: Moments
     ) -> dict[str, FloatArray]:
         """Solve what is linear, `b_u, α_u, p_u, a_u`, exactly, given the items' side."""
-        value, heavy = ratings.value, ratings.weights.astype(np.float64)
+        value = ratings.value / star_of(ratings.value.data)
+        heavy = ratings.weights.astype(np.float64)
         n, d = value.shape[0], self.factors
         solved = np.zeros((n, 2 * d + 2))
         for user in range(n):  # people differ in length: one solve for each
@@ -177,8 +179,9 @@ class FittedTimeSVDpp(FittedRatings):
         self.recipe, self.training = recipe, training
         self.users, self.items, self.history = parts["users"], parts["items"], parts["history"]
         self._part = {name: parts[name] for name in _ARRAYS}
-        item = parts["item"].astype(np.float64)
-        self.bias = Biases(float(parts["mean"][0]), item, BiasModel().user_damping)
+        unit, item = float(parts["unit"][0]), parts["item"].astype(np.float64)
+        mean = unit * float(parts["mean"][0])
+        self.bias = Biases(mean, unit * item, BiasModel().user_damping, unit)
 
     @override
     def score(self, histories: Histories) -> Float32Array:
@@ -187,9 +190,10 @@ class FittedTimeSVDpp(FittedRatings):
         turned = np.where(user >= 0, deviation(day - part["middle"][user]), 0.0)
         span = int(self.recipe.span_of(np.array([day]), part["line"])[0])
         own = np.where(user >= 0, part["user"][user] + part["drift"][user] * turned, 0.0)
-        items = self.bias.mean + self.bias.item + part["span"][:, span]
+        items = part["mean"] + part["item"] + part["span"][:, span]
         table = self._people_at(histories, user, np.arange(len(user)), turned) @ part["vectors"].T
-        scores: Float32Array = (table + own[:, None] + items).astype(np.float32)
+        stars = table + own[:, None] + items
+        scores: Float32Array = (self.bias.unit * stars).astype(np.float32)
         return scores
 
     @override
@@ -205,8 +209,8 @@ class FittedTimeSVDpp(FittedRatings):
         person = self._people_at(histories, user, row, turned)
         span = part["span"][item, self.recipe.span_of(days, part["line"])]
         product = np.einsum("nd,nd->n", person, part["vectors"][item])
-        rating: FloatArray = self.bias.mean + own + self.bias.item[item] + span + product
-        return rating
+        stars: FloatArray = part["mean"] + own + part["item"][item] + span + product
+        return self.bias.unit * stars
 
     def _who(self, histories: Histories) -> IntArray:
         if histories.user is None:
@@ -246,4 +250,5 @@ _ARRAYS = (
     "turn",
     "middle",
     "line",
+    "unit",
 )
