@@ -7,6 +7,7 @@ equally strong events the latest: a page view never takes back a rating.
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -129,9 +130,9 @@ def require_threshold(name: str, positive: Threshold, *, optional: bool = True) 
     """
     if positive == "scale" or (optional and positive is None):
         return
-    if isinstance(positive, str):
-        raise InvalidParameterError(name, positive, "a finite number or 'scale'")
-    check.real(name, positive if isinstance(positive, float | int) else float("nan"))
+    expected = "a finite number or 'scale'"
+    if not isinstance(positive, Real) or not np.isfinite(float(positive)):
+        raise InvalidParameterError(name, positive, expected)
 
 
 def places_of(ratings: npt.NDArray[Any]) -> tuple[float, float]:

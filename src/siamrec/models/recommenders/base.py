@@ -200,7 +200,7 @@ class FittedRecommender(Shown):
                 for that.
         """
         self.require(Capability.COLD_USER)
-        histories = self._taken_in(feedback, feedback.users)
+        histories = self._taken_in(feedback, check.kind("feedback", feedback, Feedback).users)
         return self._ranked(
             histories,
             feedback.users,
