@@ -20,7 +20,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "stacking": {"arms": ["bias", "explicit-mf:factors=2"], "folds": 2},
     "switching": {"arms": ["popularity", "item-knn"], "least": [0, 3]},
     "fallback": {"arms": ["item-knn", "popularity"]},
-    "weighted": {"arms": ["ease", "popularity"], "rounds": 3, "repeats": 1},
+    "weighted": {"arms": ["ease", "popularity"], "rounds": 3, "validation": 0.5},
     "cascade": {"retrieve": "popularity", "rank": "ease"},
 }
 """Settings that an arm cannot do without, or that make it quick."""

@@ -247,6 +247,8 @@ def strongest_products(
         products = sparse.csr_array((data, products.indices, products.indptr), products.shape)
         products.eliminate_zeros()
         parts.append(strongest(products, k))
+    if not parts:
+        return sparse.csr_array((0, second.shape[1]), dtype=np.float32)
     return sparse.csr_array(sparse.vstack(parts, format="csr"))
 
 
