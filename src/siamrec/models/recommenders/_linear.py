@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Weights: TypeAlias = sparse.csr_array | Float32Array
 
 
+_FEW = 4  # times as many scores as the weights of what a person liked are still few
 _PRODUCTS = 40_000_000
 """Entries that a block of products of items may have, if all were there."""
 
@@ -75,6 +76,17 @@ class FittedWeights(FittedRecommender, ABC):
         dense = product.toarray() if sparse.issparse(product) else product
         scores: Float32Array = np.asarray(dense, dtype=np.float32)
         return scores
+
+    @final
+    @override
+    def few_scores(self, histories: Histories) -> sparse.csr_array | None:
+        if not sparse.issparse(self.weights):
+            return None
+        weights, strengths = sparse.csr_array(self.weights), self.strengths(histories)
+        liked = strengths.nnz / max(len(histories), 1)
+        if _FEW * liked * weights.nnz > len(self.items) ** 2:
+            return None
+        return sparse.csr_array(strengths @ weights).astype(np.float32)
 
     @override
     def similar(self, item: Id, *, k: int = 10) -> list[tuple[Id, float]]:
@@ -148,7 +160,9 @@ class WeightsRecipe(RecommenderRecipe, ABC, Generic[FittedT]):
 
     kind: ClassVar[str]
     fitted: ClassVar[type[FittedWeights]]
-    instead: ClassVar[str] = "fit it on the most popular items"
+    instead: ClassVar[str] = (
+        "fit it on the most popular items, or use SANSA, ELSA, ItemKNN or IALS, which hold none"
+    )
 
     positive: float | None
     max_items: int | None = None
@@ -256,12 +270,14 @@ def strongest(weights: sparse.csr_array, k: int) -> sparse.csr_array:
     """Keep the `k` largest entries of each row; of equal ones those of the smaller code."""
     matrix = sparse.csr_array(weights)
     matrix.sort_indices()
-    length = np.diff(matrix.indptr)
-    row = np.repeat(np.arange(matrix.shape[0]), length)
-    order = np.lexsort((matrix.indices, -matrix.data, row))
-    place = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], length)
-    kept = order[place < k]
-    return sparse.csr_array(
-        (matrix.data[kept].astype(np.float32), (row[kept], matrix.indices[kept])),
-        shape=matrix.shape,
-    )
+    kept = np.ones(matrix.nnz, dtype=bool)
+    start = matrix.indptr
+    for row in np.flatnonzero(np.diff(start) > k).tolist():  # rows differ in length
+        own = matrix.data[start[row] : start[row + 1]]
+        edge = np.partition(own, own.size - k)[own.size - k]
+        among = own > edge
+        among[np.flatnonzero(own == edge)[: k - int(among.sum())]] = True
+        kept[start[row] : start[row + 1]] = among
+    left = np.concatenate(([0], np.cumsum(kept)))[start]
+    columns = (matrix.data[kept].astype(np.float32), matrix.indices[kept], left)
+    return sparse.csr_array(columns, shape=matrix.shape)

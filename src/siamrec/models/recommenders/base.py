@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from copy import copy
-from dataclasses import replace
 from inspect import isabstract
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -21,7 +20,8 @@ from siamrec._core import check
 from siamrec._core.recipe import Recipe
 from siamrec._core.table import Shown, Table, counted
 from siamrec.data import Catalog, Feedback, FeedbackKind, Rankings, Vocabulary
-from siamrec.errors import InvalidDataError, MissingCapabilityError
+from siamrec.errors import MissingCapabilityError
+from siamrec.models.recommenders._lists import make_lists
 from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.histories import Histories
 
@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from siamrec.models.recommenders.search import Range
-    from siamrec.typing import BoolArray, CodeArray, Float32Array, FloatArray, Id, IntArray
-
-_BLOCK = 1024  # users scored at a time: the score block stays near the cache
+    from siamrec.typing import BoolArray, CodeArray, Float32Array, FloatArray, Id
 
 
 class FittedRecommender(Shown):
@@ -112,8 +110,8 @@ class FittedRecommender(Shown):
     ) -> Rankings:
         """Return ranked lists for users of the training feedback.
 
-        Where the arm has nothing to say of a person, because all items score alike, the list is
-        by popularity, and `source` of the result tells so.
+        Where the arm has nothing to say of a person, because all that can be shown scores alike,
+        the list is by popularity, and `source` of the result tells so.
 
         Args:
             users: Ids of users.
@@ -334,20 +332,6 @@ class FittedRecommender(Shown):
         allowed[denied[denied >= 0]] = False
         return allowed
 
-    def _own(self, scores: object, n: int) -> Float32Array:
-        """Return a copy of scores, which may be what the arm keeps; other shapes are refused."""
-        shape = (n, len(self.items))
-        try:
-            table = np.array(scores)
-        except ValueError:  # rows of different length
-            table = np.empty(0)
-        if table.shape != shape or table.dtype.kind not in "fiu":
-            raise InvalidDataError(
-                f"score of {type(self).__name__} must be numbers of the shape {shape} (histories, "
-                f"items), got {type(scores).__name__} of shape {table.shape}."
-            )
-        return table if table.dtype.kind == "f" else table.astype(np.float32)
-
     def _ranked(
         self,
         histories: Histories,
@@ -357,58 +341,15 @@ class FittedRecommender(Shown):
         allowed: BoolArray,
         exclude_seen: bool,
     ) -> Rankings:
-        check.count("k", k)
-        blocks, sources, fallen = [], [], []
-        for first in range(0, len(histories), _BLOCK):
-            block = histories.rows(first, first + _BLOCK)
-            table, origin = self.traced(block)
-            table = self._own(table, len(block))
-            silent = _silent(table)
-            if silent.size:
-                seen_by = np.bincount(self.history.value.indices, minlength=len(self.items))
-                popular = np.broadcast_to(seen_by, (silent.size, len(self.items)))
-                table[silent] = np.where(table[silent] == -np.inf, -np.inf, popular)
-                fallen.append(first + silent)
-            table[:, ~allowed] = -np.inf
-            if exclude_seen:
-                seen = block.value.tocoo()
-                table[seen.row, seen.col] = -np.inf
-            blocks.append(Rankings.from_scores(table, k=k, items=self.items))
-            if origin is not None:
-                owner = np.repeat(np.arange(len(block)), blocks[-1].length)
-                sources.append(origin[owner, blocks[-1].item])
-        start = np.concatenate([[0], *(block.length for block in blocks)]).cumsum()
-        lists = Rankings(
-            users=users,
-            items=self.items,
-            item=np.concatenate([np.empty(0, np.int32), *(block.item for block in blocks)]),
-            start=start,
-            score=np.concatenate([np.empty(0), *(_score(block) for block in blocks)]),
-            source=np.concatenate(sources) if sources else None,
-            arms=self.members if sources else (),
-        )
-        return self._flagged(lists, np.concatenate(fallen)) if fallen else lists
+        return make_lists(self, histories, users, k=k, allowed=allowed, exclude_seen=exclude_seen)
 
-    def _flagged(self, lists: Rankings, fallen: IntArray) -> Rankings:
-        """Mark the lists of people about whom the arm has nothing to say."""
-        arms = self.members or (type(self).__name__.removeprefix("Fitted"),)
-        whole = np.full(lists.item.size, -1 if self.members else 0, np.int32)
-        own = whole if lists.source is None else lists.source
-        source = np.where(np.isin(lists.owner, fallen), len(arms), own).astype(np.int32)
-        return replace(lists, source=source, arms=(*arms, "popularity"))
+    def few_scores(self, histories: Histories) -> sparse.csr_array | None:
+        """Return the scores as sparse rows where most are 0, so that 0 is not worked out.
 
-
-def _silent(table: Float32Array) -> IntArray:
-    """Return the rows in which several items can be ranked and all of them score alike."""
-    best = table.max(axis=1, keepdims=True, initial=-np.inf)
-    alike = np.flatnonzero(((table == best) | (table == -np.inf)).all(axis=1))
-    rows: IntArray = alike[(table[alike] > -np.inf).sum(axis=1) > 1]
-    return rows
-
-
-def _score(rankings: Rankings) -> FloatArray:
-    assert rankings.score is not None
-    return rankings.score
+        None where they are not few. Every number must equal that of `score`.
+        """
+        _ = histories
+        return None
 
 
 class RecommenderRecipe(Recipe, ABC):

@@ -59,7 +59,9 @@ class GFCF(WeightsRecipe[FittedItemWeights]):
     kind: ClassVar[str] = "gf-cf"
     fitted: ClassVar[type[FittedWeights]] = FittedItemWeights
     capabilities: ClassVar[Capability] = FittedItemWeights.capabilities
-    instead: ClassVar[str] = "fit it on the most popular items, use RP3beta"
+    instead: ClassVar[str] = (
+        "fit it on the most popular items, use RP3beta, SANSA, ELSA or ItemKNN, which hold none"
+    )
     search_space: ClassVar[Mapping[str, Range]] = {
         "directions": Integer(16, 256, log=True),
         "ideal": Float(0.0, 1.0),

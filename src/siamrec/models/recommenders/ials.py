@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
@@ -34,6 +34,7 @@ _CAN = (
     | Capability.WEIGHTS
 )
 _KIND = "ials"
+_WEAK, _WEAKEST = 6.0, 0.3  # of what was not liked: in all, and each at most
 _BLOCK = 512  # normal matrices in memory at a time
 
 
@@ -53,7 +54,10 @@ class IALS(RecommenderRecipe):
 
     Args:
         factors: Length of the vectors, at least 1.
-        unobserved: `a`, above 0. The `alpha` of other libraries is its inverse.
+        unobserved: `a`, above 0. The `alpha` of other libraries is its inverse. None takes
+            6 times the density of the likings, at most 0.3, so that what a person did not like
+            weighs in all about 6 times what was: 0.3 for ml-100k, 0.002 for 43,000 users and
+            36,000 items with 15 likings each, where 0.3 gives popularity.
         l2: `λ`, above 0; the one setting that must be tuned, on a logarithmic scale.
         frequency: `ν`, how much the penalty grows with how often a user or item occurs, in [0, 1].
         iterations: Passes over both sides, at least 1.
@@ -82,12 +86,12 @@ class IALS(RecommenderRecipe):
     capabilities: ClassVar[Capability] = _CAN
     search_space: ClassVar[Mapping[str, Range]] = {
         "l2": Float(1e-3, 0.1, log=True),
-        "unobserved": Float(0.05, 1.0, log=True),
+        "unobserved": Float(1e-3, 1.0, log=True),
         "factors": Integer(16, 128, log=True),
     }
 
     factors: int = 64
-    unobserved: float = 0.3
+    unobserved: float | None = None
     l2: float = 0.015
     frequency: float = 1.0
     iterations: int = 16
@@ -97,7 +101,8 @@ class IALS(RecommenderRecipe):
 
     def __post_init__(self) -> None:
         check.count("factors", self.factors)
-        check.positive("unobserved", self.unobserved)
+        if self.unobserved is not None:
+            check.positive("unobserved", self.unobserved)
         check.positive("l2", self.l2)
         check.share("frequency", self.frequency)
         check.count("iterations", self.iterations)
@@ -108,13 +113,14 @@ class IALS(RecommenderRecipe):
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedIALS:
         history = Histories.of(feedback, feedback.users, feedback.items)
         liked = history.some_liked(self.positive, "IALS", strength=self.strength)
+        settled = replace(self, unobserved=self._weak(liked))
         by_item = liked.T.tocsr()
         rng = np.random.default_rng(self.seed)
         items = rng.normal(0.0, 0.1 / np.sqrt(self.factors), (liked.shape[1], self.factors))
         for _ in range(self.iterations):
-            users = self.solve(liked, items)
-            items = self.solve(by_item, users)
-        return FittedIALS(self, feedback.users, feedback.items, history, items)
+            users = settled.solve(liked, items)
+            items = settled.solve(by_item, users)
+        return FittedIALS(settled, feedback.users, feedback.items, history, items)
 
     def solve(self, liked: sparse.csr_array, other: FloatArray) -> FloatArray:
         """Return the best vectors of the rows of `liked`, given those of its columns.
@@ -124,11 +130,12 @@ class IALS(RecommenderRecipe):
             other: Vectors of the other side, float64, shape `(m, factors)`.
         """
         n, m = liked.shape
-        common = self.unobserved * (other.T @ other)
+        weak = self._weak(liked)
+        common = weak * (other.T @ other)
         liked = liked.astype(np.float64)
         even = bool((liked.data == 1).all())
         count = np.asarray(liked.sum(axis=1)).ravel()
-        penalty = self.l2 * (count + self.unobserved * m) ** self.frequency
+        penalty = self.l2 * (count + weak * m) ** self.frequency
         wanted = liked @ other
         solved = np.empty((n, self.factors))
         for first in range(0, n, _BLOCK):
@@ -143,6 +150,13 @@ class IALS(RecommenderRecipe):
             ]
             solved[first:last] = np.linalg.solve(normal, wanted[first:last, :, None])[..., 0]
         return solved
+
+    def _weak(self, liked: sparse.csr_array) -> float:
+        """Return `a`, by the density of the likings where it is not set."""
+        if self.unobserved is not None:
+            return self.unobserved
+        density = float(liked.sum()) / max(liked.shape[0] * liked.shape[1], 1)
+        return min(_WEAK * density, _WEAKEST) or _WEAKEST
 
     def strengths(self, histories: Histories) -> sparse.csr_array:
         """Return what each liking counts, shape `(n, n_items)`."""
@@ -160,27 +174,27 @@ class IALS(RecommenderRecipe):
             vectors: Item vectors.
             target: Vector of the item that is explained.
         """
-        own, m = vectors[liked.indices], len(vectors)
+        own, m, weak = vectors[liked.indices], len(vectors), self._weak(liked)
         heavy = liked.data.astype(np.float64)
-        normal = self.unobserved * vectors.T @ vectors + (own.T * heavy) @ own
-        penalty = self.l2 * (heavy.sum() + self.unobserved * m) ** self.frequency
+        normal = weak * vectors.T @ vectors + (own.T * heavy) @ own
+        penalty = self.l2 * (heavy.sum() + weak * m) ** self.frequency
         normal[np.diag_indices_from(normal)] += penalty
         parts: FloatArray = heavy * (own @ np.linalg.solve(normal, target))
         return parts
 
     def loss(self, liked: sparse.csr_array, users: FloatArray, items: FloatArray) -> float:
         """Return the objective that every half step lowers."""
-        n_users, n_items = liked.shape
+        (n_users, n_items), weak = liked.shape, self._weak(liked)
         owner = np.repeat(np.arange(n_users), np.diff(liked.indptr))
         gap = 1.0 - np.einsum("nd,nd->n", users[owner], items[liked.indices])
         fit = (liked.data * gap**2).sum()
         everywhere = ((users.T @ users) * (items.T @ items)).sum()
         n_u = np.bincount(owner, liked.data, minlength=n_users)
         n_i = np.bincount(liked.indices, liked.data, minlength=n_items)
-        size = ((n_u + self.unobserved * n_items) ** self.frequency) @ (users**2).sum(axis=1) + (
-            (n_i + self.unobserved * n_users) ** self.frequency
+        size = ((n_u + weak * n_items) ** self.frequency) @ (users**2).sum(axis=1) + (
+            (n_i + weak * n_users) ** self.frequency
         ) @ (items**2).sum(axis=1)
-        return float(fit + self.unobserved * everywhere + self.l2 * size)
+        return float(fit + weak * everywhere + self.l2 * size)
 
     @staticmethod
     def load(path: str | Path) -> FittedIALS:

@@ -34,10 +34,13 @@ class RP3beta(WeightsRecipe[FittedItemWeights]):
     With transition probabilities `P_ui = x_ui/|I_u|` and `P_iu = x_ui/|U_i|`, each raised to
     `alpha`, `x` the weights of likings and `|·|` their sums: `w_ij = Σ_u P_iu P_uj / |U_j|^beta`;
     an item keeps its `neighbours` strongest weights.
+    `shrinkage` likings are added to every `|U|`, for without them one coincidence with a rare item
+    outweighs ten with an item that is met often, and on sparse data the lists are of rare items.
 
     Args:
         alpha: Exponent of the transition probabilities, above 0.
         beta: Exponent of the popularity of the item reached, at least 0.
+        shrinkage: Likings added to those of every item, at least 0; the paper has 0.
         neighbours: Weights kept for each item, at least 1.
         positive: Smallest value that counts as liking; None counts every event.
 
@@ -55,23 +58,27 @@ class RP3beta(WeightsRecipe[FittedItemWeights]):
     search_space: ClassVar[Mapping[str, Range]] = {
         "alpha": Float(0.3, 2.0),
         "beta": Float(0.0, 1.2),
+        "shrinkage": Float(0.0, 100.0),
         "neighbours": Integer(20, 500, log=True),
     }
 
     alpha: float = 1.0
     beta: float = 0.6
+    shrinkage: float = 20.0
     neighbours: int = 200
     positive: float | None = None
 
     def __post_init__(self) -> None:
         check.positive("alpha", self.alpha)
         check.not_negative("beta", self.beta)
+        check.not_negative("shrinkage", self.shrinkage)
         check.count("neighbours", self.neighbours)
 
     @override
     def weigh(self, history: Histories) -> Weights:
         liked = history.liked(self.positive)
         of_user, of_item = totals(liked)
+        of_item = of_item + self.shrinkage
         liked.data **= self.alpha
         to_user = sparse.diags_array(of_item**-self.alpha) @ liked.T
         to_item = sparse.diags_array(of_user**-self.alpha) @ liked

@@ -90,8 +90,9 @@ class TextToFactor(RecommenderRecipe):
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedTextToFactor:
         if catalog is None:
             raise MissingInputError("catalog", "fit(feedback, catalog=catalog)")
-        recipe, encoder = _factors(self.base), ENCODERS.make(self.encoder)
-        base = recipe.fit(feedback)
+        encoder = ENCODERS.make(self.encoder)
+        base = _factors(self.base).fit(feedback)
+        recipe = base.recipe
         items = feedback.items.extend(catalog.items)
         aligned = catalog.aligned(items)
         written = aligned.has_text
