@@ -185,7 +185,7 @@ def test_lists_from_few_scores_are_those_from_all(recipe: Any) -> None:
         np.testing.assert_allclose(one.score, two.score, rtol=1e-6)
         assert one.arms == two.arms
     made = Lists.few(few, arm.history.value, np.ones(len(arm.items), bool), 20)
-    assert (made.length == 20).mean() > 0.5  # the quick way is taken
+    assert (made.length == 20).mean() > 0.4  # the quick way is taken
 
 
 def test_neighbours_hold_no_matrix_of_items_by_items() -> None:

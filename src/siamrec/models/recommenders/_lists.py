@@ -9,7 +9,6 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec.data import Rankings
-from siamrec.data._top import best_columns
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
@@ -162,7 +161,7 @@ class Lists:
     def few(
         cls, scores: sparse.csr_array, seen: sparse.csr_array | None, allowed: BoolArray, k: int
     ) -> Lists:
-        """Return the lists of those who have `k` items above 0 to be shown, and some that are not.
+        """Return the lists of those who have more than enough items above 0, and some at 0.
 
         Args:
             scores: Scores, 0 where nothing is stored, shape `(n_people, n_items)`.
@@ -171,33 +170,40 @@ class Lists:
             k: Length of the lists.
         """
         n, n_items = scores.shape
-        scores.sort_indices()
         owner = np.repeat(np.arange(n), np.diff(scores.indptr))
-        shown = (scores.data > 0) & allowed[scores.indices]
-        left = np.full(n, int(allowed.sum()))
-        if seen is not None:
-            met = np.repeat(np.arange(n), np.diff(seen.indptr))
-            left -= np.bincount(met[allowed[seen.indices]], minlength=n)
-            shown &= ~_among(owner, scores.indices, met, seen.indices, n_items)
-        owner, item, score = owner[shown], scores.indices[shown], scores.data[shown]
-        count = np.bincount(owner, minlength=n)
-        made = np.flatnonzero((count >= k) & (count < left))
+        above = scores.data > 0
+        if not allowed.all():
+            above &= allowed[scores.indices]
+        owner, item, score = owner[above], scores.indices[above], scores.data[above]
+        count, left = np.bincount(owner, minlength=n), np.full(n, int(allowed.sum()))
+        met = (
+            np.empty(0, np.int64)
+            if seen is None
+            else np.repeat(np.arange(n), np.diff(seen.indptr))
+        )
+        n_seen = np.bincount(met, minlength=n)
+        made = np.flatnonzero((count - n_seen >= k) & (count + n_seen < left))
         if not made.size:
             return cls.none(n)
         start = np.cumsum(count) - count
-        width = int(count[made].max())
-        rank = np.arange(width)
+        rank = np.arange(int(count[made].max()))
         place = np.minimum(start[made][:, None] + rank, item.size - 1)
-        table = np.where(rank < count[made][:, None], score[place].astype(np.float64), -np.inf)
-        best = best_columns(table, k)
+        table = np.where(rank < count[made][:, None], score[place], np.float32(-np.inf))
+        # as many of the best as there could be seen ones among them, and all equal to the last
+        enough = min(k + int(n_seen[made].max()), rank.size)
+        edge = -np.partition(-table, enough - 1, axis=1)[:, [enough - 1]]
+        row, column = np.nonzero((table >= edge) & (table > -np.inf))
+        own, best, worth = made[row], item[place[row, column]], table[row, column]
+        if seen is not None:
+            new = ~_among(own, best, np.repeat(np.arange(n), n_seen), seen.indices, n_items)
+            own, best, worth = own[new], best[new], worth[new]
+        order = np.lexsort((best, -worth, own))
+        own, best, worth = own[order], best[order], worth[order]
+        size = np.bincount(own, minlength=n)
+        first = np.arange(own.size) - (np.cumsum(size) - size)[own] < k
         length = np.full(n, -1)
         length[made] = k
-        chosen = np.take_along_axis(place, best, axis=1)
-        return cls(
-            length,
-            item[chosen].ravel().astype(np.int32),
-            np.take_along_axis(table, best, axis=1).ravel(),
-        )
+        return cls(length, best[first].astype(np.int32), worth[first].astype(np.float64))
 
     def with_rows(self, rows: IntArray, made: Rankings) -> Lists:
         """Return these lists with those of the rows that were not made yet."""

@@ -66,10 +66,10 @@ class ELSA(NeuralRecipe):
         "learning_rate": Float(3e-3, 0.3, log=True),
     }
 
-    factors: int = 256
-    negatives: int = 2000
+    factors: int = 128
+    negatives: int = 1000
     positive: float | None = None
-    epochs: int = 15
+    epochs: int = 8
     batch_size: int = 128
     learning_rate: float = 0.1
     patience: int = 3
