@@ -46,7 +46,7 @@ THEIRS = {
     "implicit ALS, set": (
         "als",
         "AlternatingLeastSquares",
-        {"factors": 64, "alpha": 100.0, "regularization": 100.0},
+        {"factors": 64, "alpha": 100.0, "regularization": 300.0},
     ),
 }
 
