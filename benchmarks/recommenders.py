@@ -291,6 +291,8 @@ LIST_ARMS = [
     ("IALS", arms.IALS(), True),
     ("EASE", arms.EASE(), True),
     ("EDLAE", arms.EDLAE(), True),
+    ("SANSA", arms.SANSA(), True),
+    ("ELSA", arms.ELSA(), False),
     ("LongTail(EASE, 0.2)", arms.LongTail(base=arms.EASE(), strength=0.2), False),
     ("Coverage(EASE)", arms.Coverage(base=arms.EASE(), weight=0.5), False),
     ("SerendipityExplorer(EASE)", arms.SerendipityExplorer(base=arms.EASE()), False),

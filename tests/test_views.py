@@ -63,7 +63,7 @@ RECIPES_IN_SMALL = {
     "MinimumCounts", "Policies", "ProbabilisticInterleaving", "Processes", "Proportion",
     "QualityWeights", "Quantile", "Ratio", "ReplayedPairs", "Retention", "Ridge", "Space",
     "SpamFilter", "SuccessRule", "TeamDraft", "Threads", "Thresholds", "TimeOfDay",
-    "TwoTowerTraining", "World",
+    "TwoTowerTraining", "WideWorld", "World",
 }  # fmt: skip
 """Settings: what their dataclass prints is all there is to see."""
 NOT_HANDED_OUT = {"Columns", "EvaluationView", "LinearSampler", "PluginObserver"}

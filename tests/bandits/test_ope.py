@@ -32,7 +32,7 @@ from siamrec.bandits.ope import (
     pooled_propensity,
     slate_value,
 )
-from siamrec.data import Rewards
+from siamrec.data import Decisions, Rewards
 from siamrec.errors import (
     InvalidDataError,
     InvalidParameterError,
@@ -523,3 +523,32 @@ def test_estimates_are_found_by_the_name_that_was_asked_for() -> None:
     assert found["dr"] is found["doubly robust"]
     with pytest.raises(UnknownNameError, match="estimator"):
         found["replay"]
+
+
+def _decided() -> Decisions:
+    return Decisions(
+        id=np.array(["p", "q", "r"]), arm=np.array([0, 1, 0]), propensity=np.full(3, 0.5),
+        cell=np.zeros(3, np.int32), time=np.zeros(3, np.int64), arms=("svd", "graph"),
+    )  # fmt: skip
+
+
+def test_rewards_of_a_log_weigh_alike_and_those_of_nothing_are_not_there() -> None:
+    def rewards(*weight: float) -> Rewards:
+        return Rewards(
+            decision=np.array(["p", "q", "r"]), reward=np.array([1.0, 0.0, 1.0]),
+            weight=np.array(weight),
+        )  # fmt: skip
+
+    assert Log.of(_decided(), rewards(2.0, 2.0, 0.0)).reward.tolist() == [1.0, 0.0]
+    with pytest.raises(InvalidDataError, match="same for all rewards, got 1 to"):
+        Log.of(_decided(), rewards(1.0, 2.0, 0.0))
+
+
+def test_a_log_takes_the_latest_reward_of_the_first_arm() -> None:
+    rewards = Rewards(
+        decision=np.array(["p", "p", "p", "q"]), reward=np.array([1.0, 0.25, 0.5, 0.75]),
+        time=np.array([3, 9, 2, 1]), arm=("svd", "graph", "svd", "graph"),
+    )  # fmt: skip
+    for order in ([0, 1, 2, 3], [2, 1, 3, 0]):
+        log = Log.of(_decided(), rewards.where(np.array(order)))
+        assert log.reward.tolist() == [1.0, 0.75]

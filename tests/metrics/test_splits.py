@@ -130,7 +130,7 @@ def test_fold_gives_truth_and_history() -> None:
         user=["a", "a", "a", "b"], item=["x", "y", "x", "x"], value=[5, 2, 3, 4]
     )
     fold = Fold(feedback, train=np.array([3]), test=np.array([0, 1, 2]))
-    assert fold.truth(graded=True).lists() == {"a": {"x": 5.0, "y": 2.0}, "b": {}}
+    assert fold.truth(graded=True).lists() == {"a": {"x": 3.0, "y": 2.0}, "b": {}}
     assert fold.truth(least=3).lists()["a"] == {"x": 1.0}
     assert fold.history().lists() == {"a": {}, "b": {"x": 1.0}}
     found = fold.leakage()

@@ -206,7 +206,7 @@ def test_what_an_event_says_of_a_query_hangs_on_its_kind() -> None:
     assert said == {"a": 0.0, "c": 1.0, "e": 1.0, "f": 0.0}
     rows = [(name, kind.RATING, 1.0, 0) for name in NAMES]
     with pytest.raises(InvalidDataError, match="largest rating is 1.0; lower positive"):
-        QueryPairs(minimum=ANY).generate(
+        QueryPairs(positive=4, negative=2, minimum=ANY).generate(
             events(rows, **asked), CATALOG, rng=np.random.default_rng(0)
         )
     relevance = QueryPairs(positive=1, negative=0, minimum=ANY)

@@ -164,7 +164,7 @@ def test_a_store_must_answer_for_each_id() -> None:
 
 def test_nothing_with_a_text_is_an_error() -> None:
     empty = Catalog(items=Vocabulary(("heat", "ronin")), text=("Heat", None))
-    with pytest.raises(InvalidDataError, match="values of items with a text, got none"):
+    with pytest.raises(InvalidDataError, match="thumbs, of items with a text, got none"):
         PreferencePairs().generate(ANN.where(np.array([False, True, False])), empty, rng=rng())
 
 

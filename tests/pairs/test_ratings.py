@@ -7,10 +7,11 @@ import pytest
 from typing_extensions import override
 
 from siamrec.data import Catalog, Feedback, Vocabulary
+from siamrec.data.liking import speakers
 from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.feedback import QualityWeights
 from siamrec.pairs import MinimumCounts, RatingPairs
-from siamrec.pairs.base import capped, latest
+from siamrec.pairs.base import capped
 from siamrec.testing.pairs import PairGeneratorContract, catalog_of, ratings_of
 
 ANY = MinimumCounts(positive=0, negative=0, total=0)
@@ -57,7 +58,7 @@ def test_last_rating_counts() -> None:
     feedback = Feedback.of(
         user=["u"] * 4, item=["a", "a", "b", "c"], value=[1, 5, 5, 5], time=[2, 1, 1, 1]
     )
-    assert sorted(feedback.value[latest(feedback)].tolist()) == [1, 5, 5]
+    assert sorted(feedback.value[speakers(feedback)].tolist()) == [1, 5, 5]
     catalog = Catalog(items=Vocabulary(tuple("abc")), text=("ta", "tb", "tc"))
     pairs = RatingPairs(minimum=ANY).generate(feedback, catalog, rng=np.random.default_rng(0))
     assert {pairs.texts[code] for code in pairs.liked_text} == {"tb", "tc"}
@@ -148,13 +149,13 @@ def test_too_few_pairs_say_how_many_and_what_to_lower() -> None:
 def test_no_liked_item_is_an_error() -> None:
     feedback, catalog = small([1, 2, 3, 3])
     with pytest.raises(
-        InvalidDataError, match=r"ratings of at least 4 .*the largest value is 3\.0"
+        InvalidDataError, match=r"ratings of at least 4, .*the largest rating is 3\.0"
     ):
         RatingPairs().generate(feedback, catalog, rng=np.random.default_rng(0))
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(InvalidParameterError, match="negative must be below 4"):
-        RatingPairs(negative=4)
+    with pytest.raises(InvalidParameterError, match="negative must be below positive, 4"):
+        RatingPairs(positive=4, negative=4)
     with pytest.raises(InvalidParameterError, match="per_item"):
         RatingPairs(per_item=0)

@@ -92,8 +92,16 @@ class Rewards(Columnar):
         return int(self.reward.size)
 
     def by_decision(self) -> dict[str, float]:
-        """Return the reward of each decision id, as text; of repeated ids the last row counts."""
-        return dict(zip(map(str, self.decision.tolist()), self.reward.tolist(), strict=True))
+        """Return the reward of each decision id, as text; of repeated ids the latest one counts.
+
+        Rewards of one instant, and those without one, come in the order of their rows; rows of
+        weight 0 do not count.
+        """
+        rows = np.arange(len(self)) if self.time is None else np.argsort(self.time, kind="stable")
+        if self.weight is not None:
+            rows = rows[self.weight[rows] > 0]
+        ids = map(str, self.decision[rows].tolist())
+        return dict(zip(ids, self.reward[rows].tolist(), strict=True))
 
     @override
     def row(self, place: int) -> dict[str, Any]:

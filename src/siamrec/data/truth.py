@@ -13,7 +13,8 @@ from siamrec._core import check
 from siamrec._core.table import counted
 from siamrec.data import frames
 from siamrec.data.columnar import Columnar, one_or_more
-from siamrec.data.feedback import Feedback
+from siamrec.data.feedback import Feedback, FeedbackKind
+from siamrec.data.liking import liked, speakers
 from siamrec.data.vocabulary import Vocabulary
 from siamrec.errors import InvalidDataError
 
@@ -118,30 +119,34 @@ class Truth(Columnar):
     def from_feedback(
         cls, feedback: Feedback, *, positive: float | None = None, graded: bool = False
     ) -> Self:
-        """Return what each user of the feedback liked; the latest event of a pair counts.
+        """Return what each user of the feedback liked; of a pair the strongest and latest counts.
 
-        Events of one instant, and those without one, come in the order of their rows; an event
-        with a time is later than one without.
+        An opinion stands before an act, and an act before a view; an event with a time is later
+        than one without, and events of one instant come in the order of their rows. Events of
+        weight 0 do not count, others count alike.
 
         Args:
             feedback: What users did.
-            positive: Least value of a like; without it every event is one.
-            graded: Whether the grade is the value (which must not be negative) rather than 1.
+            positive: Least rating of a like; a thumb up, a click and a conversion are likes, a
+                view, a dwell and a comment are none. Without it every event is one, but a thumb
+                down.
+            graded: Whether the grade is the value (which must not be negative) rather than 1;
+                where anything is rated, ratings alone have grades.
 
         Raises:
             siamrec.errors.InvalidDataError: If a grade would be negative.
         """
         check.kind("feedback", feedback, Feedback)
-        order = np.argsort(feedback.time, kind="stable")
-        pair = feedback.user.astype(np.int64) * max(len(feedback.items), 1) + feedback.item
-        _, from_end = np.unique(pair[order][::-1], return_index=True)
-        last = order[::-1][from_end]
-        value = feedback.value[last].astype(np.float64)
-        liked = np.ones(last.size, dtype=np.bool_) if positive is None else value >= positive
+        last = speakers(feedback)
+        kind, value = feedback.kind[last], feedback.value[last].astype(np.float64)
+        chosen = liked(kind, value, positive)
+        rated = kind == FeedbackKind.RATING
+        if graded and rated.any():
+            chosen &= rated
         return cls.from_arrays(
-            user=feedback.user[last][liked],
-            item=feedback.item[last][liked],
-            grade=value[liked] if graded else None,
+            user=feedback.user[last][chosen],
+            item=feedback.item[last][chosen],
+            grade=value[chosen] if graded else None,
             users=feedback.users,
             items=feedback.items,
         )

@@ -86,17 +86,18 @@ class Fold(Record):
         return self.feedback.where(self.test)
 
     def truth(self, *, least: float | None = None, graded: bool = False) -> Truth:
-        """Return the test side as a truth; a pair that repeats keeps its greatest value.
+        """Return the test side as a truth, as `Truth.from_feedback` reads it.
 
         Args:
-            least: Smallest value of an event that counts as relevant; without it, all do.
+            least: Smallest rating that counts as relevant; without it, all events do, but a thumb
+                down.
             graded: Whether values become grades (they may not be negative); else all are 1.
         """
-        return _as_truth(self.testing, least, graded=graded)
+        return Truth.from_feedback(self.testing, positive=least, graded=graded)
 
     def history(self) -> Truth:
         """Return what each user did on the training side, as a truth of grade 1."""
-        return _as_truth(self.training, None, graded=False)
+        return Truth.from_feedback(self.training)
 
     def leakage(self) -> Leakage:
         """Return what the two sides have in common."""
@@ -129,22 +130,6 @@ class Fold(Record):
                 overlap,
             )
         return self
-
-
-def _as_truth(data: Feedback, least: float | None, *, graded: bool) -> Truth:
-    keep = np.ones(len(data), dtype=np.bool_) if least is None else data.value >= least
-    user, item = data.user[keep].astype(np.int64), data.item[keep].astype(np.int64)
-    value = data.value[keep].astype(np.float64) if graded else np.ones(user.size)
-    order = np.lexsort((-value, user * max(len(data.items), 1) + item))
-    pair = (user * max(len(data.items), 1) + item)[order]
-    first = order[np.concatenate(([True], pair[1:] != pair[:-1]))] if order.size else order
-    return Truth.from_arrays(
-        user=user[first],
-        item=item[first],
-        grade=value[first],
-        users=data.users,
-        items=data.items,
-    )
 
 
 class Splitter(ABC):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from siamrec.protocols import DocumentStore, SiameseEncoder
-    from siamrec.typing import BoolArray, CodeArray, IntArray
+    from siamrec.typing import BoolArray, CodeArray
 
 
 class Generator(Recipe, ABC):
@@ -181,15 +181,6 @@ class TextTable:
             )
         texts = tuple(str(text) for text in table.ids)
         return cls(texts, table.encode(listed, unknown="code"), items)
-
-
-def latest(feedback: Feedback) -> IntArray:
-    """Return the rows of the last event of each user with each item, in order of time."""
-    order = np.argsort(feedback.time, kind="stable")
-    key = feedback.user.astype(np.int64) * len(feedback.items) + feedback.item
-    _, from_end = np.unique(key[order][::-1], return_index=True)
-    last: IntArray = order[np.sort(order.size - 1 - from_end)]
-    return last
 
 
 def capped(group: CodeArray, most: int, rng: np.random.Generator) -> BoolArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 from scipy import sparse
@@ -12,19 +12,22 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec.data import FeedbackKind, Vocabulary
 from siamrec.data.frames import NO_TIME
+from siamrec.data.liking import (
+    Threshold,
+    disliked,
+    liked,
+    places,
+    require_places,
+    require_threshold,
+    speakers,
+    threshold,
+)
 from siamrec.data.pairs import PairOrigin, Pairs
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidDataError, MissingInputError
 from siamrec.pairs._book import MINERS, PAIR_GENERATORS
 from siamrec.pairs._events import Events
-from siamrec.pairs.base import (
-    Generator,
-    MinimumCounts,
-    TextTable,
-    capped,
-    latest,
-    require_parts,
-)
+from siamrec.pairs.base import Generator, MinimumCounts, TextTable, capped, require_parts
 from siamrec.pairs.synthetic import Synthetic, finished
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from siamrec.feedback import QualityWeights
     from siamrec.pairs.base import Miner
     from siamrec.protocols import DocumentStore
-    from siamrec.typing import BoolArray, FloatArray
+    from siamrec.typing import BoolArray, CodeArray, Float32Array, FloatArray
 
 _STRONG = (FeedbackKind.CLICK, FeedbackKind.CONVERSION, FeedbackKind.THUMB)
 
@@ -43,7 +46,8 @@ _STRONG = (FeedbackKind.CLICK, FeedbackKind.CONVERSION, FeedbackKind.THUMB)
 class ClickPairs(Generator):
     r"""Joins items that a user clicked; what was not clicked is no negative unless it was seen.
 
-    A click at a place that few people look at says more, so it weighs
+    An item that the user rated low, or gave a thumb down, was not liked, whatever was clicked. A
+    click at a place that few people look at says more, so it weighs
     :math:`\min(1 / p, \text{clip})` with p the logged propensity, or else
     :math:`\text{position}^{-\eta}`, the examination curve. An item shown above a click in the same
     decision was seen and passed over: it may serve as a weak negative, unless the same user
@@ -105,7 +109,8 @@ class ClickPairs(Generator):
         return finished(pairs, self.hard_negatives, self.synthetic, catalog, rng=rng)
 
     def _events(self, feedback: Feedback, table: TextTable) -> Events:
-        clicked = np.isin(feedback.kind, _STRONG) & (feedback.value > 0)
+        clicked = np.isin(feedback.kind, _STRONG) & (feedback.value > 0) & (feedback.weight > 0)
+        clicked &= ~_taken_back(feedback)
         if not clicked.any():
             raise InvalidDataError(
                 f"feedback must hold clicks, conversions or thumbs up, got none in "
@@ -117,7 +122,7 @@ class ClickPairs(Generator):
         trust = (kept.weight if self.weights is None else self.weights(kept)).astype(np.float64)
         is_click = clicked[clicked | passed]
         trust = trust * np.where(is_click, self._looked(kept), self.skipped)
-        rows = latest(kept)
+        rows = speakers(kept)
         rows = rows[table.of_item[kept.item[rows]] != UNKNOWN]
         item = kept.item[rows]
         return Events(
@@ -126,7 +131,7 @@ class ClickPairs(Generator):
             text=table.of_item[item],
             time=kept.time[rows],
             weight=trust[rows],
-            liked=is_click[rows] & (kept.weight[rows] > 0),
+            liked=is_click[rows],
             disliked=~is_click[rows],
             n_users=len(feedback.users),
         )
@@ -141,6 +146,16 @@ class ClickPairs(Generator):
             known = np.isfinite(feedback.propensity)
             inverse[known] = 1.0 / feedback.propensity[known]
         return np.minimum(inverse, self.clip)
+
+
+def _taken_back(feedback: Feedback) -> BoolArray:
+    """Events of a user with an item of which the user has a low opinion."""
+    said = speakers(feedback)
+    low = places("scale", "scale", feedback)[1]
+    said = said[disliked(feedback.kind[said], feedback.value[said], low)]
+    pair = feedback.user.astype(np.int64) * len(feedback.items) + feedback.item
+    back: BoolArray = np.isin(pair, pair[said])
+    return back
 
 
 def _passed_over(feedback: Feedback, clicked: BoolArray) -> BoolArray:
@@ -169,14 +184,14 @@ def _ever_clicked(feedback: Feedback, clicked: BoolArray, table: TextTable) -> B
 class QueryPairs(Generator):
     """Joins a query's text with the items that its users found good.
 
-    What an event says hangs on its kind: a rating speaks for or against the item by its value, a
-    click or conversion for it, a thumb either way by its sign. A view, a dwell or a comment alone
-    says neither.
+    Of what a user said of an item for a query the strongest and latest event speaks: a rating for
+    or against the item by its value, a click or conversion for it, a thumb either way by its sign.
+    A view, a dwell or a comment alone says neither.
 
     Args:
-        positive: Least rating that speaks for the item.
-        negative: Largest rating that speaks against it, below `positive`; with relevance of 0 and
-            1 as ratings, give `positive=1, negative=0`.
+        positive: Least rating that speaks for the item; `"scale"` is 4 of 5 and the same share of
+            other scales.
+        negative: Largest rating that speaks against it, below `positive`; `"scale"` is 2 of 5.
         weights: Quality of events. Without it the events' own weights count.
         per_query: Most pairs of a query.
         documents: Where texts are found by id, in the place of the catalogue.
@@ -186,8 +201,8 @@ class QueryPairs(Generator):
         minimum: Fewest pairs from feedback to return; negatives are optional here.
     """
 
-    positive: float = 4.0
-    negative: float = 2.0
+    positive: float | Literal["scale"] = "scale"
+    negative: float | Literal["scale"] = "scale"
     weights: QualityWeights | None = None
     per_query: int = 50
     documents: DocumentStore | None = None
@@ -199,9 +214,7 @@ class QueryPairs(Generator):
         self.take_by_name(hard_negatives=MINERS, synthetic=PAIR_GENERATORS)
         require_parts(self, "weights", "documents", "minimum")
         check.count("per_query", self.per_query)
-        for name in ("positive", "negative"):
-            check.real(name, getattr(self, name))
-        check.positive("positive - negative", self.positive - self.negative)
+        require_places(self.positive, self.negative)
 
     @override
     def generate(self, feedback: Feedback, catalog: Catalog, *, rng: np.random.Generator) -> Pairs:
@@ -250,14 +263,15 @@ class QueryPairs(Generator):
             InvalidDataError: If none speaks for its item.
         """
         rated = feedback.kind == FeedbackKind.RATING
-        strong = np.isin(feedback.kind, _STRONG) & (feedback.value > 0)
-        good = strong | (rated & (feedback.value >= self.positive))
-        bad = rated & (feedback.value <= self.negative)
-        bad |= (feedback.kind == FeedbackKind.THUMB) & (feedback.value <= 0)
+        positive, negative = places(self.positive, self.negative, feedback)
+        speaks = np.zeros(len(feedback), dtype=np.bool_)
+        speaks[speakers(feedback, feedback.query)] = True
+        good = speaks & liked(feedback.kind, feedback.value, positive)
+        bad = speaks & disliked(feedback.kind, feedback.value, negative)
         if not good.any():
             largest = feedback.value[rated].max() if rated.any() else "missing"
             raise InvalidDataError(
-                f"feedback must hold ratings of at least {self.positive:g}, clicks, conversions "
+                f"feedback must hold ratings of at least {positive:g}, clicks, conversions "
                 f"or thumbs up, got none in {len(feedback)} events (the largest rating is "
                 f"{largest}; lower positive and negative if it is a good one)."
             )
@@ -270,11 +284,12 @@ class CoEngagementPairs(Generator):
     r"""Joins items that more users take together than chance would bring together.
 
     With :math:`n_{ij}` users of both, a couple counts when :math:`n_{ij}` reaches `least_users`
-    and :math:`n_{ij} n / (n_i n_j)` reaches `lift`; its weight is the cosine
-    :math:`n_{ij} / \sqrt{n_i n_j}`. Pairs belong to no user.
+    and :math:`n_{ij} n / (n_i n_j)` reaches `lift`; its weight is the cosine of what the events of
+    the two weigh, :math:`n_{ij} / \sqrt{n_i n_j}` where all weigh alike. Pairs belong to no user.
 
     Args:
-        positive: Least value of an event that counts.
+        positive: Least rating that counts; thumbs up, clicks and conversions do. `"scale"` is 4 of
+            5 and the same share of other scales; None counts every event but a thumb down.
         least_users: Users that two items must have in common.
         lift: How many times as often as by chance.
         per_item: Most pairs of an item, of largest weight.
@@ -284,7 +299,7 @@ class CoEngagementPairs(Generator):
         minimum: Fewest pairs to return.
     """
 
-    positive: float = 1.0
+    positive: Threshold = "scale"
     least_users: int = 3
     lift: float = 1.5
     per_item: int = 20
@@ -296,7 +311,7 @@ class CoEngagementPairs(Generator):
         self.take_by_name(hard_negatives=MINERS, synthetic=PAIR_GENERATORS)
         require_parts(self, "minimum")
         check.count("least_users", self.least_users)
-        check.real("positive", self.positive)
+        require_threshold("positive", self.positive)
         check.positive("lift", self.lift)
         check.count("per_item", self.per_item)
 
@@ -304,8 +319,13 @@ class CoEngagementPairs(Generator):
     def generate(self, feedback: Feedback, catalog: Catalog, *, rng: np.random.Generator) -> Pairs:
         table = TextTable.of(catalog, feedback.items)
         text = table.of_item[feedback.item]
-        rows = np.flatnonzero((feedback.value >= self.positive) & (text != UNKNOWN))
-        first, second, cosine = self._couples(feedback.user[rows], text[rows], len(table.texts))
+        said = speakers(feedback)
+        kind, value = feedback.kind[said], feedback.value[said]
+        likes = liked(kind, value, threshold(self.positive, kind, value))
+        rows = said[likes & (text[said] != UNKNOWN)]
+        first, second, cosine = self._couples(
+            feedback.user[rows], text[rows], feedback.weight[rows], len(table.texts)
+        )
         self.minimum.require(positive=first.size, negative=0, source="The co-engagement")
         n = first.size
         none = np.full(n, UNKNOWN, dtype=np.int32)
@@ -327,19 +347,23 @@ class CoEngagementPairs(Generator):
         return finished(pairs, self.hard_negatives, self.synthetic, catalog, rng=rng)
 
     def _couples(
-        self, user: np.ndarray, text: np.ndarray, n_texts: int
+        self, user: CodeArray, text: CodeArray, weight: Float32Array, n_texts: int
     ) -> tuple[np.ndarray, np.ndarray, FloatArray]:
         """Both directions of each couple that passes, the best `per_item` of each text."""
         users, row = np.unique(user, return_inverse=True)
-        taken = sparse.csr_array((np.ones(row.size), (row, text)), shape=(users.size, n_texts))
-        taken.data[:] = 1.0
-        together = sparse.coo_array(taken.T @ taken)
+        shape = (users.size, n_texts)
+        heavy = sparse.csr_array((weight.astype(np.float64), (row, text)), shape=shape)
+        heavy.sum_duplicates()
+        taken = sparse.csr_array((np.ones(heavy.nnz), heavy.indices, heavy.indptr), shape=shape)
+        # both products have the same places, in the same order
+        together, weighed = sparse.coo_array(taken.T @ taken), sparse.coo_array(heavy.T @ heavy)
         count = np.asarray(taken.sum(axis=0)).ravel()
+        size = np.sqrt(np.bincount(heavy.indices, heavy.data**2, n_texts))
         first, second, both = together.row, together.col, together.data
-        chance = count[first] * count[second]
         keep = (first != second) & (both >= self.least_users)
-        keep &= both * users.size >= self.lift * chance
-        first, second, cosine = first[keep], second[keep], (both / np.sqrt(chance))[keep]
+        keep &= both * users.size >= self.lift * count[first] * count[second]
+        first, second, both = first[keep], second[keep], weighed.data[keep]
+        cosine = both / (size[first] * size[second])
         order = np.lexsort((second, -cosine, first))
         first, second, cosine = first[order], second[order], cosine[order]
         rank = np.arange(first.size) - np.searchsorted(first, first)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Literal, final
 
 import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec.data.feedback import FeedbackKind
 from siamrec.data.frames import NO_TIME
+from siamrec.data.liking import places_of, require_threshold, speakers
 from siamrec.data.pairs import PairOrigin, Pairs
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError
-from siamrec.pairs.base import Generator, MinimumCounts, TextTable, latest, require_parts
+from siamrec.pairs.base import Generator, MinimumCounts, TextTable, require_parts
 
 if TYPE_CHECKING:
     from siamrec.data import Catalog, Feedback
@@ -32,8 +34,9 @@ class PreferencePairs(Generator):
     negative: `"bradley-terry"`, `"reference-preference"`, `"weighted-triplet"`.
 
     Args:
-        positive: Least value of an anchor, and of the better text where there is no query.
-        gap: Least difference of the two values, above 0.
+        positive: Least value of an anchor, and of the better text where there is no query;
+            `"scale"` is 4 of 5 and the same share of other scales.
+        gap: Least difference of the two values, above 0; `"scale"` is 1 of 5.
         weights: Quality of events; a triplet weighs the geometric mean of its two.
         per_root: Triplets of a user (or query) by the square root of its number of events.
         per_user: Most triplets of a user or query.
@@ -56,8 +59,8 @@ class PreferencePairs(Generator):
         {'Babe'}
     """
 
-    positive: float = 4.0
-    gap: float = 1.0
+    positive: float | Literal["scale"] = "scale"
+    gap: float | Literal["scale"] = "scale"
     weights: QualityWeights | None = None
     per_root: float = 12.0
     per_user: int = 400
@@ -65,28 +68,30 @@ class PreferencePairs(Generator):
 
     def __post_init__(self) -> None:
         require_parts(self, "weights", "minimum")
-        check.positive("gap", self.gap)
-        check.real("positive", self.positive)
+        require_threshold("positive", self.positive, optional=False)
+        if self.gap != "scale":
+            check.positive("gap", self.gap)
         check.positive("per_root", self.per_root)
         check.count("per_user", self.per_user)
 
     @override
     def generate(self, feedback: Feedback, catalog: Catalog, *, rng: np.random.Generator) -> Pairs:
         valued = _Valued.of(feedback, catalog, self.weights)
-        likes = None if valued.queries else self.positive
+        positive, gap = valued.like(self.positive), valued.step(self.gap)
+        likes = None if valued.queries else positive
         better = valued.drawn(least=likes, per_root=self.per_root, most=self.per_user, rng=rng)
-        below = valued.count_up_to(valued.block[better], valued.value[better] - self.gap)
+        below = valued.count_up_to(valued.block[better], valued.value[better] - gap)
         first = valued.start[valued.block[better]]
         better, first, n_worse = (part[below > first] for part in (better, first, below - first))
         worse = first + (rng.random(better.size) * n_worse).astype(np.int64)
-        anchor = valued.anchors(better, self.positive, rng)
+        anchor = valued.anchors(better, positive, rng)
         differ = (anchor >= 0) & (anchor != valued.text[better]) & (anchor != valued.text[worse])
         differ &= valued.text[better] != valued.text[worse]
         rows = np.stack([anchor, better, worse], axis=1)[differ]
         anchor, better, worse = np.unique(rows, axis=0).T
         self.minimum.require(positive=anchor.size, negative=0, source="The preferences")
-        gap = valued.value[better] - valued.value[worse]
-        weight = gap * np.sqrt(valued.weight[better] * valued.weight[worse])
+        apart = valued.value[better] - valued.value[worse]
+        weight = apart * np.sqrt(valued.weight[better] * valued.weight[worse])
         return valued.pairs(
             anchor,
             better,
@@ -105,7 +110,8 @@ class ScoredPairs(Generator):
     degrees: `"weighted-cosent"`, `"listwise-rating"`, `"weighted-cosine"`.
 
     Args:
-        positive: Least value of an anchor where there is no query.
+        positive: Least value of an anchor where there is no query; `"scale"` is 4 of 5 and the
+            same share of other scales.
         lowest: Value of label 0; the least of the feedback by default.
         highest: Value of label 1; the largest of the feedback by default.
         weights: Quality of events.
@@ -117,7 +123,7 @@ class ScoredPairs(Generator):
         InvalidParameterError: If a number is out of its range.
     """
 
-    positive: float = 4.0
+    positive: float | Literal["scale"] = "scale"
     lowest: float | None = None
     highest: float | None = None
     weights: QualityWeights | None = None
@@ -127,7 +133,7 @@ class ScoredPairs(Generator):
 
     def __post_init__(self) -> None:
         require_parts(self, "weights", "minimum")
-        check.real("positive", self.positive)
+        require_threshold("positive", self.positive, optional=False)
         for name in ("lowest", "highest"):
             if getattr(self, name) is not None:
                 check.real(name, getattr(self, name))
@@ -146,7 +152,7 @@ class ScoredPairs(Generator):
                 f"feedback must hold values of different height, got {lowest:g} only."
             )
         right = valued.drawn(least=None, per_root=self.per_root, most=self.per_user, rng=rng)
-        anchor = valued.anchors(right, self.positive, rng)
+        anchor = valued.anchors(right, valued.like(self.positive), rng)
         rows = np.stack([anchor, right], axis=1)[(anchor >= 0) & (anchor != valued.text[right])]
         anchor, right = np.unique(rows, axis=0).T
         label = np.clip((valued.value[right] - lowest) / (highest - lowest), 0.0, 1.0)
@@ -158,7 +164,9 @@ class ScoredPairs(Generator):
 @final
 @dataclass(frozen=True, slots=True)
 class _Valued:
-    """Events by block (a user, or a user's query) and value, lowest first.
+    """Opinions by block (a user, or a user's query) and value, lowest first.
+
+    Ratings have values; where nothing is rated, thumbs do.
 
     `text` holds codes of `texts`, and `query` that of each event's query, -1 without one.
     """
@@ -176,25 +184,28 @@ class _Valued:
     @classmethod
     def of(cls, feedback: Feedback, catalog: Catalog, weights: QualityWeights | None) -> _Valued:
         table = TextTable.of(catalog, feedback.items)
+        trust = feedback.weight if weights is None else weights(feedback)
         spoken = () if feedback.query is None else tuple(map(str, feedback.queries.ids))
         texts = Vocabulary.of([*table.texts, *spoken])
         asked = np.full(len(feedback), UNKNOWN, np.int32)
         if feedback.query is not None:
             codes = Vocabulary(spoken).translate(texts)
             asked = np.where(feedback.query == UNKNOWN, UNKNOWN, codes[feedback.query])
-        rows = np.arange(len(feedback)) if spoken else latest(feedback)
+        rows = speakers(feedback, asked if spoken else None)
+        rated = feedback.kind[rows] == FeedbackKind.RATING
+        thumbs = feedback.kind[rows] == FeedbackKind.THUMB
+        rows = rows[rated if rated.any() else thumbs]
         keep = table.of_item[feedback.item[rows]] != UNKNOWN
         rows = rows[keep & ((asked[rows] != UNKNOWN) | (not spoken))]
         if not rows.size:
             raise InvalidDataError(
-                f"feedback must hold values of items with a text, got none in {len(feedback)} "
-                "events."
+                "feedback must hold ratings, or else thumbs, of items with a text, got none in "
+                f"{len(feedback)} events."
             )
         key = feedback.user[rows].astype(np.int64) * (len(texts) + 1) + asked[rows]
         rows = rows[np.lexsort((feedback.value[rows], key))]
         key = feedback.user[rows].astype(np.int64) * (len(texts) + 1) + asked[rows]
         _, start, block = np.unique(key, return_index=True, return_inverse=True)
-        trust = feedback.weight if weights is None else weights(feedback)
         return cls(
             texts=tuple(map(str, texts.ids)),
             feedback=feedback,
@@ -206,6 +217,16 @@ class _Valued:
             value=feedback.value[rows].astype(np.float64),
             weight=np.asarray(trust)[rows].astype(np.float64),
         )
+
+    def like(self, positive: float | Literal["scale"]) -> float:
+        """Return the number that `positive` means for these values."""
+        return places_of(self.value)[0] if positive == "scale" else positive
+
+    def step(self, gap: float | Literal["scale"]) -> float:
+        """Return the number that `gap` means: half of what lies between dislike and like."""
+        like, dislike = places_of(self.value)
+        apart = (like - dislike) / 2 if np.isfinite(dislike) else 1.0
+        return apart if gap == "scale" else gap
 
     @property
     def queries(self) -> bool:

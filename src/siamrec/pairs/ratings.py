@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec.data.feedback import FeedbackKind
+from siamrec.data.liking import (
+    OPINION,
+    disliked,
+    liked,
+    places,
+    require_places,
+    speakers,
+    voice,
+)
 from siamrec.data.vocabulary import UNKNOWN
-from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.errors import InvalidDataError
 from siamrec.pairs._book import MINERS, PAIR_GENERATORS
 from siamrec.pairs._events import Events
-from siamrec.pairs.base import (
-    Generator,
-    MinimumCounts,
-    TextTable,
-    capped,
-    latest,
-    require_parts,
-)
+from siamrec.pairs.base import Generator, MinimumCounts, TextTable, capped, require_parts
 from siamrec.pairs.synthetic import Synthetic, finished
 
 if TYPE_CHECKING:
@@ -35,12 +38,14 @@ if TYPE_CHECKING:
 class RatingPairs(Generator):
     """Joins items that a user rated high, and parts them from items that the user rated low.
 
-    A user with k liked items is drawn `ceil(per_root * sqrt(k))` times, so that eager users count
+    Opinions count: ratings, and thumbs by their sign; clicks, views and dwells say nothing here. A
+    user with k liked items is drawn `ceil(per_root * sqrt(k))` times, so that eager users count
     more than others but do not drown them. Of several ratings of one item the last counts.
 
     Args:
-        positive: Least rating of a liked item.
-        negative: Largest rating of a disliked item, below `positive`.
+        positive: Least rating of a liked item; `"scale"` is 4 of 5 and the same share of other
+            scales.
+        negative: Largest rating of a disliked item, below `positive`; `"scale"` is 2 of 5.
         centred: Whether ratings are first moved by the distance of the user's mean from the mean
             of all, so that 4 from a user who always says 5 is no praise.
         weights: Quality of events; a pair weighs the geometric mean of its two. Without it the
@@ -74,8 +79,8 @@ class RatingPairs(Generator):
         ['Heat', 'Ronin']
     """
 
-    positive: float = 4.0
-    negative: float = 2.0
+    positive: float | Literal["scale"] = "scale"
+    negative: float | Literal["scale"] = "scale"
     centred: bool = False
     weights: QualityWeights | None = None
     margin: bool = True
@@ -92,10 +97,7 @@ class RatingPairs(Generator):
         require_parts(self, "weights", "minimum")
         for name in ("centred", "margin"):
             check.flag(name, getattr(self, name))
-        for name in ("positive", "negative"):
-            check.real(name, getattr(self, name))
-        if not self.negative < self.positive:
-            raise InvalidParameterError("negative", self.negative, f"below {self.positive}")
+        require_places(self.positive, self.negative)
         check.positive("per_root", self.per_root)
         check.count("per_user", self.per_user)
         check.not_negative("negatives_per_positive", self.negatives_per_positive)
@@ -119,23 +121,32 @@ class RatingPairs(Generator):
 
     def _events(self, feedback: Feedback, table: TextTable) -> Events:
         weight = feedback.weight if self.weights is None else self.weights(feedback)
-        value = feedback.value.astype(np.float64)
-        if self.centred and value.size:
-            count = np.bincount(feedback.user, minlength=len(feedback.users))
-            mean = np.bincount(feedback.user, value, len(feedback.users)) / np.maximum(count, 1)
-            value = value - mean[feedback.user] + value.mean()
-        rows = latest(feedback)
+        value, kind = feedback.value.astype(np.float64), feedback.kind
+        positive, negative = places(self.positive, self.negative, feedback)
+        rated = kind == FeedbackKind.RATING
+        if self.centred and rated.any():
+            heavy = np.where(rated, feedback.weight, 0.0)
+            total = np.bincount(feedback.user, heavy, len(feedback.users))
+            summed = np.bincount(feedback.user, heavy * value, len(feedback.users))
+            mean = summed / np.where(total > 0, total, 1.0)
+            middle = np.average(value[rated], weights=heavy[rated] + 1e-12)
+            value = np.where(rated, value - mean[feedback.user] + middle, value)
+        rows = speakers(feedback)
+        rows = rows[voice(kind[rows]) == OPINION]
         rows = rows[table.of_item[feedback.item[rows]] != UNKNOWN]
-        value, trust = value[rows], weight[rows].astype(np.float64)
-        liked, disliked = value >= self.positive, value <= self.negative
-        if not liked.any():
-            largest = feedback.value.max() if len(feedback) else "missing"
+        value, kind, trust = value[rows], kind[rows], weight[rows].astype(np.float64)
+        likes, dislikes = liked(kind, value, positive), disliked(kind, value, negative)
+        if not likes.any():
+            largest = feedback.value[rated].max() if rated.any() else "missing"
             raise InvalidDataError(
-                f"feedback must hold ratings of at least {self.positive:g} of items with a text, "
-                f"got none in {len(feedback)} events (the largest value is {largest})."
+                f"feedback must hold ratings of at least {positive:g}, or thumbs up, of items "
+                f"with a text, got none in {len(feedback)} events (the largest rating is "
+                f"{largest}; ClickPairs reads clicks)."
             )
-        if self.margin:
-            trust = trust * np.abs(value - (self.positive + self.negative) / 2)
+        if self.margin and np.isfinite(negative):
+            clear = np.abs(value - (positive + negative) / 2)
+            # a thumb is as clear as a rating that is just a like
+            trust = trust * np.where(kind == FeedbackKind.THUMB, (positive - negative) / 2, clear)
         item = feedback.item[rows]
         return Events(
             user=feedback.user[rows],
@@ -143,7 +154,7 @@ class RatingPairs(Generator):
             text=table.of_item[item],
             time=feedback.time[rows],
             weight=trust,
-            liked=liked & (feedback.weight[rows] > 0),
-            disliked=disliked,
+            liked=likes,
+            disliked=dislikes,
             n_users=len(feedback.users),
         )

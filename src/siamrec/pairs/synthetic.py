@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.data.frames import NO_TIME
+from siamrec.data.liking import Threshold, liked, require_threshold, speakers, threshold
 from siamrec.data.pairs import PairOrigin, Pairs
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
@@ -60,7 +61,9 @@ class Synthetic(Generator):
             item that lacks one of them is passed over.
         synthesizers: Further writers of queries.
         weight: Weight of a synthetic pair beside one from feedback.
-        positive: Least value of a liked item, for neighbours; 1 for clicks.
+        positive: Least rating of a liked item, for neighbours; thumbs up, clicks and conversions
+            are likes. `"scale"` is 4 of 5 and the same share of other scales; None counts every
+            event but a thumb down.
 
     Raises:
         InvalidParameterError: If a number is out of its range or there is nothing to make pairs
@@ -78,12 +81,12 @@ class Synthetic(Generator):
     templates: tuple[str, ...] = ()
     synthesizers: tuple[Synthesizer, ...] = ()
     weight: float = 0.5
-    positive: float = 4.0
+    positive: Threshold = "scale"
 
     def __post_init__(self) -> None:
         check.share("share", self.share, open_ends=True)
         check.positive("weight", self.weight)
-        check.real("positive", self.positive)
+        require_threshold("positive", self.positive)
         for maker in check.many("synthesizers", self.synthesizers, what="synthesizers"):
             check.methods("synthesizers", maker, ("generate",), what="Synthesizers")
         for method in self.methods:
@@ -303,15 +306,17 @@ def _of_neighbour(near: CodeArray, table: TextTable, item: int) -> tuple[str, st
 
 
 def _neighbours(
-    feedback: Feedback, table: TextTable, positive: float, *, least_users: int = 3
+    feedback: Feedback, table: TextTable, positive: Threshold, *, least_users: int = 3
 ) -> CodeArray:
     """Text of largest cosine of the users who like it, of those that enough like; or -1."""
-    text = table.of_item[feedback.item]
-    liked = (text != UNKNOWN) & (feedback.value >= positive)
+    said = speakers(feedback)
+    kind, value = feedback.kind[said], feedback.value[said]
+    text = table.of_item[feedback.item[said]]
+    likes = (text != UNKNOWN) & liked(kind, value, threshold(positive, kind, value))
     n = len(table.texts)
-    ones = np.ones(int(liked.sum()), dtype=np.float32)
+    ones = np.ones(int(likes.sum()), dtype=np.float32)
     shape = (len(feedback.users), n)
-    users = sparse.csr_array((ones, (feedback.user[liked], text[liked])), shape=shape)
+    users = sparse.csr_array((ones, (feedback.user[said][likes], text[likes])), shape=shape)
     users.sum_duplicates()
     users.data[:] = 1.0
     together = sparse.coo_array(users.T @ users)

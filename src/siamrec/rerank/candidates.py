@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -124,6 +125,13 @@ class Candidates(Shown):
     def owner(self) -> IntArray:
         """User of each place, shape `(n_places,)`."""
         return self.rankings.owner
+
+    def reordered(self, places: IntArray) -> Candidates:
+        """Return the same candidates with each user's places in another order."""
+        other = copy(self)
+        other.rankings = self.rankings.places(places)
+        other.item, other.score = self.item[places], self.score[places]
+        return other
 
     def users(self) -> Iterator[tuple[int, int]]:
         """Yield the bounds of each user's places; users without candidates are left out."""

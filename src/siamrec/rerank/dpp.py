@@ -11,12 +11,14 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec.rerank._lanes import Lanes, choose_in_lanes
 from siamrec.rerank.base import Selector
+from siamrec.rerank.normalise import standardised
 
 if TYPE_CHECKING:
     from siamrec.rerank.candidates import Candidates
     from siamrec.typing import Float32Array, FloatArray, IntArray
 
 _NOTHING = np.float32(1e-6)
+_FAR = 20.0  # exponents whose squares float32 tells apart
 
 
 @final
@@ -53,11 +55,8 @@ class DPP(Selector):
 
 def _weights(candidates: Candidates, score: FloatArray, trade_off: float) -> Float32Array:
     """Return `exp(t z)` with `z` the user's scores at mean 0 and variance 1, in float32."""
-    size = np.maximum(np.diff(candidates.start), 1)
-    away = score - (candidates.sum_by_user(score) / size)[candidates.owner]
-    spread = np.sqrt(candidates.sum_by_user(away**2) / size)[candidates.owner]
-    scaled = away / (spread + np.finfo(np.float32).eps)
-    weight: Float32Array = np.exp(trade_off * scaled).astype(np.float32)
+    scaled = np.clip(trade_off * standardised(candidates, score), -_FAR, _FAR)
+    weight: Float32Array = np.exp(scaled).astype(np.float32)
     return weight
 
 

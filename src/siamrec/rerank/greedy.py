@@ -12,6 +12,7 @@ from siamrec._core import check
 from siamrec.rerank._lanes import Lanes, choose_in_lanes
 from siamrec.rerank._picks import Picks
 from siamrec.rerank.base import Selector
+from siamrec.rerank.normalise import below_best
 
 if TYPE_CHECKING:
     from siamrec.rerank.candidates import Candidates
@@ -43,8 +44,10 @@ class MMR(Selector):
     def select(
         self, candidates: Candidates, score: FloatArray, k: int
     ) -> tuple[IntArray, FloatArray]:
-        worth = np.float32(self.trade_off) * score.astype(np.float32)
-        return choose_in_lanes(candidates, worth, k, self._run)
+        below, best = below_best(candidates, score)
+        worth = (self.trade_off * below).astype(np.float32)
+        places, gain = choose_in_lanes(candidates, worth, k, self._run)
+        return places, gain + self.trade_off * best[candidates.owner[places]]
 
     def _run(self, lanes: Lanes, k: int) -> tuple[IntArray, Float32Array]:
         """Return the candidates chosen in each lane, and the gain of each."""
@@ -96,7 +99,8 @@ class MaxSum(Selector):
     ) -> tuple[IntArray, FloatArray]:
         away = np.float32(1.0 - self.trade_off)
         vectors = candidates.embeddings
-        worth_of_place = np.float32(self.trade_off) * score.astype(np.float32)
+        below, best_score = below_best(candidates, score)
+        worth_of_place = (self.trade_off * below).astype(np.float32)
         picks = Picks(candidates, k)
         for low, high in picks.users():  # each choice needs the one before
             near = vectors.take(candidates.item[low:high], axis=0)
@@ -110,7 +114,8 @@ class MaxSum(Selector):
                 value = worth + away * distance
                 best = int(value.argmax())
                 picks.add(low + best, float(value[best]))
-        return picks.done()
+        places, gain = picks.done()
+        return places, gain + self.trade_off * best_score[candidates.owner[places]]
 
 
 def _distances(rows: Float32Array, one: Float32Array) -> Float32Array:

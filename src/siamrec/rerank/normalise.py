@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from siamrec.typing import FloatArray, IntArray
 
 _BLOCK_CELLS = 1 << 17
+_FAR = 1e30  # further below than that is all the same, for sums in float32
 
 RULES = ("none", "minmax", "zscore", "rank")
 
@@ -32,6 +33,9 @@ def normalised(candidates: Candidates, rule: str) -> FloatArray:
     score, owner, start = candidates.score, candidates.owner, candidates.start
     if rule == "none" or not score.size:
         return score.copy()
+    if rule == "zscore":
+        return standardised(candidates, score)
+    score = _bounded(candidates, score)
     filled = np.flatnonzero(np.diff(start))
     first = start[filled]
     if rule == "minmax":
@@ -41,12 +45,44 @@ def normalised(candidates: Candidates, rule: str) -> FloatArray:
         width = (high - low)[owner]
         flat = width == 0
         return np.where(flat, 1.0, (score - low[owner]) / np.where(flat, 1.0, width))
-    size = np.maximum(np.diff(start), 1)
-    if rule == "zscore":
-        away = score - (candidates.sum_by_user(score) / size)[owner]
-        spread = np.sqrt(candidates.sum_by_user(away**2) / size)[owner]
-        return np.where(spread == 0, 0.0, away / np.where(spread == 0, 1.0, spread))
-    return _ranks(score, owner, start) / size[owner]
+    return _ranks(score, owner, start) / np.maximum(np.diff(start), 1)[owner]
+
+
+def standardised(candidates: Candidates, score: FloatArray) -> FloatArray:
+    """Return the scores of each user at mean 0 and variance 1; 0 where they are equal."""
+    owner, size = candidates.owner, np.maximum(np.diff(candidates.start), 1)
+    even = _bounded(candidates, score)
+    away = even - (candidates.sum_by_user(even) / size)[owner]
+    flat = _largest(candidates, np.abs(even - even[candidates.start[:-1][owner]])) == 0
+    # a mean is rounded: what is all the same stands away from it by nothing
+    away = _bounded(candidates, np.where(flat[owner], 0.0, away))
+    spread = np.sqrt(candidates.sum_by_user(away**2) / size)[owner]
+    return np.where(spread == 0, 0.0, away / np.where(spread == 0, 1.0, spread))
+
+
+def below_best(candidates: Candidates, score: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return how far each score is below its user's best, which float32 holds, and the best.
+
+    A selector that takes no notice of a constant works on these: near the best no digit is lost.
+    """
+    best = np.full(candidates.n_users, -np.inf)
+    np.maximum.at(best, candidates.owner, score)
+    with np.errstate(over="ignore"):  # the span of two finite numbers may have no number
+        below = np.maximum(score - best[candidates.owner], -_FAR)
+    return below, best
+
+
+def _bounded(candidates: Candidates, score: FloatArray) -> FloatArray:
+    """Return the scores of each user divided by the largest of them, without its sign."""
+    most = _largest(candidates, np.abs(score))
+    return score / np.where(most > 0, most, 1.0)[candidates.owner]
+
+
+def _largest(candidates: Candidates, values: FloatArray) -> FloatArray:
+    """Return the largest of each user's values, which are not below 0; shape `(n_users,)`."""
+    most = np.zeros(candidates.n_users)
+    np.maximum.at(most, candidates.owner, values)
+    return most
 
 
 def _ranks(

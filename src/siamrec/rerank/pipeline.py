@@ -14,6 +14,7 @@ from siamrec._core.table import Record, Shown, Table
 from siamrec.data import frames
 from siamrec.errors import InvalidParameterError, MissingInputError
 from siamrec.rerank._book import step
+from siamrec.rerank._picks import in_order_of_score
 from siamrec.rerank.base import Adjuster, Selector
 from siamrec.rerank.candidates import Candidates, Inputs
 from siamrec.rerank.normalise import RULES, best_places, normalised
@@ -238,7 +239,10 @@ class Pipeline(Shown):
             places = best_places(table, score, k)
             gain = score[places]
         else:
-            places, gain = self._selector.select(table, score, k)
+            # of equal candidates the first is chosen: the one of higher score, then earlier place
+            order, in_order = in_order_of_score(table, score)
+            chosen_from, gain = self._selector.select(table.reordered(order), in_order, k)
+            places = order[chosen_from]
         lists = replace(candidates.places(places), score=score[places])
         if not explain:
             return lists

@@ -11,6 +11,7 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec.rerank._picks import Picks
 from siamrec.rerank.base import Selector
+from siamrec.rerank.normalise import below_best
 
 if TYPE_CHECKING:
     from siamrec.rerank.candidates import Candidates
@@ -74,7 +75,8 @@ class SSD(Selector):
             picks.add(low + best, float(value[best]))
             worth[best] = -np.inf
             if step + 1 < size:
-                span.add(best, (near @ near[best]).astype(np.float64))
+                # row by row in one order of summing, so that equal candidates stay equal
+                span.add(best, np.einsum("ij,j->i", near, near[best]).astype(np.float64))
 
 
 @final
@@ -150,12 +152,13 @@ class FacilityCoverage(Selector):
         self, candidates: Candidates, score: FloatArray, k: int
     ) -> tuple[IntArray, FloatArray]:
         vectors = candidates.embeddings
+        below, best_score = below_best(candidates, score)
         picks = Picks(candidates, k)
         for low, high in picks.users():  # each choice needs the one before
             rows = vectors.take(candidates.item[low:high], axis=0)
             similar = np.clip(rows @ rows.T, 0.0, 1.0)
             covered = np.zeros(high - low, dtype=np.float32)
-            worth = (self.trade_off * score[low:high]).astype(np.float32)
+            worth = (self.trade_off * below[low:high]).astype(np.float32)
             for _ in range(min(k, high - low)):
                 gain = self._power(similar + covered).sum(axis=1) - self._power(covered).sum()
                 value = worth + np.float32(1.0 - self.trade_off) * gain
@@ -163,7 +166,8 @@ class FacilityCoverage(Selector):
                 picks.add(low + best, float(value[best]))
                 covered += similar[best]
                 worth[best] = -np.inf
-        return picks.done()
+        places, gains = picks.done()
+        return places, gains + self.trade_off * best_score[candidates.owner[places]]
 
     def _power(self, values: Float32Array) -> Float32Array:
         return np.sqrt(values) if self.concavity == 0.5 else values**self.concavity

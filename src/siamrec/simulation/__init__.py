@@ -10,6 +10,7 @@ from siamrec.simulation.bandits import (
     exact_regret,
     optimal_regret,
 )
+from siamrec.simulation.wide import WideWorld
 from siamrec.simulation.world import SimulatedWorld, World
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "ChangingWorld",
     "LinearWorld",
     "SimulatedWorld",
+    "WideWorld",
     "World",
     "delays",
     "exact_regret",

@@ -162,7 +162,7 @@ def test_a_folder_gives_them_back(tmp_path: Path, towers: TwoTowerEncoder) -> No
 
 
 def test_bad_input_is_clear() -> None:
-    with pytest.raises(InvalidDataError, match="values of at least 6, got none"):
+    with pytest.raises(InvalidDataError, match="ratings of at least 6.0, thumbs up"):
         TwoTowerTraining(positive=6.0).fit(feedback(), catalog())
     with pytest.raises(InvalidParameterError, match="hide"):
         TwoTowerTraining(hide=1.5)

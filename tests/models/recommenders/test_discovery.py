@@ -231,7 +231,7 @@ def test_the_map_is_weighted_ridge_regression_and_blends_by_count() -> None:
 def test_an_arm_over_another_promises_what_the_other_keeps() -> None:
     feedback = small_feedback()
     closed = LongTail(base=LightGCN(factors=2, epochs=1)).fit(feedback)
-    assert closed.capabilities == Capability.RANKING
+    assert closed.capabilities == Capability.RANKING | Capability.WEIGHTS
     with pytest.raises(MissingCapabilityError, match="COLD_USER"):
         closed.recommend_for_history([["i1"]])
     text = TextProfile(encoder=HashingEncoder(dim=16), positive=None)

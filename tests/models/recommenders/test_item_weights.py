@@ -98,7 +98,9 @@ def test_neighbours_are_shrunk_cosines() -> None:
 
 def test_the_walk_takes_three_steps() -> None:
     x = liked()
-    weights = dense(RP3beta(alpha=1.0, beta=0.5, neighbours=99).fit(small_feedback()))
+    weights = dense(
+        RP3beta(alpha=1.0, beta=0.5, shrinkage=0.0, neighbours=99).fit(small_feedback())
+    )
     to_user = (x / x.sum(axis=0)).T
     to_item = x / x.sum(axis=1, keepdims=True)
     expected = to_user @ to_item / x.sum(axis=0) ** 0.5

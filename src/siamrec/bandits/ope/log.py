@@ -121,15 +121,16 @@ class Log(Record):
 
         Args:
             decisions: The decisions.
-            rewards: Their rewards; where a decision has several, the latest counts.
+            rewards: Their rewards; where a decision has several, the latest counts. Rows of weight
+                0 do not count, nor those of arms that were ranked after the first.
             default: Reward of a decision without one, such as 0 for "no click"; without it
                 such decisions are left out.
             reward_range: Least and greatest reward that there can be.
 
         Raises:
-            InvalidDataError: If no decision has a reward.
+            InvalidDataError: If no decision has a reward, or some rewards weigh more than others.
         """
-        found = rewards.by_decision()
+        found = _of_first(decisions, rewards).by_decision()
         values = [found.get(str(id_), default) for id_ in decisions.id.tolist()]
         kept = np.array([value is not None for value in values], dtype=np.bool_)
         if not kept.any():
@@ -201,6 +202,24 @@ class Log(Record):
                 "the target's whole distribution", f"target=array of ({len(self)}, n_actions)"
             )
         return distribution("target", values, len(self), self.n_actions or 0)
+
+
+def _of_first(decisions: Decisions, rewards: Rewards) -> Rewards:
+    """Return the rewards that count, of the arm that a row of decisions names."""
+    if rewards.weight is not None:
+        rewards = rewards.where(rewards.weight > 0)
+        heavy = np.ones(1) if rewards.weight is None else rewards.weight
+        if heavy.size and heavy.min() != heavy.max():
+            raise InvalidDataError(
+                f"weight must be the same for all rewards, got {heavy.min():g} to "
+                f"{heavy.max():g}: a row of a log has no weight; keep the rewards that you trust "
+                "and leave out the others."
+            )
+    if rewards.arm is None:
+        return rewards
+    first = dict(zip(map(str, decisions.id.tolist()), decisions.names(), strict=True))
+    pairs = zip(map(str, rewards.decision.tolist()), rewards.arm, strict=True)
+    return rewards.where(np.array([first.get(id_) == arm for id_, arm in pairs], dtype=np.bool_))
 
 
 def distribution(name: str, table: FloatArray, n: int, n_actions: int) -> FloatArray:

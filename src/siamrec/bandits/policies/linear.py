@@ -73,6 +73,8 @@ class LinearPolicy(Policy[LinearPosterior], ABC):
     @override
     def init(self, space: Space) -> Sums:
         k, d = space.n_arms, space.n_features
+        if not d:
+            raise MissingInputError("features", "ContextualBandit(..., n_features=d)")
         return {"precision": np.zeros((k, d, d)), "gain": np.zeros((k, d))}
 
     @final

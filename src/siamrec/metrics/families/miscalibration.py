@@ -59,7 +59,8 @@ class Miscalibration(Metric):
         member = view.of_item.categories[1]
         past = distribution(view.sum_rows(view.history, member))
         shown = distribution(view.sum_rows(view.listed(self.k), member))
-        undefined = np.isnan(past[:, 0]) | np.isnan(shown[:, 0])
+        # without any category nothing is known either
+        undefined = np.isnan(past).all(axis=1) | np.isnan(shown).all(axis=1)
         past, shown = np.nan_to_num(past), np.nan_to_num(shown)
         if self.divergence == "kl":
             value = _relative(past, (1 - self.alpha) * shown + self.alpha * past)

@@ -45,9 +45,9 @@ def cases(view: EvaluationView) -> tuple[IntArray, FloatArray, FloatArray]:
 
 
 def _surprise(chance: FloatArray, label: FloatArray) -> FloatArray:
-    """Return the log-loss of each case; probabilities are kept 1e-15 away from 0 and 1."""
-    inside = np.clip(chance, _TINY, 1.0 - _TINY)
-    return -(label * np.log(inside) + (1.0 - label) * np.log1p(-inside))
+    """Return the log-loss of each case; the probability of what happened is at least 1e-15."""
+    happened, not_so = np.maximum(chance, _TINY), np.maximum(1.0 - chance, _TINY)
+    return -(label * np.log(happened) + (1.0 - label) * np.log(not_so))
 
 
 def _tally(group: IntArray, n_groups: int, *columns: FloatArray) -> FloatArray:

@@ -145,7 +145,7 @@ class CategoryEntropy(Metric):
         part = distribution(view.sum_rows(view.listed(self.k), view.of_item.categories[1]))
         with np.errstate(divide="ignore", invalid="ignore"):
             bits = np.where(part > 0, -part * np.log2(part), 0.0).sum(axis=1)
-        return np.where(np.isnan(part[:, 0]), np.nan, bits)
+        return np.where(np.isnan(part).all(axis=1), np.nan, bits)
 
 
 def distribution(sums: FloatArray) -> FloatArray:

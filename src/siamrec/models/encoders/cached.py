@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from threading import RLock
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from typing_extensions import override
@@ -30,7 +31,7 @@ class CachedEncoder(Shown):
     """Wraps an encoder and reads each text once.
 
     Vectors are kept under the base's fingerprint, the kind and the text, so that they never
-    survive a change of weights.
+    survive a change of weights, in place or not. Threads may share it: one at a time is served.
 
     Args:
         base: The encoder that reads new texts.
@@ -52,6 +53,15 @@ class CachedEncoder(Shown):
         self._folder = None if folder is None else Path(folder)
         self._place: dict[str, dict[str, int]] = {}
         self._rows: dict[str, list[Float32Array]] = {}
+        self._read_by = ""
+        self._turn = RLock()
+
+    @override
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_turn"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _turn=RLock())
 
     @override
     def title(self) -> str:
@@ -93,6 +103,14 @@ class CachedEncoder(Shown):
         unique, place = distinct(texts, kind)
         if not unique:
             return np.empty((0, self.dim), dtype=np.float32)
+        with self._turn:
+            return self._rows_of(unique, kind)[place]
+
+    def _rows_of(self, unique: list[str], kind: TextKind) -> Float32Array:
+        """Return a vector for each text; new ones are read."""
+        by = self.base.fingerprint
+        if by != self._read_by:  # the weights were changed in place
+            self._read_by, self._place, self._rows = by, {}, {}
         known = self._known(kind)
         new = [text for text in unique if text not in known]
         if new:
@@ -100,7 +118,7 @@ class CachedEncoder(Shown):
             self.misses += len(new)
         matrix = self._matrix(kind)
         rows = np.fromiter((known[text] for text in unique), dtype=np.int64, count=len(unique))
-        return matrix[rows[place]]
+        return matrix[rows]
 
     def _known(self, kind: TextKind) -> dict[str, int]:
         if kind not in self._place:

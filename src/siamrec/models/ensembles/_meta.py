@@ -61,7 +61,7 @@ class Sums:
     def __init__(self, n_arms: int, n_features: int) -> None:
         width = (1 + n_arms) * n_features
         self._n_arms, self._n_features = n_arms, n_features
-        self._gram, self._moment, self.n = np.zeros((width, width)), np.zeros(width), 0
+        self._gram, self._moment, self.n = np.zeros((width, width)), np.zeros(width), 0.0
 
     @classmethod
     def empty(cls, n_arms: int, *, counts: bool) -> Self:
@@ -69,15 +69,25 @@ class Sums:
         return cls(n_arms, 3 if counts else 1)
 
     def add(
-        self, predicted: FloatArray, user: FloatArray, item: FloatArray, wanted: FloatArray
+        self,
+        predicted: FloatArray,
+        user: FloatArray,
+        item: FloatArray,
+        wanted: FloatArray,
+        *,
+        weight: FloatArray | None = None,
     ) -> None:
-        """Take in rows: predictions `(n, n_arms)`, logarithms of counts and answers `(n,)`."""
+        """Take in rows: predictions `(n, n_arms)`, logarithms of counts and answers `(n,)`.
+
+        A row counts `weight` times, once where none is given.
+        """
         features = np.stack([np.ones_like(user), user, item], axis=1)[:, : self._n_features]
         crossed = (predicted[:, :, None] * features[:, None]).reshape(wanted.size, -1)
         design = np.concatenate([features, crossed], axis=1)
-        self._gram += design.T @ design
-        self._moment += design.T @ wanted
-        self.n += wanted.size
+        counted = design.T if weight is None else design.T * weight
+        self._gram += counted @ design
+        self._moment += counted @ wanted
+        self.n += wanted.size if weight is None else float(weight.sum())
 
     def solve(self, penalty: float, *, non_negative: bool) -> tuple[list[int], Meta]:
         """Return the arms with a positive average weight, and the regression on them alone.

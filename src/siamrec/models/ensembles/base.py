@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from siamrec.data import Catalog, Feedback
     from siamrec.typing import CodeArray, Float32Array
 
-_OF_MEMBERS = Capability.COLD_USER | Capability.RANKING
+_OF_MEMBERS = Capability.COLD_USER | Capability.RANKING | Capability.WEIGHTS
 """What an ensemble can do where all of its members can."""
 _HEAD = ("users", "items", "history")
 _TOLD = 8
@@ -118,9 +118,8 @@ class FittedEnsemble(FittedRecommender, ABC):
             known = (user >= 0) & (user < row.size)
             user = np.where(known, row[np.where(known, user, 0)], -1).astype(np.int32)
         if column.size == len(self.items) and (np.diff(column) == 1).all():
-            return Histories(histories.value, histories.order, user)
-        order = None if histories.order is None else histories.order[:, column].tocsr()
-        return Histories(histories.value[:, column].tocsr(), order, user)
+            return replace(histories, user=user)
+        return histories.over(column, user)
 
     @override
     def score(self, histories: Histories) -> Float32Array:

@@ -9,6 +9,8 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec.data import FeedbackKind
+from siamrec.data.liking import speakers
 from siamrec.errors import InvalidDataError
 from siamrec.metrics.splits import KFold
 from siamrec.models.ensembles._meta import Meta, Sums
@@ -116,7 +118,11 @@ class Stacking(EnsembleRecipe):
         arms = arms_by_name(self.arms)
         sums = Sums.empty(len(arms), counts=counts)
         rng = np.random.default_rng(self.seed)
-        for fold in KFold(n_folds=self.folds).split(feedback, rng=rng):
+        # what speaks for a pair alone: its other events would tell what is held out
+        told = feedback.where(np.sort(speakers(feedback)))
+        if self.target == "rating":
+            told = told.where(told.kind == FeedbackKind.RATING)
+        for fold in KFold(n_folds=self.folds).split(told, rng=rng):
             members = fit_members(arms, fold.training, catalog)
             gather = self._gather_ratings if self.target == "rating" else self._gather_ranks
             gather(sums, FittedStacking.plain(members, self.target, counts=counts), fold)
@@ -141,7 +147,8 @@ class Stacking(EnsembleRecipe):
         test = fold.testing
         users, items = test.users.decode(test.user), test.items.decode(test.item)
         predicted, user, item = trial.inputs(users, items, None, "fallback")
-        sums.add(predicted, user, item, test.value.astype(np.float64))
+        value, weight = test.value.astype(np.float64), test.weight.astype(np.float64)
+        sums.add(predicted, user, item, value, weight=weight)
 
     def _gather_ranks(self, sums: Sums, trial: FittedStacking, fold: Fold) -> None:
         truth = fold.truth(least=self.positive)
@@ -209,9 +216,8 @@ class FittedStacking(FittedEnsemble):
             for arm in arms.values():
                 arm.require(Capability.RATINGS)
         self.meta, self.target, self.dropped = meta, target, dict(dropped or {})
-        self._known_of_item = np.log1p(
-            np.bincount(self.history.value.indices, minlength=len(self.items))
-        )
+        known = self._told(self.history).value.indices
+        self._known_of_item = np.log1p(np.bincount(known, minlength=len(self.items)))
 
     @classmethod
     def plain(
@@ -229,8 +235,11 @@ class FittedStacking(FittedEnsemble):
         return found | Capability.RATINGS if self.target == "rating" else found
 
     def counts(self, histories: Histories) -> tuple[FloatArray, FloatArray]:
-        """Return `log(1 + n)` of each person and of each item."""
-        return np.log1p(np.diff(histories.value.indptr)), self._known_of_item
+        """Return `log(1 + n)` of each person and item, of ratings where they are the target."""
+        return np.log1p(np.diff(self._told(histories).value.indptr)), self._known_of_item
+
+    def _told(self, histories: Histories) -> Histories:
+        return histories.ratings if self.target == "rating" else histories
 
     def inputs(
         self, users: Sequence[Id], items: Sequence[Id], time: npt.ArrayLike | None, unknown: str
@@ -260,8 +269,8 @@ class FittedStacking(FittedEnsemble):
     ) -> FloatArray:
         self.require(Capability.RATINGS)
         rating = self.meta.apply(*self.inputs(users, items, time, unknown))
-        seen = self.history.value.data
-        return np.clip(rating, float(seen.min()), float(seen.max()))
+        told = self.history.ratings.value.data
+        return np.clip(rating, float(told.min()), float(told.max()))
 
     @override
     def traced(self, histories: Histories) -> tuple[Float32Array, CodeArray | None]:
@@ -269,11 +278,12 @@ class FittedStacking(FittedEnsemble):
         nowhere = unranked(tables)
         user, item = self.counts(histories)
         scores = self.meta.base(user, item)
+        mean = self.history.ratings.value.data.mean() if self.target == "rating" else 0.0
         for place, table in enumerate(tables):
             if self.target == "ranking":
                 predicted = rescaled(table, "z")
             else:
-                predicted = np.where(np.isfinite(table), table, self.history.value.data.mean())
+                predicted = np.where(np.isfinite(table), table, mean)
             scores += self.meta.weights_of(place, user, item) * predicted
         scores[nowhere] = -np.inf
         return scores.astype(np.float32), None

@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec.data.liking import speakers
 from siamrec.errors import InvalidParameterError
 from siamrec.metrics import Suite
 from siamrec.metrics.splits import RandomShare
@@ -139,9 +140,11 @@ class Weighted(EnsembleRecipe):
     ) -> Mapping[str, float]:
         rng = np.random.default_rng(self.seed)
         splitter = RandomShare(share=self.validation, per_user=True)
+        # what speaks for a pair alone: its other events would tell what is held out
+        told = feedback.where(np.sort(speakers(feedback)))
         found = []
         for _ in range(self.repeats):
-            fold = next(splitter.split(feedback, rng=rng))
+            fold = next(splitter.split(told, rng=rng))
             members = fit_members(arms, fold.training, catalog)
             weights = select(
                 Weighted.over(members, dict.fromkeys(members, 1.0)),

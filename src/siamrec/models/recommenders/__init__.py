@@ -10,6 +10,7 @@ from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.discovery import Coverage, FittedBoost, HiddenGems, Niche
 from siamrec.models.recommenders.ease import EASE, FittedEASE
 from siamrec.models.recommenders.edlae import EDLAE
+from siamrec.models.recommenders.elsa import ELSA, FittedELSA
 from siamrec.models.recommenders.explicit_mf import ExplicitMF, FittedExplicitMF
 from siamrec.models.recommenders.gfcf import GFCF
 from siamrec.models.recommenders.histories import Histories
@@ -32,6 +33,7 @@ from siamrec.models.recommenders.popularity import FittedPopularity, Popularity
 from siamrec.models.recommenders.pure_svd import FittedPureSVD, PureSVD
 from siamrec.models.recommenders.random_order import FittedRandom, Random
 from siamrec.models.recommenders.rp3beta import RP3beta
+from siamrec.models.recommenders.sansa import SANSA
 from siamrec.models.recommenders.sasrec import FittedSASRec, SASRec
 from siamrec.models.recommenders.search import Choice, Float, Integer, Range
 from siamrec.models.recommenders.sequential_rules import SequentialRules
@@ -46,9 +48,11 @@ from siamrec.models.recommenders.two_tower import FittedTwoTower, TwoTower
 __all__ = [
     "EASE",
     "EDLAE",
+    "ELSA",
     "GFCF",
     "IALS",
     "RECOMMENDERS",
+    "SANSA",
     "SLIT",
     "AttentionMF",
     "BiasModel",
@@ -61,6 +65,7 @@ __all__ = [
     "FittedBias",
     "FittedBoost",
     "FittedEASE",
+    "FittedELSA",
     "FittedExplicitMF",
     "FittedIALS",
     "FittedItemKNNBaseline",

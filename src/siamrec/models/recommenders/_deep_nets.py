@@ -60,14 +60,16 @@ class NeuMFNet(nn.Module):
         return lift
 
 
-def fit_neu_mf(recipe: NeuMF, left: sparse.csr_array, progress: Progress | None) -> Learned:
-    """Return the network, and how training went."""
+def fit_neu_mf(
+    recipe: NeuMF, left: sparse.csr_array, weights: Float32Array, progress: Progress | None
+) -> Learned:
+    """Return the network, and how training went; every squared error counts its weight."""
     device = device_of(recipe.device)
     net: NeuMFNet = built(lambda: NeuMFNet(left.shape, recipe), recipe)
     owner = np.repeat(np.arange(left.shape[0]), np.diff(left.indptr))
-    user, item, error = (
+    user, item, error, heavy = (
         torch.as_tensor(column, device=device)
-        for column in (owner, left.indices.astype(np.int64), left.data.astype(np.float32))
+        for column in (owner, left.indices.astype(np.int64), left.data.astype(np.float32), weights)
     )
     held = np.random.default_rng((recipe.seed, 2)).random(left.nnz) < recipe.validation
     kept, out = np.flatnonzero(~held), torch.as_tensor(np.flatnonzero(held), device=device)
@@ -75,7 +77,7 @@ def fit_neu_mf(recipe: NeuMF, left: sparse.csr_array, progress: Progress | None)
     def loss(rows: IntArray) -> Tensor:
         here = torch.as_tensor(kept[rows], device=device)
         gap: Tensor = net(user[here], item[here]) - error[here]
-        return gap.square().mean()
+        return (heavy[here] * gap.square()).sum() / heavy[here].sum()
 
     def measure() -> float:
         return -float((net(user[out], item[out]) - error[out]).square().mean().sqrt())
@@ -127,14 +129,15 @@ def fit_attention_mf(
     """Return the network, and how training went."""
     device = device_of(recipe.device)
     net: AttentionNet = built(lambda: AttentionNet(history.value.shape[1], recipe), recipe)
-    left = bias.residuals(history)
+    ratings = history.ratings
+    left = bias.stars(ratings)
     draw = np.random.default_rng((recipe.seed, 2)).random(len(history))
     some = np.diff(left.indptr) > 0
     kept = np.flatnonzero(some & (draw >= recipe.validation))
     held = np.flatnonzero(some & (draw < recipe.validation))
 
     def errors(users: IntArray) -> Tensor:
-        item, there = history.people(users.astype(np.int32)).latest(recipe.length)
+        item, there = ratings.people(users.astype(np.int32)).latest(recipe.length)
         width = int(there.sum(axis=1).max())
         item, there = item[:, :width], there[:, :width]
         error = np.zeros(item.shape, dtype=np.float32)
@@ -181,7 +184,7 @@ def fit_multi_task(
     """Return vectors and heads, and how training went; NDCG@10 is watched."""
     device = device_of(recipe.device)
     part, held = hold_out(history, recipe.validation, recipe.seed, positive=recipe.positive)
-    left, liked = bias.residuals(part), part.liked(recipe.positive)
+    left, liked = bias.stars(part), part.liked(recipe.positive)
     net: MultiTaskNet = built(lambda: MultiTaskNet(left.shape, recipe), recipe)
     rng = np.random.default_rng((recipe.seed, 3))
     people = np.flatnonzero(np.diff(liked.indptr))

@@ -14,7 +14,7 @@ from scipy import sparse
 from siamrec._core.hashing import content_hash
 from siamrec.data import Vocabulary
 from siamrec.errors import InvalidDataError, ModelLoadError, shown
-from siamrec.models.recommenders.histories import Histories
+from siamrec.models.recommenders.histories import COLUMN_TYPES, Histories
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,12 +42,13 @@ def save_arm(
     seen = arm.history.value
     tensors = {
         **{name: np.ascontiguousarray(array) for name, array in arrays.items()},
-        "history.value": seen.data.astype(np.float32),
         "history.item": seen.indices.astype(np.int32),
         "history.start": seen.indptr.astype(np.int64),
     }
-    if arm.history.order is not None:
-        tensors["history.order"] = arm.history.order.data.astype(np.int64)
+    for name, kind_of in COLUMN_TYPES.items():
+        matrix = getattr(arm.history, name)
+        if matrix is not None:
+            tensors[f"history.{name}"] = matrix.data.astype(kind_of)
     head = {
         "format": FORMAT,
         "kind": kind,
@@ -88,10 +89,10 @@ def load_arm(path: str | Path, *, kind: str) -> tuple[dict[str, Any], dict[str, 
             (tensors[f"history.{name}"], tensors["history.item"], tensors["history.start"]),
             shape=(len(users), len(items)),
         )
-        for name in ("value", "order")
+        for name in COLUMN_TYPES
         if f"history.{name}" in tensors
     }
-    history = Histories(entries["value"], entries.get("order"))
+    history = Histories(**entries)
     values = {name: array for name, array in tensors.items() if not name.startswith("history.")}
     return head["recipe"], values | {"users": users, "items": items, "history": history}
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
-
-from siamrec.models.recommenders.histories import Histories
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy.typing as npt
+    from scipy import sparse
 
-    from siamrec.typing import BoolArray, CodeArray, Float32Array
+    from siamrec.models.recommenders.histories import Histories
+    from siamrec.typing import CodeArray, Float32Array
 
 WATCHED = 1024  # people whose lists are measured after each pass
 _DEPTH = 10
@@ -27,16 +25,14 @@ def hold_out(
 
     At least one entry of everybody stays; with nothing held out the second value is None.
     """
-    value = history.value
-    owner = np.repeat(np.arange(len(history)), np.diff(value.indptr))
-    draw = np.random.default_rng((seed, 2)).random(value.nnz)
+    owner = history.owner
+    draw = np.random.default_rng((seed, 2)).random(owner.size)
     lowest = np.full(len(history), np.inf)
     np.minimum.at(lowest, owner, draw)
-    liked = np.ones(value.nnz, bool) if positive is None else value.data >= positive
-    held = (draw > 1.0 - share) & (draw > lowest[owner]) & liked
+    held = (draw > 1.0 - share) & (draw > lowest[owner]) & history.is_liked(positive)
     if not held.any():
         return history, None
-    return _kept(history, owner, ~held), _kept(history, owner, held).value
+    return history.kept(~held), history.kept(held).value
 
 
 def hold_out_latest(
@@ -49,19 +45,9 @@ def hold_out_latest(
     chosen &= there[:, 0] & (length > 1)
     if not chosen.any():
         return history, None
-    owner = np.repeat(np.arange(len(history)), length)
+    owner = history.owner
     held = chosen[owner] & (history.value.indices == item[owner, 0])
-    return _kept(history, owner, ~held), _kept(history, owner, held).value
-
-
-def _kept(history: Histories, owner: npt.NDArray[np.int64], keep: BoolArray) -> Histories:
-    start = np.concatenate(([0], np.cumsum(np.bincount(owner[keep], minlength=len(history)))))
-
-    def cut(matrix: sparse.csr_array) -> sparse.csr_array:
-        return sparse.csr_array((matrix.data[keep], matrix.indices[keep], start), matrix.shape)
-
-    order = None if history.order is None else cut(history.order)
-    return Histories(cut(history.value), order, history.user)
+    return history.kept(~held), history.kept(held).value
 
 
 def watch(

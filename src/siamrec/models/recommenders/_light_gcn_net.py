@@ -13,6 +13,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from siamrec.models.recommenders._holdout import hold_out, watch
+from siamrec.models.recommenders._linear import totals
 from siamrec.models.recommenders._loop import built, device_of, row_batches, train
 
 if TYPE_CHECKING:
@@ -92,14 +93,14 @@ def _csr(matrix: sparse.csr_array) -> Tensor:
 def fit_light_gcn(
     recipe: LightGCN, history: Histories, progress: Progress | None
 ) -> tuple[dict[str, npt.NDArray[Any]], TrainingRecord]:
-    """Return the smoothed vectors, and how training went."""
+    """Return the smoothed vectors, and how training went; an edge counts its weight."""
     device = device_of(recipe.device)
     left, held = hold_out(history, recipe.validation, recipe.seed, positive=recipe.positive)
     liked = left.liked(recipe.positive)
     user = np.repeat(np.arange(liked.shape[0]), np.diff(liked.indptr))
     item = liked.indices.astype(np.int64)
-    of_user = np.maximum(np.bincount(user, minlength=liked.shape[0]), 1)
-    of_item = np.maximum(np.bincount(item, minlength=liked.shape[1]), 1)
+    of_user, of_item = totals(liked)
+    heavy = torch.as_tensor(liked.data, device=device)
     even = sparse.csr_array(
         sparse.diags_array(of_user**-0.5) @ liked @ sparse.diags_array(of_item**-0.5)
     )
@@ -117,11 +118,13 @@ def fit_light_gcn(
         liked_item = put(item[rows])
         if recipe.loss == "softmax":
             table = functional.log_softmax(people[put(users)] @ items.T, dim=1)
-            fit = -table[put(places), liked_item].mean()
+            loss_of = -table[put(places), liked_item]
         else:
             own = people[put(user[rows])]
             other = items[put(rng.integers(0, liked.shape[1], rows.size))]
-            fit = functional.softplus((own * (other - items[liked_item])).sum(1)).mean()
+            loss_of = functional.softplus((own * (other - items[liked_item])).sum(1))
+        weight = heavy[put(rows)]
+        fit = (weight * loss_of).sum() / weight.sum()
         size = net.person[put(user[rows])].square().sum(1) + net.item[liked_item].square().sum(1)
         return fit + recipe.l2 * size.mean()
 

@@ -18,14 +18,19 @@ from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.histories import Histories
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from typing import Self
 
     from siamrec.data import Catalog, Feedback, Vocabulary
-    from siamrec.typing import Float32Array, FloatArray, Id
+    from siamrec.typing import Float32Array, FloatArray, Id, IntArray
 
     Weights: TypeAlias = sparse.csr_array | Float32Array
+
+
+_FEW = 4  # times as many scores as the weights of what a person liked are still few
+_PRODUCTS = 40_000_000
+"""Entries that a block of products of items may have, if all were there."""
 
 
 class FittedWeights(FittedRecommender, ABC):
@@ -71,6 +76,17 @@ class FittedWeights(FittedRecommender, ABC):
         dense = product.toarray() if sparse.issparse(product) else product
         scores: Float32Array = np.asarray(dense, dtype=np.float32)
         return scores
+
+    @final
+    @override
+    def few_scores(self, histories: Histories) -> sparse.csr_array | None:
+        if not sparse.issparse(self.weights):
+            return None
+        weights, strengths = sparse.csr_array(self.weights), self.strengths(histories)
+        liked = strengths.nnz / max(len(histories), 1)
+        if _FEW * liked * weights.nnz > len(self.items) ** 2:
+            return None
+        return sparse.csr_array(strengths @ weights).astype(np.float32)
 
     @override
     def similar(self, item: Id, *, k: int = 10) -> list[tuple[Id, float]]:
@@ -144,7 +160,9 @@ class WeightsRecipe(RecommenderRecipe, ABC, Generic[FittedT]):
 
     kind: ClassVar[str]
     fitted: ClassVar[type[FittedWeights]]
-    instead: ClassVar[str] = "fit it on the most popular items"
+    instead: ClassVar[str] = (
+        "fit it on the most popular items, or use SANSA, ELSA, ItemKNN or IALS, which hold none"
+    )
 
     positive: float | None
     max_items: int | None = None
@@ -199,23 +217,67 @@ def require_side(whose: str, side: int, *, instead: str, **most: int) -> None:
 
 @final
 class FittedItemWeights(FittedWeights):
-    """Every liked item of a person counts 1."""
+    """Every liked item of a person counts its weight."""
+
+    capabilities: ClassVar[Capability] = FittedWeights.capabilities | Capability.WEIGHTS
 
     @override
     def strengths(self, histories: Histories) -> sparse.csr_array:
-        return histories.liked(self._recipe["positive"])
+        how = self._recipe.get("strength", "once")
+        return histories.liked(self._recipe["positive"], strength=how)
+
+
+def totals(liked: sparse.csr_array) -> tuple[FloatArray, FloatArray]:
+    """Return the sums of the rows and of the columns, 1 where there is nothing."""
+    of_user = np.asarray(liked.sum(axis=1), dtype=np.float64).ravel()
+    of_item = np.asarray(liked.sum(axis=0), dtype=np.float64).ravel()
+    return np.where(of_user > 0, of_user, 1.0), np.where(of_item > 0, of_item, 1.0)
+
+
+def strongest_products(
+    left: sparse.csr_array,
+    k: int,
+    weigh: Callable[[sparse.csr_array, IntArray], FloatArray],
+    right: sparse.csr_array | None = None,
+) -> sparse.csr_array:
+    """Return the `k` largest weights of each item, from products of columns, without a diagonal.
+
+    The products of a block of items at a time are in memory, so that wide data costs no more than
+    it keeps.
+
+    Args:
+        left: Columns of items, shape `(n, n_items)`; the products are `leftᵀ right`.
+        k: Entries kept in a row.
+        weigh: Weights of the products of some rows, given them and the row of each entry.
+        right: The other side; `left` where it is not given.
+    """
+    first, second = left.T.tocsr(), left if right is None else right
+    step = max(1, _PRODUCTS // max(1, first.shape[0]))
+    parts = []
+    for start in range(0, first.shape[0], step):
+        products = sparse.csr_array(first[start : start + step] @ second)
+        row = start + np.repeat(np.arange(products.shape[0]), np.diff(products.indptr))
+        data = np.where(row == products.indices, 0.0, weigh(products, row))
+        products = sparse.csr_array((data, products.indices, products.indptr), products.shape)
+        products.eliminate_zeros()
+        parts.append(strongest(products, k))
+    if not parts:
+        return sparse.csr_array((0, second.shape[1]), dtype=np.float32)
+    return sparse.csr_array(sparse.vstack(parts, format="csr"))
 
 
 def strongest(weights: sparse.csr_array, k: int) -> sparse.csr_array:
     """Keep the `k` largest entries of each row; of equal ones those of the smaller code."""
     matrix = sparse.csr_array(weights)
     matrix.sort_indices()
-    length = np.diff(matrix.indptr)
-    row = np.repeat(np.arange(matrix.shape[0]), length)
-    order = np.lexsort((matrix.indices, -matrix.data, row))
-    place = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], length)
-    kept = order[place < k]
-    return sparse.csr_array(
-        (matrix.data[kept].astype(np.float32), (row[kept], matrix.indices[kept])),
-        shape=matrix.shape,
-    )
+    kept = np.ones(matrix.nnz, dtype=bool)
+    start = matrix.indptr
+    for row in np.flatnonzero(np.diff(start) > k).tolist():  # rows differ in length
+        own = matrix.data[start[row] : start[row + 1]]
+        edge = np.partition(own, own.size - k)[own.size - k]
+        among = own > edge
+        among[np.flatnonzero(own == edge)[: k - int(among.sum())]] = True
+        kept[start[row] : start[row + 1]] = among
+    left = np.concatenate(([0], np.cumsum(kept)))[start]
+    columns = (matrix.data[kept].astype(np.float32), matrix.indices[kept], left)
+    return sparse.csr_array(columns, shape=matrix.shape)

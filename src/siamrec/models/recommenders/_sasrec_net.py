@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -96,15 +97,14 @@ def reader(
     """Return a function from last items to vectors of people."""
     net = SASRecNet(len(weights["item.weight"]), recipe)
     net.load_state_dict({name: torch.as_tensor(array) for name, array in weights.items()})
-    net.eval()
+    return partial(_read, net.eval())  # a function of its own could not be sent to a process
 
-    def read(item: CodeArray, there: BoolArray) -> Float32Array:
-        with torch.no_grad():
-            codes = torch.as_tensor(item.astype(np.int64))
-            people: Float32Array = _last(net, codes, torch.as_tensor(there)).numpy()
-        return people
 
-    return read
+def _read(net: SASRecNet, item: CodeArray, there: BoolArray) -> Float32Array:
+    with torch.no_grad():
+        codes = torch.as_tensor(item.astype(np.int64))
+        people: Float32Array = _last(net, codes, torch.as_tensor(there)).numpy()
+    return people
 
 
 def fit_sasrec(

@@ -12,11 +12,13 @@ from torch.nn import functional
 from typing_extensions import override
 
 from siamrec.models.recommenders._loop import arrays_of, built, device_of, row_batches, train
+from siamrec.models.recommenders._ratings import star_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from scipy import sparse
 
+    from siamrec.models.recommenders.histories import Histories
     from siamrec.models.recommenders.neural import NeuralRecipe, Progress, TrainingRecord
     from siamrec.typing import FloatArray, IntArray
 
@@ -108,7 +110,7 @@ class SVDppNet(nn.Module):
 
 def fit_svdpp(
     recipe: NeuralRecipe,
-    value: sparse.csr_array,
+    ratings: Histories,
     *,
     factors: int,
     l2: float,
@@ -117,10 +119,11 @@ def fit_svdpp(
     calm: float = 0.0,
     progress: Progress | None,
 ) -> tuple[Arrays, TrainingRecord]:
-    """Return the learned arrays, and how training went."""
+    """Return the arrays, learned in stars, and how training went; an error counts its weight."""
     device = device_of(recipe.device)
+    value, weights = ratings.value / star_of(ratings.value.data), ratings.weights
     n_users = value.shape[0]
-    mean = float(value.data.mean(dtype=np.float64))
+    mean = float(np.average(value.data, weights=weights.astype(np.float64)))
     net: SVDppNet = built(
         lambda: SVDppNet(value.shape, factors=factors, mean=mean, spans=spans, calm=calm / l2),
         recipe,
@@ -129,7 +132,7 @@ def fit_svdpp(
     held = rng.random(value.nnz) < recipe.validation
     owner = np.repeat(np.arange(n_users), np.diff(value.indptr))
 
-    def batch_of(users: IntArray, *, predict_held: bool) -> tuple[_Batch, Tensor]:
+    def batch_of(users: IntArray, *, predict_held: bool) -> tuple[_Batch, Tensor, Tensor]:
         inside = np.full(n_users, -1, dtype=np.int64)
         inside[users] = np.arange(users.size)
         entry = _entries(value, users)
@@ -148,17 +151,17 @@ def fit_svdpp(
             put(value.indices[asked].astype(np.int64)),
             None if when is None else (put(when.span), put(when.drift.astype(np.float32))),
         )
-        return batch, put(value.data[asked].astype(np.float32))
+        return batch, put(value.data[asked].astype(np.float32)), put(weights[asked])
 
     def loss(users: IntArray) -> Tensor:
-        batch, rating = batch_of(users, predict_held=False)
+        batch, rating, weight = batch_of(users, predict_held=False)
         predicted, size = net(batch)
         # per person, so that the step size does not depend on how many ratings they gave
-        total: Tensor = (predicted - rating).square().sum() + l2 * size
+        total: Tensor = (weight * (predicted - rating).square()).sum() + l2 * size
         return total / users.size
 
     def measure() -> float:
-        batch, rating = batch_of(np.arange(n_users), predict_held=True)
+        batch, rating, _ = batch_of(np.arange(n_users), predict_held=True)
         return -float((net(batch)[0] - rating).square().mean().sqrt())
 
     record = train(

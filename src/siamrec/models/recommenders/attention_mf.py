@@ -95,7 +95,7 @@ class AttentionMF(NeuralRecipe):
         """
         from siamrec.models.recommenders._deep_nets import fit_attention_mf  # its torch half
 
-        history = rated(feedback, "AttentionMF")
+        history = rated(feedback, "AttentionMF").require_even("AttentionMF")
         bias = BiasModel().learn(history)
         weights, record = fit_attention_mf(self, history, bias, progress)
         parts = {"users": feedback.users, "items": feedback.items, "history": history}
@@ -105,7 +105,7 @@ class AttentionMF(NeuralRecipe):
     def load(path: str | Path) -> FittedAttentionMF:
         """Return an arm that `save` wrote."""
         recipe, parts = load_arm(path, kind=_KIND)
-        bias = Biases(float(parts["mean"][0]), parts["item"], BiasModel().user_damping)
+        bias = Biases.read(parts, damping=BiasModel().user_damping)
         return FittedAttentionMF(AttentionMF(**recipe), parts, bias, TrainingRecord.of(parts))
 
 
@@ -132,15 +132,15 @@ class FittedAttentionMF(FittedRatings):
 
     @override
     def score(self, histories: Histories) -> Float32Array:
-        left = self.bias.residuals(histories)
-        latest, there = histories.latest(self.recipe.length)
+        left = self.bias.stars(histories)
+        latest, there = histories.ratings.latest(self.recipe.length)
         table = self.bias.table(histories)
         for row in range(len(histories)):  # histories differ in length: a product for each
             item = np.sort(latest[row, there[row]])
             if item.size:
                 own = slice(left.indptr[row], left.indptr[row + 1])
                 place = np.searchsorted(left.indices[own], item)
-                table[row] += self._lift(item, left.data[own][place])
+                table[row] += self.bias.unit * self._lift(item, left.data[own][place])
         return table.astype(np.float32)
 
     def _lift(self, item: Any, error: npt.NDArray[Any]) -> FloatArray:
@@ -165,8 +165,7 @@ class FittedAttentionMF(FittedRatings):
     def save(self, path: str | Path) -> None:
         arrays = {
             **self._net,
-            "mean": np.array([self.bias.mean]),
-            "item": self.bias.item,
+            **self.bias.arrays(),
             **self.training.arrays(),
         }
         save_arm(path, self, kind=_KIND, recipe=asdict(self.recipe), arrays=arrays)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from copy import copy
-from dataclasses import replace
 from inspect import isabstract
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -20,9 +19,9 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec._core.recipe import Recipe
 from siamrec._core.table import Shown, Table, counted
-from siamrec.data import Catalog, Feedback, Rankings, Vocabulary
-from siamrec.data._top import best_columns
-from siamrec.errors import InvalidDataError, MissingCapabilityError
+from siamrec.data import Catalog, Feedback, FeedbackKind, Rankings, Vocabulary
+from siamrec.errors import MissingCapabilityError
+from siamrec.models.recommenders._lists import best_of, make_lists
 from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.histories import Histories
 
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 
     from siamrec.models.recommenders.search import Range
     from siamrec.typing import BoolArray, CodeArray, Float32Array, FloatArray, Id, IntArray
-
-_BLOCK = 1024  # users scored at a time: the score block stays near the cache
 
 
 class FittedRecommender(Shown):
@@ -113,8 +110,8 @@ class FittedRecommender(Shown):
     ) -> Rankings:
         """Return ranked lists for users of the training feedback.
 
-        Where the arm has nothing to say of a person, because all items score alike, the list is
-        by popularity, and `source` of the result tells so.
+        Where the arm has nothing to say of a person, because all that can be shown scores alike,
+        the list is by popularity, and `source` of the result tells so.
 
         Args:
             users: Ids of users.
@@ -146,7 +143,8 @@ class FittedRecommender(Shown):
     ) -> Rankings:
         """Return ranked lists for people known by what they liked, in the order given.
 
-        Items that the arm does not know are passed over; the people are numbered from 0.
+        Items that the arm does not know are passed over; the people are numbered from 0. Each
+        item counts as rated like the best of training, or as clicked where nothing was rated.
 
         Raises:
             siamrec.errors.MissingCapabilityError: If the arm ranks for training users only.
@@ -167,12 +165,12 @@ class FittedRecommender(Shown):
         )
         shape = (len(listed), len(self.items))
         where = (pairs[:, 0], pairs[:, 1])
-        # 5 is "liked" on every usual scale; the order of the ids carries no rating.
-        value = np.full(len(pairs), 5.0, dtype=np.float32)
+        kind, value = self._praise()
         return self._ranked(
             Histories(
-                sparse.csr_array((value, where), shape=shape),
+                sparse.csr_array((np.full(len(pairs), value), where), shape=shape),
                 sparse.csr_array((place[latest], where), shape=shape),
+                kind=sparse.csr_array((np.full(len(pairs), kind), where), shape=shape),
             ),
             Vocabulary(tuple(range(len(listed)))),
             k=k,
@@ -196,10 +194,11 @@ class FittedRecommender(Shown):
 
         Raises:
             siamrec.errors.MissingCapabilityError: If the arm ranks for training users only.
+            siamrec.errors.InvalidDataError: If events weigh differently and the arm has no place
+                for that.
         """
         self.require(Capability.COLD_USER)
-        check.kind("feedback", feedback, Feedback)
-        histories = Histories.of(feedback, feedback.users, self.items)
+        histories = self._taken_in(feedback, check.kind("feedback", feedback, Feedback).users)
         return self._ranked(
             histories,
             feedback.users,
@@ -216,16 +215,7 @@ class FittedRecommender(Shown):
 
         Both are empty where the arm has nothing to say, because all items score alike.
         """
-        table = self._own(self.traced(histories)[0], len(histories)).astype(np.float64)
-        if _silent(table).size:
-            table[:] = -np.inf
-        table[0, ~allowed] = -np.inf
-        table[0, histories.value.indices] = -np.inf
-        if not (table < np.inf).all():
-            raise InvalidDataError(f"score of {type(self).__name__} must not be NaN or infinite.")
-        item = best_columns(table, min(check.count("k", k), table.shape[1]))[0]
-        item = item[table[0, item] > -np.inf]
-        return item, table[0, item]
+        return best_of(self, histories, k=k, allowed=allowed)
 
     def predict(
         self,
@@ -271,17 +261,34 @@ class FittedRecommender(Shown):
         new people are folded in, and feedback on new items waits for the next fit.
 
         Args:
-            feedback: Further events; of a repeated user and item the later value counts.
+            feedback: Further events; of a repeated user and item the one later in time counts,
+                in whatever order events are brought.
 
         Raises:
             siamrec.errors.MissingCapabilityError: If the arm ranks for training users only.
+            siamrec.errors.InvalidDataError: If events weigh differently and the arm has no place
+                for that.
         """
         self.require(Capability.COLD_USER)
-        check.kind("feedback", feedback, Feedback)
         newer = copy(self)
-        newer.users = self.users.extend(feedback.users)
-        newer.history = self.history.extended(Histories.of(feedback, newer.users, self.items))
+        newer.users = self.users.extend(check.kind("feedback", feedback, Feedback).users)
+        newer.history = self.history.extended(self._taken_in(feedback, newer.users))
         return newer
+
+    def _taken_in(self, feedback: Feedback, users: Vocabulary) -> Histories:
+        """Return what `users` did, as far as the arm can count it."""
+        histories = Histories.of(feedback, users, self.items)
+        if Capability.WEIGHTS in self.capabilities:
+            return histories
+        return histories.require_even(type(self).__name__)
+
+    def _praise(self) -> tuple[np.int8, np.float32]:
+        """Return kind and value of an event that likes an item as much as any of training."""
+        ratings = self.history.ratings.value.data
+        if ratings.size or not self.history.value.nnz:
+            best = ratings.max(initial=-np.inf) if ratings.size else 5.0
+            return np.int8(FeedbackKind.RATING), np.float32(best)
+        return np.int8(FeedbackKind.CLICK), np.float32(1.0)
 
     def similar(self, item: Id, *, k: int = 10) -> list[tuple[Id, float]]:
         """Return the `k` items most like `item`, with their similarity, best first.
@@ -335,20 +342,6 @@ class FittedRecommender(Shown):
         allowed[denied[denied >= 0]] = False
         return allowed
 
-    def _own(self, scores: object, n: int) -> Float32Array:
-        """Return a copy of scores, which may be what the arm keeps; other shapes are refused."""
-        shape = (n, len(self.items))
-        try:
-            table = np.array(scores)
-        except ValueError:  # rows of different length
-            table = np.empty(0)
-        if table.shape != shape or table.dtype.kind not in "fiu":
-            raise InvalidDataError(
-                f"score of {type(self).__name__} must be numbers of the shape {shape} (histories, "
-                f"items), got {type(scores).__name__} of shape {table.shape}."
-            )
-        return table if table.dtype.kind == "f" else table.astype(np.float32)
-
     def _ranked(
         self,
         histories: Histories,
@@ -358,58 +351,15 @@ class FittedRecommender(Shown):
         allowed: BoolArray,
         exclude_seen: bool,
     ) -> Rankings:
-        check.count("k", k)
-        blocks, sources, fallen = [], [], []
-        for first in range(0, len(histories), _BLOCK):
-            block = histories.rows(first, first + _BLOCK)
-            table, origin = self.traced(block)
-            table = self._own(table, len(block))
-            silent = _silent(table)
-            if silent.size:
-                seen_by = np.bincount(self.history.value.indices, minlength=len(self.items))
-                popular = np.broadcast_to(seen_by, (silent.size, len(self.items)))
-                table[silent] = np.where(table[silent] == -np.inf, -np.inf, popular)
-                fallen.append(first + silent)
-            table[:, ~allowed] = -np.inf
-            if exclude_seen:
-                seen = block.value.tocoo()
-                table[seen.row, seen.col] = -np.inf
-            blocks.append(Rankings.from_scores(table, k=k, items=self.items))
-            if origin is not None:
-                owner = np.repeat(np.arange(len(block)), blocks[-1].length)
-                sources.append(origin[owner, blocks[-1].item])
-        start = np.concatenate([[0], *(block.length for block in blocks)]).cumsum()
-        lists = Rankings(
-            users=users,
-            items=self.items,
-            item=np.concatenate([np.empty(0, np.int32), *(block.item for block in blocks)]),
-            start=start,
-            score=np.concatenate([np.empty(0), *(_score(block) for block in blocks)]),
-            source=np.concatenate(sources) if sources else None,
-            arms=self.members if sources else (),
-        )
-        return self._flagged(lists, np.concatenate(fallen)) if fallen else lists
+        return make_lists(self, histories, users, k=k, allowed=allowed, exclude_seen=exclude_seen)
 
-    def _flagged(self, lists: Rankings, fallen: IntArray) -> Rankings:
-        """Mark the lists of people about whom the arm has nothing to say."""
-        arms = self.members or (type(self).__name__.removeprefix("Fitted"),)
-        whole = np.full(lists.item.size, -1 if self.members else 0, np.int32)
-        own = whole if lists.source is None else lists.source
-        source = np.where(np.isin(lists.owner, fallen), len(arms), own).astype(np.int32)
-        return replace(lists, source=source, arms=(*arms, "popularity"))
+    def few_scores(self, histories: Histories) -> sparse.csr_array | None:
+        """Return the scores as sparse rows where most are 0, so that 0 is not worked out.
 
-
-def _silent(table: Float32Array | FloatArray) -> IntArray:
-    """Return the rows in which several items can be ranked and all of them score alike."""
-    best = table.max(axis=1, keepdims=True, initial=-np.inf)
-    alike = np.flatnonzero(((table == best) | (table == -np.inf)).all(axis=1))
-    rows: IntArray = alike[(table[alike] > -np.inf).sum(axis=1) > 1]
-    return rows
-
-
-def _score(rankings: Rankings) -> FloatArray:
-    assert rankings.score is not None
-    return rankings.score
+        None where they are not few. Every number must equal that of `score`.
+        """
+        _ = histories
+        return None
 
 
 class RecommenderRecipe(Recipe, ABC):

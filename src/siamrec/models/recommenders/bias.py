@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from siamrec.models.recommenders.search import Range
     from siamrec.typing import Float32Array
 
-_CAN = Capability.RATINGS | Capability.RANKING | Capability.COLD_USER
+_CAN = Capability.RATINGS | Capability.RANKING | Capability.COLD_USER | Capability.WEIGHTS
 _KIND = "bias"
 
 
@@ -79,14 +79,14 @@ class BiasModel(RecommenderRecipe):
 
     def learn(self, history: Histories) -> Biases:
         """Return the biases of these ratings."""
-        return Biases.fit(history.value, **asdict(self))
+        return Biases.fit(history, **asdict(self))
 
     @staticmethod
     def load(path: str | Path) -> FittedBias:
         """Return an arm that `save` wrote."""
         recipe, parts = load_arm(path, kind=_KIND)
         made = BiasModel(**recipe)
-        bias = Biases(float(parts["mean"][0]), parts["item"], made.user_damping)
+        bias = Biases.read(parts, damping=made.user_damping)
         return FittedBias(made, parts["users"], parts["items"], parts["history"], bias)
 
 
@@ -113,5 +113,4 @@ class FittedBias(FittedRatings):
 
     @override
     def save(self, path: str | Path) -> None:
-        arrays = {"mean": np.array([self.bias.mean]), "item": self.bias.item}
-        save_arm(path, self, kind=_KIND, recipe=asdict(self.recipe), arrays=arrays)
+        save_arm(path, self, kind=_KIND, recipe=asdict(self.recipe), arrays=self.bias.arrays())

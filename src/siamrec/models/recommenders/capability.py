@@ -21,6 +21,7 @@ class Capability(Flag):
         INCREMENTAL_EXACT: `update` equals fitting everything anew.
         EXPLAIN: Splits a score into what each seen item adds; the parts sum to the score.
         SIMILAR: Tells which items are alike.
+        WEIGHTS: Counts an event by its weight; other arms refuse events that weigh differently.
     """
 
     RANKING = auto()
@@ -31,7 +32,10 @@ class Capability(Flag):
     INCREMENTAL_EXACT = auto()
     EXPLAIN = auto()
     SIMILAR = auto()
+    WEIGHTS = auto()
 
 
-PASSED_ON = Capability.COLD_USER | Capability.COLD_ITEM | Capability.SEQUENTIAL
+PASSED_ON = (
+    Capability.COLD_USER | Capability.COLD_ITEM | Capability.SEQUENTIAL | Capability.WEIGHTS
+)
 """What an arm over another arm can do as far as the other can."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, Literal, final
 
 import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec.data.liking import require_threshold, top_of
 from siamrec.errors import InvalidDataError, MissingInputError, UnknownNameError
 from siamrec.models.recommenders._book import RECOMMENDERS, Arm
 from siamrec.models.recommenders._files import load_arm, save_arm
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     Loader = Callable[[Path], FittedRecommender]
 
+_GOOD = 0.75  # of the top of a scale: 7.5 of 10
 _BOOST: dict[str, Range] = {"weight": Float(0.0, 3.0)}
 
 
@@ -81,10 +83,11 @@ class HiddenGems(RecommenderRecipe):
         base: The arm underneath: a recipe or its name.
         weight: In standard deviations of a person's scores, at least 0.
         votes: Votes below which an item is in the long tail, above 0.
-        average: Average above which an item is good, on the scale of the averages.
+        average: Average above which an item is good, on the scale of the averages; `"scale"` is
+            three quarters of its top: 7.5 of 10, 3.75 of 5.
         smooth: Width of the steps, above 0; None for the rule.
         counted: Attribute of the catalogue that holds the number of votes; None counts feedback.
-        averaged: Attribute that holds the average; None averages the values of the feedback.
+        averaged: Attribute that holds the average; None averages the ratings of the feedback.
 
     Raises:
         siamrec.errors.InvalidParameterError: If a setting is out of its range.
@@ -105,7 +108,7 @@ class HiddenGems(RecommenderRecipe):
     base: Arm = field(default_factory=EASE)
     weight: float = 1.0
     votes: float = 1000.0
-    average: float = 7.5
+    average: float | Literal["scale"] = "scale"
     smooth: float | None = None
     counted: str | None = None
     averaged: str | None = None
@@ -114,7 +117,7 @@ class HiddenGems(RecommenderRecipe):
         self.take_by_name(base=RECOMMENDERS)
         check.not_negative("weight", self.weight)
         check.positive("votes", self.votes)
-        check.real("average", self.average)
+        require_threshold("average", self.average, optional=False)
         for name in ("counted", "averaged"):
             if getattr(self, name) is not None:
                 check.text(name, getattr(self, name))
@@ -124,20 +127,23 @@ class HiddenGems(RecommenderRecipe):
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedBoost:
         base = RECOMMENDERS.make(self.base).fit(feedback, catalog=catalog)
-        value = base.history.value
-        n_items = len(base.items)
-        count = np.bincount(value.indices, minlength=n_items).astype(np.float64)
-        total = np.bincount(value.indices, weights=value.data, minlength=n_items)
-        mean = total / np.maximum(count, 1.0)
+        n_items, ratings = len(base.items), base.history.ratings
+        count = np.bincount(base.history.value.indices, minlength=n_items).astype(np.float64)
+        item, weight = ratings.value.indices, ratings.weights.astype(np.float64)
+        total = np.bincount(item, weights=weight * ratings.value.data, minlength=n_items)
+        heavy = np.bincount(item, weights=weight, minlength=n_items).astype(np.float64)
+        mean = total / np.where(heavy > 0, heavy, 1.0)
         if self.counted is not None:
             count = _numbers(catalog, self.counted, base.items)
         if self.averaged is not None:
             mean = _numbers(catalog, self.averaged, base.items)
+        told = ratings.value.data if self.averaged is None else mean
+        average = _GOOD * top_of(told) if self.average == "scale" else self.average
         if self.smooth is None:
-            share = ((count < self.votes) & (mean > self.average)).astype(np.float64)
+            share = ((count < self.votes) & (mean > average)).astype(np.float64)
         else:
             rare = _step((np.log(self.votes) - np.log1p(count)) / self.smooth)
-            share = rare * _step((mean - self.average) / self.smooth)
+            share = rare * _step((mean - average) / self.smooth)
         return FittedBoost(base, self.weight * share, kind="hidden-gems")
 
     @staticmethod

@@ -31,6 +31,7 @@ _CAN = (
     | Capability.INCREMENTAL_EXACT
     | Capability.EXPLAIN
     | Capability.SIMILAR
+    | Capability.WEIGHTS
 )
 _KIND = "ease"
 
@@ -40,7 +41,7 @@ _KIND = "ease"
 class EASE(RecommenderRecipe):
     """Predict each item from all others by ridge regression without self-similarity.
 
-    With `X` the users × items matrix of likings and `P = (XᵀX + λI)⁻¹`:
+    With `X` the users × items matrix of likings, each its event's weight, and `P = (XᵀX + λI)⁻¹`:
     `B_ij = −P_ij / P_jj`, `B_jj = 0`, and the scores are `X B`. Where users are fewer than
     items the same weights come from `(XXᵀ + λI)⁻¹`, which is smaller.
 
@@ -169,9 +170,11 @@ class FittedEASE(FittedRecommender):
 
     @override
     def explain(self, user: Id, item: Id, *, n: int = 5) -> list[tuple[Id, float]]:
-        row = self.history.value[self.users.encode([user], name="user")]
-        liked = Histories(row).liked(self.recipe.positive).indices
+        row = self.history.people(self.users.encode([user], name="user"))
+        own = row.liked(self.recipe.positive)
+        liked = own.indices
         parts = self._ridge.incoming(int(self.items.encode([item], name="item")[0]))[liked]
+        parts *= own.data
         best = np.argsort(-np.abs(parts), kind="stable")[: check.count("n", n)]
         return [(self.items[liked[place]], float(parts[place])) for place in best.tolist()]
 

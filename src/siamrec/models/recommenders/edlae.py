@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 class EDLAE(WeightsRecipe[FittedItemWeights]):
     """Predict each item from all others, with emphasised denoising.
 
-    With `G = XᵀX` and `P = (G + Λ)⁻¹`, `Λ = λI + p/(1−p)·diag(G)`: `B_ij = −P_ij / P_jj`,
-    `B_jj = 0`, and the scores are `X B`. Dropout `p` of the inputs acts as a penalty that grows
-    with popularity; `p = 0` is EASE.
+    With `X` the weights of likings, `G = XᵀX` and `P = (G + Λ)⁻¹`,
+    `Λ = λI + p/(1−p)·diag(G)`: `B_ij = −P_ij / P_jj`, `B_jj = 0`, and the scores are
+    `X B`. Dropout `p` of the inputs acts as a penalty that grows with popularity; `p = 0` is
+    EASE.
 
     Args:
         l2: Ridge penalty `λ`, above 0.

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.models.recommenders._files import load_arm, save_arm
-from siamrec.models.recommenders._ratings import Biases, FittedFactors, rated, ridge_rows
+from siamrec.models.recommenders._ratings import Biases, FittedFactors, like, rated, ridge_rows
 from siamrec.models.recommenders.base import RecommenderRecipe
 from siamrec.models.recommenders.bias import BiasModel
 from siamrec.models.recommenders.capability import Capability
@@ -27,7 +27,13 @@ if TYPE_CHECKING:
     from siamrec.models.recommenders.search import Range
     from siamrec.typing import FloatArray
 
-_CAN = Capability.RATINGS | Capability.RANKING | Capability.COLD_USER | Capability.SIMILAR
+_CAN = (
+    Capability.RATINGS
+    | Capability.RANKING
+    | Capability.COLD_USER
+    | Capability.SIMILAR
+    | Capability.WEIGHTS
+)
 _KIND = "explicit-mf"
 
 
@@ -36,9 +42,9 @@ _KIND = "explicit-mf"
 class ExplicitMF(RecommenderRecipe):
     """Factorise what the biases leave of the ratings, `r̂_ui = b_ui + p_u·q_i`.
 
-    Minimises `Σ (e_ui − p_u·q_i)² + l2 (Σ_u n_u ‖p_u‖² + Σ_i n_i ‖q_i‖²)` over the rated pairs;
-    every half step solves its side exactly, and a person outside training is folded in by the
-    same solve.
+    Minimises `Σ w_ui (e_ui − p_u·q_i)² + l2 (Σ_u n_u ‖p_u‖² + Σ_i n_i ‖q_i‖²)` over the rated
+    pairs, with `w` the weights of the events and `n` their sums; every half step solves its side
+    exactly, and a person outside training is folded in by the same solve.
 
     Args:
         factors: Length of the vectors, at least 1.
@@ -76,13 +82,14 @@ class ExplicitMF(RecommenderRecipe):
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedExplicitMF:
         history = rated(feedback, "ExplicitMF")
         bias = BiasModel().learn(history)
-        left = bias.residuals(history)
-        by_item = left.T.tocsr()
+        left = bias.stars(history)
+        weight = like(left, history.ratings.weights)
+        by_item, item_weight = left.T.tocsr(), weight.T.tocsr()
         rng = np.random.default_rng(self.seed)
         vectors = rng.normal(0.0, 0.3 / np.sqrt(self.factors), (left.shape[1], self.factors))
         for _ in range(self.iterations):
-            people = ridge_rows(left, vectors, self.l2)
-            vectors = ridge_rows(by_item, people, self.l2)
+            people = ridge_rows(left, vectors, self.l2, weight=weight)
+            vectors = ridge_rows(by_item, people, self.l2, weight=item_weight)
         parts = {"users": feedback.users, "items": feedback.items, "history": history}
         return FittedExplicitMF(self, parts, bias, vectors)
 
@@ -97,7 +104,7 @@ class ExplicitMF(RecommenderRecipe):
     def load(path: str | Path) -> FittedExplicitMF:
         """Return an arm that `save` wrote."""
         recipe, parts = load_arm(path, kind=_KIND)
-        bias = Biases(float(parts["mean"][0]), parts["item"], BiasModel().user_damping)
+        bias = Biases.read(parts, damping=BiasModel().user_damping)
         return FittedExplicitMF(ExplicitMF(**recipe), parts, bias, parts["vectors"])
 
 
@@ -115,14 +122,15 @@ class FittedExplicitMF(FittedFactors):
 
     @override
     def people(self, histories: Histories) -> tuple[FloatArray, FloatArray]:
-        left = self.bias.residuals(histories)
-        return self.bias.of_people(histories), ridge_rows(left, self.vectors, self.recipe.l2)
+        left = self.bias.stars(histories)
+        weight = like(left, histories.ratings.weights)
+        vectors = ridge_rows(left, self.vectors, self.recipe.l2, weight=weight)
+        return self.bias.of_people(histories), self.bias.unit * vectors
 
     @override
     def save(self, path: str | Path) -> None:
         arrays = {
-            "mean": np.array([self.bias.mean]),
-            "item": self.bias.item,
+            **self.bias.arrays(),
             "vectors": self.vectors,
         }
         save_arm(path, self, kind=_KIND, recipe=asdict(self.recipe), arrays=arrays)

@@ -10,7 +10,7 @@ from scipy import sparse
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.models.recommenders._linear import FittedItemWeights, WeightsRecipe
+from siamrec.models.recommenders._linear import FittedItemWeights, WeightsRecipe, totals
 from siamrec.models.recommenders.pure_svd import leading_directions
 from siamrec.models.recommenders.search import Float, Integer
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class GFCF(WeightsRecipe[FittedItemWeights]):
     """Filter what a person liked through the item graph: neighbours, and its smoothest part.
 
-    With `R̃ = D_u^-½ X D_i^-½` and its `directions` leading right singular vectors `V`, the scores
-    are `x (R̃ᵀR̃ + ideal · D_i^-½ V Vᵀ D_i^½)`.
+    With `X` the weights of likings, `R̃ = D_u^-½ X D_i^-½` and its `directions` leading right
+    singular vectors `V`, the scores are `x (R̃ᵀR̃ + ideal · D_i^-½ V Vᵀ D_i^½)`.
 
     Args:
         directions: Number of singular vectors, at least 1; more for larger data
@@ -59,7 +59,9 @@ class GFCF(WeightsRecipe[FittedItemWeights]):
     kind: ClassVar[str] = "gf-cf"
     fitted: ClassVar[type[FittedWeights]] = FittedItemWeights
     capabilities: ClassVar[Capability] = FittedItemWeights.capabilities
-    instead: ClassVar[str] = "fit it on the most popular items, use RP3beta"
+    instead: ClassVar[str] = (
+        "fit it on the most popular items, use RP3beta, SANSA, ELSA or ItemKNN, which hold none"
+    )
     search_space: ClassVar[Mapping[str, Range]] = {
         "directions": Integer(16, 256, log=True),
         "ideal": Float(0.0, 1.0),
@@ -79,8 +81,7 @@ class GFCF(WeightsRecipe[FittedItemWeights]):
     @override
     def weigh(self, history: Histories) -> Weights:
         liked = history.some_liked(self.positive, "GFCF")
-        of_user = np.maximum(np.diff(liked.indptr), 1)
-        of_item = np.maximum(np.bincount(liked.indices, minlength=liked.shape[1]), 1)
+        of_user, of_item = totals(liked)
         even = sparse.diags_array(of_user**-0.5) @ liked @ sparse.diags_array(of_item**-0.5)
         weights: Float32Array = (even.T @ even).toarray().astype(np.float32)
         if self.ideal:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from siamrec.models.recommenders.search import Range
     from siamrec.typing import Float32Array
 
-_CAN = Capability.RANKING | Capability.SIMILAR
+_CAN = Capability.RANKING | Capability.SIMILAR | Capability.WEIGHTS
 _KIND = "light-gcn"
 LOSSES = ("softmax", "bpr")
 

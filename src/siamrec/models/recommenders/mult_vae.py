@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from siamrec.models.recommenders.search import Range
     from siamrec.typing import Float32Array
 
-_CAN = Capability.RANKING | Capability.COLD_USER | Capability.SIMILAR
+_CAN = Capability.RANKING | Capability.COLD_USER | Capability.SIMILAR | Capability.WEIGHTS
 _KIND = "mult-vae"
 
 
@@ -125,7 +125,8 @@ class FittedMultVAE(FittedVectors):
     @override
     def people(self, histories: Histories) -> Float32Array:
         liked = histories.liked(self.recipe.positive)
-        length = np.sqrt(np.maximum(np.diff(liked.indptr), 1)).astype(np.float32)
+        size = np.asarray(liked.multiply(liked).sum(axis=1)).ravel()
+        length = np.sqrt(np.where(size > 0, size, 1.0)).astype(np.float32)
         net = self._net
         read = np.tanh((liked @ net["read.weight"]) / length[:, None] + net["read.bias"])
         taste = read @ net["mean.weight"].T + net["mean.bias"]

@@ -90,7 +90,7 @@ class MultiTaskMF(NeuralRecipe):
         """Return the arm fitted to `feedback`; `progress` hears of every pass."""
         from siamrec.models.recommenders._deep_nets import fit_multi_task  # its torch half
 
-        history = rated(feedback, "MultiTaskMF")
+        history = rated(feedback, "MultiTaskMF").require_even("MultiTaskMF")
         history.some_liked(self.positive, "MultiTaskMF")
         bias = BiasModel().learn(history)
         weights, record = fit_multi_task(self, history, bias, progress)
@@ -101,7 +101,7 @@ class MultiTaskMF(NeuralRecipe):
     def load(path: str | Path) -> FittedMultiTask:
         """Return an arm that `save` wrote."""
         recipe, parts = load_arm(path, kind=_KIND)
-        bias = Biases(float(parts["mean"][0]), parts["item"], BiasModel().user_damping)
+        bias = Biases.read(parts, damping=BiasModel().user_damping)
         return FittedMultiTask(MultiTaskMF(**recipe), parts, bias, TrainingRecord.of(parts))
 
 
@@ -146,7 +146,8 @@ class FittedMultiTask(FittedRatings):
             return rating
         known: BoolArray = histories.user[row] >= 0
         person = net["net.p"][histories.user[row]] * net["net.head"][0]
-        lifted: FloatArray = rating + known * (person * net["net.q"][item]).sum(axis=1)
+        lift = (person * net["net.q"][item]).sum(axis=1)
+        lifted: FloatArray = rating + known * self.bias.unit * lift
         return lifted
 
     @override
@@ -158,8 +159,7 @@ class FittedMultiTask(FittedRatings):
     def save(self, path: str | Path) -> None:
         arrays = {
             **self._net,
-            "mean": np.array([self.bias.mean]),
-            "item": self.bias.item,
+            **self.bias.arrays(),
             **self.training.arrays(),
         }
         save_arm(path, self, kind=_KIND, recipe=asdict(self.recipe), arrays=arrays)

@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
-from scipy import sparse
 from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders._linear import require_side
-from siamrec.models.recommenders._ratings import Biases, FittedRatings, rated
+from siamrec.models.recommenders._ratings import Biases, FittedRatings, like, rated
 from siamrec.models.recommenders.base import RecommenderRecipe
 from siamrec.models.recommenders.bias import BiasModel
 from siamrec.models.recommenders.capability import Capability
@@ -22,6 +21,9 @@ from siamrec.models.recommenders.search import Float, Integer
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    import numpy.typing as npt
+    from scipy import sparse
 
     from siamrec.data import Catalog, Feedback
     from siamrec.models.recommenders.histories import Histories
@@ -49,10 +51,6 @@ def shrunk_correlation(
         right: Residuals, shape `(k, m)`.
         shrinkage: Common columns at which a correlation counts about half.
     """
-
-    def like(matrix: sparse.csr_array, data: FloatArray) -> sparse.csr_array:
-        return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
-
     ones_l, ones_r = (like(m, np.ones_like(m.data)) for m in (left, right))
     common = (ones_l @ ones_r.T).toarray()
     product = (left @ right.T).toarray()
@@ -112,7 +110,7 @@ class ItemKNNBaseline(_Neighbours):
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedItemKNNBaseline:
         self._refuse(len(feedback.items), "items")
-        history = rated(feedback, type(self).__name__)
+        history = rated(feedback, type(self).__name__).require_even(type(self).__name__)
         bias = BiasModel().learn(history)
         by_item = bias.residuals(history).T.tocsr()
         likeness = shrunk_correlation(by_item, by_item, self.shrinkage)
@@ -126,7 +124,7 @@ class ItemKNNBaseline(_Neighbours):
     def load(path: str | Path) -> FittedItemKNNBaseline:
         """Return an arm that `save` wrote."""
         recipe, parts = load_arm(path, kind="item-knn-baseline")
-        bias = Biases(float(parts["mean"][0]), parts["item"], BiasModel().user_damping)
+        bias = Biases.read(parts, damping=BiasModel().user_damping)
         return FittedItemKNNBaseline(ItemKNNBaseline(**recipe), parts, bias, parts["likeness"])
 
 
@@ -159,7 +157,7 @@ class UserKNN(_Neighbours):
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedUserKNN:
         self._refuse(len(feedback.users), "users")
-        history = rated(feedback, type(self).__name__)
+        history = rated(feedback, type(self).__name__).require_even(type(self).__name__)
         parts = {"users": feedback.users, "items": feedback.items, "history": history}
         return FittedUserKNN(self, parts, BiasModel().learn(history))
 
@@ -167,7 +165,7 @@ class UserKNN(_Neighbours):
     def load(path: str | Path) -> FittedUserKNN:
         """Return an arm that `save` wrote."""
         recipe, parts = load_arm(path, kind="user-knn")
-        bias = Biases(float(parts["mean"][0]), parts["item"], BiasModel().user_damping)
+        bias = Biases.read(parts, damping=BiasModel().user_damping)
         return FittedUserKNN(UserKNN(**recipe), parts, bias)
 
 
@@ -258,9 +256,8 @@ class FittedItemKNNBaseline(_FittedNeighbours):
 
     @override
     def save(self, path: str | Path) -> None:
-        arrays = {
-            "mean": np.array([self.bias.mean]),
-            "item": self.bias.item,
+        arrays: dict[str, npt.NDArray[Any]] = {
+            **self.bias.arrays(),
             "likeness": self.likeness,
         }
         recipe = asdict(self.recipe)
@@ -307,5 +304,5 @@ class FittedUserKNN(_FittedNeighbours):
 
     @override
     def save(self, path: str | Path) -> None:
-        arrays = {"mean": np.array([self.bias.mean]), "item": self.bias.item}
+        arrays = self.bias.arrays()
         save_arm(path, self, kind="user-knn", recipe=asdict(self.recipe), arrays=arrays)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from siamrec.models.recommenders.search import Range
     from siamrec.typing import Float32Array, FloatArray, IntArray
 
-_CAN = Capability.RATINGS | Capability.RANKING
+_CAN = Capability.RATINGS | Capability.RANKING | Capability.WEIGHTS
 _KIND = "neu-mf"
 
 
@@ -90,7 +90,7 @@ class NeuMF(NeuralRecipe):
 
         history = rated(feedback, "NeuMF")
         bias = BiasModel().learn(history)
-        weights, record = fit_neu_mf(self, bias.residuals(history), progress)
+        weights, record = fit_neu_mf(self, bias.stars(history), history.ratings.weights, progress)
         parts = {"users": feedback.users, "items": feedback.items, "history": history}
         return FittedNeuMF(self, parts | weights, bias, record)
 
@@ -98,7 +98,7 @@ class NeuMF(NeuralRecipe):
     def load(path: str | Path) -> FittedNeuMF:
         """Return an arm that `save` wrote."""
         recipe, parts = load_arm(path, kind=_KIND)
-        bias = Biases(float(parts["mean"][0]), parts["item"], BiasModel().user_damping)
+        bias = Biases.read(parts, damping=BiasModel().user_damping)
         return FittedNeuMF(NeuMF(**recipe), parts, bias, TrainingRecord.of(parts))
 
 
@@ -140,7 +140,8 @@ class FittedNeuMF(FittedRatings):
             user = histories.user[row[known]].astype(np.int64)
             for first in range(0, known.size, _PAIRS):
                 here = slice(first, first + _PAIRS)
-                rating[known[here]] += self._lift(user[here], item[known[here]])
+                lift = self._lift(user[here], item[known[here]])
+                rating[known[here]] += self.bias.unit * lift
         return rating
 
     def _lift(self, user: IntArray, item: IntArray) -> Float32Array:
@@ -158,8 +159,7 @@ class FittedNeuMF(FittedRatings):
     def save(self, path: str | Path) -> None:
         arrays = {
             **self._net,
-            "mean": np.array([self.bias.mean]),
-            "item": self.bias.item,
+            **self.bias.arrays(),
             **self.training.arrays(),
         }
         save_arm(path, self, kind=_KIND, recipe=asdict(self.recipe), arrays=arrays)

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.clock import duration
+from siamrec.data import NO_TIME
 from siamrec.errors import InvalidDataError
 from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from siamrec.models.recommenders.search import Range
     from siamrec.typing import Float32Array, FloatArray
 
-_CAN = Capability.RANKING | Capability.COLD_USER
+_CAN = Capability.RANKING | Capability.COLD_USER | Capability.WEIGHTS
 _KIND = "popularity"
 
 
@@ -34,8 +35,8 @@ _KIND = "popularity"
 class Popularity(RecommenderRecipe):
     """Rank items by how many users liked them, lately if wanted.
 
-    `score_i = Σ_u w_ui`, where `w` is 1 for a liked item, or `2^(−age / half_life)` by the age
-    of the event before the newest one.
+    `score_i = Σ_u w_ui`, where `w` is the weight of the event on a liked item, times
+    `2^(−age / half_life)` by its age before the newest one where a half-life is given.
 
     Args:
         positive: Smallest value that counts as liking; None counts every event.
@@ -65,28 +66,22 @@ class Popularity(RecommenderRecipe):
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedPopularity:
         history = Histories.of(feedback, feedback.users, feedback.items)
-        if self.half_life is None:
-            counts = np.bincount(
-                history.liked(self.positive).indices, minlength=len(feedback.items)
-            )
-            weight = counts.astype(np.float64)
-        else:
-            weight = self._recent(feedback)
+        counted = history.weights.astype(np.float64)
+        counted[~history.is_liked(self.positive)] = 0.0
+        if self.half_life is not None:
+            counted = counted * self._fresh(history)
+        weight: FloatArray = np.bincount(
+            history.value.indices, weights=counted, minlength=len(feedback.items)
+        ).astype(np.float64)
         return FittedPopularity(self, feedback.users, feedback.items, history, weight)
 
-    def _recent(self, feedback: Feedback) -> FloatArray:
-        if not feedback.has_time:
+    def _fresh(self, history: Histories) -> FloatArray:
+        if history.time is None or (history.time.data == NO_TIME).any():
             raise InvalidDataError("half_life needs the time of every event.")
-        age = (feedback.time.max() - feedback.time) / duration("half_life", self.half_life or "")
-        liked = (
-            np.ones(len(feedback), bool)
-            if self.positive is None
-            else feedback.value >= self.positive
-        )
-        weight: FloatArray = np.bincount(
-            feedback.item, weights=np.exp2(-age) * liked, minlength=len(feedback.items)
-        ).astype(np.float64)
-        return weight
+        when = history.time.data
+        age = (when.max() - when) / duration("half_life", self.half_life or "")
+        fresh: FloatArray = np.exp2(-age)
+        return fresh
 
     @staticmethod
     def load(path: str | Path) -> FittedPopularity:

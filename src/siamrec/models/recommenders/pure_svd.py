@@ -27,7 +27,13 @@ if TYPE_CHECKING:
     from siamrec.models.recommenders.search import Range
     from siamrec.typing import Float32Array, FloatArray, Id
 
-_CAN = Capability.RANKING | Capability.COLD_USER | Capability.EXPLAIN | Capability.SIMILAR
+_CAN = (
+    Capability.RANKING
+    | Capability.COLD_USER
+    | Capability.EXPLAIN
+    | Capability.SIMILAR
+    | Capability.WEIGHTS
+)
 _KIND = "pure-svd"
 
 
@@ -36,7 +42,8 @@ _KIND = "pure-svd"
 class PureSVD(RecommenderRecipe):
     """Complete the likings by their best approximation of low rank.
 
-    With the leading right singular vectors `V` of `X`, the scores are `x V Vᵀ`.
+    With the leading right singular vectors `V` of the weights of the likings, the scores are
+    `x V Vᵀ`.
 
     Args:
         factors: Number of singular vectors, at least 1; data with fewer has as many as it has.
@@ -109,10 +116,11 @@ class FittedPureSVD(FittedVectors):
 
     @override
     def explain(self, user: Id, item: Id, *, n: int = 5) -> list[tuple[Id, float]]:
-        row = Histories(self.history.value[self.users.encode([user], name="user")])
-        liked = row.liked(self.recipe.positive).indices
+        row = self.history.people(self.users.encode([user], name="user"))
+        own = row.liked(self.recipe.positive)
+        liked = own.indices
         target = self.vectors[int(self.items.encode([item], name="item")[0])]
-        parts = self.vectors[liked] @ target
+        parts = (self.vectors[liked] @ target) * own.data
         best = np.argsort(-np.abs(parts), kind="stable")[: check.count("n", n)]
         return [(self.items[int(liked[p])], float(parts[p])) for p in best.tolist()]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from siamrec.data import Catalog, Feedback, Vocabulary
     from siamrec.typing import Float32Array
 
-_CAN = Capability.RANKING | Capability.COLD_USER | Capability.COLD_ITEM
+_CAN = Capability.RANKING | Capability.COLD_USER | Capability.COLD_ITEM | Capability.WEIGHTS
 _KIND = "random"
 # multipliers of splitmix64: neighbouring numbers become unrelated ones
 _STEPS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))

@@ -110,7 +110,7 @@ class SASRec(NeuralRecipe):
         """
         from siamrec.models.recommenders._sasrec_net import fit_sasrec  # its torch half
 
-        history = Histories.of(feedback, feedback.users, feedback.items)
+        history = Histories.of(feedback, feedback.users, feedback.items).require_even("SASRec")
         if not history.latest(2, self.positive)[1][:, 1:].any():
             raise InvalidDataError("SASRec needs somebody who liked two items.")
         weights, record = fit_sasrec(self, history, progress)

@@ -78,7 +78,7 @@ class SequentialRules(WeightsRecipe[FittedSequenceWeights]):
 
     @override
     def weigh(self, history: Histories) -> Weights:
-        history.some_liked(self.positive, "SequentialRules")
+        history.require_even("SequentialRules").some_liked(self.positive, "SequentialRules")
         owner, item = history.sequences(self.positive)
         n = history.value.shape[1]
         rules = sparse.csr_array((n, n), dtype=np.float64)

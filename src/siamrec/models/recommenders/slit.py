@@ -58,7 +58,7 @@ class SLIT(WeightsRecipe[FittedSequenceWeights]):
     Examples:
         >>> from siamrec.data import Feedback
         >>> feedback = Feedback.of(
-        ...     user=["a", "a", "b", "b", "c"], item=["tea", "cup", "tea", "pot", "pot"],
+        ...     user=["a", "a", "b", "b", "c"], item=["tea", "cup", "tea", "pot", "cup"],
         ...     time=[1, 2, 1, 2, 9],
         ... )
         >>> SLIT(l2=0.1).fit(feedback).recommend_for_history([["tea"]]).lists()
@@ -96,7 +96,7 @@ class SLIT(WeightsRecipe[FittedSequenceWeights]):
 
     @override
     def weigh(self, history: Histories) -> Weights:
-        history.some_liked(self.positive, "SLIT")
+        history.require_even("SLIT").some_liked(self.positive, "SLIT")
         owner, item = history.sequences(self.positive)
         n = history.value.shape[1]
         gram, wanted = np.zeros((n, n)), np.zeros((n, n))

@@ -11,7 +11,14 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec.models.recommenders._files import load_arm, save_arm
-from siamrec.models.recommenders._ratings import Biases, FittedFactors, rated, ridge_rows
+from siamrec.models.recommenders._ratings import (
+    Biases,
+    FittedFactors,
+    like,
+    rated,
+    ridge_rows,
+    star_of,
+)
 from siamrec.models.recommenders.bias import BiasModel
 from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.neural import NeuralRecipe, TrainingRecord
@@ -27,7 +34,13 @@ if TYPE_CHECKING:
     from siamrec.models.recommenders.search import Range
     from siamrec.typing import FloatArray
 
-_CAN = Capability.RATINGS | Capability.RANKING | Capability.COLD_USER | Capability.SIMILAR
+_CAN = (
+    Capability.RATINGS
+    | Capability.RANKING
+    | Capability.COLD_USER
+    | Capability.SIMILAR
+    | Capability.WEIGHTS
+)
 _KIND = "svdpp"
 
 
@@ -86,13 +99,18 @@ class SVDpp(NeuralRecipe):
         history = rated(feedback, "SVDpp")
         weights, record = fit_svdpp(
             self,
-            history.value,
+            history.ratings,
             factors=self.factors,
             l2=self.l2,
             progress=progress,
         )
+        unit = star_of(history.ratings.value.data)
+        stars = {
+            "mean": np.array([unit * weights["mean"][0], unit]),
+            "item": unit * weights["item"],
+        }
         parts = {"users": feedback.users, "items": feedback.items, "history": history}
-        return FittedSVDpp(self, {**parts, **weights}, record)
+        return FittedSVDpp(self, {**parts, **weights, **stars}, record)
 
     @staticmethod
     def load(path: str | Path) -> FittedSVDpp:
@@ -115,33 +133,34 @@ class FittedSVDpp(FittedFactors):
     def __init__(self, recipe: SVDpp, parts: Mapping[str, Any], training: TrainingRecord) -> None:
         self.recipe, self.training = recipe, training
         self.users, self.items, self.history = parts["users"], parts["items"], parts["history"]
-        item = parts["item"].astype(np.float64)
-        self.bias = Biases(float(parts["mean"][0]), item, BiasModel().user_damping)
+        self.bias = Biases.read(parts, damping=BiasModel().user_damping)
         self.vectors: FloatArray = parts["vectors"].astype(np.float64)
         self.rated: FloatArray = parts["rated"].astype(np.float64)
 
     @override
     def people(self, histories: Histories) -> tuple[FloatArray, FloatArray]:
-        value = histories.value
+        ratings = histories.ratings
+        value = ratings.value
         count = np.diff(value.indptr)
         row = np.repeat(np.arange(len(histories)), count)
         ones = sparse.csr_array(
             (np.ones(value.nnz), value.indices, value.indptr), shape=value.shape
         )
         known = (ones @ self.rated) / np.sqrt(np.maximum(count, 1))[:, None]
-        left = value.data - self.bias.mean - self.bias.item[value.indices]
+        left = (value.data - self.bias.mean - self.bias.item[value.indices]) / self.bias.unit
         left = left - np.einsum("nd,nd->n", known[row], self.vectors[value.indices])
         targets = sparse.csr_array((left, value.indices, value.indptr), shape=value.shape)
         # the bias of a person is the weight of a factor that is 1 for every item
         extended = np.column_stack([self.vectors, np.ones(len(self.items))])
-        solved = ridge_rows(targets, extended, self.recipe.l2)
-        return solved[:, -1], known + solved[:, :-1]
+        weight = like(value, ratings.weights)
+        solved = ridge_rows(targets, extended, self.recipe.l2, weight=weight)
+        unit = self.bias.unit
+        return unit * solved[:, -1], unit * (known + solved[:, :-1])
 
     @override
     def save(self, path: str | Path) -> None:
         arrays = {
-            "mean": np.array([self.bias.mean]),
-            "item": self.bias.item,
+            **self.bias.arrays(),
             "vectors": self.vectors,
             "rated": self.rated,
             **self.training.arrays(),

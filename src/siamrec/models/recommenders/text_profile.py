@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec.data.liking import Threshold, require_threshold
 from siamrec.errors import InvalidDataError, MissingInputError
 from siamrec.models.encoders._book import ENCODERS, Encoder
 from siamrec.models.recommenders._files import load_arm, save_arm
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
     from siamrec.data import Catalog, Feedback, Vocabulary
     from siamrec.typing import BoolArray, Float32Array
 
-_CAN = Capability.RANKING | Capability.COLD_USER | Capability.COLD_ITEM | Capability.SIMILAR
+_CAN = (
+    Capability.RANKING
+    | Capability.COLD_USER
+    | Capability.COLD_ITEM
+    | Capability.SIMILAR
+    | Capability.WEIGHTS
+)
 _KIND = "text-profile"
 
 
@@ -34,12 +41,14 @@ class TextProfile(RecommenderRecipe):
     """Rank items by the cosine of their text with what a person liked.
 
     With unit vectors `v_i` of the item texts, a person's profile is
-    `p = Σ_{i liked} v_i`, and the score of an item is `p·v_i / ‖p‖`. Items that nobody has
-    rated are ranked like any other; items without a text are never ranked.
+    `p = Σ_{i liked} w_i v_i` with `w` the weights of the events, and the score of an item is
+    `p·v_i / ‖p‖`. Items that nobody has rated are ranked like any other; items without a text are
+    never ranked.
 
     Args:
         encoder: Maps texts to unit vectors: an encoder or its registered name.
-        positive: Smallest value that counts as liking; None counts every event.
+        positive: Smallest rating that is a like, `"scale"` for 4 of 5 and the same share of
+            other scales, or None to count every event.
 
     Raises:
         siamrec.errors.MissingInputError: On fitting, without a catalogue.
@@ -49,12 +58,11 @@ class TextProfile(RecommenderRecipe):
     capabilities: ClassVar[Capability] = _CAN
 
     encoder: Encoder
-    positive: float | None = 4.0
+    positive: Threshold = "scale"
 
     def __post_init__(self) -> None:
         self.take_by_name(encoder=ENCODERS)
-        if self.positive is not None:
-            check.real_or_none("positive", self.positive)
+        require_threshold("positive", self.positive)
 
     @override
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedTextProfile:
@@ -83,7 +91,8 @@ class TextProfile(RecommenderRecipe):
             written: Whether an item has a vector, shape `(n_items,)`.
         """
         history = Histories.of(feedback, feedback.users, items)
-        return FittedTextProfile(self.positive, feedback.users, items, history, vectors, written)
+        positive = history.threshold(self.positive)
+        return FittedTextProfile(positive, feedback.users, items, history, vectors, written)
 
     @staticmethod
     def load(path: str | Path) -> FittedTextProfile:

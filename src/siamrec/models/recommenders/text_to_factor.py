@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from siamrec._core.book import Named
     from siamrec.data import Catalog, Feedback
     from siamrec.models.recommenders.search import Range
-    from siamrec.typing import Float32Array, FloatArray, Id, IntArray
+    from siamrec.typing import Float32Array, FloatArray, Id
 
 _CAN = (
     Capability.RANKING
@@ -38,6 +38,7 @@ _CAN = (
     | Capability.COLD_ITEM
     | Capability.EXPLAIN
     | Capability.SIMILAR
+    | Capability.WEIGHTS
 )
 _KIND = "text-to-factor"
 
@@ -89,8 +90,9 @@ class TextToFactor(RecommenderRecipe):
     def fit(self, feedback: Feedback, *, catalog: Catalog | None = None) -> FittedTextToFactor:
         if catalog is None:
             raise MissingInputError("catalog", "fit(feedback, catalog=catalog)")
-        recipe, encoder = _factors(self.base), ENCODERS.make(self.encoder)
-        base = recipe.fit(feedback)
+        encoder = ENCODERS.make(self.encoder)
+        base = _factors(self.base).fit(feedback)
+        recipe = base.recipe
         items = feedback.items.extend(catalog.items)
         aligned = catalog.aligned(items)
         written = aligned.has_text
@@ -99,9 +101,9 @@ class TextToFactor(RecommenderRecipe):
             raise InvalidDataError("TextToFactor needs items with feedback and a text, got none.")
         text = np.zeros((len(items), encoder.dim))
         text[written] = encoder.encode([t for t in aligned.text if t is not None])
-        liked = base.history.liked(recipe.positive)
-        count = np.zeros(len(items), dtype=np.int64)
-        count[:n_known] = np.bincount(liked.indices, minlength=n_known)
+        liked = recipe.strengths(base.history)
+        count = np.zeros(len(items))
+        count[:n_known] = np.bincount(liked.indices, liked.data, minlength=n_known)
         vectors = self._placed(base.vectors, text, written.astype(float), count)
         parts = {
             "users": feedback.users,
@@ -114,7 +116,7 @@ class TextToFactor(RecommenderRecipe):
         return FittedTextToFactor(recipe, parts)
 
     def _placed(
-        self, factors: FloatArray, text: FloatArray, written: FloatArray, count: IntArray
+        self, factors: FloatArray, text: FloatArray, written: FloatArray, count: FloatArray
     ) -> FloatArray:
         """Return the vector of each item: learned, read, or between the two."""
         n_known, d = factors.shape
@@ -159,18 +161,18 @@ class FittedTextToFactor(FittedVectors):
 
     @override
     def people(self, histories: Histories) -> Float32Array:
-        liked = histories.liked(self.recipe.positive)[:, : len(self.factors)]
+        liked = self.recipe.strengths(histories)[:, : len(self.factors)]
         return self.recipe.solve(liked, self.factors).astype(np.float32)
 
     @override
     def explain(self, user: Id, item: Id, *, n: int = 5) -> list[tuple[Id, float]]:
         history = self.history.people(self.users.encode([user], name="user"))
-        liked = history.liked(self.recipe.positive).indices
-        liked = liked[liked < len(self.factors)]  # what came by `update` has no factors yet
+        # what came by `update` has no factors yet
+        liked = self.recipe.strengths(history)[:, : len(self.factors)]
         target = self.vectors[int(self.items.encode([item], name="item")[0])]
         parts = self.recipe.contributions(liked, self.factors, target.astype(np.float64))
         best = np.argsort(-np.abs(parts), kind="stable")[: check.count("n", n)]
-        return [(self.items[int(liked[p])], float(parts[p])) for p in best.tolist()]
+        return [(self.items[int(liked.indices[p])], float(parts[p])) for p in best.tolist()]
 
     @override
     def save(self, path: str | Path) -> None:

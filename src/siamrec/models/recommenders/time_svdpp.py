@@ -11,9 +11,10 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.clock import DAY
+from siamrec.data import NO_TIME
 from siamrec.errors import InvalidDataError
 from siamrec.models.recommenders._files import load_arm, save_arm
-from siamrec.models.recommenders._ratings import Biases, FittedRatings, rated
+from siamrec.models.recommenders._ratings import Biases, FittedRatings, rated, star_of
 from siamrec.models.recommenders.bias import BiasModel
 from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.neural import NeuralRecipe, TrainingRecord
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from siamrec.models.recommenders.search import Range
     from siamrec.typing import Float32Array, FloatArray, IntArray
 
-_CAN = Capability.RATINGS | Capability.RANKING
+_CAN = Capability.RATINGS | Capability.RANKING | Capability.WEIGHTS
 _KIND = "time-svdpp"
 _SHAPE = 0.4  # exponent of dev_u(t), cross-validated in the paper
 
@@ -96,17 +97,16 @@ class TimeSVDpp(NeuralRecipe):
         from siamrec.models.recommenders._svdpp_net import Moments, fit_svdpp  # its torch half
 
         history = rated(feedback, "TimeSVDpp")
-        if not feedback.has_time or history.order is None:
+        ratings = history.ratings
+        if ratings.time is None or (ratings.time.data == NO_TIME).any():
             raise InvalidDataError("TimeSVDpp needs the time of every rating.")
-        when = np.sort(feedback.time, kind="stable")[history.order.data]
-        owner = np.repeat(np.arange(len(history)), np.diff(history.value.indptr))
-        days = when / DAY
+        days, owner = ratings.time.data / DAY, ratings.owner
         count = np.maximum(np.bincount(owner, minlength=len(history)), 1)
         middle = np.bincount(owner, weights=days, minlength=len(history)) / count
         line = np.array([days.min(), max(days.max(), days.min() + 1e-9)])
         weights, record = fit_svdpp(
             self,
-            history.value,
+            ratings,
             factors=self.factors,
             l2=self.l2,
             moments=Moments(self.span_of(days, line), deviation(days - middle[owner])),
@@ -115,15 +115,18 @@ class TimeSVDpp(NeuralRecipe):
             progress=progress,
         )
         moments = Moments(self.span_of(days, line), deviation(days - middle[owner]))
-        weights |= self._people(history.value, weights, moments)
+        weights |= self._people(ratings, weights, moments)
         parts = {"users": feedback.users, "items": feedback.items, "history": history}
-        arrays = {**weights, "middle": middle, "line": line}
+        unit = np.array([star_of(ratings.value.data)])
+        arrays = {**weights, "middle": middle, "line": line, "unit": unit}
         return FittedTimeSVDpp(self, parts | arrays, record)
 
     def _people(
-        self, value: sparse.csr_array, part: Mapping[str, Any], moments: Moments
+        self, ratings: Histories, part: Mapping[str, Any], moments: Moments
     ) -> dict[str, FloatArray]:
         """Solve what is linear, `b_u, α_u, p_u, a_u`, exactly, given the items' side."""
+        value = ratings.value / star_of(ratings.value.data)
+        heavy = ratings.weights.astype(np.float64)
         n, d = value.shape[0], self.factors
         solved = np.zeros((n, 2 * d + 2))
         for user in range(n):  # people differ in length: one solve for each
@@ -134,9 +137,9 @@ class TimeSVDpp(NeuralRecipe):
             known = part["rated"][item].sum(axis=0) / np.sqrt(max(item.size, 1))
             left = value.data[own] - part["mean"] - part["item"][item]
             left = left - part["span"][item, moments.span[own]] - part["vectors"][item] @ known
-            penalty = np.repeat([self.l2 * max(item.size, 1), self.calm], d + 1)
-            normal = x.T @ x + np.diag(penalty)
-            solved[user] = np.linalg.solve(normal, x.T @ left)
+            weighed = x.T * heavy[own]
+            penalty = np.repeat([self.l2 * (heavy[own].sum() or 1.0), self.calm], d + 1)
+            solved[user] = np.linalg.solve(weighed @ x + np.diag(penalty), weighed @ left)
         names = {"people": slice(0, d), "turn": slice(d + 1, 2 * d + 1)}
         vectors = {name: solved[:, where] for name, where in names.items()}
         return {**vectors, "user": solved[:, d], "drift": solved[:, -1]}
@@ -176,8 +179,9 @@ class FittedTimeSVDpp(FittedRatings):
         self.recipe, self.training = recipe, training
         self.users, self.items, self.history = parts["users"], parts["items"], parts["history"]
         self._part = {name: parts[name] for name in _ARRAYS}
-        item = parts["item"].astype(np.float64)
-        self.bias = Biases(float(parts["mean"][0]), item, BiasModel().user_damping)
+        unit, item = float(parts["unit"][0]), parts["item"].astype(np.float64)
+        mean = unit * float(parts["mean"][0])
+        self.bias = Biases(mean, unit * item, BiasModel().user_damping, unit)
 
     @override
     def score(self, histories: Histories) -> Float32Array:
@@ -186,9 +190,10 @@ class FittedTimeSVDpp(FittedRatings):
         turned = np.where(user >= 0, deviation(day - part["middle"][user]), 0.0)
         span = int(self.recipe.span_of(np.array([day]), part["line"])[0])
         own = np.where(user >= 0, part["user"][user] + part["drift"][user] * turned, 0.0)
-        items = self.bias.mean + self.bias.item + part["span"][:, span]
+        items = part["mean"] + part["item"] + part["span"][:, span]
         table = self._people_at(histories, user, np.arange(len(user)), turned) @ part["vectors"].T
-        scores: Float32Array = (table + own[:, None] + items).astype(np.float32)
+        stars = table + own[:, None] + items
+        scores: Float32Array = (self.bias.unit * stars).astype(np.float32)
         return scores
 
     @override
@@ -204,8 +209,8 @@ class FittedTimeSVDpp(FittedRatings):
         person = self._people_at(histories, user, row, turned)
         span = part["span"][item, self.recipe.span_of(days, part["line"])]
         product = np.einsum("nd,nd->n", person, part["vectors"][item])
-        rating: FloatArray = self.bias.mean + own + self.bias.item[item] + span + product
-        return rating
+        stars: FloatArray = part["mean"] + own + part["item"][item] + span + product
+        return self.bias.unit * stars
 
     def _who(self, histories: Histories) -> IntArray:
         if histories.user is None:
@@ -216,7 +221,7 @@ class FittedTimeSVDpp(FittedRatings):
         self, histories: Histories, user: IntArray, row: IntArray, turned: FloatArray
     ) -> FloatArray:
         """Return the vector of the person of each `row`, turned by `dev_u(t)`."""
-        part, value = self._part, histories.value
+        part, value = self._part, histories.ratings.value
         ones = sparse.csr_array(
             (np.ones(value.nnz), value.indices, value.indptr), shape=value.shape
         )
@@ -245,4 +250,5 @@ _ARRAYS = (
     "turn",
     "middle",
     "line",
+    "unit",
 )

@@ -116,7 +116,7 @@ class TwoTower(NeuralRecipe):
         if uses and catalog is not None:
             place = catalog.items.translate(items)
             feature[place], described[place] = table, known
-        history = Histories.of(feedback, feedback.users, items)
+        history = Histories.of(feedback, feedback.users, items).require_even("TwoTower")
         liked = history.some_liked(self.positive, "TwoTower")
         weights, record = fit_two_tower(self, history, feature, progress)
         met = np.bincount(liked.indices, minlength=len(items)) > 0
