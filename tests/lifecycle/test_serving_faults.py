@@ -262,8 +262,9 @@ def test_a_re_ranking_without_its_inputs_leaves_a_list(
 def test_what_cannot_serve_is_refused_when_it_is_placed(ws: Workspace) -> None:
     with pytest.raises(InvalidParameterError, match="one that needs no features"):
         Placement(name="x", arms=ARMS, policy="linear-thompson")
-    with pytest.raises(InvalidParameterError, match="light-gcn knows training users only"):
-        Placement(name="x", arms={"a": "light-gcn"})
+    ws.place(Placement(name="late", arms={"a": "time-svdpp:epochs=1"}))
+    with pytest.raises(InvalidParameterError, match="an arm that ranks for new people too"):
+        ws.train("late")
     with pytest.raises(InvalidParameterError, match="the name of an arm"):
         Placement(name="x", arms={"fallback": "ease"})
     (release,) = ws.versions("home")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from siamrec._core.hashing import canonical_json
 from siamrec.data import Catalog
-from siamrec.errors import InvalidParameterError
+from siamrec.errors import InvalidParameterError, SiamrecError
 from siamrec.lifecycle._ground import Ground
 from siamrec.lifecycle.placement import LIVE, Placement, arm_config
 from siamrec.lifecycle.training import train
@@ -57,8 +57,11 @@ def placed(
     ground.store.catalog.write(_writable(catalog))
     arms = _arms(judging.positive, own)
     placement = Placement(name=PLACEMENT, arms=arms, k=judging.k, n_arms=2)
+    try:
+        trained = train(ground, placement, encoders={LIVE: encoder})
+    except SiamrecError as error:  # an arm of the host that measures well may not serve
+        return {"placement": None, "reason": str(error)}
     ground.keep(placement)
-    trained = train(ground, placement, encoders={LIVE: encoder})
     return {
         "placement": PLACEMENT,
         "release": trained.release,

@@ -23,7 +23,7 @@ from siamrec.errors import (
     UnknownNameError,
 )
 from siamrec.lifecycle.promotion import Promotion
-from siamrec.models.recommenders import RECOMMENDERS, Capability
+from siamrec.models.recommenders import RECOMMENDERS
 from siamrec.rerank import SELECTORS, Pipeline
 
 if TYPE_CHECKING:
@@ -143,8 +143,8 @@ class Placement(Record):
         if isinstance(policy, LinearPolicy):
             raise InvalidParameterError("policy", self.policy, "one that needs no features")
         put: dict[str, Any] = {
-            "arms": {name: _serving(arm) for name, arm in arms.items()},
-            "fallback": _serving(self.fallback),
+            "arms": {name: arm_config(arm) for name, arm in arms.items()},
+            "fallback": arm_config(self.fallback),
             "policy": policy.to_config(),
             "rerank": tuple(_step_config(step) for step in check.many("rerank", self.rerank)),
         }
@@ -329,19 +329,6 @@ _WORDS = {
     "confirm": ("on_serve", "on_seen"),
     "unlogged": ("serve", "refuse"),
 }
-
-
-def _serving(arm: Any) -> dict[str, Any]:
-    """Return an arm as JSON values, when it can rank for whoever comes."""
-    config = arm_config(arm)
-    recipe = RECOMMENDERS.make(_with_encoders(config, lambda _reference: dict(_STAND_IN)))
-    wraps = hasattr(recipe, "base") or hasattr(recipe, "arms")  # can do what is inside
-    if Capability.COLD_USER not in recipe.capabilities and not wraps:
-        name = config["name"]
-        raise InvalidParameterError(
-            "arm", name, f"one that ranks for new people too; {name} knows training users only"
-        )
-    return config
 
 
 def arm_config(arm: Any) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from typing_extensions import override
 
 from siamrec._core.table import Record, counted
 from siamrec.data import Catalog, FeedbackKind, Vocabulary
-from siamrec.errors import ModelLoadError
+from siamrec.errors import InvalidParameterError, ModelLoadError
 from siamrec.lifecycle.registry import Lineage
 from siamrec.models.recommenders import (
+    Capability,
     FittedRecommender,
     FittedTextProfile,
     PureSVD,
@@ -77,9 +78,18 @@ def fitted_release(
         fallback: Recipe of the fallback.
         feedback: Events to learn from.
         catalog: Items with texts and attributes.
+
+    Raises:
+        siamrec.errors.InvalidParameterError: If an arm ranks for training users only.
     """
     known = catalog.aligned(feedback.items)
     arms = {name: recipe.fit(feedback, catalog=known) for name, recipe in recipes.items()}
+    for name, arm in arms.items():
+        if Capability.COLD_USER not in arm.capabilities:
+            what = type(arm).__name__
+            raise InvalidParameterError(
+                f"arms[{name!r}]", what, "an arm that ranks for new people too, as EASE does"
+            )
     rating = feedback.where(feedback.kind == FeedbackKind.RATING)
     n_items = len(feedback.items)
     counts = np.bincount(feedback.item, minlength=n_items)
