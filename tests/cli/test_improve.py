@@ -97,7 +97,7 @@ def test_bad_rows_are_written_down_and_the_run_goes_on(
     rejected = [json.loads(line) for line in (out / "rejected.jsonl").read_text().splitlines()]
     assert [row["reason"] for row in rejected] == [
         "user is missing",
-        "rating is outside [0, 5]: 99",
+        "rating stands apart from the others: 99",
     ]
     summary = json.loads((out / "summary.json").read_text())
     assert summary["data"]["rejected"] == 2
@@ -152,7 +152,8 @@ def test_bad_arguments(files: tuple[Path, Path], tmp_path: Path) -> None:
     assert_one_line(improve(*both, *out, "--text", "plot"), "column for text is named 'plot'")
     assert_one_line(improve(*both, *out, "--db", "nonsense"), "url must be a database URL")
     assert_one_line(improve(*both, *out, "--serving", "magic"), "serving must be one of the arms")
-    assert_one_line(improve(*both, *out, "--rating-max", "0"), "rating_range must be")
+    assert_one_line(improve(*both, *out, "--scale", "5..1"), "scale must be")
+    assert_one_line(improve(*both, *out, "--scale", "5"), "two numbers such as 1..10")
     assert_one_line(improve(*both, *out, "--arm", "eas"), "No recommender is named 'eas'")
 
 
