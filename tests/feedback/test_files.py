@@ -11,7 +11,12 @@ import pytest
 from pyarrow import parquet
 from typing_extensions import override
 
-from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
+from siamrec.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    SiamrecError,
+    UnknownNameError,
+)
 from siamrec.feedback import FileFeedback, FileTail, read_catalog
 from siamrec.testing.feedback import FeedbackSourceContract
 
@@ -179,6 +184,16 @@ def test_settings_are_checked() -> None:
         FileFeedback(path="x", scale=(5, 5))
     with pytest.raises(UnknownNameError, match="column role"):
         FileFeedback(path="x", columns={"usr": "u"})
+    odd: list[dict[str, Any]] = [
+        {"path": 3}, {"path": []}, {"path": [3]}, {"columns": None}, {"kinds": ["a"]},
+        {"kinds": {"a": 3}}, {"marks": {"a": 3}}, {"scale": 5}, {"scale": (1, 2, 3)},
+        {"scale": "15"}, {"not_rated": ["a"]}, {"not_rated": 0}, {"header": "user"},
+        {"header": ["a", "a"]}, {"decimal": ";"}, {"ids": None}, {"where": 3}, {"format": "no"},
+        {"time_unit": "h"}, {"marks": {"a": "dwell/0"}},
+    ]  # fmt: skip
+    for each in odd:
+        with pytest.raises(SiamrecError):
+            FileFeedback(**{"path": "x", **each})
 
 
 def test_catalogues_find_their_texts(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def _options(
         str | None, _option("What stands around values; '' where quotes are letters.")
     ] = None,
     encoding: Annotated[str | None, _option("How letters are written, if not UTF-8.")] = None,
+    decimal: Annotated[str | None, _option("What stands before fractions: . or ,")] = None,
     time_unit: Annotated[
         str | None, _option("What numbers of times count: s, ms, us, ns.")
     ] = None,
@@ -147,7 +148,7 @@ def source_of(
         format=given.get("format_"),
         **{
             name: given[name]
-            for name in ("quote", "encoding", "time_unit", "time_format", "where")
+            for name in ("quote", "encoding", "decimal", "time_unit", "time_format", "where")
             if name in given
         },
     )

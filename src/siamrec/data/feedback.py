@@ -190,11 +190,12 @@ class Feedback(Columnar):
 
         Args:
             frame: A polars, pandas, pyarrow or DuckDB table, or a mapping of columns.
-            user: Column of user ids.
+            user: Column of user ids: texts or whole numbers of any Arrow kind.
             item: Column of item ids.
             value: Column of ratings; without it every event has the value 1.
             time: Column of times: timestamps, dates, ISO text, or numbers since the epoch in
-                seconds, milliseconds, microseconds or nanoseconds (told by their size).
+                seconds, milliseconds, microseconds or nanoseconds (told by their size, and all
+                of one unit).
             kind: A `FeedbackKind` for all events, or the column that holds its name.
             weight: Column of weights.
             decision: Column of decision ids.
@@ -205,7 +206,8 @@ class Feedback(Columnar):
 
         Raises:
             siamrec.errors.UnknownNameError: If a column is absent.
-            InvalidDataError: If ids are null or numbers are not finite.
+            InvalidDataError: If ids are null or no ids, numbers are not finite, or times cannot
+                be read; the column and its first bad row are named.
         """
         table = frames.table_of(frame)
         users, user_code = frames.codes_of(frames.pick(table, user, "user"), user)
@@ -216,6 +218,10 @@ class Feedback(Columnar):
             if name is None:
                 return np.full(n, default)
             return frames.floats_of(frames.pick(table, name, purpose), name)
+
+        def halved(name: str | None, purpose: str) -> Float32Array:
+            with np.errstate(over="ignore"):  # infinite then, which is refused
+                return numbers(name, purpose, 1.0).astype(np.float32)
 
         optional: dict[str, Any] = {}
         if position is not None:
@@ -242,10 +248,10 @@ class Feedback(Columnar):
             items=items,
             user=user_code,
             item=item_code,
-            value=numbers(value, "value", 1.0).astype(np.float32),
+            value=halved(value, "value"),
             kind=_kinds(table, kind),
             time=stamps,
-            weight=numbers(weight, "weight", 1.0).astype(np.float32),
+            weight=halved(weight, "weight"),
             context={
                 name: frames.plain_of(frames.pick(table, name, "context"), name)
                 for name in context

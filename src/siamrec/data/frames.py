@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siamrec.data import cells
+from siamrec.data import cells, times
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError, UnknownNameError, shown
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from siamrec.typing import BoolArray, CodeArray, FloatArray, IdArray, IntArray
 
 
-NO_TIME = cells.NO_TIME
+NO_TIME = times.NO_TIME
 """The instant of an event whose time is not known."""
 
 
@@ -140,14 +140,14 @@ def instants_of(column: Any, name: str) -> IntArray:
         InvalidDataError: If the column is of another kind, a cell cannot be read, or numbers are
             of two units or written as dates (20260131).
     """
-    found = cells.times(column, name)
+    found = times.times(column, name)
     told = found.units - {"small"} if "s" in found.units else found.units
     if len(told) > 1:
         raise InvalidDataError(
             f"{name} must be times of one unit, got {' and '.join(sorted(told))}."
         )
     _all_good(found.bad, column, name, "times (ISO 8601, or numbers) of the years 1677 to 2262")
-    if cells.written_as_dates(found):
+    if times.written_as_dates(found):
         raise InvalidDataError(f"{name} must be times, got numbers such as 20260131: write dates.")
     return found.values
 

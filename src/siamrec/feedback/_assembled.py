@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from siamrec._core.table import day
-from siamrec.data import cells
-from siamrec.data.cells import NO_TIME
 from siamrec.data.feedback import Feedback, FeedbackKind
+from siamrec.data.times import NANOSECONDS, NO_TIME
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError
 
@@ -23,7 +22,7 @@ _FEW = 0.01
 """Share of rows that may be set apart as strange; more are a question to ask."""
 _SENTINELS = (-1.0, 0.0, 99.0, -99.0, 999.0, -999.0, 9999.0)
 """Numbers that stand for "not rated" in one file or another."""
-_UNITS = frozenset(cells.NANOSECONDS)
+_UNITS = frozenset(NANOSECONDS)
 
 
 def coded(column: Any) -> tuple[Vocabulary, CodeArray]:
@@ -38,7 +37,7 @@ def coded(column: Any) -> tuple[Vocabulary, CodeArray]:
 
 
 def assembled(blocks: Sequence[dict[str, Any]]) -> Feedback:
-    """Return the events of all blocks.
+    """Return the events of all blocks, which are empty then: no column is held twice.
 
     Raises:
         InvalidDataError: If ids are texts in one block and numbers in another.
@@ -46,14 +45,14 @@ def assembled(blocks: Sequence[dict[str, Any]]) -> Feedback:
     import pyarrow as pa  # takes its time
 
     def numbers(name: str, dtype: Any) -> Any:
-        return np.concatenate([block[name] for block in blocks]).astype(dtype)
+        return np.concatenate([block.pop(name).astype(dtype) for block in blocks])
 
     def chunks(name: str) -> Any:
-        return pa.chunked_array(_of_one_kind([block[name] for block in blocks], name))
+        return pa.chunked_array(_of_one_kind([block.pop(name) for block in blocks], name))
 
+    first = frozenset(blocks[0])
     users, user = coded(chunks("user"))
     items, item = coded(chunks("item"))
-    first = blocks[0]
     optional: dict[str, Any] = {}
     if "query" in first:
         optional["queries"], optional["query"] = coded(chunks("query"))
@@ -107,7 +106,7 @@ def _decisions(parts: list[Any]) -> Any:
 
 
 def _context(parts: list[Any]) -> Any:
-    """Texts that all spell numbers are numbers, and nulls make a column of objects."""
+    """Columns of context as they are written: texts of CSV stay texts."""
     import pyarrow as pa
 
     column = (
@@ -162,6 +161,15 @@ def far_times(time: Any, units: frozenset[str], column: str) -> BoolArray:
     return far
 
 
+def nothing_times(time: Any) -> BoolArray:
+    """Return times that are the first instant of 1970 where the others are decades later."""
+    known = time != NO_TIME
+    nothing: BoolArray = time == 0
+    if not nothing.any() or int(np.median(time[known])) < _DECADES * 2 // 3:
+        nothing = np.zeros(len(time), dtype=np.bool_)
+    return nothing
+
+
 def sentinels(value: Float32Array, rated: BoolArray, column: str) -> BoolArray:
     """Return ratings that look like "not rated" written as a number.
 
@@ -194,10 +202,8 @@ def _stands_apart(sign: float, rest: Float32Array) -> bool:
         return False
     low, high = float(rest.min()), float(rest.max())
     if sign == 0:
-        return low >= 1 and high > 1
-    if sign == -1:
-        return low >= 0
-    return sign < -5 * max(abs(high), 1) / 2 and low >= 0 if sign < 0 else sign >= 5 * high
+        return low >= 1
+    return low >= 0 if sign < 0 else sign >= 5 * high
 
 
 def are_thumbs(value: Float32Array, kind: Any) -> bool:

@@ -18,7 +18,7 @@ from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-BLOCK = 4 << 20
+BLOCK = 2 << 20
 """Bytes that are read at a time."""
 
 _ENDINGS = (
@@ -26,10 +26,11 @@ _ENDINGS = (
     ".feather",
 )  # fmt: skip
 _READABLE = "CSV, JSON, Parquet and Arrow"
-_RATIO = 500
+RATIO = 500
 """Bytes that one packed byte may become; real logs stay below a tenth of it."""
-_FREE = 256 << 20
+FREE = 256 << 20
 """Bytes that anything may become, whatever the ratio."""
+_END = 256 << 10
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -104,7 +105,7 @@ class Content:
                     yield stream
         except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
             # RuntimeError is what zipfile raises for a password
-            raise InvalidDataError(f"{self.name} cannot be read: {error}.") from error
+            raise InvalidDataError(f"{self.name} cannot be read: {said(error)}.") from error
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the bytes, unpacked, a block at a time.
@@ -120,12 +121,21 @@ class Content:
         with self.opened() as stream:
             while block := stream.read(BLOCK):
                 done += len(block)
-                if packed is not None and done > max(_FREE, _RATIO * packed):
+                if packed is not None and done > max(FREE, RATIO * packed):
                     raise InvalidDataError(
                         f"{self.name} becomes more than {done >> 20:,} MB from "
                         f"{packed:,} bytes: unpack it yourself if that is right."
                     )
                 yield block
+
+    def last(self) -> bytes:
+        """Return the end of a file that is not packed, for a look at what comes later."""
+        if self.packing or self.part is not None:
+            return b""
+        with self.file.open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(max(0, size - _END))
+            return stream.read()
 
     def head(self) -> bytes:
         """Return the first block.
@@ -151,12 +161,7 @@ class Content:
             InvalidDataError: If the bytes are no text.
         """
         if given is not None:
-            try:
-                return codecs.lookup(given).name
-            except LookupError as error:
-                raise InvalidParameterError(
-                    "encoding", given, "a name that Python knows, such as 'latin-1' or 'cp1252'"
-                ) from error
+            return _codec(given)
         for mark, name in _MARKS:
             if head.startswith(mark):
                 return name
@@ -201,11 +206,29 @@ class Content:
                 text = decoder.decode(block, final=not block)
             except (UnicodeError, ValueError) as error:
                 raise InvalidDataError(
-                    f"{self.name} is not written in {encoding} (after line {lines:,}): {error}. "
-                    "Name the encoding that it is in (--encoding)."
+                    f"{self.name} is not written in {encoding} (after line {lines:,}): "
+                    f"{said(error)}. Name the encoding that it is in (--encoding)."
                 ) from error
             lines += text.count("\n")
             yield text.encode("utf-8", errors="surrogatepass")
+
+
+def _codec(given: str) -> str:
+    """Return the name of an encoding of letters."""
+    try:
+        b"a".decode(given)
+    except UnicodeError:
+        pass  # one letter is not enough for some
+    except (LookupError, ValueError) as error:
+        raise InvalidParameterError(
+            "encoding", given, "a name that Python knows, such as 'latin-1' or 'cp1252'"
+        ) from error
+    return codecs.lookup(given).name
+
+
+def said(error: BaseException) -> str:
+    """Return what an error of others says, in one line and without a full stop."""
+    return " ".join(str(error).split()).rstrip(" .")
 
 
 def contents_of(path: str | Path | Sequence[str | Path]) -> list[Content]:
@@ -225,7 +248,7 @@ def contents_of(path: str | Path | Sequence[str | Path]) -> list[Content]:
     except (OSError, ValueError) as error:  # a name that no disk can have
         if isinstance(error, InvalidDataError):
             raise
-        raise InvalidDataError(f"{path} cannot be read: {error}.") from error
+        raise InvalidDataError(f"{path} cannot be read: {said(error)}.") from error
 
 
 def _found_at(place: Path, said: str) -> list[Content]:
@@ -277,6 +300,6 @@ def _members(archive: Path) -> list[str]:
         with zipfile.ZipFile(archive) as opened:
             names = opened.namelist()
     except (OSError, zipfile.BadZipFile, NotImplementedError, UnicodeError) as error:
-        raise InvalidDataError(f"{archive} cannot be read: {error}.") from error
+        raise InvalidDataError(f"{archive} cannot be read: {said(error)}.") from error
     hidden = ("__MACOSX/", ".")
     return [name for name in names if not name.endswith("/") and not name.startswith(hidden)]

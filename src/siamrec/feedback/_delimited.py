@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from siamrec.errors import InvalidDataError, InvalidParameterError, shown
+from siamrec.feedback._contents import said
 from siamrec.feedback._quotes import (
     PLAIN_NUMBER,
     UNIT,
@@ -48,7 +49,7 @@ def delimited(content: Content, layout: Layout, head: bytes) -> Records:
     encoding = content.encoding(layout.encoding, head)
     first = next(content.texts(encoding), b"").lstrip(b"\r\n")
     dialect = _dialect_of(content, layout, first)
-    names = layout.names or _header(content, dialect, first)
+    names = layout.names or _header(content, dialect, first, numbered=layout.numbered)
     reader = _Reader(content, dialect, encoding, tuple(names), headed=not layout.names)
     told = {"written as": dialect.title(), "encoding": encoding}
     return Records(tuple(names), reader.blocks, told)
@@ -79,7 +80,8 @@ def _check_signs(layout: Layout) -> None:
         raise InvalidParameterError("quote", layout.quote, f"one of the {said}, or empty")
     if layout.delimiter is not None and not re.fullmatch(r"[ -~\t\x01-\x08]+", layout.delimiter):
         raise InvalidParameterError("delimiter", layout.delimiter, f"one or more {said}")
-    if layout.quote and layout.delimiter == layout.quote:
+    quote = '"' if layout.quote is None else layout.quote
+    if quote and layout.delimiter == quote:
         raise InvalidParameterError("quote", layout.quote, "another letter than the delimiter")
 
 
@@ -109,7 +111,9 @@ def _delimiter(content: Content, layout: Layout, first: bytes) -> str:
     return max(scores, key=lambda d: (*scores[d], len(d)))
 
 
-def _header(content: Content, dialect: Dialect, first: bytes) -> tuple[str, ...]:
+def _header(
+    content: Content, dialect: Dialect, first: bytes, *, numbered: bool
+) -> tuple[str, ...]:
     try:
         end = first_record(_united(first, dialect), dialect)
     except UnclosedQuoteError as error:
@@ -120,10 +124,15 @@ def _header(content: Content, dialect: Dialect, first: bytes) -> tuple[str, ...]
         raise InvalidDataError(_not_utf8(content, 1)) from error
     names = [name.strip() for name in _split(line, dialect)]
     numbers = sum(bool(PLAIN_NUMBER.fullmatch(name)) for name in names)
-    if numbers * 2 >= len(names):
+    if numbers * 2 >= len(names) and not numbered:
         raise InvalidDataError(
             f"{content.name} has no header: its first line is {shown(', '.join(names))}. Name the "
             "columns in their order, such as --columns user,item,rating,timestamp."
+        )
+    if any(name.strip()[:1] == dialect.quote != "" for name in names):
+        raise InvalidDataError(
+            f"{content.name}, line 1: a blank stands between {dialect.split_at!r} and a quote, "
+            "which makes the quote a letter; write the file without such blanks."
         )
     names = [name or f"column {place}" for place, name in enumerate(names, start=1)]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -252,7 +261,7 @@ class _Reader:
             )
         except (ValueError, OSError, NotImplementedError) as error:
             raise InvalidDataError(
-                f"{self.content.name} cannot be read as CSV near line {line:,}: {error}."
+                f"{self.content.name} cannot be read as CSV near line {line:,}: {said(error)}."
             ) from error
         rows = np.arange(row, row + table.num_rows + len(broken))
         if broken:
@@ -302,7 +311,7 @@ class _Letters:
         except UnicodeDecodeError:
             pass
         else:
-            self._n_good += 1
+            self._n_good += data.count(b"\n")
             return data, ""
         lines = data.split(b"\n")
         for place, each in enumerate(lines):  # only in a block that is damaged

@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from siamrec.data import cells
-from siamrec.data.cells import NO_TIME
+from siamrec.data import cells, times
 from siamrec.data.feedback import FeedbackKind
+from siamrec.data.times import NO_TIME
 from siamrec.data.vocabulary import LONGEST_ID
-from siamrec.feedback._expanded import Expanded, code_of, taken, without_nothing
+from siamrec.feedback._expanded import (
+    Expanded,
+    code_of,
+    lists_of,
+    numbers_in,
+    taken,
+    without_nothing,
+)
 from siamrec.feedback._meaning import THUMBS, Meaning, number_in, plain_name, words_of
 
 if TYPE_CHECKING:
@@ -100,9 +107,9 @@ def events_of(block: Block, meaning: Meaning, *, shown: int) -> Events:
         table, rows = table.filter(_arrow_mask(kept)), rows[kept]
     reader = _Columns(table, meaning)
     columns, good, faults = reader.read()
-    out = reader.unrated & (faults.code == 0)
-    left_out["not rated"] += int(out.sum())
-    good &= ~out
+    for reason, out in (("of a kind to skip", reader.skipped), ("not rated", reader.unrated)):
+        left_out[reason] += int((out & good).sum())
+        good &= ~out
     rejected = [
         (int(rows[row]), faults.reason(row), _told(table, row) if place < shown else {})
         for place, row in enumerate(np.flatnonzero(faults.code).tolist())
@@ -153,12 +160,15 @@ class _Columns:
         self._table, self._meaning = table, meaning
         self._n = table.num_rows
         self._faults = _Faults(self._n)
+        self.skipped: BoolArray = np.zeros(self._n, dtype=np.bool_)
         self.unrated: BoolArray = np.zeros(self._n, dtype=np.bool_)
         self.units: frozenset[str] = frozenset()
 
     def read(self) -> tuple[dict[str, Any], BoolArray, _Faults]:
         """Return the columns by role, and which rows are good."""
         roles = self._meaning.roles
+        if self._meaning.loose:
+            self._mark_headers()
         found: dict[str, Any] = {"user": self._ids("user")}
         if "item" in roles:
             found["item"] = self._ids("item")
@@ -169,9 +179,49 @@ class _Columns:
         for role, read in self._others().items():
             if role in roles:
                 found[role] = read()
+        self._mark_cells()
         for name in self._meaning.context:
-            found[f"context {name}"] = self._trimmed(name)
+            found[f"context {name}"] = self._carried(name)
         return found, self._faults.code == 0, self._faults
+
+    def _mark_headers(self) -> None:
+        """Files that were put one after the other have their headers within."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        again: BoolArray = np.ones(self._n, dtype=np.bool_)
+        for name in self._meaning.roles.values():
+            column = self._column(name)
+            if not pa.types.is_string(column.type) or not again.any():
+                return
+            again &= pc.equal(column, name).fill_null(False).to_numpy(zero_copy_only=False)
+        self._faults.mark(again, "the header stands here again")
+
+    def _mark_cells(self) -> None:
+        """Look at the cells that become events of their own."""
+        name = self._meaning.roles.get("impressions")
+        if name is not None:
+            column = self._column(name)
+            mixed = lists_of(column, name).mixed(self._n)
+            self._faults.mark(mixed, "impressions are written in two ways", column)
+        for name in self._meaning.wide:
+            values, column = self._cell_numbers(name)
+            if self._meaning.scale is not None:
+                low, high = self._meaning.scale
+                rated = ~np.isnan(values) & ~np.isin(values, self._meaning.not_rated)
+                outside = rated & ((values < low) | (values > high))
+                self._faults.mark(outside, f"rating is outside [{low:g}, {high:g}]", column)
+        for name, word, _ in self._meaning.marks:
+            values, column = self._cell_numbers(name)
+            if word.kind == _DWELL:
+                self._faults.mark(values < 0, "dwell is below 0", column)
+
+    def _cell_numbers(self, name: str) -> tuple[FloatArray, Any]:
+        column = self._column(name)
+        found = numbers_in(column, name)
+        bad = found.bad | (np.abs(found.values) > _GREATEST)
+        self._faults.mark(bad, f"{name} is not a number", column)
+        return found.values, column
 
     def _others(self) -> Mapping[str, Callable[[], Any]]:
         return {
@@ -191,10 +241,7 @@ class _Columns:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        column = self._column(name)
-        if pa.types.is_nested(column.type):
-            return column
-        column = cells.simple(column, name)
+        column = cells.simple(self._column(name), name)
         if not pa.types.is_string(column.type):
             return column
         if self._meaning.loose:
@@ -202,9 +249,22 @@ class _Columns:
             return pc.if_else(pc.is_in(column, pa.array(["", "\\N"])), None, column)
         return pc.if_else(pc.equal(column, ""), None, column)
 
+    def _carried(self, name: str) -> Any:
+        """A column of context, lists included."""
+        import pyarrow as pa
+
+        column = self._column(name)
+        return column if pa.types.is_nested(column.type) else self._trimmed(name)
+
     def _spelt(self, name: str) -> Any:
         """A column of numbers or times, in which words for nothing are null."""
-        return without_nothing(cells.simple(self._column(name), name))
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        column = without_nothing(cells.simple(self._column(name), name))
+        if self._meaning.decimal != "." and pa.types.is_string(column.type):
+            column = pc.replace_substring(column, self._meaning.decimal, ".")
+        return column
 
     def _ids(self, role: str) -> Any:
         import pyarrow as pa
@@ -249,15 +309,16 @@ class _Columns:
         kinds = np.array([*(code_of(word) for word in words), 0], dtype=np.int8)
         values = [np.nan if word.value is None else word.value for word in words]
         skipped = np.array([*(word.kind is None for word in words), False])
-        self.unrated |= skipped[codes]
+        self.skipped |= skipped[codes]
         self._faults.mark(_nulls(texts), "kind is missing")
         return kinds[codes], np.array([*values, np.nan])[codes]
 
     def _values(self, kind: npt.NDArray[np.int8], said: FloatArray) -> FloatArray:
         role = self._meaning.roles.get("value")
         if role is None:
-            self._faults.mark((kind == _RATING) & np.isnan(said), "rating is missing")
-            self._faults.mark((kind == _DWELL) & np.isnan(said), "dwell is missing")
+            silent = np.isnan(said) & ~self.skipped
+            self._faults.mark((kind == _RATING) & silent, "rating is missing")
+            self._faults.mark((kind == _DWELL) & silent, "dwell is missing")
             return np.where(np.isnan(said), 1.0, said)
         column = self._spelt(role)
         thumbs = kind == _THUMB
@@ -267,9 +328,9 @@ class _Columns:
         needed = (kind == _RATING) | (kind == _DWELL) | thumbs
         named = "rating" if (kind == _RATING).all() else "value"
         missing = np.isnan(values) & ~bad
-        self._faults.mark(missing & needed & ~self.unrated, f"{named} is missing")
+        self._faults.mark(missing & needed & ~self.skipped, f"{named} is missing")
         bad |= np.abs(values) > _GREATEST
-        self._faults.mark(bad & ~self.unrated, f"{named} is not a number", column)
+        self._faults.mark(bad & ~self.skipped, f"{named} is not a number", column)
         self._faults.mark((kind == _DWELL) & (values < 0), "dwell is below 0", column)
         none = thumbs & ~np.isin(values, (-1, 1))
         rated = kind == _RATING
@@ -280,7 +341,7 @@ class _Columns:
         self._faults.mark(none, "thumb is neither 1 nor -1", column)
         if self._meaning.scale is not None:
             low, high = self._meaning.scale
-            outside = rated & ((values < low) | (values > high)) & ~self.unrated
+            outside = rated & ((values < low) | (values > high)) & ~(self.unrated | self.skipped)
             self._faults.mark(outside, f"rating is outside [{low:g}, {high:g}]", column)
         return np.where(np.isfinite(values), values, 1.0)
 
@@ -289,7 +350,7 @@ class _Columns:
         if name is None:
             return np.full(self._n, NO_TIME)
         column = self._spelt(name)
-        found = cells.times(
+        found = times.times(
             column, name, unit=self._meaning.time_unit, pattern=self._meaning.time_format
         )
         self.units = found.units

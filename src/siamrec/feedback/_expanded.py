@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 
 from siamrec.data import cells
 from siamrec.data.feedback import FeedbackKind
-from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
     from siamrec.feedback._meaning import Meaning, Word
-    from siamrec.typing import IntArray
+    from siamrec.typing import BoolArray, IntArray
 
-_MISSING = ("", "nan", "null", "none", "na", "n/a", "\\n")
+_MISSING = ("", "nan", "null", "none", "na", "n/a", "nat", "\\n")
 """What stands for a number or a time that is not there; an id may be any of these but the first
 and the last."""
 
@@ -40,6 +39,66 @@ def taken(column: Any, rows: IntArray) -> Any:
 def code_of(word: Word) -> int:
     """Return the kind of a word as a number; what is left out has none."""
     return int(FeedbackKind.RATING if word.kind is None else word.kind)
+
+
+class Lists(NamedTuple):
+    """Entries of lists of what was shown.
+
+    Attributes:
+        at: Row of each entry.
+        text: The entry as it stands.
+        item: The item of an entry such as `N1-0`, null where it is not written so.
+        clicked: Whether it ends in 1.
+    """
+
+    at: IntArray
+    text: Any
+    item: Any
+    clicked: BoolArray
+
+    @property
+    def labelled(self) -> BoolArray:
+        """Whether an entry says if it was clicked."""
+        known: BoolArray = ~np.asarray(self.item.is_null().to_numpy(zero_copy_only=False))
+        return known
+
+    def mixed(self, n: int) -> BoolArray:
+        """Return which of `n` rows have entries of both forms."""
+        told = np.bincount(self.at, self.labelled, minlength=n)
+        mixed: BoolArray = (told > 0) & (told < np.bincount(self.at, minlength=n))
+        return mixed
+
+
+def lists_of(column: Any, name: str) -> Lists:
+    """Return the entries of a column of lists, or of texts with blanks between."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
+        texts = pc.utf8_trim_whitespace(cells.simple(column, name).cast(pa.string()))
+        column = pc.utf8_split_whitespace(pc.if_else(pc.equal(texts, ""), None, texts))
+    flat = pc.list_flatten(column).cast(pa.string())
+    parts = pc.extract_regex(flat, r"^(?P<item>.+)-(?P<label>[01])$")
+    label = pc.equal(pc.struct_field(parts, "label"), "1").fill_null(False)
+    return Lists(
+        pc.list_parent_indices(column).to_numpy().astype(np.int64),
+        flat,
+        pc.struct_field(parts, "item"),
+        label.to_numpy(zero_copy_only=False),
+    )
+
+
+def numbers_in(column: Any, name: str) -> cells.Numbers:
+    """Return numbers of a column; words for nothing are none, and truths are 1 and 0."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = without_nothing(cells.simple(column, name))
+    if pa.types.is_string(column.type):
+        low = pc.utf8_lower(column)
+        column = pc.if_else(pc.is_in(low, pa.array(["true", "yes"])), "1", column)
+        column = pc.if_else(pc.is_in(low, pa.array(["false", "no"])), "0", column)
+    return cells.numbers(column, name)
 
 
 @final
@@ -73,81 +132,57 @@ class Expanded:
         return {**columns, **{name: taken(column, order) for name, column in own.items()}}, at
 
     def _of_impressions(self) -> tuple[dict[str, Any], IntArray]:
-        import pyarrow as pa
+        """A view of each entry, and a click on those that say so."""
         import pyarrow.compute as pc
 
         name = self._meaning.roles["impressions"]
-        column = self._column(name)
-        lists = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
-        if not lists:
-            column = pc.utf8_split_whitespace(cells.simple(column, name).cast(pa.string()))
-        at = pc.list_parent_indices(column).to_numpy().astype(np.int64)
-        flat = pc.list_flatten(column).cast(pa.string())
-        parts = pc.extract_regex(flat, r"^(?P<item>.+)-(?P<label>[01])$")
-        labelled = bool(len(flat)) and not parts.null_count
-        item = pc.struct_field(parts, "item") if labelled else flat
-        first = np.searchsorted(at, at)  # where the list of each entry begins
-        position = (np.arange(len(at)) - first + 1).astype(np.int32)
-        clicked: IntArray = np.zeros(0, dtype=np.int64)
-        if labelled:
-            label = pc.equal(pc.struct_field(parts, "label"), "1")
-            clicked = np.flatnonzero(label.to_numpy(zero_copy_only=False))
-        shown = np.arange(len(at))
-        entry = np.concatenate([shown, clicked])
-        kinds = np.repeat([FeedbackKind.VIEW, FeedbackKind.CLICK], [len(shown), len(clicked)])
-        order = np.argsort(entry, kind="stable")
+        lists = lists_of(self._column(name), name)
+        n = len(lists.at)
+        first = np.searchsorted(lists.at, lists.at)  # where the list of each entry begins
+        clicked = np.flatnonzero(lists.clicked)
+        entry = np.concatenate([np.arange(n), clicked])
+        kinds = np.repeat([FeedbackKind.VIEW, FeedbackKind.CLICK], [n, len(clicked)])
         return self._joined(
-            at[entry],
-            order,
-            item=taken(item, entry),
+            lists.at[entry],
+            np.argsort(entry, kind="stable"),
+            item=taken(pc.coalesce(lists.item, lists.text), entry),
             kind=kinds.astype(np.int8),
             value=np.ones(len(entry)),
-            position=position[entry],
+            position=(entry - first[entry] + 1).astype(np.int32),
         )
 
     def _of_cells(self) -> tuple[dict[str, Any], IntArray]:
+        """A rating for each cell that holds one."""
         import pyarrow as pa
 
         names = self._meaning.wide
-        values = np.empty((len(self._chosen), len(names)))
-        for number, name in enumerate(names):
-            column = cells.simple(self._column(name), name)
-            found = cells.numbers(without_nothing(column), name)
-            if found.bad.any():
-                row = int(np.argmax(found.bad))
-                raise InvalidDataError(
-                    f"{name} of a wide table must be numeric, got {cells.told(column, row)}."
-                )
-            values[:, number] = found.values
-        rated = np.isfinite(values) & ~np.isin(values, self._meaning.not_rated)
-        if self._meaning.scale is not None:
-            low, high = self._meaning.scale
-            rated &= (values >= low) & (values <= high)
-        at, place = np.nonzero(rated)
+        values = np.stack([numbers_in(self._column(n), n).values for n in names], axis=1)
+        at, place = np.nonzero(~np.isnan(values) & ~np.isin(values, self._meaning.not_rated))
         kind = np.full(len(at), code_of(self._meaning.kind), dtype=np.int8)
         item = pa.array(names).take(pa.array(place))
         value = values[at, place]
         return self._joined(at, np.arange(len(at)), item=item, kind=kind, value=value)
 
     def _of_marks(self) -> tuple[dict[str, Any], IntArray]:
-        n = len(self._chosen)
-        at = [np.arange(n)]
-        kinds = [self._columns["kind"]]
-        values = [self._columns["value"]]
+        """The event of the row itself, and one for each mark that is set."""
+        at = [np.arange(len(self._chosen))]
+        kinds, values = [self._columns["kind"]], [self._columns["value"]]
         for name, word, divisor in self._meaning.marks:
-            column = without_nothing(cells.simple(self._column(name), name))
-            number = cells.numbers(column, name).values / divisor
-            marked = np.flatnonzero(np.nan_to_num(number) > 0)
-            own = (
-                number[marked]
-                if word.kind == FeedbackKind.DWELL
-                else np.full(len(marked), word.value or 1.0)
-            )
+            number = np.nan_to_num(numbers_in(self._column(name), name).values) / divisor
+            both_ways = word.kind == FeedbackKind.THUMB and word.value is None
+            marked = np.flatnonzero(number if both_ways else number > 0)
+            own = np.full(len(marked), word.value or 1.0)
+            if word.kind == FeedbackKind.DWELL:
+                own = number[marked]
+            elif both_ways:
+                own = np.sign(number[marked])
             at.append(marked)
             kinds.append(np.full(len(marked), code_of(word), dtype=np.int8))
             values.append(own)
         places = np.concatenate(at)
-        order = np.argsort(places, kind="stable")
         return self._joined(
-            places, order, kind=np.concatenate(kinds), value=np.concatenate(values)
+            places,
+            np.argsort(places, kind="stable"),
+            kind=np.concatenate(kinds),
+            value=np.concatenate(values),
         )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from siamrec.errors import InvalidDataError
-from siamrec.feedback._contents import BLOCK
+from siamrec.feedback._contents import BLOCK, said
 from siamrec.feedback._records import Block, Records
 
 if TYPE_CHECKING:
@@ -37,11 +37,14 @@ _MANY = 20_000
 _LEAST, _GREATEST = -(2**63), 2**63 - 1
 
 
+_LISTS = {b"[{", b"[[", b"[\n", b"[\r", b"[ "}
+
+
 def is_json(content: Content, head: bytes) -> bool:
     """Whether a text is JSON by its name or its first sign."""
     named = content.plain_name.endswith((".json", ".jsonl", ".ndjson"))
     first = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:2]
-    return named or first[:1] == b"{" or first in {b"[{", b"[\n", b"[\r", b"[ "}
+    return named or first[:1] == b"{" or first in _LISTS
 
 
 def json_records(content: Content, layout: Layout, head: bytes) -> Records:
@@ -57,9 +60,12 @@ def json_records(content: Content, layout: Layout, head: bytes) -> Records:
         lines = first.split(b"\n")[: _SAMPLE + 1]
         if len(lines) > 1 and len(first) >= BLOCK:
             lines.pop()
+        if encoding == "utf-8":  # a name may come late
+            lines += content.last().split(b"\n")[-_SAMPLE:]
         rows = [row for line in lines if isinstance(row := _parsed(line), dict)]
         kinds = _kinds(rows)
-        reader = _Lines(content, encoding, kinds)
+        dotted = {name for row in rows for name in row if "." in name}
+        reader = _Lines(content, encoding, kinds, dotted)
         return Records(tuple(kinds), reader.blocks, {"written as": "JSON lines", **told})
     rows = _rows_of_document(content, encoding)
     kinds = _kinds(rows[:_SAMPLE])
@@ -112,7 +118,7 @@ def _rows_of_document(content: Content, encoding: str) -> list[Any]:
     try:
         document = json.loads(b"".join(parts), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise InvalidDataError(f"{content.name} cannot be read as JSON: {error}.") from error
+        raise InvalidDataError(f"{content.name} cannot be read as JSON: {said(error)}.") from error
     if isinstance(document, list):
         return document
     lists = _lists_in(document) if isinstance(document, dict) else {}
@@ -175,8 +181,11 @@ def _at(row: Mapping[str, Any], path: str) -> Any:
 class _Lines:
     """Records that stand one a line."""
 
-    def __init__(self, content: Content, encoding: str, kinds: Mapping[str, set[type]]) -> None:
-        self._content, self._encoding, self._kinds = content, encoding, kinds
+    def __init__(
+        self, content: Content, encoding: str, kinds: Mapping[str, set[type]], dotted: set[str]
+    ) -> None:
+        self._content, self._encoding = content, encoding
+        self._kinds, self._dotted = kinds, dotted
 
     def blocks(self, wanted: Sequence[str]) -> Iterator[Block]:
         """Yield blocks of the columns asked for.
@@ -203,7 +212,7 @@ class _Lines:
         tree: dict[str, Any] = {}
         for path in wanted:
             kind = _ARROW.get(frozenset(self._kinds.get(path, {str}) - {type(None)}))
-            if kind is None:
+            if kind is None or path in self._dotted:
                 return None
             *above, last = path.split(".")
             inner = tree
@@ -271,8 +280,18 @@ def _by_arrow(data: bytes, wanted: Sequence[str], schema: Any) -> Any:
             return None
         for each in inner:
             column = pc.struct_field(column, each)
+        if pa.types.is_float64(column.type) and _may_be_rounded(column):
+            return None
         columns.append(column)
     return pa.table(columns, names=list(wanted))
+
+
+def _may_be_rounded(column: Any) -> bool:
+    """Whether there are numbers of a size at which whole ones are no floats."""
+    import pyarrow.compute as pc
+
+    greatest = pc.max(pc.abs(column)).as_py()
+    return greatest is not None and greatest >= 2**53
 
 
 def _by_line(data: bytes, line: int, wanted: Sequence[str]) -> Block:
@@ -289,7 +308,7 @@ def _by_line(data: bytes, line: int, wanted: Sequence[str]) -> Block:
         except UnicodeDecodeError:
             broken.append((number, "not valid UTF-8"))
         except ValueError as error:
-            broken.append((number, f"no JSON: {error}"))
+            broken.append((number, f"no JSON: {said(error)}"))
         else:
             rows.append((number, row))
     block = _block_of_rows(rows, wanted)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
+from siamrec._core import check
 from siamrec.data.feedback import FeedbackKind
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError, shown
 
@@ -32,7 +33,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "kind": ("kind", "event", "eventtype", "eventname", "action", "behavior", "interaction"),
     "weight": ("weight",),
     "position": ("position", "rank"),
-    "propensity": ("propensity", "pscore"),
+    "propensity": ("propensity", "propensityscore", "pscore"),
     "decision": ("decision", "decisionid", "impressionid"),
     "query": ("query", "searchquery", "searchterm"),
     "impressions": ("impressions",),
@@ -186,6 +187,7 @@ class Meaning:
         words: What words of the column of kinds say, beside the known ones.
         not_rated: Values that say that nothing was rated.
         scale: Smallest and largest rating, None where any number is one.
+        decimal: What stands before the fraction of a number.
         time_unit: What numbers count.
         time_format: How texts of times are written.
         untimed: Whether an event may go without its time.
@@ -202,6 +204,7 @@ class Meaning:
     words: Mapping[str, Word] = field(default_factory=dict)
     not_rated: tuple[float, ...] = ()
     scale: tuple[float, float] | None = None
+    decimal: str = "."
     time_unit: str | None = None
     time_format: str | None = None
     untimed: bool = False
@@ -242,7 +245,7 @@ def marks_of(given: Mapping[str, str]) -> tuple[tuple[str, Word, float], ...]:
 
 
 def _mark(name: str, said: str) -> tuple[str, Word, float]:
-    word, _, divisor = said.partition("/")
+    word, _, divisor = check.text("mark", said).partition("/")
     number = number_in(divisor) if divisor else 1.0
     if not isinstance(number, int | float) or not number > 0:
         raise InvalidDataError(f"The mark {name} must be a kind, or one such as dwell/1000.")

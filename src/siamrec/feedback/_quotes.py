@@ -50,10 +50,12 @@ def first_record(data: bytes, dialect: Dialect) -> int:
     """Return where the first record ends."""
     if not dialect.quote or dialect.quote.encode() not in data[: data.find(b"\n") + 1 or None]:
         return data.find(b"\n") + 1 or len(data)
+    begins = {dialect.split_at.encode(), b"\n", b"\r", b"", dialect.quote.encode()}
     inside = False
     for found in re.finditer(rb"[\n" + re.escape(dialect.quote.encode()) + rb"]", data):
+        before = data[max(found.start() - 1, 0) : found.start()]
         if found[0] != b"\n":
-            inside = not inside
+            inside = not inside and before in begins
         elif not inside:
             return found.end()
     if inside:

@@ -51,9 +51,11 @@ class Layout:
         delimiter: What stands between two values.
         quote: What stands around a value that holds a delimiter; empty where nothing does.
         encoding: How letters are written.
+        numbered: Whether names of columns may be numbers, as items of a wide table are.
     """
 
     names: tuple[str, ...] = ()
     delimiter: str | None = None
     quote: str | None = None
     encoding: str | None = None
+    numbered: bool = False

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from siamrec.errors import InvalidDataError, shown
+from siamrec.feedback._contents import FREE, RATIO, said
 from siamrec.feedback._records import Block, Records
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 _ROWS = 131_072
 _MOST = 2**31 - 1
 """Records of a file, at most: users and items are counted in 32 bits."""
+_MANY = 10_000_000
+_ROWS_A_BYTE = 64
+"""Records that one byte may become, where they are many."""
 
 
 def is_typed(head: bytes) -> bool:
@@ -32,7 +36,10 @@ def typed_records(content: Content, head: bytes) -> Records:
     """
     reader = _Typed(content, head)
     schema = next(reader.batches())
-    names = tuple(path for field in schema for path in _paths(field))
+    try:
+        names = tuple(path for field in schema for path in _paths(field))
+    except UnicodeDecodeError as error:
+        raise InvalidDataError(f"{content.name} cannot be read: {said(error)}.") from error
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InvalidDataError(f"{content.name} has several columns named {shown(twice)}.")
@@ -71,11 +78,15 @@ class _Typed:
         """
         try:
             yield from self._of_parquet(columns) if self.said == "Parquet" else self._of_arrow()
-        except (ValueError, OSError, NotImplementedError, KeyError, TypeError) as error:
-            if isinstance(error, InvalidDataError):
-                raise
+        except InvalidDataError:
+            raise
+        except MemoryError as error:  # a damaged length is asked for
             raise InvalidDataError(
-                f"{self._content.name} cannot be read as {self.said}: {error}."
+                f"{self._content.name} asks for more memory than there is; is it damaged?"
+            ) from error
+        except (ValueError, OSError, NotImplementedError, LookupError, TypeError) as error:
+            raise InvalidDataError(
+                f"{self._content.name} cannot be read as {self.said}: {said(error)}."
             ) from error
 
     def _unpacked(self) -> Any:
@@ -88,10 +99,21 @@ class _Typed:
 
         source = self._unpacked() if self._content.packing else self._content.file
         with parquet.ParquetFile(source) as file:
-            if file.metadata.num_rows > _MOST:
-                raise InvalidDataError(f"{self._content.name} has more than {_MOST:,} rows.")
+            self._check_size(file.metadata)
             yield file.schema_arrow
             yield from file.iter_batches(_ROWS, columns=columns, use_threads=False)
+
+    def _check_size(self, metadata: Any) -> None:
+        """Refuse what becomes far more than any data would."""
+        size = self._content.file.stat().st_size
+        groups = range(metadata.num_row_groups)
+        unpacked = sum(metadata.row_group(group).total_byte_size for group in groups)
+        most = min(_MOST, max(_MANY, _ROWS_A_BYTE * size))
+        if metadata.num_rows > most or unpacked > max(FREE, RATIO * size):
+            raise InvalidDataError(
+                f"{self._content.name} becomes {metadata.num_rows:,} rows of "
+                f"{unpacked >> 20:,} MB from {size:,} bytes: write it anew if that is right."
+            )
 
     def _of_arrow(self) -> Iterator[Any]:
         import pyarrow as pa
@@ -141,5 +163,5 @@ def _picked(batch: Any, wanted: Sequence[str], content: Content) -> Any:
                 column = pc.struct_field(column, name)
             columns.append(column)
     except (ValueError, KeyError, NotImplementedError) as error:
-        raise InvalidDataError(f"{content.name} cannot be read: {error}.") from error
+        raise InvalidDataError(f"{content.name} cannot be read: {said(error)}.") from error
     return pa.table(columns, names=list(wanted))

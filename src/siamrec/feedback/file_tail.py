@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from typing import TYPE_CHECKING, final
+from typing import IO, TYPE_CHECKING, final
+from zlib import crc32
 
 from typing_extensions import override
 
@@ -12,10 +13,11 @@ from siamrec._core.table import Shown, Table
 from siamrec.errors import InvalidDataError
 from siamrec.feedback._contents import contents_of
 from siamrec.feedback._delimited import end_of_records
-from siamrec.feedback.files import FileFeedback, loaded_from, opened
+from siamrec.feedback._loading import loaded_from
+from siamrec.feedback.files import FileFeedback, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from siamrec.feedback._contents import Content
     from siamrec.feedback.loaded import LoadedFeedback
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
 class FileTail(Shown):
     r"""Follows CSV and JSON-lines files as they grow; mutable.
 
-    Only whole lines are taken: one that is still being written waits for its end. A file that is
-    shorter than it was has been started anew, and is read from its beginning.
+    Only whole records are taken: one that is still being written waits for its end. A file that is
+    shorter than it was, or begins in another way, has been started anew, and is read from its
+    beginning.
 
     Args:
         files: What the rows mean, and where they are: a file, a folder or a pattern. Files that
@@ -47,9 +50,11 @@ class FileTail(Shown):
         ('bob',)
     """
 
-    def __init__(self, files: FileFeedback, *, place: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, files: FileFeedback, *, place: Mapping[str, Sequence[int]] | None = None
+    ) -> None:
         self._files = files
-        self._place = dict(place or {})
+        self._place = {name: (int(at), int(mark)) for name, (at, mark) in (place or {}).items()}
 
     @override
     def title(self) -> str:
@@ -65,9 +70,12 @@ class FileTail(Shown):
         return Table.of(self.title(), facts)
 
     @property
-    def place(self) -> dict[str, int]:
-        """How many bytes of each file were read; JSON, to be kept where the feedback goes."""
-        return dict(self._place)
+    def place(self) -> dict[str, list[int]]:
+        """How many bytes of each file were read, and a hash of the first of them.
+
+        It is JSON, to be kept where the feedback goes.
+        """
+        return {name: list(place) for name, place in self._place.items()}
 
     def fetch(self) -> LoadedFeedback | None:
         """Return the rows that were added since the last call, None where there are none.
@@ -103,15 +111,17 @@ class FileTail(Shown):
             header = b"" if headless else stream.readline()
             if header and not header.endswith(b"\n"):
                 return None
-            first = max(self._place.get(content.name, 0), len(header))
-            if first > stream.seek(0, io.SEEK_END):
-                first = len(header)
+            read, mark = self._place.get(content.name, (0, 0))
+            if read > stream.seek(0, io.SEEK_END) or mark != _mark(stream, read):
+                read = 0
+            first = max(read, len(header))
             stream.seek(first)
             data = stream.read()
         whole = data[: self._end(content, header, data)]
         if not whole.strip():
             return None
-        self._place[content.name] = first + len(whole)
+        with content.file.open("rb") as stream:
+            self._place[content.name] = (first + len(whole), _mark(stream, first + len(whole)))
         return replace(content, part=header + whole)
 
     def _end(self, content: Content, header: bytes, data: bytes) -> int:
@@ -122,5 +132,12 @@ class FileTail(Shown):
         return end_of_records(header, data, self._files.delimiter)
 
 
+def _mark(stream: IO[bytes], read: int) -> int:
+    """Return a hash of the beginning of what was read; nought of nothing."""
+    stream.seek(0)
+    return crc32(stream.read(min(read, _BEGINNING)))
+
+
+_BEGINNING = 1024
 _TYPED = (".parquet", ".arrow", ".feather")
 _JSON = (".jsonl", ".ndjson", ".json")

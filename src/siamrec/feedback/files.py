@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, final
 
-import numpy as np
-
 from siamrec._core import check
-from siamrec.data.cells import NANOSECONDS
 from siamrec.data.feedback import Feedback, FeedbackKind
-from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.data.times import NANOSECONDS
+from siamrec.errors import InvalidDataError, InvalidParameterError, RejectedDataError
 from siamrec.expressions import Expression
-from siamrec.feedback._assembled import are_thumbs, assembled, far_times, one_unit, sentinels
 from siamrec.feedback._contents import contents_of
 from siamrec.feedback._delimited import delimited
-from siamrec.feedback._events import events_of
 from siamrec.feedback._json import is_json, json_records
+from siamrec.feedback._loading import Opened, loaded_from
 from siamrec.feedback._meaning import ROLES, Meaning, Word, marks_of, roles_of, word_of
 from siamrec.feedback._records import Layout
 from siamrec.feedback._typed import is_typed, typed_records
 from siamrec.feedback.formats import FILE_FORMATS, recognised
-from siamrec.feedback.labels import Scale
-from siamrec.feedback.loaded import LoadedFeedback, RejectedRow
 from siamrec.feedback.memory import MemoryFeedback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from siamrec.feedback._contents import Content
-    from siamrec.feedback._events import Events
     from siamrec.feedback._records import Records
-    from siamrec.typing import BoolArray, Instant, IntArray
+    from siamrec.feedback.loaded import LoadedFeedback
+    from siamrec.typing import Instant
 
 _OWN = "siamrec"
-_SHOWN = 1_000
-"""Rejected rows whose cells are kept."""
+_WIDE = {role: ROLES[role] for role in ("user", "time")}
+"""Roles of a wide table: every other column is an item, whatever its name."""
 
 
 @final
@@ -60,6 +55,7 @@ class FileFeedback:
         delimiter: What stands between values, one letter or more.
         quote: What stands around values that hold a delimiter; empty where quotes are letters.
         encoding: How letters are written, where it is not UTF-8 and no mark says so.
+        decimal: What stands before the fraction of a number: `"."` or `","`.
         time_unit: `"s"`, `"ms"`, `"us"` or `"ns"`: what numbers of times count.
         time_format: How texts of times are written, as `strptime` spells it: `"%d/%m/%Y"`.
         kinds: What words of the column of kinds mean: `{"addtocart": "conversion"}`; `"skip"`
@@ -95,6 +91,7 @@ class FileFeedback:
     delimiter: str | None = None
     quote: str | None = None
     encoding: str | None = None
+    decimal: str = "."
     time_unit: str | None = None
     time_format: str | None = None
     kinds: Mapping[str, str] = field(default_factory=dict)
@@ -108,20 +105,22 @@ class FileFeedback:
     format: str | None = None
 
     def __post_init__(self) -> None:
+        self._check_path()
+        for name in ("columns", "kinds", "marks"):
+            check.kind(name, getattr(self, name), Mapping)
         for role in self.columns:
             check.one_of("column role", role, ROLES)
         for name in ("header", "context", "not_rated"):
-            object.__setattr__(
-                self, name, tuple(check.many(name, getattr(self, name), what="values"))
-            )
+            listed = check.many(name, getattr(self, name), what="values")
+            object.__setattr__(self, name, tuple(listed))
         if len(set(self.header)) < len(self.header):
             raise InvalidParameterError("header", self.header, "different names")
-        if self.scale is not None:
-            low, high = self.scale
-            if not check.real("scale", low) < check.real("scale", high):
-                raise InvalidParameterError("scale", self.scale, "(low, high), low < high")
+        for value in self.not_rated:
+            check.real("not_rated", value, "numbers")
+        self._check_scale()
         if self.time_unit is not None:
             check.one_of("time_unit", self.time_unit, NANOSECONDS)
+        check.one_of("decimal", self.decimal, (".", ","))
         check.one_of("ids", self.ids, ("written", "text", "number"))
         if self.format is not None:
             FILE_FORMATS.factory(self.format)
@@ -130,6 +129,18 @@ class FileFeedback:
         for word in self.kinds.values():
             word_of("kind", word)
         marks_of(self.marks)
+
+    def _check_path(self) -> None:
+        paths = [self.path] if isinstance(self.path, str | Path) else check.many("path", self.path)
+        if not paths or not all(isinstance(each, str | Path) for each in paths):
+            raise InvalidParameterError("path", self.path, "a path, or several")
+
+    def _check_scale(self) -> None:
+        if self.scale is None:
+            return
+        ends = check.many("scale", self.scale, what="two numbers")
+        if len(ends) != 2 or not check.real("scale", ends[0]) < check.real("scale", ends[1]):
+            raise InvalidParameterError("scale", self.scale, "(low, high), low < high")
 
     def read(
         self,
@@ -147,7 +158,8 @@ class FileFeedback:
 
         Raises:
             siamrec.errors.InvalidDataError: If a file cannot be read at all, files differ in
-                their columns, or what columns mean cannot be told; the message says what to do.
+                their columns, what columns mean cannot be told, or not one row is good; the
+                message says what to do.
             siamrec.errors.UnknownNameError: If a column that was named is not there.
         """
         contents = contents_of(self.path)
@@ -156,18 +168,10 @@ class FileFeedback:
             contents = [each for each in contents if known.is_named(each.plain_name)]
             if not contents:
                 raise InvalidDataError(f"{self.path} has no file named {known.file}.")
-        return loaded_from([opened(content, self) for content in contents])
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A file whose beginning was read: how it is written, its records, and what they mean."""
-
-    content: Content
-    told: Mapping[str, str]
-    records: Records
-    meaning: Meaning
+        loaded = loaded_from([opened(content, self) for content in contents])
+        if loaded.rejected and len(loaded.rejected) == loaded.n_rows:
+            raise RejectedDataError(loaded.nothing_good())
+        return loaded
 
 
 def opened(content: Content, given: FileFeedback) -> Opened:
@@ -211,6 +215,7 @@ def records_of(content: Content, settings: FileFeedback | None, head: bytes) -> 
             delimiter=settings.delimiter,
             quote=settings.quote,
             encoding=settings.encoding,
+            numbered=settings.wide,
         )
     text = next(content.texts(content.encoding(layout.encoding, head)), b"")
     return (json_records if is_json(content, text) else delimited)(content, layout, head)
@@ -248,7 +253,11 @@ def _meaning(
     given = {**known, **settings.columns}
     lone = settings.wide or "impressions" in given
     roles = roles_of(
-        names, given, required=("user",) if lone else ("user", "item"), file=f"{content.name}: "
+        names,
+        given,
+        required=("user",) if lone else ("user", "item"),
+        roles=_WIDE if settings.wide else ROLES,
+        file=f"{content.name}: ",
     )
     where = settings.where
     assert where is None or isinstance(where, Expression)
@@ -257,7 +266,7 @@ def _meaning(
     marks = marks_of(settings.marks)
     for column in (*settings.context, *(mark[0] for mark in marks)):
         check.one_of("column", column, names)
-    kind, roles = _kind_for_all(roles, names)
+    kind, roles = _kind_for_all(roles, names, rated="value" in roles or settings.wide)
     used = {*roles.values(), *settings.context}
     rest = tuple(each for each in names if each not in used)
     return Meaning(
@@ -268,6 +277,7 @@ def _meaning(
         words={word: word_of("kind", said) for word, said in settings.kinds.items()},
         not_rated=tuple(settings.not_rated),
         scale=settings.scale,
+        decimal=settings.decimal,
         time_unit=settings.time_unit,
         time_format=settings.time_format,
         untimed=name == _OWN,
@@ -278,152 +288,13 @@ def _meaning(
     )
 
 
-def _kind_for_all(roles: dict[str, str], names: Sequence[str]) -> tuple[Word, dict[str, str]]:
+def _kind_for_all(
+    roles: dict[str, str], names: Sequence[str], *, rated: bool
+) -> tuple[Word, dict[str, str]]:
     """Return what every event is where no column tells it: a rating where there is a value."""
     said = roles.get("kind")
     if said is None or said in names:
-        usual = FeedbackKind.RATING if "value" in roles else FeedbackKind.CLICK
+        usual = FeedbackKind.RATING if rated else FeedbackKind.CLICK
         return Word(usual), roles
     others = {role: name for role, name in roles.items() if role != "kind"}
     return word_of("kind", said), others
-
-
-# --- many files as one --------------------------------------------------------------------------
-
-
-@final
-class _Rows:
-    """Where events come from, and which records were set apart; grows."""
-
-    def __init__(self) -> None:
-        self._files: list[str] = []
-        self._rows: list[IntArray] = [np.zeros(0, dtype=np.int64)]
-        self._blocks: list[IntArray] = [np.zeros(0, dtype=np.int64)]
-        self.rejected: list[RejectedRow] = []
-        self.left_out: Counter[str] = Counter()
-        self.units: frozenset[str] = frozenset()
-        self.n = 0
-
-    def add(self, file: str, events: Events) -> None:
-        """Take what a block says of its records."""
-        number = np.broadcast_to(np.int64(len(self._files)), events.rows.shape)
-        self._files.append(file)
-        self._blocks.append(number)
-        self._rows.append(events.rows)
-        self.rejected += [RejectedRow(*row, file=file) for row in events.rejected]
-        self.left_out += events.left_out
-        self.units |= events.units
-        self.n += events.n_records
-
-    def without(self, feedback: Feedback, bad: BoolArray, reason: str) -> Feedback:
-        """Set events apart, and return the others."""
-        if not bad.any():
-            return feedback
-        rows, blocks = np.concatenate(self._rows), np.concatenate(self._blocks)
-        self._rows, self._blocks = [rows[~bad]], [blocks[~bad]]
-        for event in np.flatnonzero(bad).tolist():
-            data = {name: str(cell) for name, cell in feedback.row(event).items()}
-            told = f"{reason}: {_strange(feedback, event, reason)}"
-            self.rejected.append(
-                RejectedRow(int(rows[event]), told, data, self._files[blocks[event]])
-            )
-        return feedback.where(~bad)
-
-
-def _strange(feedback: Feedback, place: int, reason: str) -> str:
-    if reason.startswith("time"):
-        return str(np.datetime64(int(feedback.time[place]), "ns"))[:19]
-    return f"{feedback.value[place]:g}"
-
-
-def loaded_from(files: Sequence[Opened]) -> LoadedFeedback:
-    """Return what files hold, as one.
-
-    Raises:
-        InvalidDataError: If they differ in their columns, or cannot be read.
-    """
-    first = files[0]
-    for other in files[1:]:
-        _check_alike(first, other)
-    rows, blocks = _Rows(), []
-    for file in files:
-        name = file.content.name if len(files) > 1 else ""
-        for block in file.records.blocks(file.meaning.wanted):
-            events = events_of(block, file.meaning, shown=max(0, _SHOWN - len(rows.rejected)))
-            blocks.append(events.columns)
-            rows.add(name, events)
-    feedback = assembled(blocks) if blocks else Feedback.of(user=[], item=[])
-    feedback, told = _judged(feedback, rows, first.meaning)
-    meaning = first.meaning
-    used = {*meaning.roles.values(), *meaning.wanted}
-    return LoadedFeedback(
-        feedback,
-        tuple(sorted(rows.rejected, key=lambda row: (row.file, row.row))),
-        {role: column for role, column in meaning.roles.items() if column},
-        unused=tuple(name for name in first.records.names if name not in used),
-        told={**_told_of(files), **told},
-        left_out=dict(rows.left_out),
-        n_rows=rows.n,
-        declared=None if meaning.scale is None else Scale(*meaning.scale),
-    )
-
-
-def _judged(feedback: Feedback, rows: _Rows, meaning: Meaning) -> tuple[Feedback, dict[str, str]]:
-    """Set apart what is strange beside the rest, and refuse what can be read in two ways."""
-    told: dict[str, str] = {}
-    if meaning.untimed:
-        return feedback, told
-    if "time" in meaning.roles:
-        column = meaning.roles["time"]
-        if meaning.time_unit is None:
-            one_unit(rows.units, column)
-            far = far_times(feedback.time, rows.units, column)
-            feedback = rows.without(feedback, far, "time is decades away from the rest")
-        if rows.units:
-            told["times are told as"] = ", ".join(sorted(rows.units - {"small"}) or ["s"])
-    if meaning.scale is None and ("value" in meaning.roles or meaning.wide):
-        column = meaning.roles.get("value", "the cells")
-        rated = feedback.kind == FeedbackKind.RATING
-        odd = sentinels(feedback.value, rated, column)
-        feedback = rows.without(feedback, odd, "rating stands apart from the others")
-        if "kind" not in meaning.roles and are_thumbs(feedback.value, feedback.kind):
-            told["kind of all"] = "thumb, for every value is 1 or -1"
-            kind = np.full(len(feedback), FeedbackKind.THUMB, dtype=np.int8)
-            return replace(feedback, kind=kind), told
-    if "kind" not in meaning.roles and not meaning.wide and meaning.kind.kind is not None:
-        told["kind of all"] = meaning.kind.kind.name.lower()
-    return feedback, told
-
-
-def _told_of(files: Sequence[Opened]) -> dict[str, str]:
-    names = [file.content.name for file in files]
-    listed = ", ".join(names[:5]) + (f", … and {len(names) - 5} more" if len(names) > 5 else "")
-    told = {"file" if len(names) == 1 else "files": listed}
-    for key in dict.fromkeys(key for file in files for key in file.told):
-        told[key] = "; ".join(dict.fromkeys(f.told[key] for f in files if key in f.told))
-    return told
-
-
-def _check_alike(one: Opened, other: Opened) -> None:
-    """Refuse files that mean different things.
-
-    Raises:
-        InvalidDataError: If their columns differ, or stand for different things.
-    """
-    told = f"{other.content.name} has other columns than {one.content.name}"
-    json = "JSON" in one.told["written as"] + other.told["written as"]
-    mine, theirs = set(one.records.names), set(other.records.names)
-    if not json and mine != theirs:
-        lacking = ", ".join(sorted(mine - theirs)[:5])
-        more = ", ".join(sorted(theirs - mine)[:5])
-        said = f"it lacks {lacking}" if lacking else f"it also has {more}"
-        raise InvalidDataError(f"{told}: {said}. Name the files that belong together.")
-    if one.meaning.roles != other.meaning.roles:
-        raise InvalidDataError(
-            f"{told}: {_spelt(other.meaning.roles)}, not {_spelt(one.meaning.roles)}. Name the "
-            "files that belong together."
-        )
-
-
-def _spelt(roles: Mapping[str, str]) -> str:
-    return ", ".join(f"{role} {name}" for role, name in roles.items())

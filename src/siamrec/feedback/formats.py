@@ -12,6 +12,7 @@ from typing_extensions import override
 from siamrec._core.book import Book
 from siamrec._core.table import Record
 from siamrec.errors import InvalidDataError
+from siamrec.feedback._meaning import WORDS, plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +26,7 @@ class FileFormat(Record):
     Args:
         about: What it is.
         columns: Column of each role; `"a|b"` is the first of them that is there, `"a?"` may be
-            missing.
+            missing. In place of a column of kinds a kind for all rows may stand.
         settings: Settings of `FileFeedback`, used where they are not given.
         header: Columns by which a file is recognised: all are there.
         line: Form of the first line by which a file without a header is recognised.
@@ -72,6 +73,8 @@ class FileFormat(Record):
             there = next((name for name in wanted if name in names), None)
             if there is not None:
                 found[role] = there
+            elif role == "kind" and plain_name(told) in WORDS:
+                found[role] = told
             elif not told.endswith("?"):
                 raise InvalidDataError(
                     f"A file of the format {self.about} has a column {' or '.join(wanted)}, "

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from siamrec._core.table import Cell, Record, Shown, Table, counted
 from siamrec.data.feedback import Feedback, FeedbackKind
+from siamrec.feedback._meaning import THUMBS, plain_name
 from siamrec.feedback.labels import Scale
 
 if TYPE_CHECKING:
@@ -95,10 +96,21 @@ class LoadedFeedback(Shown):
             return self.declared
         return Scale.around(float(ratings.min()), float(ratings.max()))
 
+    def nothing_good(self) -> str:
+        """Return why not one row is good, with a way out."""
+        reason, n = next(iter(self.reasons.items()))
+        first = self.rejected[0]
+        hint = _hint(reason, first.reason.rpartition(": ")[2])
+        return (
+            f"Not one of {self.n_rows:,} rows can be read; of {n:,} the {reason}, and the first "
+            f"is row {first.row:,}: {first.reason}.{hint}"
+        )
+
     def _facts(self) -> Iterator[tuple[str, Cell]]:
         yield from self.told.items()
-        yield from self.columns.items()
-        yield "not used", ", ".join(self.unused) or None
+        for role, column in self.columns.items():
+            yield f"column of {role}", column
+        yield "columns not used", ", ".join(self.unused) or None
         yield "rows", self.n_rows
         yield "good rows and their events", len(self.feedback)
         for kind in FeedbackKind:
@@ -107,7 +119,7 @@ class LoadedFeedback(Shown):
                 yield f"events: {kind.name.lower()}", n
         yield "users", len(self.feedback.users)
         yield "items", len(self.feedback.items)
-        yield "time", self._span()
+        yield "span of time", self._span()
         if self.scale is not None:
             low, high = self.scale
             likes = f"likes from {self.scale.like:g}, dislikes up to {self.scale.dislike:g}"
@@ -126,3 +138,15 @@ class LoadedFeedback(Shown):
             return None
         first, last = (str(np.datetime64(int(t), "ns"))[:19] for t in (known.min(), known.max()))
         return f"{first} to {last} UTC"
+
+
+def _hint(reason: str, cell: str) -> str:
+    if reason.startswith("time"):
+        return " Say how times are written (--time-format, --time-unit)."
+    if reason.startswith("rating is outside"):
+        return " Name the scale (--scale 1..10)."
+    if not reason.endswith("is not a number"):
+        return ""
+    if plain_name(cell) in THUMBS:
+        return " Say that they are thumbs (--kind thumb)."
+    return " Where fractions stand after a comma, say so (--decimal ,)." if "," in cell else ""
