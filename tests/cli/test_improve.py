@@ -14,6 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from siamrec.cli import app
+from siamrec.cli.improve import _liked
+from siamrec.feedback import FileFeedback
 from siamrec.lifecycle import _parts
 from siamrec.models import HashingEncoder
 from siamrec.simulation import World
@@ -97,7 +99,7 @@ def test_bad_rows_are_written_down_and_the_run_goes_on(
     rejected = [json.loads(line) for line in (out / "rejected.jsonl").read_text().splitlines()]
     assert [row["reason"] for row in rejected] == [
         "user is missing",
-        "rating is outside [0, 5]: 99",
+        "rating stands apart from the others: 99",
     ]
     summary = json.loads((out / "summary.json").read_text())
     assert summary["data"]["rejected"] == 2
@@ -125,7 +127,10 @@ def test_bad_rows_are_written_down_and_the_run_goes_on(
             b"user,item,rating\n" + b"".join(b"u%d,i%d,2\n" % (n % 20, n % 9) for n in range(200)),
             "No rating reaches 4, so nothing counts as liked",
         ),
-        (b"user,item,rating\n,x,5\n,y,5\n", "2 of 2 rows are bad"),
+        (
+            b"user,item,rating\n,x,5\n,y,5\n",
+            "Not one of 2 rows can be read; of 2 the user is missing",
+        ),
         (b"user,item,rating\n", "There is no feedback"),
     ],
 )
@@ -152,8 +157,27 @@ def test_bad_arguments(files: tuple[Path, Path], tmp_path: Path) -> None:
     assert_one_line(improve(*both, *out, "--text", "plot"), "column for text is named 'plot'")
     assert_one_line(improve(*both, *out, "--db", "nonsense"), "url must be a database URL")
     assert_one_line(improve(*both, *out, "--serving", "magic"), "serving must be one of the arms")
-    assert_one_line(improve(*both, *out, "--rating-max", "0"), "rating_range must be")
+    assert_one_line(improve(*both, *out, "--scale", "5..1"), "scale must be")
+    assert_one_line(improve(*both, *out, "--scale", "5"), "two numbers such as 1..10")
     assert_one_line(improve(*both, *out, "--arm", "eas"), "No recommender is named 'eas'")
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "like"),
+    [
+        ("user,item,rating\na,x,5\na,y,1\n", {}, 4),
+        ("user,item,rating\na,x,9\na,y,1\n", {}, 8),
+        ("user,item,rating\na,x,5\na,y,1\n", {"scale": (0, 100)}, 80),
+        ("user,item\na,x\n", {}, 1),
+    ],
+)
+def test_what_is_liked_follows_the_scale(
+    text: str, settings: dict[str, Any], like: float, tmp_path: Path
+) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text(text)
+    assert _liked(FileFeedback(path=path, **settings)) == like
+    assert _liked(None) == 4
 
 
 def test_an_arm_of_a_plugin_takes_part(files: tuple[Path, Path], tmp_path: Path) -> None:

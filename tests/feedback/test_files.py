@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+from pyarrow import parquet
 from typing_extensions import override
 
-from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
+from siamrec.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    SiamrecError,
+    UnknownNameError,
+)
 from siamrec.feedback import FileFeedback, FileTail, read_catalog
 from siamrec.testing.feedback import FeedbackSourceContract
 
@@ -23,9 +29,7 @@ GOOD = "userId,movieId,rating,timestamp\n1,x,5,964982703\n1,y,3.5,964982704\n2,x
 
 
 class TestFileFeedback(FeedbackSourceContract):
-    columns = ("user", "item", "value")
-    numbers = False  # ids of files are text
-    instants = False
+    """A Parquet file of our own export carries every column, to the nanosecond."""
 
     @pytest.fixture(autouse=True)
     def _folder(self, tmp_path: Path) -> None:
@@ -33,20 +37,11 @@ class TestFileFeedback(FeedbackSourceContract):
 
     @override
     def make(self, feedback: Feedback) -> FileFeedback:
-        frame = pl.DataFrame(
-            {
-                "user": feedback.users.decode(feedback.user),
-                "item": feedback.items.decode(feedback.item),
-                "rating": feedback.value,
-                # seconds in the year 33658, whose nanoseconds the contract compares
-                "time": feedback.time / 1e9,
-            }
-        )
-        frame.write_parquet(self.path)
-        return FileFeedback(path=self.path, rating_range=(-1, 20))
+        parquet.write_table(feedback.to_arrow(), self.path)
+        return FileFeedback(path=self.path)
 
 
-def ids(feedback: Feedback) -> list[tuple[str, str, float]]:
+def ids(feedback: Feedback) -> list[tuple[Any, Any, float]]:
     users, items = feedback.users.decode(feedback.user), feedback.items.decode(feedback.item)
     return list(zip(users, items, feedback.value.tolist(), strict=True))
 
@@ -87,7 +82,9 @@ def test_every_kind_of_file(tmp_path: Path, kind: str) -> None:
     else:
         text = "\n".join(json.dumps(row) for row in frame.to_dicts()).encode()
         path.write_bytes(gzip.compress(text) if kind.endswith("gz") else text)
-    assert ids(FileFeedback(path=path).load().feedback) == EXPECTED
+    assert ids(FileFeedback(path=path, ids="text").load().feedback) == EXPECTED
+    as_written = FileFeedback(path=path).load().feedback.users.ids
+    assert as_written == (("1", "2") if kind == "csv.gz" else (1, 2))
 
 
 def test_bad_rows_are_set_apart_with_their_reasons(tmp_path: Path) -> None:
@@ -104,9 +101,9 @@ def test_bad_rows_are_set_apart_with_their_reasons(tmp_path: Path) -> None:
         "b,2,3,20x0\n"
         "b,2,3,\n"
         "c,2,3\n"
-        "d,2,3,2020/02/01T10:00:00+02:00\n"
+        "d,2,3,2020-02-01T10:00:00+02:00\n"
     )
-    loaded = FileFeedback(path=path).load()
+    loaded = FileFeedback(path=path, scale=(0, 5)).load()
     assert ids(loaded.feedback) == [("a", "1", 5.0), ("d", "2", 3.0)]
     assert [(row.row, row.reason) for row in loaded.rejected] == [
         (2, "user is missing"),
@@ -133,7 +130,7 @@ def test_broken_json_lines_are_set_apart(tmp_path: Path) -> None:
     path = tmp_path / "ratings.jsonl"
     path.write_text('{"user": 1, "item": 2, "rating": 3}\n{"user": 1,\n[1, 2]\n')
     loaded = FileFeedback(path=path).load()
-    assert ids(loaded.feedback) == [("1", "2", 3.0)]
+    assert ids(loaded.feedback) == [(1, 2, 3.0)]
     assert [row.row for row in loaded.rejected] == [2, 3]
     assert "no JSON" in loaded.rejected[0].reason
     assert not loaded.feedback.has_time
@@ -143,7 +140,7 @@ def test_columns_can_be_mapped_and_the_scale_widened(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("who,what,how\na,x,9\n")
     columns = {"user": "who", "item": "what", "value": "how"}
-    loaded = FileFeedback(path=path, columns=columns, rating_range=(1, 10)).load()
+    loaded = FileFeedback(path=path, columns=columns, scale=(1, 10)).load()
     assert ids(loaded.feedback) == [("a", "x", 9.0)]
 
 
@@ -183,10 +180,20 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(InvalidParameterError, match="rating_range"):
-        FileFeedback(path="x", rating_range=(5, 5))
+    with pytest.raises(InvalidParameterError, match="scale must be"):
+        FileFeedback(path="x", scale=(5, 5))
     with pytest.raises(UnknownNameError, match="column role"):
         FileFeedback(path="x", columns={"usr": "u"})
+    odd: list[dict[str, Any]] = [
+        {"path": 3}, {"path": []}, {"path": [3]}, {"columns": None}, {"kinds": ["a"]},
+        {"kinds": {"a": 3}}, {"marks": {"a": 3}}, {"scale": 5}, {"scale": (1, 2, 3)},
+        {"scale": "15"}, {"not_rated": ["a"]}, {"not_rated": 0}, {"header": "user"},
+        {"header": ["a", "a"]}, {"decimal": ";"}, {"ids": None}, {"where": 3}, {"format": "no"},
+        {"time_unit": "h"}, {"marks": {"a": "dwell/0"}},
+    ]  # fmt: skip
+    for each in odd:
+        with pytest.raises(SiamrecError):
+            FileFeedback(**{"path": "x", **each})
 
 
 def test_catalogues_find_their_texts(tmp_path: Path) -> None:
@@ -228,13 +235,14 @@ def _folder_of_files(folder: Path) -> None:
 @pytest.mark.parametrize(("pattern", "n_good"), [("", 4), ("*.csv", 3), ("**/*.jsonl.gz", 1)])
 def test_folders_and_patterns(tmp_path: Path, pattern: str, n_good: int) -> None:
     _folder_of_files(tmp_path)
-    loaded = FileFeedback(path=str(tmp_path / pattern) if pattern else tmp_path).load()
+    path = str(tmp_path / pattern) if pattern else tmp_path
+    loaded = FileFeedback(path=path, ids="text", scale=(0, 5), time_unit="s").load()
     assert len(loaded.feedback) == n_good
     if not pattern:
         (rejected,) = loaded.rejected
         assert (rejected.file, rejected.row) == (str(tmp_path / "c.parquet"), 1)
         assert rejected.reason.startswith("rating is outside")
-    with pytest.raises(InvalidDataError, match="has no CSV, JSON-lines or Parquet files"):
+    with pytest.raises(InvalidDataError, match="has no CSV, JSON, Parquet and Arrow files"):
         FileFeedback(path=tmp_path / "*.tsv").load()
 
 

@@ -17,6 +17,7 @@ from siamrec.feedback import (
     FilteredFeedback,
     LabelRules,
     MemoryFeedback,
+    Scale,
     SpamFilter,
 )
 from siamrec.testing.feedback import FeedbackSourceContract
@@ -31,6 +32,14 @@ class TestFiltered(FeedbackSourceContract):
     @override
     def make(self, feedback: Feedback) -> FeedbackSource:
         return FilteredFeedback(MemoryFeedback(feedback), ())
+
+
+def test_rules_follow_a_scale() -> None:
+    rules = LabelRules.on(Scale(1, 10))
+    assert (rules.like, rules.dislike) == (8, 4)
+    assert LabelRules.on(Scale(1, 5)) == LabelRules()
+    assert (Scale(-10, 10).like, Scale(-10, 10).dislike) == (5, -5)
+    assert Scale.around(-30, 7) == (-30, 7)
 
 
 def test_every_kind_has_its_label() -> None:

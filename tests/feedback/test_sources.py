@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typing_extensions import override
 
-from siamrec.data import Feedback
+from siamrec.data import NO_TIME, Feedback
 from siamrec.errors import InvalidDataError
 from siamrec.feedback import IterableFeedback, MemoryFeedback, MergedFeedback, SqlFeedback
 from siamrec.testing.feedback import FeedbackSourceContract, rows_of
@@ -50,7 +50,8 @@ class TestSqlFeedback(FeedbackSourceContract):
         with sqlite3.connect(self.path) as base:
             base.execute("CREATE TABLE IF NOT EXISTS said (who, what, stars, at)")
             base.execute("DELETE FROM said")
-            base.executemany("INSERT INTO said VALUES (?, ?, ?, ?)", rows_of([feedback]))
+            rows = [(*row, None if at == NO_TIME else at) for *row, at in rows_of([feedback])]
+            base.executemany("INSERT INTO said VALUES (?, ?, ?, ?)", rows)
         base.close()
         # Small whole numbers are read as seconds; these are nanoseconds written as seconds.
         query = 'SELECT who AS "user", what AS item, stars AS value, at / 1e9 AS time FROM said'

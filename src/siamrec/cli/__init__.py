@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from siamrec import __version__
-from siamrec.cli import database, improve, plugins, workspace
+from siamrec.cli import database, files, improve, plugins, workspace
 
 __all__ = ["app", "main"]
 
@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(improve.improve)
+app.command()(files.look)
 app.command()(workspace.train)
 app.command()(workspace.recommend)
 app.command()(workspace.status)

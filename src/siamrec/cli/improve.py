@@ -10,20 +10,27 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from siamrec.cli.door import one_line, say, show
+from siamrec.cli.files import paths_of, reads_files, source_of
 from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from siamrec.feedback import FileFeedback
     from siamrec.lifecycle import CycleReport, LoopEvent
 
 
+@reads_files
 def improve(
+    *,
     feedback: Annotated[
-        Path | None, typer.Option(help="Ratings: CSV, JSON lines or Parquet, gzipped or not.")
+        list[str] | None,
+        typer.Option(
+            help="Feedback: CSV, JSON, Parquet or Arrow, packed or not; may be repeated."
+        ),
     ] = None,
     items: Annotated[
-        Path | None, typer.Option(help="Items with texts: CSV, JSON lines or Parquet.")
+        Path | None, typer.Option(help="Items with texts: CSV, JSON, Parquet or Arrow.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/first"),
     db: Annotated[
@@ -41,9 +48,10 @@ def improve(
         ),
     ] = "adapter",
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
-    positive: Annotated[float, typer.Option(help="Smallest rating that is a like.")] = 4.0,
-    rating_min: Annotated[float, typer.Option(help="Smallest valid rating.")] = 0.0,
-    rating_max: Annotated[float, typer.Option(help="Largest valid rating.")] = 5.0,
+    positive: Annotated[
+        float | None,
+        typer.Option(help="Smallest rating that is a like.", show_default="follows the scale"),
+    ] = None,
     holdout: Annotated[float, typer.Option(help="Share of users that test.")] = 0.2,
     cold_share: Annotated[float, typer.Option(help="Share of items hidden in training.")] = 0.1,
     k: Annotated[int, typer.Option(help="Length of the lists in replayed traffic.")] = 10,
@@ -57,14 +65,11 @@ def improve(
         list[str] | None,
         typer.Option(help="Further arm by name, such as ease:l2=300; may be repeated."),
     ] = None,
-    user: Annotated[str | None, typer.Option(help="Column of user ids in --feedback.")] = None,
-    item: Annotated[str | None, typer.Option(help="Column of item ids in --feedback.")] = None,
-    value: Annotated[str | None, typer.Option(help="Column of ratings in --feedback.")] = None,
-    time: Annotated[str | None, typer.Option(help="Column of times in --feedback.")] = None,
     items_id: Annotated[str | None, typer.Option(help="Column of item ids in --items.")] = None,
     text: Annotated[
         list[str] | None, typer.Option(help="Column of --items for the text; may be repeated.")
     ] = None,
+    written: dict[str, Any],
 ) -> None:
     """Run one improvement cycle; without --feedback on simulated data.
 
@@ -72,12 +77,12 @@ def improve(
     """
     console = Console()
     arguments: dict[str, Any] = {"out": out, "seed": seed, "strategy": strategy, "store": db}
-    judging: dict[str, Any] = {"positive": positive, "holdout": holdout, "cold_share": cold_share}
-    judging |= {"k": k, "serving": serving, "max_rejected": max_rejected}
-    columns = {"user": user, "item": item, "value": value, "time": time}
-    with one_line(console, out):
-        arguments |= _material(feedback, items, columns, (rating_min, rating_max), items_id, text)
-        report = _run(console, {**arguments, "encoder": model}, judging, arm or [])
+    judging: dict[str, Any] = {"holdout": holdout, "cold_share": cold_share, "k": k}
+    judging |= {"serving": serving, "max_rejected": max_rejected}
+    with one_line(console, out), paths_of(feedback or []) as files:
+        material = _material(files, items, written, items_id, text)
+        judging["positive"] = _liked(material.get("source")) if positive is None else positive
+        report = _run(console, {**arguments, **material, "encoder": model}, judging, arm or [])
     if report.summary()["data"]["simulated"]:
         console.print("[yellow]Simulated data:[/] users, items and ratings are made up.")
     show(console, report)
@@ -85,16 +90,15 @@ def improve(
 
 
 def _material(
-    feedback: Path | None,
+    feedback: Sequence[Path],
     items: Path | None,
-    columns: Mapping[str, str | None],
-    rating_range: tuple[float, float],
+    written: Mapping[str, Any],
     items_id: str | None,
     text: list[str] | None,
 ) -> dict[str, Any]:
-    from siamrec.feedback import FileFeedback, read_catalog  # NumPy takes its time
+    from siamrec.feedback import read_catalog  # NumPy takes its time
 
-    if feedback is None:
+    if not feedback:
         if items is not None:
             raise InvalidParameterError("--items", str(items), "given together with --feedback")
         return {}
@@ -102,11 +106,19 @@ def _material(
         raise InvalidParameterError(
             "--items", None, "a file with item ids and texts, given together with --feedback"
         )
-    named = {role: name for role, name in columns.items() if name is not None}
-    return {
-        "source": FileFeedback(path=feedback, columns=named, rating_range=rating_range),
-        "catalog": read_catalog(items, item=items_id, text=text or ()),
-    }
+    source = source_of(feedback, written, ids="text")
+    catalog = read_catalog(items, item=items_id, text=text or (), ids=source.ids)
+    return {"source": source, "catalog": catalog}
+
+
+def _liked(source: FileFeedback | None) -> float:
+    """Return the smallest rating that is a like, as the scale has it; 1 where nothing is rated."""
+    from siamrec.feedback import Scale
+
+    if source is None:
+        return 4.0
+    scale = source.load().scale if source.scale is None else Scale(*source.scale)
+    return 1.0 if scale is None else scale.like
 
 
 def _run(

@@ -13,7 +13,7 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec._core.hashing import content_hash
 from siamrec._core.table import counted
-from siamrec.data import frames
+from siamrec.data import cells, frames
 from siamrec.data.columnar import Columnar, days_of, joined, one_or_more, plain_row
 from siamrec.data.frames import NO_TIME
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
@@ -190,11 +190,12 @@ class Feedback(Columnar):
 
         Args:
             frame: A polars, pandas, pyarrow or DuckDB table, or a mapping of columns.
-            user: Column of user ids.
+            user: Column of user ids: texts or whole numbers of any Arrow kind.
             item: Column of item ids.
             value: Column of ratings; without it every event has the value 1.
             time: Column of times: timestamps, dates, ISO text, or numbers since the epoch in
-                seconds, milliseconds, microseconds or nanoseconds (told by their size).
+                seconds, milliseconds, microseconds or nanoseconds (told by their size, and all
+                of one unit).
             kind: A `FeedbackKind` for all events, or the column that holds its name.
             weight: Column of weights.
             decision: Column of decision ids.
@@ -205,7 +206,8 @@ class Feedback(Columnar):
 
         Raises:
             siamrec.errors.UnknownNameError: If a column is absent.
-            InvalidDataError: If ids are null or numbers are not finite.
+            InvalidDataError: If ids are null or no ids, numbers are not finite, or times cannot
+                be read; the column and its first bad row are named.
         """
         table = frames.table_of(frame)
         users, user_code = frames.codes_of(frames.pick(table, user, "user"), user)
@@ -217,17 +219,24 @@ class Feedback(Columnar):
                 return np.full(n, default)
             return frames.floats_of(frames.pick(table, name, purpose), name)
 
+        def halved(name: str | None, purpose: str) -> Float32Array:
+            with np.errstate(over="ignore"):  # infinite then, which is refused
+                return numbers(name, purpose, 1.0).astype(np.float32)
+
         optional: dict[str, Any] = {}
         if position is not None:
-            filled = np.nan_to_num(numbers(position, "position", 0.0))
-            optional["position"] = filled.astype(np.int32)
+            optional["position"] = frames.positions_of(
+                numbers(position, "position", 0.0), position
+            )
         if propensity is not None:
             optional["propensity"] = numbers(propensity, "propensity", np.nan)
         if decision is not None:
-            ids = frames.pick(table, decision, "decision").to_pylist()
-            optional["decision"] = np.asarray(ids)
+            optional["decision"] = frames.decisions_of(
+                frames.pick(table, decision, "decision"), decision
+            )
         if query is not None:
-            queries, codes = frames.optional_codes_of(frames.pick(table, query, "query"))
+            asked = frames.pick(table, query, "query")
+            queries, codes = frames.optional_codes_of(asked, query)
             optional |= {"queries": queries, "query": codes}
         stamps = (
             np.full(n, NO_TIME)
@@ -239,11 +248,14 @@ class Feedback(Columnar):
             items=items,
             user=user_code,
             item=item_code,
-            value=numbers(value, "value", 1.0).astype(np.float32),
+            value=halved(value, "value"),
             kind=_kinds(table, kind),
             time=stamps,
-            weight=numbers(weight, "weight", 1.0).astype(np.float32),
-            context={name: _plain(frames.pick(table, name, "context")) for name in context},
+            weight=halved(weight, "weight"),
+            context={
+                name: frames.plain_of(frames.pick(table, name, "context"), name)
+                for name in context
+            },
             **optional,
         )
 
@@ -401,17 +413,12 @@ def _spread(column: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
 def _kinds(table: Any, kind: str | FeedbackKind) -> npt.NDArray[np.int8]:
     if isinstance(kind, FeedbackKind):
         return np.full(table.num_rows, kind, dtype=np.int8)
-    names = frames.pick(table, kind, "kind").to_pylist()
+    names = cells.simple(frames.pick(table, kind, "kind"), kind).to_pylist()
     known = {member.name.lower(): int(member) for member in FeedbackKind}
     codes = [known.get(str(name).lower(), UNKNOWN) for name in names]
     if UNKNOWN in codes:
         raise InvalidParameterError("kind", names[codes.index(UNKNOWN)], f"one of {list(known)}")
     return np.asarray(codes, dtype=np.int8)
-
-
-def _plain(column: Any) -> npt.NDArray[Any]:
-    array: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
-    return array
 
 
 def _recode(part: Feedback, plural: str, single: str, target: Vocabulary) -> CodeArray | None:

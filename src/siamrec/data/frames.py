@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from siamrec.data import cells, times
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError, UnknownNameError, shown
 
@@ -19,15 +20,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from siamrec.typing import CodeArray, FloatArray, IntArray
+    from siamrec.typing import BoolArray, CodeArray, FloatArray, IdArray, IntArray
 
-NO_TIME = np.iinfo(np.int64).min
+
+NO_TIME = times.NO_TIME
 """The instant of an event whose time is not known."""
-
-# pyarrow's own errors are ValueErrors, TypeErrors and NotImplementedErrors.
-_UNREADABLE = (ValueError, TypeError, OverflowError, NotImplementedError)
-
-_TO_NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
 
 def table_of(frame: object) -> Any:
@@ -42,13 +39,13 @@ def table_of(frame: object) -> Any:
     import pyarrow as pa  # takes its time
 
     if isinstance(frame, pa.Table):
-        return frame
+        return _named_once(frame)
     try:
         if hasattr(frame, "__arrow_c_stream__") and not isinstance(frame, type):
-            return pa.table(frame)
+            return _named_once(pa.table(frame))
         if isinstance(frame, Mapping):
             return pa.table({str(name): _column(values) for name, values in frame.items()})
-    except _UNREADABLE as error:
+    except (ValueError, TypeError, OverflowError, NotImplementedError) as error:
         raise InvalidDataError(
             f"A frame must have equally long columns of one kind each: {shown(str(error))}."
         ) from error
@@ -58,14 +55,36 @@ def table_of(frame: object) -> Any:
     )
 
 
+def _named_once(table: Any) -> Any:
+    if len(set(table.column_names)) < len(table.column_names):
+        raise InvalidDataError(f"Names of columns must differ, got {shown(table.column_names)}.")
+    return table
+
+
 def _column(values: Any) -> Any:
     import pyarrow as pa
 
     if hasattr(values, "__arrow_c_stream__"):  # a polars series, an Arrow column
         return pa.chunked_array(values)
+    if hasattr(values, "__arrow_c_array__"):
+        return pa.array(values)
     if hasattr(values, "__array__"):  # NumPy, and a pandas series
         return np.asarray(values)
     return pa.array(list(values))
+
+
+def joined(tables: Sequence[Any]) -> Any:
+    """Return tables of the same columns as one.
+
+    Raises:
+        InvalidDataError: If a column is of another kind in one of them.
+    """
+    import pyarrow as pa
+
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except (ValueError, TypeError) as error:
+        raise InvalidDataError(f"Columns must be of one kind throughout: {error}.") from error
 
 
 def pick(table: Any, name: str, purpose: str) -> Any:
@@ -83,27 +102,22 @@ def codes_of(column: Any, name: str) -> tuple[Vocabulary, CodeArray]:
     """Return the vocabulary of an id column in order of first appearance, and its codes.
 
     Raises:
-        InvalidDataError: If an id is null, or the column is of a kind that holds no ids.
+        InvalidDataError: If an id is null, or neither text nor a whole number.
     """
-    if column.null_count:
-        raise InvalidDataError(f"{name} must not be null, got {column.null_count} nulls.")
-    try:
-        encoded = column.dictionary_encode()
-    except NotImplementedError as error:  # lists, structs, UUIDs
-        raise InvalidDataError(f"{name} must be ids, got {column.type}.") from error
-    if not hasattr(encoded, "indices"):  # a chunked column of several dictionaries
-        encoded = encoded.unify_dictionaries().combine_chunks()
-    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32)
-    return Vocabulary(tuple(encoded.dictionary.to_pylist())), codes
-
-
-def optional_codes_of(column: Any) -> tuple[Vocabulary, CodeArray]:
-    """Return the vocabulary of a column that may hold nulls; a null has the code -1."""
-    values = column.to_pylist()
-    vocabulary = Vocabulary.of(value for value in values if value is not None)
-    codes = vocabulary.encode(values, unknown="code")
-    codes[[value is None for value in values]] = UNKNOWN
+    vocabulary, codes = optional_codes_of(column, name)
+    missing = int((codes == UNKNOWN).sum())
+    if missing:
+        raise InvalidDataError(f"{name} must not be null, got {missing} nulls.")
     return vocabulary, codes
+
+
+def optional_codes_of(column: Any, name: str = "id") -> tuple[Vocabulary, CodeArray]:
+    """Return the vocabulary of a column that may hold nulls; a null has the code -1."""
+    found = cells.ids(column, name)
+    _all_good(found.bad, column, name, "texts or whole numbers within 64 bits")
+    encoded = found.column.dictionary_encode()
+    codes = encoded.indices.fill_null(UNKNOWN).to_numpy(zero_copy_only=False).astype(np.int32)
+    return Vocabulary(tuple(encoded.dictionary.to_pylist())), codes
 
 
 def floats_of(column: Any, name: str) -> FloatArray:
@@ -112,11 +126,9 @@ def floats_of(column: Any, name: str) -> FloatArray:
     Raises:
         InvalidDataError: If it is not numeric.
     """
-    try:
-        values: FloatArray = column.cast("float64", safe=False).to_numpy(zero_copy_only=False)
-    except (ValueError, NotImplementedError) as error:  # pyarrow's own errors are ValueErrors
-        raise InvalidDataError(f"{name} must be numeric, got {column.type}.") from error
-    return values
+    found = cells.numbers(column, name)
+    _all_good(found.bad, column, name, "numeric")
+    return found.values
 
 
 def instants_of(column: Any, name: str) -> IntArray:
@@ -127,52 +139,65 @@ def instants_of(column: Any, name: str) -> IntArray:
     nanoseconds by their size (seconds below 1e11).
 
     Raises:
-        InvalidDataError: If the column is of another kind or text cannot be read.
+        InvalidDataError: If the column is of another kind, a cell cannot be read, or numbers are
+            of two units or written as dates (20260131).
     """
-    kind = str(column.type)
-    if kind.startswith(("int", "uint", "float", "double", "half", "decimal")):
-        return instants_of_numbers(floats_of(column, name), _exact(column, kind))
-    if kind == "null":
-        return np.full(len(column), NO_TIME)
-    try:
-        stamps = _stamps(column, kind)
-    except (ValueError, NotImplementedError) as error:
-        raise InvalidDataError(f"{name} must be times, got {kind}: {error}.") from error
-    instants: IntArray = (
-        stamps.cast("int64").fill_null(int(NO_TIME)).to_numpy(zero_copy_only=False)
-    )
-    return instants
+    found = times.times(column, name)
+    told = found.units - {"small"} if "s" in found.units else found.units
+    if len(told) > 1:
+        raise InvalidDataError(
+            f"{name} must be times of one unit, got {' and '.join(sorted(told))}."
+        )
+    _all_good(found.bad, column, name, "times (ISO 8601, or numbers) of the years 1677 to 2262")
+    if times.written_as_dates(found):
+        raise InvalidDataError(f"{name} must be times, got numbers such as 20260131: write dates.")
+    return found.values
 
 
-def _stamps(column: Any, kind: str) -> Any:
-    """Cast to nanoseconds; text may or may not name a zone, and a stamp keeps its own."""
-    import pyarrow as pa  # takes its time
-
-    if "string" in kind:
-        try:
-            return column.cast(pa.timestamp("ns", tz="UTC"))
-        except ValueError:
-            return column.cast(pa.timestamp("ns"))
-    return column.cast(pa.timestamp("ns", tz=getattr(column.type, "tz", None)))
+def _all_good(bad: BoolArray, column: Any, name: str, expected: str) -> None:
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InvalidDataError(
+            f"{name} must be {expected}, got {cells.told(column, row)} in row {row}."
+        )
 
 
-def _exact(column: Any, kind: str) -> IntArray | None:
-    """Whole numbers beyond 2**53 would lose their last digits as floats."""
-    if not kind.startswith(("int", "uint")):
-        return None
-    exact: IntArray = column.fill_null(0).cast("int64").to_numpy(zero_copy_only=False)
-    return exact
+def positions_of(values: FloatArray, name: str) -> CodeArray:
+    """Return places in lists, from 1, of numbers; 0 where there is none.
+
+    Raises:
+        InvalidDataError: If one is no such place.
+    """
+    filled: FloatArray = np.nan_to_num(values)
+    bad = (filled < 0) | (filled != np.floor(filled)) | (filled >= 2**31)
+    if bad.any():
+        raise InvalidDataError(
+            f"{name} must be whole positions from 1, got {filled[np.argmax(bad)]:g}."
+        )
+    return filled.astype(np.int32)
 
 
-def instants_of_numbers(values: FloatArray, exact: IntArray | None = None) -> IntArray:
-    """Return plain numbers as instants; the unit follows from their median size."""
-    known = np.isfinite(values)
-    size = float(np.median(np.abs(values[known]))) if known.any() else 0.0
-    unit = "s" if size < 1e11 else "ms" if size < 1e14 else "us" if size < 1e17 else "ns"
-    scale = _TO_NANOSECONDS[unit]
-    filled = np.where(known, values, 0.0)
-    instants = exact * scale if exact is not None else np.round(filled * scale).astype(np.int64)
-    return np.where(known, instants, NO_TIME)
+def decisions_of(column: Any, name: str) -> IdArray:
+    """Return ids of decisions as text or whole numbers; where there was none the text is empty.
+
+    Raises:
+        InvalidDataError: If one is neither.
+    """
+    found = cells.ids(column, name)
+    _all_good(found.bad, column, name, "texts or whole numbers within 64 bits")
+    ids = found.column
+    if ids.null_count:
+        ids = ids.cast("string").fill_null("")
+    return np.asarray(ids.to_pylist()) if len(ids) else np.zeros(0, dtype=np.str_)
+
+
+def plain_of(column: Any, name: str) -> npt.NDArray[Any]:
+    """Return a column of anything as it is, lists included."""
+    import pyarrow as pa
+
+    read = column if pa.types.is_nested(column.type) else cells.simple(column, name)
+    array: npt.NDArray[Any] = read.to_numpy(zero_copy_only=False)
+    return array
 
 
 def arrow_table(columns: Mapping[str, npt.NDArray[Any] | Sequence[Any]]) -> Any:

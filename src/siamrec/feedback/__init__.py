@@ -1,6 +1,7 @@
 """Feedback: where it comes from, and how much each event counts."""
 
 from siamrec.feedback._book import FEEDBACK_SOURCES
+from siamrec.feedback.catalogs import read_catalog
 from siamrec.feedback.conport import (
     ConPortClient,
     ConPortDocuments,
@@ -14,14 +15,11 @@ from siamrec.feedback.conport_mcp import (
     conport_server,
 )
 from siamrec.feedback.file_tail import FileTail
-from siamrec.feedback.files import (
-    FileFeedback,
-    LoadedFeedback,
-    RejectedRow,
-    read_catalog,
-)
+from siamrec.feedback.files import FileFeedback
 from siamrec.feedback.filters import BurstFilter, Filter, FilteredFeedback, SpamFilter
-from siamrec.feedback.labels import LabelRules
+from siamrec.feedback.formats import FILE_FORMATS, FileFormat
+from siamrec.feedback.labels import LabelRules, Scale
+from siamrec.feedback.loaded import LoadedFeedback, RejectedRow
 from siamrec.feedback.memory import MemoryFeedback
 from siamrec.feedback.quality import QualityWeights
 from siamrec.feedback.sources import (
@@ -33,6 +31,7 @@ from siamrec.feedback.sources import (
 
 __all__ = [
     "FEEDBACK_SOURCES",
+    "FILE_FORMATS",
     "BurstFilter",
     "ConPortClient",
     "ConPortDocuments",
@@ -40,6 +39,7 @@ __all__ = [
     "ConPortSession",
     "DatabaseConnection",
     "FileFeedback",
+    "FileFormat",
     "FileTail",
     "Filter",
     "FilteredFeedback",
@@ -52,6 +52,7 @@ __all__ = [
     "MergedFeedback",
     "QualityWeights",
     "RejectedRow",
+    "Scale",
     "SpamFilter",
     "SqlFeedback",
     "conport_entries",

@@ -19,7 +19,7 @@ from siamrec._core.hashing import canonical_json
 from siamrec._core.table import Record, counted
 from siamrec.data import Catalog, Feedback, Vocabulary
 from siamrec.errors import InvalidDataError, StorageError, shown
-from siamrec.feedback.files import RejectedRow
+from siamrec.feedback.loaded import RejectedRow
 from siamrec.feedback.memory import MemoryFeedback
 
 if TYPE_CHECKING:

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, final
+from typing import IO, TYPE_CHECKING, final
+from zlib import crc32
 
 from typing_extensions import override
 
 from siamrec._core.table import Shown, Table
-from siamrec.data import Feedback
 from siamrec.errors import InvalidDataError
-from siamrec.feedback._tables import raw_of_text
-from siamrec.feedback.files import FileFeedback, LoadedFeedback, files_at
+from siamrec.feedback._contents import contents_of
+from siamrec.feedback._delimited import end_of_records
+from siamrec.feedback._loading import loaded_from
+from siamrec.feedback.files import FileFeedback, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
+
+    from siamrec.feedback._contents import Content
+    from siamrec.feedback.loaded import LoadedFeedback
 
 
 @final
 class FileTail(Shown):
     r"""Follows CSV and JSON-lines files as they grow; mutable.
 
-    Only whole lines are taken: one that is still being written waits for its end. A file that is
-    shorter than it was has been started anew, and is read from its beginning.
+    Only whole records are taken: one that is still being written waits for its end. A file that is
+    shorter than it was, or begins in another way, has been started anew, and is read from its
+    beginning.
 
     Args:
         files: What the rows mean, and where they are: a file, a folder or a pattern. Files that
@@ -45,9 +50,11 @@ class FileTail(Shown):
         ('bob',)
     """
 
-    def __init__(self, files: FileFeedback, *, place: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, files: FileFeedback, *, place: Mapping[str, Sequence[int]] | None = None
+    ) -> None:
         self._files = files
-        self._place = dict(place or {})
+        self._place = {name: (int(at), int(mark)) for name, (at, mark) in (place or {}).items()}
 
     @override
     def title(self) -> str:
@@ -63,9 +70,12 @@ class FileTail(Shown):
         return Table.of(self.title(), facts)
 
     @property
-    def place(self) -> dict[str, int]:
-        """How many bytes of each file were read; JSON, to be kept where the feedback goes."""
-        return dict(self._place)
+    def place(self) -> dict[str, list[int]]:
+        """How many bytes of each file were read, and a hash of the first of them.
+
+        It is JSON, to be kept where the feedback goes.
+        """
+        return {name: list(place) for name, place in self._place.items()}
 
     def fetch(self) -> LoadedFeedback | None:
         """Return the rows that were added since the last call, None where there are none.
@@ -75,44 +85,59 @@ class FileTail(Shown):
         Raises:
             siamrec.errors.UnknownNameError: If no column stands for users or items.
         """
-        parts: list[LoadedFeedback] = []
         try:
-            files = files_at(self._files.path)
+            contents = contents_of(self._files.path)
         except InvalidDataError:  # none is there yet
             return None
-        for file in files:
-            if not file.is_file() or file.name.endswith((".gz", ".parquet")):
-                continue
-            text = self._new_text(file)
-            if text is None:
-                continue
-            part = self._files.of_table(raw_of_text(io.StringIO(text), file))
-            named = tuple(replace(row, file=str(file)) for row in part.rejected)
-            parts.append(LoadedFeedback(part.feedback, named, part.columns))
-        if not parts:
+        files = [
+            opened(part, self._files)
+            for content in contents
+            if content.file.is_file() and (part := self._grown(content)) is not None
+        ]
+        if not files:
             return None
-        feedback = Feedback.concat(part.feedback for part in parts)
-        rejected = tuple(row for part in parts for row in part.rejected)
-        return LoadedFeedback(feedback, rejected, parts[0].columns)
+        loaded = loaded_from(files)
+        if len(files) > 1:
+            return loaded
+        named = tuple(replace(r, file=files[0].content.name) for r in loaded.rejected)
+        return replace(loaded, rejected=named)
 
-    def _new_text(self, file: Path) -> str | None:
-        """Return the new whole lines, after the header of a CSV file."""
-        with file.open("rb") as stream:
-            header = b"" if _is_json(file) else stream.readline()
+    def _grown(self, content: Content) -> Content | None:
+        """Return the new whole records of a file, after the header of one that has it."""
+        if content.packing or content.plain_name.endswith(_TYPED):
+            return None
+        headless = bool(self._files.header) or content.plain_name.endswith(_JSON)
+        with content.file.open("rb") as stream:
+            header = b"" if headless else stream.readline()
             if header and not header.endswith(b"\n"):
                 return None
-            first = max(self._place.get(str(file), 0), len(header))
-            if first > stream.seek(0, io.SEEK_END):
-                first = len(header)
+            read, mark = self._place.get(content.name, (0, 0))
+            if read > stream.seek(0, io.SEEK_END) or mark != _mark(stream, read):
+                read = 0
+            first = max(read, len(header))
             stream.seek(first)
-            data: Any = stream.read()
-        whole = data[: data.rfind(b"\n") + 1]
+            data = stream.read()
+        whole = data[: self._end(content, header, data)]
         if not whole.strip():
             return None
-        self._place[str(file)] = first + len(whole)
-        text: str = (header + whole).decode("utf-8-sig", errors="replace")
-        return text
+        with content.file.open("rb") as stream:
+            self._place[content.name] = (first + len(whole), _mark(stream, first + len(whole)))
+        return replace(content, part=header + whole)
+
+    def _end(self, content: Content, header: bytes, data: bytes) -> int:
+        """Where the last whole record ends: a line break within quotes is none."""
+        end = data.rfind(b"\n") + 1
+        if content.plain_name.endswith(_JSON) or b'"' not in data or self._files.quote == "":
+            return end
+        return end_of_records(header, data, self._files.delimiter)
 
 
-def _is_json(file: Path) -> bool:
-    return file.name.endswith((".jsonl", ".ndjson", ".json"))
+def _mark(stream: IO[bytes], read: int) -> int:
+    """Return a hash of the beginning of what was read; nought of nothing."""
+    stream.seek(0)
+    return crc32(stream.read(min(read, _BEGINNING)))
+
+
+_BEGINNING = 1024
+_TYPED = (".parquet", ".arrow", ".feather")
+_JSON = (".jsonl", ".ndjson", ".json")

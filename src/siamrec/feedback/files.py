@@ -1,149 +1,146 @@
-"""Feedback and catalogues in files: usual column names are recognised, bad rows are set apart."""
+"""Feedback in files: what columns mean is found out and said, bad rows are set apart."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Literal, final
 
-import numpy as np
-from typing_extensions import override
-
-from siamrec._core.table import Record, Shown, Table, counted
-from siamrec.data import NO_TIME, Catalog, Feedback, Vocabulary, frames
-from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
-from siamrec.feedback._tables import RawTable, read_raw
+from siamrec._core import check
+from siamrec.data.feedback import Feedback, FeedbackKind
+from siamrec.data.times import NANOSECONDS
+from siamrec.errors import InvalidDataError, InvalidParameterError, RejectedDataError
+from siamrec.expressions import Expression
+from siamrec.feedback._contents import contents_of
+from siamrec.feedback._delimited import delimited
+from siamrec.feedback._json import is_json, json_records
+from siamrec.feedback._loading import Opened, loaded_from
+from siamrec.feedback._meaning import ROLES, Meaning, Word, marks_of, roles_of, word_of
+from siamrec.feedback._records import Layout
+from siamrec.feedback._typed import is_typed, typed_records
+from siamrec.feedback.formats import FILE_FORMATS, recognised
 from siamrec.feedback.memory import MemoryFeedback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from siamrec.typing import Instant, IntArray
+    from siamrec.feedback._contents import Content
+    from siamrec.feedback._records import Records
+    from siamrec.feedback.loaded import LoadedFeedback
+    from siamrec.typing import Instant
 
-_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
-
-KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
-    "user": ("user", "userid", "uid", "customer", "customerid", "reviewerid", "visitorid"),
-    "item": (
-        "item",
-        "itemid",
-        "movie",
-        "movieid",
-        "product",
-        "productid",
-        "asin",
-        "documentid",
-        "articleid",
-        "songid",
-        "bookid",
-        "id",
-    ),
-    "value": ("rating", "value", "score", "stars", "overall"),
-    "time": ("timestamp", "time", "date", "datetime", "createdat", "ratedat", "unixreviewtime"),
-    "text": (
-        "title",
-        "name",
-        "genres",
-        "overview",
-        "description",
-        "plot",
-        "summary",
-        "text",
-        "abstract",
-        "keywords",
-    ),
-}
-"""Column names that are recognised, in lower case without '_', '-' and blanks."""
-
-
-@final
-@dataclass(frozen=True, slots=True, repr=False)
-class RejectedRow(Record):
-    """A row that was set apart.
-
-    Attributes:
-        row: Its number in the file, from 1.
-        reason: What is wrong with it.
-        data: Its values as they stood.
-        file: The file, where several were read.
-    """
-
-    row: int
-    reason: str
-    data: Mapping[str, str | None]
-    file: str = ""
-
-    @override
-    def title(self) -> str:
-        return f"Row {self.row:,}: {self.reason}"
-
-
-@final
-@dataclass(frozen=True, slots=True, repr=False)
-class LoadedFeedback(Shown):
-    """The good rows of a file, and the others with their reasons.
-
-    Attributes:
-        feedback: The good rows in the order of the file.
-        rejected: The other rows.
-        columns: Which column was taken for what.
-    """
-
-    feedback: Feedback
-    rejected: tuple[RejectedRow, ...]
-    columns: Mapping[str, str]
-
-    @override
-    def title(self) -> str:
-        rejected = counted(len(self.rejected), "rejected row")
-        return f"Loaded: {self.feedback.title()}, {rejected}"
-
-    @override
-    def table(self) -> Table:
-        """Return how many rows there are of each kind, and why some were set apart."""
-        rows = (("good", len(self.feedback)), *self.reasons.items())
-        return Table(head=("rows", "number"), rows=rows, title=self.title())
-
-    @property
-    def reasons(self) -> dict[str, int]:
-        """How many rows were rejected for each kind of reason, most frequent first."""
-        kinds = Counter(rejected.reason.split(":")[0] for rejected in self.rejected)
-        return dict(kinds.most_common())
+_OWN = "siamrec"
+_WIDE = {role: ROLES[role] for role in ("user", "time")}
+"""Roles of a wide table: every other column is an item, whatever its name."""
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFeedback:
-    """A `FeedbackSource` over CSV, JSON-lines or Parquet files, gzipped or not.
+    r"""A `FeedbackSource` over files: CSV, TSV, JSON, Parquet, Arrow; gzipped or zipped.
+
+    What is not given is found out and said in the report of `load`; what could be one thing or
+    another is refused with the setting that says which.
 
     Args:
-        path: A file, a folder (every such file in it and below), or a pattern such as
-            `"logs/2026-*.jsonl.gz"`.
-        columns: Names of the columns for `user`, `item`, `value` and `time`; those not named are
-            recognised by their usual names.
-        rating_range: Smallest and largest rating that is accepted.
+        path: A file, a folder (every such file in it and below), a pattern such as
+            `"logs/2026-*.jsonl.gz"`, a file in an archive (`"all.zip/ratings.csv"`), or several.
+        columns: Column of each role: `user`, `item`, `value`, `time`, `kind` (or a kind for all
+            rows, such as `"click"`), `weight`, `position`, `propensity`, `decision`, `query`,
+            `impressions` (lists such as `N1-1 N2-0`: a view of each item, a click on those with
+            1). Those not named are recognised by their usual names. Paths reach into JSON and
+            structs: `data.rating`.
+        header: Names of the columns of a file without a header.
+        delimiter: What stands between values, one letter or more.
+        quote: What stands around values that hold a delimiter; empty where quotes are letters.
+        encoding: How letters are written, where it is not UTF-8 and no mark says so.
+        decimal: What stands before the fraction of a number: `"."` or `","`.
+        time_unit: `"s"`, `"ms"`, `"us"` or `"ns"`: what numbers of times count.
+        time_format: How texts of times are written, as `strptime` spells it: `"%d/%m/%Y"`.
+        kinds: What words of the column of kinds mean: `{"addtocart": "conversion"}`; `"skip"`
+            leaves rows out.
+        not_rated: Values that say that nothing was rated; such rows are left out.
+        scale: Smallest and largest rating that is accepted.
+        wide: Whether each further column is an item and each cell a rating; empty cells are none.
+        marks: Further events of a row: `{"is_like": "like", "play_ms": "dwell/1000"}`.
+        ids: `"written"` keeps ids as the file has them (texts in CSV, numbers or texts else),
+            `"text"` and `"number"` read all as such.
+        where: Rows to take, as an `Expression` over the columns: `"country == 'TH'"`.
+        context: Further columns to carry along.
+        format: Name of a known format; recognised by its content otherwise.
 
     Raises:
-        siamrec.errors.InvalidParameterError: If the range is empty or a key is unknown.
+        siamrec.errors.InvalidParameterError: If a setting is out of its range.
+        siamrec.errors.UnknownNameError: If a role, a kind, a unit or a format is not known.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from tempfile import mkdtemp
+        >>> file = Path(mkdtemp()) / "log.csv"
+        >>> _ = file.write_text("who;what;stars\nann;boat;9\nbob;boat;many\n")
+        >>> columns = {"user": "who", "item": "what"}
+        >>> loaded = FileFeedback(path=file, columns=columns, scale=(1, 10)).load()
+        >>> loaded.feedback.value.tolist(), loaded.rejected[0].reason
+        ([9.0], 'rating is not a number: many')
     """
 
-    path: str | Path
+    path: str | Path | Sequence[str | Path]
     columns: Mapping[str, str] = field(default_factory=dict)
-    rating_range: tuple[float, float] = (0.0, 5.0)
+    header: Sequence[str] = ()
+    delimiter: str | None = None
+    quote: str | None = None
+    encoding: str | None = None
+    decimal: str = "."
+    time_unit: str | None = None
+    time_format: str | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    not_rated: Sequence[float] = ()
+    scale: tuple[float, float] | None = None
+    wide: bool = False
+    marks: Mapping[str, str] = field(default_factory=dict)
+    ids: Literal["written", "text", "number"] = "written"
+    where: Expression | str | None = None
+    context: Sequence[str] = ()
+    format: str | None = None
 
     def __post_init__(self) -> None:
-        low, high = self.rating_range
-        if not low < high:
-            raise InvalidParameterError(
-                "rating_range", self.rating_range, "(low, high), low < high"
-            )
-        for key in self.columns:
-            if key not in KNOWN_NAMES:
-                raise UnknownNameError("column role", key, KNOWN_NAMES)
+        self._check_path()
+        for name in ("columns", "kinds", "marks"):
+            check.kind(name, getattr(self, name), Mapping)
+        for role in self.columns:
+            check.one_of("column role", role, ROLES)
+        for name in ("header", "context", "not_rated"):
+            listed = check.many(name, getattr(self, name), what="values")
+            object.__setattr__(self, name, tuple(listed))
+        if len(set(self.header)) < len(self.header):
+            raise InvalidParameterError("header", self.header, "different names")
+        for value in self.not_rated:
+            check.real("not_rated", value, "numbers")
+        self._check_scale()
+        if self.time_unit is not None:
+            check.one_of("time_unit", self.time_unit, NANOSECONDS)
+        check.one_of("decimal", self.decimal, (".", ","))
+        check.one_of("ids", self.ids, ("written", "text", "number"))
+        if self.format is not None:
+            FILE_FORMATS.factory(self.format)
+        if self.where is not None:
+            object.__setattr__(self, "where", Expression.read("where", self.where))
+        for word in self.kinds.values():
+            word_of("kind", word)
+        marks_of(self.marks)
+
+    def _check_path(self) -> None:
+        paths = [self.path] if isinstance(self.path, str | Path) else check.many("path", self.path)
+        if not paths or not all(isinstance(each, str | Path) for each in paths):
+            raise InvalidParameterError("path", self.path, "a path, or several")
+
+    def _check_scale(self) -> None:
+        if self.scale is None:
+            return
+        ends = check.many("scale", self.scale, what="two numbers")
+        if len(ends) != 2 or not check.real("scale", ends[0]) < check.real("scale", ends[1]):
+            raise InvalidParameterError("scale", self.scale, "(low, high), low < high")
 
     def read(
         self,
@@ -157,219 +154,147 @@ class FileFeedback:
         return source.read(since=since, until=until, batch_rows=batch_rows)
 
     def load(self) -> LoadedFeedback:
-        """Return good and rejected rows.
+        """Return good and rejected rows, and the report.
 
         Raises:
-            siamrec.errors.InvalidDataError: If the file cannot be read at all.
-            siamrec.errors.UnknownNameError: If no column stands for users or items; the message
-                lists the columns and the option that maps them.
+            siamrec.errors.InvalidDataError: If a file cannot be read at all, files differ in
+                their columns, what columns mean cannot be told, or not one row is good; the
+                message says what to do.
+            siamrec.errors.UnknownNameError: If a column that was named is not there.
         """
-        files = files_at(self.path)
-        parts = [self.of_table(read_raw(file)) for file in files]
-        if len(parts) == 1:
-            return parts[0]
-        rejected = (
-            replace(row, file=str(file))
-            for file, part in zip(files, parts, strict=True)
-            for row in part.rejected
-        )
-        feedback = Feedback.concat(part.feedback for part in parts)
-        return LoadedFeedback(feedback, tuple(rejected), parts[0].columns)
-
-    def of_table(self, table: RawTable) -> LoadedFeedback:
-        """Return good and rejected rows of columns of text.
-
-        Raises:
-            siamrec.errors.UnknownNameError: If no column stands for users or items.
-        """
-        found = recognised(table.columns, self.columns, required=("user", "item"))
-        reasons: dict[int, str] = {}
-        user = _ids(table, found["user"], "user", reasons)
-        item = _ids(table, found["item"], "item", reasons)
-        value = _values(table, found.get("value"), self.rating_range, reasons)
-        time = _times(table, found.get("time"), reasons)
-        good = np.asarray([place not in reasons for place in range(len(table))], dtype=bool)
-        kept = np.flatnonzero(good).tolist()
-        feedback = Feedback.of(
-            user=[user[place] for place in kept],
-            item=[item[place] for place in kept],
-            value=value[good],
-            time=time[good],
-        )
-        return LoadedFeedback(feedback, tuple(_rejected(table, reasons)), found)
+        contents = contents_of(self.path)
+        if self.format is not None and len(contents) > 1:
+            known = FILE_FORMATS.factory(self.format)
+            contents = [each for each in contents if known.is_named(each.plain_name)]
+            if not contents:
+                raise InvalidDataError(f"{self.path} has no file named {known.file}.")
+        loaded = loaded_from([opened(content, self) for content in contents])
+        if loaded.rejected and len(loaded.rejected) == loaded.n_rows:
+            raise RejectedDataError(loaded.nothing_good())
+        return loaded
 
 
-def files_at(path: str | Path) -> list[Path]:
-    """Return the files that a path, a folder or a pattern stands for, sorted.
+def opened(content: Content, given: FileFeedback) -> Opened:
+    """Read the beginning of a file and find out what it means.
 
     Raises:
-        siamrec.errors.InvalidDataError: If a folder or a pattern has none.
+        InvalidDataError: If it cannot be read, or what its columns mean cannot be told.
     """
-    place = Path(path)
-    if place.is_dir():
-        inside = (each for each in place.rglob("*") if each.is_file())
-        found = sorted(each for each in inside if each.name.removesuffix(".gz").endswith(_ENDINGS))
-    elif not place.exists() and any(letter in str(path) for letter in "*?["):
-        found = sorted(map(Path, glob(str(path), recursive=True)))  # noqa: PTH207 - any anchor
-    else:
-        return [place]
-    if not found:
-        raise InvalidDataError(f"{path} has no CSV, JSON-lines or Parquet files.")
-    return found
+    head = content.head()
+    name, how = given.format, "named"
+    free = not given.columns and not given.wide
+    if name is None and free and not given.header:
+        name, how = _known_by_line(head), "by its first line"
+    settings = _settled(content, given, name)
+    records = records_of(content, settings, head)
+    if name is None and free:
+        name, how = recognised(records.names), "by its columns"
+        settings = _settled(content, given, name)
+        if settings.encoding != given.encoding:
+            records = records_of(content, settings, head)
+    told = dict(records.told)
+    if content.packing:
+        told["packed with"] = content.packing
+    if name is not None:
+        told["format"] = f"{name}, {how}: {FILE_FORMATS.factory(name).about}"
+    return Opened(content, told, records, _meaning(content, settings, name, records))
 
 
-def read_catalog(
-    path: str | Path, *, item: str | None = None, text: Sequence[str] = ()
-) -> Catalog:
-    """Return the catalogue in a CSV, JSON-lines or Parquet file, gzipped or not.
-
-    Every other column becomes an attribute; `genres` is split at `|`.
-
-    Args:
-        path: The file.
-        item: Column of item ids; recognised by its usual names without it.
-        text: Columns that make the text of an item, in that order; without it those among the
-            usual names (title, genres, overview, …) that are there.
+def records_of(content: Content, settings: FileFeedback | None, head: bytes) -> Records:
+    """Return the records of a file of any kind.
 
     Raises:
-        siamrec.errors.InvalidDataError: If the file cannot be read.
-        siamrec.errors.UnknownNameError: If a column is not there.
+        InvalidDataError: If it is of no kind that can be read.
     """
-    table = read_raw(path)
-    mapping = {} if item is None else {"item": item}
-    found = recognised(table.columns, mapping, required=("item",))
-    for name in text:
-        if name not in table.columns:
-            raise UnknownNameError("column for text", name, table.columns)
-    plain = {_plain_name(name): name for name in table.columns}
-    names = list(text) or [plain[name] for name in KNOWN_NAMES["text"] if name in plain]
-    rows = [place for place, id_ in enumerate(table.columns[found["item"]]) if id_ is not None]
-    ids = [str(table.columns[found["item"]][place]) for place in rows]
-    first = dict(zip(reversed(ids), reversed(rows), strict=True))
-    items = Vocabulary.of(ids)
-    kept = [first[str(id_)] for id_ in items.ids]
-    attributes = {
-        name: [column[place] for place in kept]
-        for name, column in table.columns.items()
-        if name != found["item"]
+    if is_typed(head):
+        return typed_records(content, head)
+    layout = Layout()
+    if settings is not None:
+        layout = Layout(
+            names=tuple(settings.header),
+            delimiter=settings.delimiter,
+            quote=settings.quote,
+            encoding=settings.encoding,
+            numbered=settings.wide,
+        )
+    text = next(content.texts(content.encoding(layout.encoding, head)), b"")
+    return (json_records if is_json(content, text) else delimited)(content, layout, head)
+
+
+def _known_by_line(head: bytes) -> str | None:
+    if is_typed(head) or b"\x00" in head:
+        return None
+    line = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n").split(b"\n", 1)[0][:10_000]
+    return recognised((), line.decode("utf-8", errors="replace").rstrip("\r"))
+
+
+def _settled(content: Content, given: FileFeedback, name: str | None) -> FileFeedback:
+    """Return the settings, where they are not given those of the format."""
+    if name is None:
+        return given
+    known = FILE_FORMATS.factory(name)
+    usual = FileFeedback(path=given.path)
+    added = {
+        key: value
+        for key, value in known.settings.items()
+        if getattr(given, key) == getattr(usual, key)
     }
-    if "genres" in attributes:
-        split = [
-            tuple((value or "").split("|")) if value else () for value in attributes["genres"]
-        ]
-        attributes["genres"] = split  # type: ignore[assignment]
-    texts = [_text([table.columns[name][place] for name in names], names) for place in kept]
-    return Catalog(items=items, text=tuple(texts), attributes=attributes)
+    if known.encoding is not None and given.encoding is None and not content.is_utf8():
+        added["encoding"] = known.encoding
+    return replace(given, **added)
 
 
-def recognised(
-    columns: Mapping[str, Any], mapping: Mapping[str, str], *, required: Sequence[str]
-) -> dict[str, str]:
-    """Return which column stands for what.
-
-    Raises:
-        siamrec.errors.UnknownNameError: If a mapped column is not there, or a required role has
-            no column.
-    """
-    plain = {_plain_name(name): name for name in reversed(list(columns))}
-    found: dict[str, str] = {}
-    for role in ("user", "item", "value", "time"):
-        if role in mapping:
-            if mapping[role] not in columns:
-                raise UnknownNameError(f"column for {role}", mapping[role], columns)
-            found[role] = mapping[role]
-            continue
-        match = next((plain[name] for name in KNOWN_NAMES[role] if name in plain), None)
-        if match is not None:
-            found[role] = match
-        elif role in required:
-            raise InvalidDataError(
-                f"No column stands for the {role}; found {', '.join(columns) or 'none'}. "
-                f"Name it with --{role} (columns={{'{role}': …}} from Python)."
-            )
-    return found
-
-
-def _plain_name(name: str) -> str:
-    return name.lower().replace("_", "").replace("-", "").replace(" ", "")
-
-
-def _ids(table: RawTable, name: str, role: str, reasons: dict[int, str]) -> list[str]:
-    column = table.columns[name]
-    for place, value in enumerate(column):
-        if value is None:
-            reasons.setdefault(place, f"{role} is missing")
-    return [value or "" for value in column]
-
-
-def _values(
-    table: RawTable, name: str | None, limits: tuple[float, float], reasons: dict[int, str]
-) -> Any:
-    if name is None:
-        return np.ones(len(table), dtype=np.float32)
-    low, high = limits
-    values = np.asarray([_number(text) for text in table.columns[name]], dtype=np.float64)
-    outside = ~((values >= low) & (values <= high))
-    for place in np.flatnonzero(outside).tolist():
-        text = table.columns[name][place]
-        if text is None:
-            reason = "rating is missing"
-        elif math.isnan(values[place]):
-            reason = f"rating is not a number: {text}"
-        else:
-            reason = f"rating is outside [{low:g}, {high:g}]: {text}"
-        reasons.setdefault(place, reason)
-    return np.where(outside, 0.0, values).astype(np.float32)
+def _meaning(
+    content: Content, settings: FileFeedback, name: str | None, records: Records
+) -> Meaning:
+    """Return what the columns of a file mean."""
+    names = records.names
+    known = {} if name is None else FILE_FORMATS.factory(name).found(names)
+    given = {**known, **settings.columns}
+    lone = settings.wide or "impressions" in given
+    roles = roles_of(
+        names,
+        given,
+        required=("user",) if lone else ("user", "item"),
+        roles=_WIDE if settings.wide else ROLES,
+        file=f"{content.name}: ",
+    )
+    where = settings.where
+    assert where is None or isinstance(where, Expression)
+    if where is not None:
+        where.check(names)
+    marks = marks_of(settings.marks)
+    for column in (*settings.context, *(mark[0] for mark in marks)):
+        check.one_of("column", column, names)
+    kind, roles = _kind_for_all(roles, names, rated="value" in roles or settings.wide)
+    used = {*roles.values(), *settings.context}
+    rest = tuple(each for each in names if each not in used)
+    return Meaning(
+        roles=roles,
+        loose=records.told["written as"] not in {"Parquet", "Arrow"},
+        ids=settings.ids,
+        kind=kind,
+        words={word: word_of("kind", said) for word, said in settings.kinds.items()},
+        not_rated=tuple(settings.not_rated),
+        scale=settings.scale,
+        decimal=settings.decimal,
+        time_unit=settings.time_unit,
+        time_format=settings.time_format,
+        untimed=name == _OWN,
+        marks=marks,
+        context=rest if name == _OWN else tuple(settings.context),
+        wide=rest if settings.wide else (),
+        where=where,
+    )
 
 
-def _number(text: str | None) -> float:
-    try:
-        return float(text) if text is not None else math.nan
-    except ValueError:
-        return math.nan
-
-
-def _times(table: RawTable, name: str | None, reasons: dict[int, str]) -> IntArray:
-    if name is None:
-        return np.full(len(table), NO_TIME)
-    column = table.columns[name]
-    numbers = np.asarray([_number(text) for text in column], dtype=np.float64)
-    if np.isfinite(numbers).any():
-        times = frames.instants_of_numbers(numbers)
-    else:
-        times = np.asarray([_date(text) for text in column], dtype=np.int64)
-    for place in np.flatnonzero(times == NO_TIME).tolist():
-        text = column[place]
-        missing = "time is missing" if text is None else f"time cannot be read: {text}"
-        reasons.setdefault(place, missing)
-    return times
-
-
-def _date(text: str | None) -> int:
-    """Read one ISO date, taken as UTC unless it names a zone; one bad date costs one row."""
-    try:
-        stamp = datetime.fromisoformat((text or "").replace("/", "-"))
-    except ValueError:
-        return int(NO_TIME)
-    aware = stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
-    return round(aware.timestamp() * 1e6) * 1_000
-
-
-def _rejected(table: RawTable, reasons: Mapping[int, str]) -> Iterator[RejectedRow]:
-    rows: list[tuple[int, str, dict[str, str | None]]] = [
-        (number, reason, {}) for number, reason in table.broken
-    ]
-    for place, reason in reasons.items():
-        data = {name: column[place] for name, column in table.columns.items()}
-        rows.append((table.row[place], reason, data))
-    for row in sorted(rows, key=lambda row: row[0]):
-        yield RejectedRow(*row)
-
-
-def _text(parts: Sequence[str | None], names: Sequence[str]) -> str | None:
-    said = [
-        part.replace("|", ", ") if _plain_name(name) == "genres" else part
-        for part, name in zip(parts, names, strict=True)
-        if part is not None and part != "(no genres listed)"
-    ]
-    return ". ".join([*(part.rstrip(".") for part in said[:-1]), *said[-1:]]) or None
+def _kind_for_all(
+    roles: dict[str, str], names: Sequence[str], *, rated: bool
+) -> tuple[Word, dict[str, str]]:
+    """Return what every event is where no column tells it: a rating where there is a value."""
+    said = roles.get("kind")
+    if said is None or said in names:
+        usual = FeedbackKind.RATING if rated else FeedbackKind.CLICK
+        return Word(usual), roles
+    others = {role: name for role, name in roles.items() if role != "kind"}
+    return word_of("kind", said), others

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, final
+from typing import TYPE_CHECKING, Literal, NamedTuple, final
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from siamrec.data.feedback import FeedbackKind
 from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from siamrec.data import Feedback
     from siamrec.typing import FloatArray
 
@@ -19,6 +21,57 @@ Said = Literal["yes", "no", "neither"]
 """What an event says."""
 
 _LABELS = {"yes": 1.0, "no": 0.0, "neither": float("nan")}
+
+
+_KNOWN_SCALES = (
+    (0.0, 1.0), (-1.0, 1.0), (1.0, 5.0), (0.5, 5.0), (0.0, 5.0), (1.0, 10.0), (0.0, 10.0),
+    (-10.0, 10.0), (0.0, 100.0),
+)  # fmt: skip
+
+
+class Scale(NamedTuple):
+    """The smallest and the largest rating that can be given; likes and dislikes follow it.
+
+    On a scale that begins at about nought a like begins at four fifths of the largest rating and
+    a dislike ends at two fifths (4 and 2 of 5, 8 and 4 of 10); on any other at three quarters and
+    one quarter of the way up.
+
+    Attributes:
+        low: Smallest rating.
+        high: Largest rating.
+
+    Examples:
+        >>> Scale(1, 10).like, Scale(1, 10).dislike, Scale(-10, 10).like
+        (8.0, 4.0, 5.0)
+        >>> Scale.around(2.0, 9.0)
+        Scale(low=1.0, high=10.0)
+    """
+
+    low: float
+    high: float
+
+    @classmethod
+    def around(cls, least: float, greatest: float) -> Scale:
+        """Return the usual scale that holds ratings from `least` to `greatest`."""
+        return next(
+            (cls(low, high) for low, high in _KNOWN_SCALES if low <= least and greatest <= high),
+            cls(least, greatest),
+        )
+
+    @property
+    def like(self) -> float:
+        """Least rating that is a like."""
+        return self._at(0.8, 0.75)
+
+    @property
+    def dislike(self) -> float:
+        """Greatest rating that is a dislike."""
+        return self._at(0.4, 0.25)
+
+    def _at(self, of_high: float, of_way: float) -> float:
+        if 0 <= self.low <= self.high / 5:
+            return float(self.high * of_high)
+        return float(self.low + of_way * (self.high - self.low))
 
 
 @final
@@ -64,6 +117,11 @@ class LabelRules:
         if not 0 <= self.bounce < self.stay:
             raise InvalidParameterError("bounce", self.bounce, f"in [0, stay), stay {self.stay}")
         check.one_of("view", self.view, _LABELS)
+
+    @classmethod
+    def on(cls, scale: Scale) -> Self:
+        """Return rules whose likes and dislikes follow a scale of ratings."""
+        return cls(like=scale.like, dislike=scale.dislike)
 
     def __call__(self, feedback: Feedback) -> FloatArray:
         """Return 1 (yes), 0 (no) or NaN (neither) of each event, shape `(n,)`."""

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.table import Record, Shown, Table, counted
-from siamrec.data import Feedback, Vocabulary
+from siamrec.data import Feedback, Vocabulary, frames
 from siamrec.data.feedback import FeedbackKind
 from siamrec.errors import InvalidDataError
 from siamrec.feedback._book import FEEDBACK_SOURCES
@@ -112,9 +112,12 @@ class SqlFeedback(Shown):
             roles: dict[str, Any] = {name: name for name in _ROLES if name in names}
             if "kind" not in roles:
                 roles |= {"kind": FeedbackKind.RATING}
+            pages = []
             while rows := cursor.fetchmany(_FETCHED):
-                columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-                yield Feedback.from_frame(columns, **roles)
+                columns = map(list, zip(*rows, strict=True))
+                pages.append(frames.table_of(dict(zip(names, columns, strict=True))))
+            if pages:  # one frame: what numbers of times count is told by all pages together
+                yield Feedback.from_frame(frames.joined(pages), **roles)
 
 
 @final

@@ -42,7 +42,7 @@ def every_column(*, numbers: bool = False) -> Feedback:
         "item": item,
         "value": [5.0, 1.0, -1.0, 0.1, 12.5, 1.0, 1.0, 3.0],
         "kind": ["rating", "click", "thumb", "rating", "dwell", "conversion", "view", "comment"],
-        "time": [*_ODD, NO_TIME, NO_TIME],
+        "time": np.array([*_ODD, NO_TIME, NO_TIME], dtype="datetime64[ns]"),
         "weight": [1.0, 0.5, 2.0, 0.0, 1.0, 0.25, 3.0, 1.0],
         "decision": ["d1", "d2", "d3", "d4", "d5", "d6", "d7", "d8"],
         "position": [1, 2, 3, 1, 10, 4, 7, 5],
