@@ -405,11 +405,25 @@ IDS: dict[str, Callable[[Any], object]] = {
 }
 
 
+READ_AS_TEXT = {
+    "user of a frame",
+    "item of a frame",
+    "item of a catalogue",
+    "user of a frame of rankings",
+    "user of a frame of truth",
+    "user of pairs",
+}
+"""Doors of frames, whose columns have one type each."""
+
+
 @pytest.mark.parametrize("odd", NO_IDS)
 @pytest.mark.parametrize("door", IDS)
 def test_what_no_store_can_keep_is_no_id(door: str, odd: str) -> None:
     if (door, odd) == ("user of pairs", "nothing"):
         return  # a pair may be nobody's
+    if odd in {"bytes", "a UUID"} and door in READ_AS_TEXT:
+        IDS[door](NO_IDS[odd])  # a column of them is a column of texts
+        return
     with pytest.raises(SiamrecError):
         IDS[door](NO_IDS[odd])
 

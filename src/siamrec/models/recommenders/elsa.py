@@ -76,6 +76,7 @@ class ELSA(NeuralRecipe):
     validation: float = 0.0
 
     def __post_init__(self) -> None:
+        check.real_or_none("positive", self.positive)
         self._check_training()
         check.count("factors", self.factors)
         check.count("negatives", self.negatives, least=0)

@@ -82,6 +82,7 @@ class SANSA(WeightsRecipe[FittedItemWeights]):
     positive: float | None = None
 
     def __post_init__(self) -> None:
+        check.real_or_none("positive", self.positive)
         check.positive("l2", self.l2)
         check.count("support", self.support)
         check.count("neighbours", self.neighbours)
