@@ -83,6 +83,20 @@ def test_items_met_long_ago_are_still_left_out(
     assert not set(met) & set(home.recommend("reader", k=40).items)
 
 
+def test_a_dislike_is_no_like(ws: Workspace, home: LivePlacement) -> None:
+    items = home.release.items.ids[:2]  # type: ignore[union-attr]
+    for user, value in (("pleased", 5.0), ("annoyed", 1.0)):
+        ws.feedback.write(Feedback.of(user=[user] * 2, item=items, value=value, time=NOW))
+    ws.place(replace(home.config, arms={"graph": "rp3beta"}))
+    pleased, annoyed = home.recommend("pleased"), home.recommend("annoyed")
+    assert pleased.fallback is None
+    assert annoyed.fallback == "graph had nothing to show"  # it knows nothing that they like
+    down = Feedback.of(user=[f"u{n}" for n in range(99)], item=["hated"] * 99, value=-1.0,
+                       kind="thumb", time=NOW)  # fmt: skip
+    ws.feedback.write(down)
+    assert "hated" not in ws.store.feedback.popular(5)
+
+
 def test_hiding_one_item_hides_one_item(ws: Workspace, home: LivePlacement) -> None:
     before = home.recommend("person-0001", k=90).items
     ws.catalog.hide(before[0], reason="recalled")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from siamrec._core.hashing import uniforms
-from siamrec.data import FeedbackKind, Rankings
+from siamrec.data import Rankings
+from siamrec.data.liking import threshold
 from siamrec.errors import InvalidDataError
 from siamrec.lifecycle._draft import Pool, drafted
 from siamrec.lifecycle.holdout import HeldOut, hold_out_users
@@ -28,16 +29,9 @@ _TEST_SHARE = 0.2
 _DEPTH = 20
 
 
-def positive_of(feedback: Feedback) -> float:
-    """Return the smallest value that is a like: three quarters up the scale of the ratings.
-
-    Without ratings, anything above 0 is a like.
-    """
-    rating = feedback.value[feedback.kind == FeedbackKind.RATING]
-    if not rating.size or rating.min() == rating.max():
-        return float(np.nextafter(np.float32(0), np.float32(1)))
-    low, high = float(rating.min()), float(rating.max())
-    return low + 0.75 * (high - low)
+def positive_of(feedback: Feedback) -> float | None:
+    """Return the least rating that is a like; None where every event is one."""
+    return threshold("scale", feedback.kind, feedback.value)
 
 
 def held_out(salt: str, feedback: Feedback) -> HeldOut | None:
@@ -47,9 +41,14 @@ def held_out(salt: str, feedback: Feedback) -> HeldOut | None:
         return None
     rng = np.random.default_rng([*salt.encode()])
     try:
-        return hold_out_users(feedback, held, rng=rng, positive=positive_of(feedback))
+        return hold_out_users(feedback, held, rng=rng, positive=_least(feedback))
     except InvalidDataError:
         return None
+
+
+def _least(feedback: Feedback) -> float:
+    positive = positive_of(feedback)
+    return float("-inf") if positive is None else positive
 
 
 def users_that_test(salt: str, users: Vocabulary) -> BoolArray:

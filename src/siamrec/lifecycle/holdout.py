@@ -12,6 +12,7 @@ from siamrec._core import check
 from siamrec._core.chance import Chance, generator
 from siamrec._core.table import Record, counted
 from siamrec.data import Truth, Vocabulary
+from siamrec.data.liking import liked
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
@@ -59,13 +60,13 @@ class HeldOut(Record):
         Users follow `profile.users`; a user may have none.
         """
         users = self.profile.users
-        liked = self.later.value >= self.positive
+        likes = liked(self.later.kind, self.later.value, self.positive)
         user = self.later.users.translate(users)[self.later.user].astype(np.int64)
         item = self.later.items.translate(items)[self.later.item].astype(np.int64)
         met = self.profile.items.translate(items)[self.profile.item].astype(np.int64)
         n_items = max(len(items), 1)
         known = np.unique(self.profile.user[met >= 0] * n_items + met[met >= 0])
-        keep = liked & (item >= 0) & (user >= 0)
+        keep = likes & (item >= 0) & (user >= 0)
         keys = np.setdiff1d(user[keep] * n_items + item[keep], known)
         return Truth(
             users=users,
@@ -111,7 +112,8 @@ def hold_out(
     ordered = shuffled.where(np.lexsort((shuffled.time, shuffled.user)))
     is_later = _second_half(ordered.user, len(ordered.users))
     liked_later = np.bincount(
-        ordered.user[is_later & (ordered.value >= positive)], minlength=len(ordered.users)
+        ordered.user[is_later & liked(ordered.kind, ordered.value, positive)],
+        minlength=len(ordered.users),
     )
     counts = np.bincount(ordered.user, minlength=len(ordered.users))
     eligible = np.flatnonzero((liked_later > 0) & (counts >= _FEWEST_EVENTS))
@@ -157,7 +159,7 @@ def _parts(
     profile = ordered.where(held_row & ~is_later & ~cold_row).compacted()
     later = ordered.where(held_row & is_later).sorted()
     ids = tuple(ordered.items.decode(np.flatnonzero(cold)))
-    if not (train.value >= positive).any():
+    if not liked(train.kind, train.value, positive).any():
         raise InvalidDataError(f"The training users like nothing (no rating of {positive:g}).")
     return HeldOut(
         train=train,
@@ -175,7 +177,7 @@ def _require_enough(feedback: Feedback, positive: float) -> None:
         raise InvalidDataError(
             f"A cycle needs at least {_FEWEST_USERS} users to train and test on, got {n_users}."
         )
-    if not (feedback.value >= positive).any():
+    if not liked(feedback.kind, feedback.value, positive).any():
         raise InvalidDataError(
             f"No rating reaches {positive:g}, so nothing counts as liked; "
             "lower it with --positive (positive=… from Python)."

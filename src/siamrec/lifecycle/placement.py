@@ -299,17 +299,22 @@ class Placement(Record):
         same = changed.recipe == self.recipe and changed.belief == self.belief
         return changed if same else replace(changed, variant=name)
 
-    def made(self, encoder: Callable[[str], Any]) -> tuple[dict[str, RecommenderRecipe], Any]:
+    def made(
+        self, encoder: Callable[[str], Any], positive: float | None
+    ) -> tuple[dict[str, RecommenderRecipe], Any]:
         """Return the recipes of the arms, and that of the fallback.
 
         Args:
             encoder: Returns the encoder behind a reference such as `"encoder@live"`.
+            positive: What is a like, for arms that do not say it themselves.
         """
-        arms = {
-            name: RECOMMENDERS.make(_with_encoders(config, encoder))
-            for name, config in self.arms.items()
+        configs = {**self.arms, "": self.fallback}
+        made = {
+            name: RECOMMENDERS.make(_with_encoders(_with_positive(config, positive), encoder))
+            for name, config in configs.items()
         }
-        return arms, RECOMMENDERS.make(_with_encoders(self.fallback, encoder))
+        fallback = made.pop("")
+        return made, fallback
 
     def switched(self, mode: Literal["bandit", "static"]) -> Placement:
         """Return the placement with its bandit on or off."""
@@ -356,6 +361,16 @@ def _with_encoders(config: Any, encoder: Callable[[str], Any]) -> Any:
         key: encoder(value)
         if key == _ENCODER and is_reference(value)
         else _with_encoders(value, encoder)
+        for key, value in config.items()
+    }
+
+
+def _with_positive(config: Any, positive: float | None) -> Any:
+    """Return a configuration that says what is a like wherever it is left open."""
+    if not isinstance(config, Mapping):
+        return config
+    return {
+        key: positive if key == "positive" and value is None else _with_positive(value, positive)
         for key, value in config.items()
     }
 

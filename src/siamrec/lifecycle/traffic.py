@@ -9,6 +9,7 @@ import numpy as np
 
 from siamrec._core.clock import HOUR, MINUTE
 from siamrec.data import NO_TIME, Feedback, Vocabulary
+from siamrec.data.liking import liked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -124,7 +125,7 @@ class _Visits:
         by_time = np.argsort(when, kind="stable")
         return cls(
             events=events,
-            likes=events.value >= split.positive,
+            likes=liked(events.kind, events.value, split.positive),
             users=events.users,
             n=begin.size,
             user=visitor[by_time],

@@ -19,6 +19,7 @@ from siamrec.lifecycle._comparing import (
     SERVING,
     held_out,
     measured_beside,
+    positive_of,
 )
 from siamrec.lifecycle._evaluate import paired
 from siamrec.lifecycle.placement import references
@@ -114,7 +115,8 @@ def train(
     feedback = ground.store.feedback.read_all()
     wanted = sorted(references(dict(placement.arms)))
     encoders = {name: (encoders or {}).get(name) or ground.encoder(name) for name in wanted}
-    recipes, fallback = placement.made(lambda name: encoders[name][1])
+    positive = positive_of(feedback)
+    recipes, fallback = placement.made(lambda name: encoders[name][1], positive)
     split = held_out(ground.salt, feedback)
     fitted = fitted_release(
         recipes,
