@@ -196,6 +196,7 @@ def test_a_request_is_of_one_person(home: LivePlacement) -> None:
         home.recommend("person-0002", request="r")
     (mail,) = home.recommend_many(["person-0005"], request="mail")
     assert home.recommend("person-0009", request="mail|person-0005").id != mail.id
+    assert home.recommend_many([]) == []
 
 
 def test_placing_again_ends_no_test_and_turns_no_switch(

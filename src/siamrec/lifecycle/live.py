@@ -279,6 +279,8 @@ class LivePlacement(Shown):
             siamrec.errors.StorageError: If the log cannot be read or written.
         """
         people = [self._ground.user(user) for user in check.many("users", users)]
+        if not people:
+            return []
         check.distinct("users", [str(user) for user in people])
         batch = uuid4().hex if request is None else check.text("request", request)
         now = self._ground.now() if time is None else check.instant("time", time)
