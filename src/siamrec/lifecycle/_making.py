@@ -163,14 +163,15 @@ class Maker:
 
     def _bandit(self, state: State) -> StoredBandit[Any]:
         """Return this thread's bandit of the placement's belief."""
-        kept: dict[Any, StoredBandit[Any]] = self._own.__dict__.setdefault("bandits", {})
+        kept: dict[str, tuple[Any, StoredBandit[Any]]]
+        kept = self._own.__dict__.setdefault("bandits", {})
         config = state.config
         arms = (*config.arms, *(() if state.release is None else state.release.arms))
-        key = (state.belief, arms, config.limits)
-        if key not in kept:
-            kept.clear()
-            kept[key] = self._ground.bandit(config, arms)
-        return kept[key]
+        made_of = (arms, config.limits)
+        held = kept.get(state.belief)
+        if held is None or held[0] != made_of:
+            held = kept[state.belief] = (made_of, self._ground.bandit(config, arms))
+        return held[1]
 
     def _pools(  # noqa: PLR0917 - what a list is made of
         self,
