@@ -131,8 +131,8 @@ def _masked(
     if not allowed.all():
         table[:, ~allowed] = -np.inf
     if exclude_seen:
-        seen = histories.value.tocoo()
-        table[seen.row, seen.col] = -np.inf
+        seen = histories.value
+        table[np.repeat(np.arange(len(histories)), np.diff(seen.indptr)), seen.indices] = -np.inf
     return table, origin
 
 
