@@ -556,6 +556,49 @@ def test_what_another_policy_would_have_earned(ws: Workspace, home: LivePlacemen
         ws.what_if({"sdv": 1.0})
 
 
+def test_what_was_promised_is_joined_with_what_was_said(
+    ws: Workspace, home: LivePlacement
+) -> None:
+    ws.place(replace(home.config, arms={"bias": "bias", "top": "popularity"}, rerank=()))
+    ws.activate("home", ws.train("home").release, reason="an arm that predicts ratings")
+    said: dict[str, list[float]] = {}
+    for n in range(1, 41):
+        shown = home.recommend(f"person-{n:04d}", n_arms=2)
+        for item, arm in list(zip(shown.items, shown.sources, strict=True))[:2]:
+            value = 5.0 if arm == "top" else 1.0
+            ws.feedback.rate(f"person-{n:04d}", item, value, shown=shown)
+            said.setdefault(arm, []).append(value)
+    found = ws.tracker.accuracy(min_per_item=1)
+    assert found.accuracy("top") == 1.0
+    assert found.accuracy("bias") == 0.0
+    bias = next(row for row in found.rows if row.slice == ("bias",))
+    top = next(row for row in found.rows if row.slice == ("top",))
+    assert (bias.n, top.n) == (len(said["bias"]), len(said["top"]))
+    assert bias.mean_absolute_error is not None
+    assert 1 < bias.mean_absolute_error < 4.1  # it predicts liked items, and they say 1
+    assert top.mean_absolute_error is None
+    few = ws.tracker.accuracy(min_per_item=30, by=("item", "version"))
+    assert few.n_few > 0
+    with pytest.raises(UnknownNameError, match="column"):
+        ws.tracker.accuracy(by=("amr",))
+
+
+def test_comments_are_summed_up(ws: Workspace, home: LivePlacement) -> None:
+    shown = home.recommend("person-0001")
+    loved, hated = shown.items[:2]
+    for n, text in enumerate(["boring", "not good", "too long", "a great story"]):
+        ws.feedback.comment(f"person-{n:04d}", hated, text, shown=shown)
+    ws.feedback.comment("person-0001", loved, "wonderful", shown=shown)
+    ws.feedback.comment("person-0001", "elsewhere", "awful")
+    found = ws.comments.summary(since="30d")
+    assert [row.slice[0] for row in found.rows] == [hated, "elsewhere", loved]
+    assert [row.complaints for row in found.rows] == [0.75, 1.0, 0.0]
+    by_arm = ws.comments.summary(by=("arm",))
+    assert {row.slice[0]: row.n for row in by_arm.rows}["none"] == 1
+    calm = ws.comments.summary(sentiment=lambda _text: 0.0)
+    assert {row.complaints for row in calm.rows} == {0.0}
+
+
 # --- bad input, bad luck -----------------------------------------------------------------------
 
 

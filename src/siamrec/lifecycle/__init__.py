@@ -1,11 +1,15 @@
 """The lifecycle: workspaces with what they serve, and the loop that ties every room together."""
 
+from siamrec.lifecycle.catalog import WorkspaceCatalog
+from siamrec.lifecycle.comments import Comments, CommentSummary
 from siamrec.lifecycle.context import context_of
 from siamrec.lifecycle.events import LoopEvent
+from siamrec.lifecycle.feedback import WorkspaceFeedback
 from siamrec.lifecycle.holdout import HeldOut, hold_out
 from siamrec.lifecycle.judging import Host, Judging
 from siamrec.lifecycle.live import LivePlacement
 from siamrec.lifecycle.loop import ImprovementLoop
+from siamrec.lifecycle.measuring import Measured
 from siamrec.lifecycle.placement import Placement
 from siamrec.lifecycle.promotion import Guardrail, Promotion
 from siamrec.lifecycle.recommendation import Recommendation
@@ -13,11 +17,14 @@ from siamrec.lifecycle.registry import Lineage, ModelRegistry
 from siamrec.lifecycle.release import Release
 from siamrec.lifecycle.report import ArmResult, CycleReport, MeanWithInterval
 from siamrec.lifecycle.shipped import Shipped, load
+from siamrec.lifecycle.tracking import Tracked, Tracker
 from siamrec.lifecycle.training import Trained
 from siamrec.lifecycle.workspace import Workspace
 
 __all__ = [
     "ArmResult",
+    "CommentSummary",
+    "Comments",
     "CycleReport",
     "Guardrail",
     "HeldOut",
@@ -28,14 +35,19 @@ __all__ = [
     "LivePlacement",
     "LoopEvent",
     "MeanWithInterval",
+    "Measured",
     "ModelRegistry",
     "Placement",
     "Promotion",
     "Recommendation",
     "Release",
     "Shipped",
+    "Tracked",
+    "Tracker",
     "Trained",
     "Workspace",
+    "WorkspaceCatalog",
+    "WorkspaceFeedback",
     "context_of",
     "hold_out",
     "load",

@@ -18,6 +18,7 @@ from siamrec.lifecycle import _encoders
 from siamrec.lifecycle._ground import Ground
 from siamrec.lifecycle._settlement import settled
 from siamrec.lifecycle.catalog import WorkspaceCatalog
+from siamrec.lifecycle.comments import Comments
 from siamrec.lifecycle.feedback import WorkspaceFeedback
 from siamrec.lifecycle.live import LivePlacement
 from siamrec.lifecycle.measuring import (
@@ -29,6 +30,7 @@ from siamrec.lifecycle.measuring import (
 )
 from siamrec.lifecycle.placement import LIVE, Placement
 from siamrec.lifecycle.release import loaded_release
+from siamrec.lifecycle.tracking import Tracker
 from siamrec.lifecycle.training import Trained, train
 from siamrec.storage import FolderBlobs, Store
 
@@ -107,6 +109,10 @@ class Workspace(Shown):
         self._live: dict[str, LivePlacement] = {}
         self.feedback = WorkspaceFeedback(self._ground)
         self.catalog = WorkspaceCatalog(self._ground)
+        self.comments = Comments(self._ground)
+        self.tracker = Tracker(
+            self._ground, lambda version: loaded_release(version, self.registry)
+        )
 
     @override
     def title(self) -> str:
