@@ -44,7 +44,7 @@ def share_of_quick(path: Path, rule: SuccessRule, *, late: int, n: int, salt: st
                 ws.feedback.click(id_, item)
             if number % 25 == 0:
                 ws.settle()
-            shown = home.recommend(f"visitor-{number}")
+            shown = home.recommend(f"visitor-{number}", request=f"{salt}-{number}")
             quick += shown.arms == ("quick",)
             if rng.random() < 0.1:
                 if shown.arms == ("quick",):

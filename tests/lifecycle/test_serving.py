@@ -543,7 +543,7 @@ def test_what_another_policy_would_have_earned(ws: Workspace, home: LivePlacemen
     home.switch("static")
     rng = np.random.default_rng(3)
     for n in range(400):
-        each = home.recommend(f"person-{n % 200 + 1:04d}", k=1)
+        each = home.recommend(f"person-{n % 200 + 1:04d}", k=1, request=f"what-if-{n}")
         if each.sources[0] == "svd" and rng.random() < 0.6:
             ws.feedback.click(each, each.items[0])
     all_svd = ws.what_if({"svd": 1.0})["snips"]

@@ -79,7 +79,7 @@ class Workspace(Shown):
         >>> from tempfile import mkdtemp
         >>> from siamrec.data import Feedback
         >>> from siamrec.lifecycle import Placement
-        >>> ws = Workspace(f"sqlite:///{mkdtemp()}/app.db")
+        >>> ws = Workspace(f"sqlite:///{mkdtemp()}/app.db", salt="example")
         >>> likes = Feedback.of(user=["a", "a", "b"], item=["x", "y", "x"], kind="click", time=9)
         >>> ws.feedback.write(likes).accepted
         3
