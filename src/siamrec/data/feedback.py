@@ -413,7 +413,11 @@ def _spread(column: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
 def _kinds(table: Any, kind: str | FeedbackKind) -> npt.NDArray[np.int8]:
     if isinstance(kind, FeedbackKind):
         return np.full(table.num_rows, kind, dtype=np.int8)
-    names = cells.simple(frames.pick(table, kind, "kind"), kind).to_pylist()
+    column = cells.simple(frames.pick(table, kind, "kind"), kind)
+    try:
+        names = column.to_pylist()
+    except OverflowError as error:  # times that no calendar has
+        raise InvalidDataError(f"{kind} must be names of kinds, got {column.type}.") from error
     known = {member.name.lower(): int(member) for member in FeedbackKind}
     codes = [known.get(str(name).lower(), UNKNOWN) for name in names]
     if UNKNOWN in codes:

@@ -225,7 +225,7 @@ def _of_dates(column: Any) -> Times:
     column = pc.replace_substring_regex(column, r"^(\d{4})/(\d\d)/(\d\d)", r"\1-\2-\3")
     column = pc.replace_substring_regex(column, r" UTC$", "Z")
     for shape, kind in ((_ZONED, pa.timestamp("ns", tz="UTC")), (_NAIVE, pa.timestamp("ns"))):
-        fits = mask(pc.match_substring_regex(column, shape))
+        fits = mask(pc.match_substring_regex(column, shape)) & _of_this_age(column)
         if fits.any():
             stamps, _ = _cast_stamps(column.filter(pa.array(fits)), kind)
             found = stamps.cast(pa.int64()).fill_null(int(NO_TIME))
@@ -233,6 +233,14 @@ def _of_dates(column: Any) -> Times:
     bad = _lost(values, column)
     told = frozenset({"text"}) if (values != NO_TIME).any() else frozenset[str]()
     return Times(values, bad, told)
+
+
+def _of_this_age(column: Any) -> BoolArray:
+    """Whether the year of each date can hold nanoseconds; older pyarrow wraps the others round."""
+    import pyarrow.compute as pc
+
+    year = pc.utf8_slice_codeunits(column, 0, 4)
+    return mask(pc.and_(pc.greater_equal(year, "1677"), pc.less_equal(year, "2262")))
 
 
 def _cast_stamps(column: Any, kind: Any) -> tuple[Any, BoolArray]:
