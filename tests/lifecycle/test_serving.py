@@ -36,6 +36,7 @@ from siamrec.lifecycle import (
     Workspace,
 )
 from siamrec.metrics import Suite
+from siamrec.models import AdapterEncoder, HashingEncoder
 from siamrec.models.recommenders import EASE, FittedPopularity, LongTail
 from siamrec.storage import RecommendationLog
 
@@ -489,6 +490,26 @@ def test_variants_are_shown_logged_and_compared(
     assert (after.experiment, after.variant, after.arms) == (None, None, ("top",))
     with pytest.raises(InvalidParameterError, match="one that runs"):
         home.end_test(reason="again")
+
+
+def test_an_encoder_is_kept_found_and_tried_on_half_of_the_people(
+    ws: Workspace, home: LivePlacement
+) -> None:
+    base = HashingEncoder(dim=16)
+    turned = np.linalg.qr(np.random.default_rng(1).normal(size=(16, 16)))[0].astype(np.float32)
+    for kept in (base, AdapterEncoder(base, turned)):
+        version = ws.keep_encoder(kept, alias="encoder@candidate")
+        found, encoder = ws._ground.encoder("encoder@candidate")
+        assert found == version.id
+        texts = ["a ship answers", "two of them"]
+        np.testing.assert_array_equal(encoder.encode(texts), kept.encode(texts))
+    new = {"arms.text.encoder": "encoder@candidate"}
+    home.test(Experiment(key="text-v2", variants={"control": 0.5, "new": 0.5}), {"new": new})
+    releases = {each.variant: each.release for each in
+                (home.recommend(f"person-{n:04d}") for n in range(1, 30))}  # fmt: skip
+    assert releases["control"] != releases["new"]
+    assert home.end_test(keep="new", reason="better").arms["text"]["encoder"] == new.popitem()[1]
+    assert home.recommend("person-0001").release == releases["new"]
 
 
 def test_a_test_that_cannot_be_is_refused(home: LivePlacement) -> None:

@@ -97,6 +97,16 @@ def test_a_dislike_is_no_like(ws: Workspace, home: LivePlacement) -> None:
     assert "hated" not in ws.store.feedback.popular(5)
 
 
+def test_a_thumb_up_of_a_known_person_is_a_like(ws: Workspace, home: LivePlacement) -> None:
+    release = home.release
+    assert release is not None
+    known, items = str(release.arms["graph"].users.ids[0]), release.items.ids[:2]
+    ws.store.erase(known)  # two thumbs are all that the log knows of them from now on
+    ws.feedback.write(Feedback.of(user=[known] * 2, item=items, value=1.0, kind="thumb", time=NOW))
+    ws.place(replace(home.config, arms={"graph": "rp3beta"}))
+    assert home.recommend(known).fallback is None
+
+
 def test_hiding_one_item_hides_one_item(ws: Workspace, home: LivePlacement) -> None:
     before = home.recommend("person-0001", k=90).items
     ws.catalog.hide(before[0], reason="recalled")

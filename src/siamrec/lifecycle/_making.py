@@ -228,10 +228,12 @@ class Maker:
             free[[pick.item for pick in picks]] = False
             place = state.places[FALLBACK]
             try:
-                pool = person.ranked(release.fallback, place, free, k - len(picks), anybody=True)
-                pool = _sound(pool, free)
+                pool = _sound(person.ranked(release.fallback, place, free, k - len(picks)), free)
             except Exception as error:  # noqa: BLE001 - a fallback of whoever
                 reason = f"{reason}; the fallback failed: {_line(error)}"
+                pool = Pool(np.empty(0, dtype=np.int64), np.empty(0))
+            if not pool.item.size:  # it failed, or all that is left scores alike
+                free[person.histories.value.indices] = False
                 pool = _most_met(release, free, k - len(picks))
             picks = picks + [
                 Pick(item, score, FALLBACK, {})

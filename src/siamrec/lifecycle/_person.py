@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from siamrec.models.recommenders import Histories
 if TYPE_CHECKING:
     from siamrec.data import Feedback, Vocabulary
     from siamrec.models.recommenders import FittedRecommender
-    from siamrec.typing import BoolArray, FloatArray, Id, IntArray
+    from siamrec.typing import BoolArray, Id, IntArray
 
 
 class Person(NamedTuple):
@@ -44,8 +45,6 @@ class Person(NamedTuple):
         places: IntArray | None,
         known: BoolArray,
         k: int,
-        *,
-        anybody: bool = False,
     ) -> Pool:
         """Return the best items of an arm, as codes of the release.
 
@@ -54,8 +53,6 @@ class Person(NamedTuple):
             places: Code of the release of each item of the arm; None where they are the same.
             known: Which items of the release may be shown.
             k: Most items.
-            anybody: Whether a list by popularity, where the arm has nothing to say of a person,
-                is as good as another.
         """
         if places is None:
             histories, allowed = self.histories, known
@@ -69,24 +66,6 @@ class Person(NamedTuple):
         if self.user is not None:
             code = arm.users.encode([self.user], unknown="code")
             if code[0] >= 0:
-                histories = Histories(histories.value, histories.order, code)
-        if anybody:
-            item, score = any_of(arm, histories, allowed, k)
-        else:
-            item, score = arm.best(histories, k=k, allowed=allowed)
+                histories = replace(histories, user=code)
+        item, score = arm.best(histories, k=k, allowed=allowed)
         return Pool(item if places is None else places[item], score)
-
-
-def any_of(
-    arm: FittedRecommender, histories: Histories, allowed: BoolArray, k: int
-) -> tuple[IntArray, FloatArray]:
-    """Return the best items of an arm; by popularity where it has nothing to say."""
-    item, score = arm.best(histories, k=k, allowed=allowed)
-    if item.size:
-        return item, score
-    free = allowed.copy()
-    free[histories.value.indices] = False
-    count = np.bincount(arm.history.value.indices, minlength=len(arm.items)).astype(np.float64)
-    order = np.flatnonzero(free)
-    order = order[np.argsort(-count[order], kind="stable")][:k]
-    return order, count[order]
