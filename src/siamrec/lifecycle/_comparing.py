@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from siamrec._core.hashing import uniforms
-from siamrec.data import Rankings
+from siamrec.data import Rankings, Vocabulary
 from siamrec.data.liking import threshold
 from siamrec.errors import InvalidDataError
 from siamrec.lifecycle._draft import Pool, drafted
-from siamrec.lifecycle.holdout import HeldOut, hold_out_users
+from siamrec.lifecycle.holdout import TEST_SHARE, HeldOut, fixed_points, hold_out_users
 from siamrec.metrics import Suite
-from siamrec.models.recommenders import Popularity
+from siamrec.models.recommenders import Capability, Popularity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from siamrec.data import Feedback, Truth, Vocabulary
+    from siamrec.data import Feedback, Truth
     from siamrec.lifecycle.placement import Placement
     from siamrec.lifecycle.release import Release
     from siamrec.models.recommenders import FittedRecommender
-    from siamrec.typing import BoolArray, FloatArray
+    from siamrec.typing import FloatArray, Id
 
 CANDIDATE, SERVING, POPULAR = "candidate", "serving", "popularity"
-_TEST_SHARE = 0.2
 _DEPTH = 20
 
 
@@ -36,7 +34,7 @@ def positive_of(feedback: Feedback) -> float | None:
 
 def held_out(salt: str, feedback: Feedback) -> HeldOut | None:
     """Hold out the test users of the ground; None where there is nothing to test."""
-    held = users_that_test(salt, feedback.users)
+    held = fixed_points(salt, feedback.users) < TEST_SHARE
     if not held.any() or held.all():
         return None
     rng = np.random.default_rng([*salt.encode()])
@@ -51,46 +49,84 @@ def _least(feedback: Feedback) -> float:
     return float("-inf") if positive is None else positive
 
 
-def users_that_test(salt: str, users: Vocabulary) -> BoolArray:
-    """Return which users test, for ever: no version is trained on what they did."""
-    chosen: BoolArray = uniforms(map(str, users.ids), f"test|{salt}") < _TEST_SHARE
-    return chosen
-
-
 def measured_beside(
-    placement: Placement, release: Release, serving: Release | None, split: HeldOut | None
+    split: HeldOut | None,
+    candidate: tuple[Placement, Release],
+    serving: tuple[Placement, Release] | None,
 ) -> tuple[dict[str, FloatArray], dict[str, tuple[float, float]]]:
     """Return the deciding metric of every held-out user by list, and what is guarded.
 
     What is guarded are two numbers for each metric of a guardrail: of what serves, and of the
     candidate.
+
+    Args:
+        split: The held-out users; None where there are none.
+        candidate: What might serve, where it would.
+        serving: What serves, where it does; None where nothing does.
     """
     if split is None or not len(split.profile.users):
         return {}, {}
-    metric = placement.promotion.metric
-    popular = Popularity().fit(split.train)
-    lists = {POPULAR: {POPULAR: _lists(popular, split)}}
-    for name, each in ((CANDIDATE, release), (SERVING, serving)):
-        if each is not None:
-            lists[name] = {arm: _lists(fitted, split) for arm, fitted in each.arms.items()}
+    promotion = candidate[0].promotion
+    metric = promotion.metric
     suite, truth = Suite([metric]), split.truth(split.warm)
-    found: dict[str, FloatArray] = {}
+    popular = _lists(Popularity().fit(split.train), split.profile, split.warm, _DEPTH)
+    found = {POPULAR: _values(suite, metric, popular, truth)}
     shared: dict[str, Rankings] = {}
-    for name, by_arm in lists.items():
-        for arm, rankings in by_arm.items():
-            if name != POPULAR:
-                found[f"{name} {arm}"] = _values(suite, metric, rankings, truth)
-        made = {CANDIDATE: release, SERVING: serving}.get(name)
-        shared[name] = _shared(by_arm, None if made is None else made.fallback, split)
+    for name, pair in ((CANDIDATE, candidate), (SERVING, serving)):
+        if pair is None:
+            continue
+        placement, each = pair
+        lists = {
+            arm: _lists(fitted, split.profile, split.warm, _DEPTH)
+            for arm, fitted in each.arms.items()
+        }
+        for arm, rankings in lists.items():
+            found[f"{name} {arm}"] = _values(suite, metric, rankings, truth)
+        shown = {arm: lists[arm] for arm in shown_arms(placement, each)}
+        shared[name] = _shared(shown, each.fallback, split.profile, split.warm, _DEPTH)
         found[name] = _values(suite, metric, shared[name], truth)
     guarded = {}
     if serving is not None:
-        for rail in placement.promotion.guardrails:
+        for rail in promotion.guardrails:
             before, after = (
                 _guarded(rail.metric, shared[name], split, truth) for name in (SERVING, CANDIDATE)
             )
             guarded[rail.metric] = (before, after)
     return found, guarded
+
+
+def shown_arms(placement: Placement, release: Release) -> list[str]:
+    """Return the arms of a release that can be shown: those that the static weights name, or all.
+
+    While the bandit is off an arm without a weight is never shown.
+    """
+    weighed = placement.shares() if placement.mode == "static" else {}
+    shown = [arm for arm in release.arms if weighed.get(arm, 0.0) > 0]
+    return sorted(shown or release.arms)
+
+
+@final
+class Served:
+    """A release as it serves: a list that its arms share by turns, filled by its fallback.
+
+    Args:
+        placement: Where it serves.
+        release: The release.
+    """
+
+    capabilities = Capability.RANKING | Capability.COLD_USER
+
+    def __init__(self, placement: Placement, release: Release) -> None:
+        self._release = release
+        self._shown = shown_arms(placement, release)
+
+    def recommend_for_feedback(
+        self, feedback: Feedback, *, k: int, candidates: Sequence[Id]
+    ) -> Rankings:
+        """Return lists in the order of the users of `feedback`."""
+        items, arms = Vocabulary(tuple(candidates)), self._release.arms
+        lists = {arm: _lists(arms[arm], feedback, items, k) for arm in self._shown}
+        return _shared(lists, self._release.fallback, feedback, items, k)
 
 
 def _guarded(metric: str, rankings: Rankings, split: HeldOut, truth: Truth) -> float:
@@ -106,10 +142,10 @@ def _guarded(metric: str, rankings: Rankings, split: HeldOut, truth: Truth) -> f
     return float(report[metric].mean)
 
 
-def _lists(arm: FittedRecommender, split: HeldOut) -> Rankings:
+def _lists(arm: FittedRecommender, feedback: Feedback, items: Vocabulary, k: int) -> Rankings:
     """Return the lists of an arm as it serves: empty where it has nothing to say of a person."""
-    known = [item for item in split.warm.ids if item in arm.items]
-    lists = arm.recommend_for_feedback(split.profile, k=_DEPTH, candidates=known)
+    known = [item for item in items.ids if item in arm.items]
+    lists = arm.recommend_for_feedback(feedback, k=k, candidates=known)
     if lists.source is None or lists.arms[-1:] != (POPULAR,):
         return lists
     silent = lists.source == len(lists.arms) - 1
@@ -119,25 +155,25 @@ def _lists(arm: FittedRecommender, split: HeldOut) -> Rankings:
 
 
 def _shared(
-    by_arm: Mapping[str, Rankings], fallback: FittedRecommender | None, split: HeldOut
+    by_arm: Mapping[str, Rankings],
+    fallback: FittedRecommender,
+    feedback: Feedback,
+    items: Vocabulary,
+    k: int,
 ) -> Rankings:
-    """Return the lists of a placement whose arms all take turns, filled by its fallback."""
-    users = split.profile.users
+    """Return the lists of arms that all take turns, filled by a fallback."""
     rows = {arm: rankings.lists() for arm, rankings in by_arm.items()}
-    filled: dict[Any, list[Any]] = {}
-    if fallback is not None:
-        known = [item for item in split.warm.ids if item in fallback.items]
-        filled = fallback.recommend_for_feedback(split.profile, k=_DEPTH, candidates=known).lists()
+    known = [item for item in items.ids if item in fallback.items]
+    filled = fallback.recommend_for_feedback(feedback, k=k, candidates=known).lists()
     lists = {}
-    for user in users.ids:
+    for user in feedback.users.ids:
         pools = {}
         for arm, of_users in rows.items():
-            items = split.warm.encode(of_users.get(user, ()), unknown="code").astype(np.int64)
-            pools[arm] = Pool(items[items >= 0], -np.arange((items >= 0).sum(), dtype=np.float64))
-        picks = drafted(pools, k=_DEPTH, id_=str(user))
-        items_of = [split.warm[pick.item] for pick in picks]
-        rest = [item for item in filled.get(user, ()) if item not in items_of]
-        lists[user] = (items_of + rest)[:_DEPTH]
+            item = items.encode(of_users.get(user, ()), unknown="code").astype(np.int64)
+            pools[arm] = Pool(item[item >= 0], -np.arange((item >= 0).sum(), dtype=np.float64))
+        mine = [items[pick.item] for pick in drafted(pools, k=k, id_=str(user))]
+        taken = set(mine)
+        lists[user] = (mine + [item for item in filled.get(user, ()) if item not in taken])[:k]
     return Rankings.from_lists(lists)
 
 

@@ -8,23 +8,24 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
-import numpy as np
-
 from siamrec._core.clock import ManualClock
 from siamrec._core.installed import tell_plugins
 from siamrec.bandits import HierarchicalBeta, Policy
-from siamrec.errors import InvalidDataError, InvalidParameterError
-from siamrec.lifecycle import _evaluate, _host, _parts, _placing, _serve, _tune
+from siamrec.errors import InvalidDataError, SiamrecError
+from siamrec.lifecycle import _encoders, _evaluate, _host, _in_use, _parts, _placing, _serve, _tune
+from siamrec.lifecycle._comparing import Served
+from siamrec.lifecycle._in_use import InUse
 from siamrec.lifecycle._journal import Journal, write_whole
 from siamrec.lifecycle._report import render
 from siamrec.lifecycle.events import LoopEvent
 from siamrec.lifecycle.holdout import HeldOut, hold_out
+from siamrec.lifecycle.placement import LIVE
 from siamrec.lifecycle.registry import Lineage, ModelRegistry
+from siamrec.lifecycle.release import loaded_release
 from siamrec.lifecycle.traffic import Traffic, replay
 from siamrec.models import CachedEncoder, SentenceEncoder
-from siamrec.models.encoders import ENCODERS
 from siamrec.models.training import STRATEGIES
-from siamrec.storage import FolderBlobs, Store
+from siamrec.storage import Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,10 +37,9 @@ if TYPE_CHECKING:
     from siamrec.lifecycle._settings import Parts, Settings
     from siamrec.models.recommenders import FittedRecommender
     from siamrec.protocols import Bandit, SiameseEncoder
-    from siamrec.storage import Activation
+    from siamrec.storage import Activation, StoredVersion
     from siamrec.typing import FloatArray, IntArray
 
-ENCODER, SERVING = "encoder", "serving"
 _TUNED = "encoder"
 
 
@@ -81,17 +81,20 @@ class Cycle:
         own = Store(url, clock=parts.clock) if isinstance(url, str) else url
         self.store: protocols.Store = own
         self._opened = own if isinstance(url, str) else None
-        self._blobs = parts.blobs or FolderBlobs(parts.out / "registry")
-        self.registry = ModelRegistry(
-            self.store,
-            self._blobs,
-            on_change=self._changed,
+        self._blobs = _parts.blobs_of(parts, own)
+        self.registry = ModelRegistry(self.store, self._blobs, on_change=self._changed)
+        self.ground = (
+            _placing.ground_of(own, self._blobs, parts.clock, seed=settings.seed)
+            if isinstance(own, Store)
+            else None
         )
-        self._repeated = _repeats(feedback)
+        self.feedback = _host.once(feedback)
+        self._repeated = len(feedback) - len(self.feedback)
         self.store.feedback.write(feedback)
         self._write_rejected()
-        self.feedback = self.store.feedback.read_all()
         self.base = CachedEncoder(parts.encoder, folder=parts.out / "vectors")
+        self.not_loaded = ""
+        """Why the encoder in use cannot be compared with."""
 
     # --- what steps share ---------------------------------------------------------------------
 
@@ -102,6 +105,7 @@ class Cycle:
             self.feedback,
             self.catalog,
             rng=self.settings.rng("split"),
+            salt=_placing.salt_of(self.settings.seed) if self.ground is None else self.ground.salt,
             share=self.settings.judging.holdout,
             cold_share=self.settings.judging.cold_share,
             positive=self.settings.judging.positive,
@@ -116,10 +120,31 @@ class Cycle:
         return encoder
 
     @cached_property
+    def in_use(self) -> InUse:
+        """What was in use before the run."""
+        return InUse.from_config(self.journal.result("read")["in_use"])
+
+    @cached_property
+    def encoder_in_use(self) -> SiameseEncoder | None:
+        """The encoder in use before the run, where it is another than the base."""
+        version = self.in_use.encoder
+        if version is None:
+            return None
+        try:
+            known = {self._base_version.id: self.base}
+            encoder = _encoders.loaded(version, self.registry, known=known)
+        except SiamrecError as error:
+            self.not_loaded = str(error)
+            return None
+        return None if encoder.fingerprint == self.base.fingerprint else encoder
+
+    @cached_property
     def arms(self) -> dict[str, FittedRecommender | HostArm]:
         """The fitted arms by name; the host's own come on top of the default ones."""
         catalog = self.catalog.aligned(self.feedback.items)
-        defaults = _parts.default_arms(self.settings.judging.positive, self.base, self.tuned)
+        defaults = _parts.default_arms(
+            self.settings.judging.positive, self.base, self.tuned, self.encoder_in_use
+        )
         recipes = {**defaults, **self.parts.arms}
         return _host.fitted(recipes, self.split.train, catalog)
 
@@ -135,18 +160,6 @@ class Cycle:
         if not len(found):
             raise InvalidDataError("The held-out users never come back: there is no traffic.")
         return found
-
-    @property
-    def serving(self) -> str:
-        """The arm that serves today: as given, as registered, or popularity."""
-        if self.settings.judging.serving is not None:
-            return self.settings.judging.serving
-        active = self.registry.active(SERVING)
-        if active is not None:
-            arm = self.registry.get(active).manifest["lineage"]["config"].get("arm")
-            if arm in self.arms:
-                return str(arm)
-        return "popularity"
 
     # --- the steps ----------------------------------------------------------------------------
 
@@ -166,6 +179,9 @@ class Cycle:
             "duplicates": self._repeated,
             "items_without_text": int((~texts).sum()),
             "hash": self.feedback.fingerprint(),
+            "in_use": InUse.of(
+                self.ground, self.registry, said=self.settings.judging.serving
+            ).to_config(),
             "simulated": self.simulated,
         }
 
@@ -193,6 +209,8 @@ class Cycle:
             self.catalog,
             generator=self.parts.pairs,
             strategy=self.settings.strategy,
+            previous=self.encoder_in_use,
+            warm_start=self.settings.warm_start,
             seed=self.settings.seed,
             rng=self.settings.rng("pairs"),
             progress=lambda s: self._tell("tune", 0.7 + 0.3 * s),
@@ -213,46 +231,44 @@ class Cycle:
         }
 
     def measure(self) -> dict[str, Any]:
-        """Measure every arm and judge the tuned encoder."""
+        """Measure every arm and what serves, and judge the tuned encoder by the one in use."""
         metric = self.settings.judging.metric
         found = _evaluate.measure(
             self.split,
-            self.arms,
+            {**self._served(), **self.arms},
             self.parts.suite,
             metric,
             progress=lambda share: self._tell("arms", share),
         )
-        names = (_parts.TEXT_BASE, _parts.TEXT_TUNED)
-        warm = _evaluate.paired(*(found["users"].get(name, []) for name in names))
-        cold = _evaluate.paired(*(found["cold_users"].get(name, []) for name in names))
-        ship, reasons = _evaluate.judged(metric, warm, cold)
-        tuning = {
-            "metric": metric,
-            **warm,
-            "cold": cold,
-            "verdict": "ship" if ship else "do not ship",
-            "reasons": reasons,
-        }
+        tuning = _evaluate.encoders_judged(found, metric, not_loaded=self.not_loaded)
         return {"arms": found["arms"], "cold_arms": found["cold_arms"], "tuning": tuning}
+
+    def _served(self) -> dict[str, Served]:
+        """Return what serves now, to be measured beside the arms."""
+        if self.ground is None or self.in_use.release is None:
+            return {}
+        try:
+            release = loaded_release(self.in_use.release, self.registry)
+        except SiamrecError:  # the training of the placement says so
+            return {}
+        return {"in_use": Served(self.ground.config(_in_use.PLACEMENT), release)}
 
     def register(self) -> dict[str, Any]:
         """Register base and tuned encoder with their lineage."""
         tuning = self.journal.result("arms")["tuning"]
-        base = self.registry.register(
-            ENCODER,
-            self._base_files(),
-            lineage=Lineage(packages=_parts.package_versions()),
-        )
+        base = self._base_version
         card = self.journal.result("tune")["card"]
         tuned = self.registry.register(
-            ENCODER,
+            _encoders.NAME,
             self.parts.out / _TUNED,
             lineage=Lineage(
                 data=self.journal.result("read")["hash"],
                 parents=(base.id,),
                 config=card.get("config", {}),
                 seed=self.settings.seed,
-                metrics={name: tuning[name] for name in ("metric", "base", "tuned", "difference")},
+                metrics={
+                    name: tuning[name] for name in ("metric", "before", "after", "difference")
+                },
                 packages=_parts.package_versions(),
             ),
         )
@@ -292,68 +308,55 @@ class Cycle:
             )
             return rewards
 
-        found = _serve.run_experiment(self.traffic, assigner, treated, control=self.serving)
+        control = _serve.control_of(self.in_use, self.traffic, clock, seed=self.settings.seed)
+        found = _serve.run_experiment(
+            self.traffic, assigner, treated, control, named=self.in_use.control
+        )
         tell_plugins("siamrec_experiment_decided", result=found)
         return found
 
     def activate(self) -> dict[str, Any]:
-        """Activate what won, or keep what serves and say why."""
+        """Activate the tuned encoder, or keep the one in use and say why."""
         ids = self.journal.result("register")
-        tuning = self.journal.result("arms")["tuning"]
-        experiment = self.journal.result("experiment")
-        previous = self.registry.active(ENCODER)
+        previous = self.in_use.encoder
         if previous is None:
-            self.registry.activate(ENCODER, ids["base"], reason="first version")
+            self.registry.activate(LIVE, ids["base"], reason="first version")
             previous = ids["base"]
-        ship = self._ships()
-        reason = tuning["reasons"][0]
-        if ship:
-            self.registry.activate(ENCODER, ids["tuned"], reason=reason)
-        serving = self._activate_serving(experiment)
+        reason = self.journal.result("arms")["tuning"]["reasons"][0]
+        if self._ships():
+            self.registry.activate(LIVE, ids["tuned"], reason=reason)
         return {
-            "active": self.registry.active(ENCODER),
+            "active": self.registry.active(LIVE),
             "previous": previous,
-            "reason": reason if ship else f"Kept: {reason}",
-            "serving": serving,
+            "reason": reason if self._ships() else f"Kept: {reason}",
         }
 
     def place(self) -> dict[str, Any]:
-        """Keep what was improved as a placement that serves; `siamrec.load` opens it."""
-        if not isinstance(self.store, Store):
+        """Train the placement that serves what was improved; `siamrec.load` opens it."""
+        if self.ground is None:
             return {"placement": None, "reason": "the store of a host keeps no placements"}
-        version = self.journal.result("register")["tuned" if self._ships() else "base"]
-        encoder = self.tuned if self._ships() else self.base
-        ground = _placing.ground_of(
-            self.store, self._blobs, self.parts.clock, seed=self.settings.seed
-        )
+        active = self.journal.result("activate")["active"]
+        at_hand = {
+            self._base_version.id: self.base,
+            self.journal.result("register")["tuned"]: self.tuned,
+        }
+        encoder = at_hand.get(active) or self.encoder_in_use or self.base
         return _placing.placed(
-            ground,
+            self.ground,
             feedback=self.feedback,
             catalog=self.catalog,
             judging=self.settings.judging,
             own=self.parts.arms,
-            encoder=(version, encoder),
+            encoder=(active, encoder),
+            chooser=_placing.Chooser(
+                control=self.in_use.arm,
+                won=self.journal.result("experiment")["decision"] == "ship",
+                policy=self.parts.bandit,
+            ),
         )
 
     def _ships(self) -> bool:
         return bool(self.journal.result("arms")["tuning"]["verdict"] == "ship")
-
-    def _activate_serving(self, experiment: Mapping[str, Any]) -> dict[str, Any]:
-        control = str(experiment["control"])
-        if self.registry.active(SERVING) is None:
-            version = self._policy({"arm": control})
-            self.registry.activate(SERVING, version, reason="first version")
-        before = self.registry.active(SERVING)
-        if experiment["decision"] == "ship":
-            policy = self._policy({"arm": "bandit", "arms": list(self.traffic.arms)})
-            self.registry.activate(SERVING, policy, reason=experiment["reasons"][0])
-        winner = "bandit" if experiment["decision"] == "ship" else control
-        return {"active": self.registry.active(SERVING), "previous": before, "winner": winner}
-
-    def _policy(self, config: dict[str, Any]) -> str:
-        body = json.dumps(config, sort_keys=True).encode()
-        lineage = Lineage(config=config, seed=self.settings.seed)
-        return self.registry.register(SERVING, {"policy.json": body}, lineage=lineage).id
 
     def summary(self) -> dict[str, Any]:
         """Return every number of the run."""
@@ -390,22 +393,18 @@ class Cycle:
         given, seed = self.parts.bandit, self.settings.seed
         if given is None or isinstance(given, Policy):
             policy = HierarchicalBeta() if given is None else given
-            return _serve.bandit_with(policy, self.traffic, seed=seed, clock=clock)
+            return _serve.bandit_with(
+                policy, self.traffic, arms=self.traffic.arms, seed=seed, clock=clock
+            )
         return _host.new_bandit(given, self.traffic.arms, clock=clock, seed=seed)
 
-    def _base_files(self) -> dict[str, bytes] | Any:
-        """A saved copy of the base where it can be saved, else its name and fingerprint."""
-        encoder = self.parts.encoder
-        if isinstance(encoder, SentenceEncoder):
-            folder = self.parts.out / "base"
-            encoder.save(folder)
-            return folder
-        about: dict[str, Any]
-        try:
-            about = ENCODERS.to_config(encoder)
-        except InvalidParameterError:  # an encoder of the host's own, which is made anew there
-            about = {"kind": type(encoder).__name__, "fingerprint": encoder.fingerprint}
-        return {"encoder.json": json.dumps(about, sort_keys=True).encode()}
+    @cached_property
+    def _base_version(self) -> StoredVersion:
+        """The base as a version."""
+        lineage = Lineage(packages=_parts.package_versions())
+        return self.registry.register(
+            _encoders.NAME, _parts.base_files(self.parts), lineage=lineage
+        )
 
     def _write_rejected(self) -> None:
         if not self.rejected:
@@ -429,15 +428,6 @@ class Cycle:
 
     def _tell(self, step: str, done: float) -> None:
         self.parts.observers.tell(LoopEvent(kind="progress", step=step, done=done))
-
-
-def _repeats(feedback: Feedback) -> int:
-    """Return how many rows say again what another row says; the log stores them once."""
-    columns = ("user", "item", "kind", "value", "weight")
-    table = np.column_stack([getattr(feedback, name).astype(np.float64) for name in columns])
-    _, row = np.unique(table, axis=0, return_inverse=True)
-    pair = np.column_stack([row.reshape(-1), feedback.time])  # times do not fit a float
-    return len(feedback) - int(np.unique(pair, axis=0).shape[0])
 
 
 def _without_card(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from siamrec.models import AdapterEncoder, SentenceEncoder
 from siamrec.models.encoders import ENCODERS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from siamrec.lifecycle.registry import ModelRegistry
     from siamrec.protocols import SiameseEncoder
     from siamrec.storage import StoredVersion
@@ -63,19 +65,28 @@ def registered(encoder: SiameseEncoder, registry: ModelRegistry) -> StoredVersio
         return registry.register(NAME, Path(folder) / NAME, lineage=lineage)
 
 
-def loaded(version: str, registry: ModelRegistry) -> SiameseEncoder:
+def loaded(
+    version: str, registry: ModelRegistry, *, known: Mapping[str, SiameseEncoder] | None = None
+) -> SiameseEncoder:
     """Return a registered encoder.
+
+    Args:
+        version: Its version.
+        registry: Where versions are kept.
+        known: Encoders that are at hand, by version.
 
     Raises:
         siamrec.errors.ModelLoadError: If a file of it is gone, or was changed.
     """
+    if known is not None and version in known:
+        return known[version]
     with tempfile.TemporaryDirectory(prefix="siamrec-") as folder:
         place = registry.fetch(version, Path(folder) / NAME)
         if (place / _FILE).is_file():
             return ENCODERS.make(json.loads((place / _FILE).read_text(encoding="utf-8")))
         if (place / _ADAPTER).is_file():
             (base,) = registry.get(version).manifest["lineage"]["parents"]
-            return AdapterEncoder.load(place, loaded(base, registry))
+            return AdapterEncoder.load(place, loaded(base, registry, known=known))
         encoder = SentenceEncoder(place)
         _ = encoder.dim  # loads it, while its files are there
         return encoder

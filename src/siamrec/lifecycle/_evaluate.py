@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from siamrec.data import Truth, Vocabulary
+    from siamrec.lifecycle._comparing import Served
     from siamrec.lifecycle._host import HostArm
     from siamrec.lifecycle.holdout import HeldOut
     from siamrec.protocols import MetricReport, MetricSuite
@@ -30,12 +31,15 @@ WARM_METRICS = (
 )
 """Metrics of the default suite."""
 
+TEXT_BASE, TEXT_IN_USE, TEXT_TUNED = "text_base", "text_in_use", "text_tuned"
+"""Arms of texts in a cycle: by the base, by the encoder in use, and by the tuned one."""
+
 _DEPTH = 20
 
 
 def measure(
     split: HeldOut,
-    arms: Mapping[str, FittedRecommender | HostArm],
+    arms: Mapping[str, FittedRecommender | HostArm | Served],
     suite: MetricSuite,
     metric: str,
     *,
@@ -59,14 +63,17 @@ def measure(
     return found
 
 
-def _ranks_cold(arm: FittedRecommender | HostArm, items: Vocabulary) -> bool:
+def _ranks_cold(arm: object, items: Vocabulary) -> bool:
     if not isinstance(arm, FittedRecommender) or Capability.COLD_ITEM not in arm.capabilities:
         return False
     return bool((items.translate(arm.items) >= 0).all())
 
 
 def _evaluated(
-    split: HeldOut, arm: FittedRecommender | HostArm, items: Vocabulary, suite: MetricSuite
+    split: HeldOut,
+    arm: FittedRecommender | HostArm | Served,
+    items: Vocabulary,
+    suite: MetricSuite,
 ) -> MetricReport:
     rankings = arm.recommend_for_feedback(split.profile, k=_DEPTH, candidates=items.ids)
     truth: Truth = split.truth(items)
@@ -84,39 +91,83 @@ def _evaluated(
 
 def paired(before: list[float | None], after: list[float | None]) -> dict[str, Any]:
     """Return the paired difference of per-user values with its 95 % interval."""
-    base, tuned = _column(before), _column(after)
-    both = np.isfinite(base) & np.isfinite(tuned)
+    old, new = _column(before), _column(after)
+    both = np.isfinite(old) & np.isfinite(new) if old.size == new.size else np.zeros(0, bool)
     if both.sum() < 2:
-        return {"base": None, "tuned": None, "difference": None, "low": None, "high": None}
-    found = paired_difference(tuned[both], base[both])
+        return dict.fromkeys(("before", "after", "difference", "low", "high"))
+    found = paired_difference(new[both], old[both])
     return {
-        "base": float(base[both].mean()),
-        "tuned": float(tuned[both].mean()),
+        "before": float(old[both].mean()),
+        "after": float(new[both].mean()),
         "difference": found.mean,
         "low": found.low if math.isfinite(found.low) else None,
         "high": found.high if math.isfinite(found.high) else None,
         "users": int(both.sum()),
+        "same": bool((new[both] == old[both]).all()),
+    }
+
+
+def encoders_judged(
+    found: Mapping[str, Any], metric: str, *, not_loaded: str = ""
+) -> dict[str, Any]:
+    """Return the tuned encoder beside the one in use and beside the base, and the verdict.
+
+    The one in use decides, where it is another than the base.
+
+    Args:
+        found: What `measure` returned.
+        metric: What decides.
+        not_loaded: Why the encoder in use cannot be compared with.
+    """
+    beside, reasons = {}, []
+    ships = []
+    for name, whom in ((TEXT_IN_USE, "the encoder in use"), (TEXT_BASE, "the base")):
+        if name not in found["arms"]:
+            continue
+        warm, cold = (
+            paired(found[slice_].get(name, []), found[slice_].get(TEXT_TUNED, []))
+            for slice_ in ("users", "cold_users")
+        )
+        good, why = judged(metric, whom, warm, cold)
+        beside[name] = {**warm, "cold": cold}
+        ships.append(good)
+        reasons += why
+    if not_loaded:
+        reasons.append(f"What is in use cannot be compared with: {not_loaded}")
+    return {
+        "metric": metric,
+        **beside[TEXT_BASE],
+        "in_use": beside.get(TEXT_IN_USE),
+        "verdict": "ship" if ships[0] else "do not ship",
+        "reasons": reasons,
     }
 
 
 def judged(
-    metric: str, warm: Mapping[str, Any], cold: Mapping[str, Any]
+    metric: str, whom: str, warm: Mapping[str, Any], cold: Mapping[str, Any]
 ) -> tuple[bool, list[str]]:
     """Return whether the tuned encoder should ship, and why.
 
     It ships when it gains on warm items with an interval above zero and does not lose on cold
     items: their interval must not lie below zero.
+
+    Args:
+        metric: What is compared.
+        whom: What it is compared with.
+        warm: Paired difference on warm items.
+        cold: Paired difference on cold items.
     """
     reasons = []
     for name, slice_ in (("warm", warm), ("cold", cold)):
         if slice_["difference"] is None:
-            reasons.append(f"{metric} on {name} items cannot be compared: too few users.")
+            few = "cannot be compared: too few users"
+            reasons.append(f"{metric} on {name} items, beside {whom}, {few}.")
             continue
         low, high = _ends(slice_)
         kind = "gains" if low > 0 else "loses" if high < 0 else "does not move clearly"
         reasons.append(
-            f"{metric} on {name} items {kind}: {slice_['base']:.4f} to {slice_['tuned']:.4f}, "
-            f"{slice_['difference']:+.4f} [{low:+.4f}, {high:+.4f}], "
+            f"{metric} on {name} items, beside {whom}, {kind}: {slice_['before']:.4f} to "
+            f"{slice_['after']:.4f}, {slice_['difference']:+.4f} [{low:+.4f}, {high:+.4f}], "
             f"{slice_['users']} users."
         )
     return _ends(warm)[0] > 0 and not _ends(cold)[1] < 0, reasons

@@ -153,6 +153,17 @@ def fitted(
     return arms
 
 
+def once(feedback: Feedback) -> Feedback:
+    """Return events in time order, each of them once, as the log stores them."""
+    columns = ("user", "item", "kind", "value", "weight")
+    table = np.column_stack([getattr(feedback, name).astype(np.float64) for name in columns])
+    _, row = np.unique(table, axis=0, return_inverse=True)
+    pair = np.column_stack([row.reshape(-1), feedback.time])  # times do not fit a float
+    _, first = np.unique(pair, axis=0, return_index=True)
+    kept = np.sort(first)
+    return feedback.where(kept[np.argsort(feedback.time[kept], kind="stable")])
+
+
 @final
 class HostArm:
     """A fitted arm of the host's own class; its lists are held to what was asked.

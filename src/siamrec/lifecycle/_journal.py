@@ -19,21 +19,27 @@ if TYPE_CHECKING:
 
 from siamrec.lifecycle.events import LoopEvent
 
-_FILE = "progress.json"
+_FILE, _EARLIER = "progress.json", "earlier"
+_LAST = "report"
+"""The step after which a run is finished."""
+_OF_A_RUN = (_FILE, "report.html", "summary.json", "rejected.jsonl", "encoder", "base")
+"""What belongs to one run; versions, events and cached vectors belong to all of them."""
 
 
 @final
 class Journal:
     """Results of finished steps in `progress.json`, bound to one set of data and settings.
 
+    The files of a finished run of another key are set aside under `earlier`, by number.
+
     Args:
         folder: Folder of the run.
-        key: What the run depends on; a folder with another key is refused.
+        key: What the run depends on; a folder with an unfinished run of another key is refused.
         observers: Whom to tell.
 
     Raises:
         StorageError: If the folder cannot be written.
-        InvalidDataError: If it holds another run.
+        InvalidDataError: If it holds another run that is not finished, or its file is damaged.
     """
 
     def __init__(self, folder: Path, key: Mapping[str, Any], observers: Observers) -> None:
@@ -51,16 +57,27 @@ class Journal:
         except OSError as error:
             raise StorageError(f"{folder} cannot be written: {error.strerror}.") from error
         if found:
-            self._resume(json.loads(found), folder)
+            self._resume(found, folder)
+        self._save()  # what the run depends on is known before it writes anything else
 
-    def _resume(self, found: Mapping[str, Any], folder: Path) -> None:
-        if found["key"] != self._key:
-            other = [name for name in self._key if found["key"].get(name) != self._key[name]]
+    def _resume(self, text: str, folder: Path) -> None:
+        try:
+            found = json.loads(text)
+            steps, seconds, key = found["steps"], found["seconds"], found["key"]
+        except (ValueError, KeyError, TypeError) as error:
             raise InvalidDataError(
-                f"{folder} holds a run with another {', '.join(other)}; choose another folder."
+                f"{self._path} is damaged; remove it to begin anew, or choose another folder."
+            ) from error
+        if key != self._key:
+            if _LAST in steps:
+                _set_aside(folder)
+                return
+            other = [name for name in self._key if key.get(name) != self._key[name]]
+            raise InvalidDataError(
+                f"{folder} holds an unfinished run with another {', '.join(other)}; finish it "
+                f"with what it began with, remove {_FILE}, or choose another folder."
             )
-        self._steps = found["steps"]
-        self.seconds = found["seconds"]
+        self._steps, self.seconds = steps, seconds
 
     def done(self, step: str) -> bool:
         """Whether the step was finished, in this run or an earlier one."""
@@ -104,6 +121,19 @@ class Journal:
             self._path,
             json.dumps({"key": self._key, "steps": self._steps, "seconds": self.seconds}),
         )
+
+
+def _set_aside(folder: Path) -> None:
+    """Move the files of a finished run into a folder of their own."""
+    earlier = folder / _EARLIER
+    earlier.mkdir(exist_ok=True)
+    numbers = (int(each.name) for each in earlier.iterdir() if each.name.isdigit())
+    aside = earlier / f"{1 + max(numbers, default=0)}"
+    aside.mkdir()
+    # What says that a run is finished goes last: an interruption is made good by the next call.
+    for name in reversed(_OF_A_RUN):
+        if (folder / name).exists():
+            (folder / name).replace(aside / name)
 
 
 def _plain(value: Any) -> Any:

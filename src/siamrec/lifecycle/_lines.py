@@ -82,14 +82,14 @@ def experiment(result: Mapping[str, Any]) -> str:
 def activate(result: Mapping[str, Any]) -> str:
     """Say what is in use now."""
     changed = "now" if result["active"] != result["previous"] else "still"
-    return f"encoder {changed} {result['active'][:8]}; serving: {result['serving']['winner']}"
+    return f"encoder {changed} {result['active'][:8]}"
 
 
 def place(result: Mapping[str, Any]) -> str:
     """Say what serves."""
     if result["placement"] is None:
         return f"nothing is placed: {result['reason']}"
-    return f"placement {result['placement']!r}: {result['verdict']}"
+    return f"placement {result['placement']!r}: {result['verdict']}, chosen by {result['chooses']}"
 
 
 def report(result: Mapping[str, Any]) -> str:

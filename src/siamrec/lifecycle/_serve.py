@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siamrec.bandits import Context, ContextualBandit, Factor, Learning, Limits
+from siamrec.bandits import POLICIES, Context, ContextualBandit, Factor, Learning, Limits
 from siamrec.data import Rewards
 from siamrec.experiments import AsymptoticCS, Experiment, HashAssigner, Plan, Ratio, analyze
 from siamrec.lifecycle._host import CONTROL, TREATMENT, assigned, decision_of
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from siamrec._core.clock import ManualClock
     from siamrec.bandits import Policy
     from siamrec.data import Decision
+    from siamrec.lifecycle._in_use import InUse
     from siamrec.lifecycle.traffic import Traffic
     from siamrec.protocols import Bandit, Clock, ExperimentAssigner
     from siamrec.typing import BoolArray, FloatArray, IntArray
@@ -28,8 +29,15 @@ _LOOKS = 25
 _POINTS = 60
 
 
-def bandit_with(policy: Policy[Any], traffic: Traffic, *, seed: int, clock: ManualClock) -> Bandit:
-    """Return a bandit over the arms and the context that the traffic has."""
+def bandit_with(
+    policy: Policy[Any],
+    traffic: Traffic,
+    *,
+    arms: tuple[str, ...],
+    seed: int,
+    clock: ManualClock,
+) -> Bandit:
+    """Return a bandit over arms of the traffic, and the context that it has."""
     factors = [Factor("profile_size", ("small", "medium", "large"))]
     if len(traffic) and "day" in traffic.context[0]:
         factors += [
@@ -38,7 +46,7 @@ def bandit_with(policy: Policy[Any], traffic: Traffic, *, seed: int, clock: Manu
         ]
     return ContextualBandit(
         policy,
-        arms=tuple(traffic.arms),
+        arms=arms,
         context=Context(tuple(factors)),
         limits=Limits(floor=0.02),
         seed=seed,
@@ -92,6 +100,24 @@ def run_bandit(
     return decisions, rewards
 
 
+def control_of(
+    in_use: InUse, traffic: Traffic, clock: ManualClock, *, seed: int
+) -> Callable[[IntArray], FloatArray]:
+    """Return what gives the rewards of what serves today: an arm, or a bandit that begins anew."""
+
+    def of_arm(rows: IntArray) -> FloatArray:
+        hit: FloatArray = traffic.hit[rows, traffic.arms.index(in_use.control)].astype(np.float64)
+        return hit
+
+    def of_bandit(rows: IntArray) -> FloatArray:
+        policy: Policy[Any] = POLICIES.make(in_use.policy)  # type: ignore[arg-type]  # as JSON
+        arms = tuple(arm for arm in in_use.arms if arm in traffic.arms)
+        bandit = bandit_with(policy, traffic, arms=arms, seed=seed, clock=clock)
+        return run_bandit(bandit, traffic, clock, rows=rows, progress=lambda _: None)[1]
+
+    return of_bandit if in_use.arm is None else of_arm
+
+
 def bandit_summary(
     traffic: Traffic, decisions: Sequence[Decision], rewards: FloatArray
 ) -> dict[str, Any]:
@@ -135,20 +161,23 @@ def _over_time(arm: IntArray, n_arms: int) -> dict[str, list[Any]]:
 def run_experiment(
     traffic: Traffic,
     assigner: ExperimentAssigner,
-    treatment_rewards: Callable[[IntArray], FloatArray],
+    treatment: Callable[[IntArray], FloatArray],
+    control: Callable[[IntArray], FloatArray],
     *,
-    control: str,
+    named: str,
     alpha: float = 0.05,
 ) -> dict[str, Any]:
-    """Return the A/B test of `control` against the bandit over the same traffic.
+    """Return the A/B test of what serves against the bandit over the same traffic.
 
-    Units are users; the hit rate is a ratio metric (hits over visits, delta method). The test is
-    looked at 25 times while visits come in, with a confidence sequence that allows it.
+    Both sides are functions that give the rewards of visits. Units are users; the hit rate is a
+    ratio metric (hits over visits, delta method). The test is looked at 25 times while visits come
+    in, with a confidence sequence that allows it.
     """
     names = assigned(assigner, traffic.unit)
     treated, inside = names == TREATMENT, (names == TREATMENT) | (names == CONTROL)
-    reward = traffic.hit[:, traffic.arms.index(control)].astype(np.float64)
-    reward[treated] = treatment_rewards(np.flatnonzero(treated))
+    reward = np.zeros(len(traffic))
+    reward[treated] = treatment(np.flatnonzero(treated))
+    reward[inside & ~treated] = control(np.flatnonzero(inside & ~treated))
     rows = np.flatnonzero(inside)
     n_users = len({traffic.unit[row] for row in rows.tolist()})
     plan = Plan(
@@ -173,7 +202,7 @@ def run_experiment(
                 "high": _finite(interval[1]),
             }
         )
-    return _verdict(final, looks, control, inside, treated)
+    return _verdict(final, looks, named, inside, treated)
 
 
 def _by_user(

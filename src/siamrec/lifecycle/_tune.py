@@ -40,6 +40,8 @@ def fine_tune(
     *,
     generator: PairGenerator,
     strategy: Strategy,
+    previous: SiameseEncoder | None,
+    warm_start: bool,
     seed: int,
     rng: np.random.Generator,
     progress: Callable[[float], None],
@@ -47,7 +49,8 @@ def fine_tune(
     """Return the tuned encoder, and how many pairs of which origin it learned from.
 
     Users of the validation pairs are training users of the cycle that the tuner does not learn
-    from; the held-out users of the cycle stay unseen.
+    from; the held-out users of the cycle stay unseen. With `warm_start` training goes on from
+    `previous`, the encoder in use, where there is one.
     """
     pairs = generator.generate(split.train, catalog, rng=rng)
     train, valid = pairs.split(by="user", fraction=0.2, seed=seed)
@@ -57,8 +60,9 @@ def fine_tune(
             progress(event.step / event.total)
 
     steps = _ADAPTER_STEPS if isinstance(strategy, Adapter) else _ENCODER_STEPS
-    tuner = FineTuner(FineTuneConfig(strategy=strategy, seed=seed, max_steps=steps))
-    result = tuner.fit(encoder, train, valid, on_event=heard)
+    warm = warm_start and previous is not None
+    config = FineTuneConfig(strategy=strategy, seed=seed, max_steps=steps, warm_start=warm)
+    result = FineTuner(config).fit(encoder, train, valid, previous=previous, on_event=heard)
     counts = {"train_pairs": len(train), "valid_pairs": len(valid)}
     return result, counts
 

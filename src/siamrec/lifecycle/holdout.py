@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.chance import Chance, generator
+from siamrec._core.hashing import uniforms
 from siamrec._core.table import Record, counted
 from siamrec.data import Truth, Vocabulary
 from siamrec.data.liking import liked
@@ -17,10 +18,12 @@ from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
     from siamrec.data import Catalog, Feedback
-    from siamrec.typing import BoolArray, CodeArray
+    from siamrec.typing import BoolArray, CodeArray, FloatArray
 
 _FEWEST_EVENTS = 4
 _FEWEST_USERS = 5
+TEST_SHARE = 0.2
+"""Share of the users that test."""
 
 
 @final
@@ -77,24 +80,49 @@ class HeldOut(Record):
         )
 
 
+def fixed_points(salt: str, ids: Vocabulary, *, what: str = "test") -> FloatArray:
+    """Return a number in [0, 1) for each user, the same for ever: who is below a share tests.
+
+    No version is trained on what a test user did, so that any two can be compared on them.
+
+    Args:
+        salt: Salt of the workspace.
+        ids: The users, or the items that may be hidden.
+        what: What the numbers are for.
+
+    Examples:
+        >>> users = Vocabulary(("ann", "bob"))
+        >>> bool((fixed_points("s", users) == fixed_points("s", users)).all())
+        True
+    """
+    points: FloatArray = uniforms(map(str, ids.ids), f"{what}|{salt}")
+    return points
+
+
 def hold_out(
     feedback: Feedback,
     catalog: Catalog,
     *,
     rng: Chance,
-    share: float = 0.2,
+    salt: str = "",
+    share: float = TEST_SHARE,
     cold_share: float = 0.1,
     positive: float = 4.0,
 ) -> HeldOut:
     """Split by user, then by time within each held-out user, and hide some items.
 
-    Held out are users with at least four events of which the later half has a like.
+    Users are held out, and items hidden, by a hash, so that they are the same whenever there is
+    new data, and an encoder of last month has not met what is hidden today. Those of the users
+    with fewer than four events, or without a like in the later half, neither train nor test; nor
+    do, for a small share, the others whom `TEST_SHARE` would hold out. Where the hash chooses
+    fewer than two, the two next to it are held out; never more than half.
 
     Args:
         feedback: All events.
         catalog: Items with texts; only items with a text are hidden, since a text is the only
             ground on which they can be ranked.
-        rng: Draws users and items (and halves, where times are not known).
+        rng: Draws halves where times are not known.
+        salt: Salt of the hash.
         share: Share of the users to hold out, in (0, 1).
         cold_share: Share of the items to hide, in [0, 1).
         positive: Smallest rating that is a like.
@@ -122,11 +150,15 @@ def hold_out(
             f"A cycle needs at least {_FEWEST_USERS} users with {_FEWEST_EVENTS} events and a "
             f"later like, got {eligible.size}."
         )
-    n_held = max(2, min(round(share * len(events.users)), eligible.size // 2))
+    points = fixed_points(salt, ordered.users)
+    wanted = int((points[eligible] < share).sum())
+    n_held = max(2, min(wanted, eligible.size // 2))
     held = np.zeros(len(ordered.users), dtype=bool)
-    held[rng.permutation(eligible)[:n_held]] = True
-    cold = _cold_items(ordered, catalog, cold_share, rng)
-    return _parts(ordered, held, is_later, cold, positive)
+    held[eligible[np.argsort(points[eligible], kind="stable")[:n_held]]] = True
+    silent = (points < max(share, TEST_SHARE)) & ~held
+    kept = ~silent[ordered.user]
+    cold = _cold_items(ordered, catalog, cold_share, salt)
+    return _parts(ordered.where(kept), held, is_later[kept], cold, positive)
 
 
 def hold_out_users(
@@ -192,10 +224,7 @@ def _second_half(user: CodeArray, n_users: int) -> BoolArray:
     return half
 
 
-def _cold_items(
-    events: Feedback, catalog: Catalog, share: float, rng: np.random.Generator
-) -> BoolArray:
-    written = np.flatnonzero(catalog.aligned(events.items).has_text)
-    cold = np.zeros(len(events.items), dtype=bool)
-    cold[rng.permutation(written)[: round(share * written.size)]] = True
+def _cold_items(events: Feedback, catalog: Catalog, share: float, salt: str) -> BoolArray:
+    written = catalog.aligned(events.items).has_text
+    cold: BoolArray = written & (fixed_points(salt, events.items, what="cold") < share)
     return cold

@@ -21,12 +21,13 @@ class Judging:
 
     Args:
         positive: Smallest rating that is a like.
-        holdout: Share of the users that test, in (0, 1).
+        holdout: Share of the users that test, in (0, 1). Keep it from cycle to cycle: with a
+            greater one what is in use is measured on users that it was trained on.
         cold_share: Share of the items hidden from training, in [0, 1).
         k: Length of the lists shown in the replayed traffic.
         metric: Metric of the suite by which the tuned encoder is judged.
-        serving: Arm that serves today, the control of the A/B test; by default the one the
-            registry says, else `"popularity"`.
+        serving: Arm that serves today, the control of the A/B test; by default what the
+            placement of the last cycle says, an arm or its bandit, else `"popularity"`.
         max_rejected: Largest share of bad rows that is put up with, in [0, 1].
 
     Raises:
@@ -62,7 +63,8 @@ class Host:
 
     Args:
         observers: Called with every `LoopEvent`.
-        blobs: Where the files of registered versions go; a folder of the run when absent.
+        blobs: Where the files of registered versions go; when absent, beside the database file
+            that is named, else a folder of the run.
         clock: Time of what is logged; the system's when absent. A store that is handed in keeps
             its own.
     """

@@ -19,7 +19,7 @@ from siamrec.errors import (
     RejectedDataError,
 )
 from siamrec.feedback import FEEDBACK_SOURCES, FileFeedback
-from siamrec.lifecycle import _host, _lines, _parts
+from siamrec.lifecycle import _host, _lines, _parts, _placing
 from siamrec.lifecycle._cycle import Cycle
 from siamrec.lifecycle._journal import write_whole
 from siamrec.lifecycle._settings import Parts, Settings
@@ -58,7 +58,12 @@ class ImprovementLoop(Shown):
     Reads feedback into the event log, splits it by user and time, tunes the text encoder, builds
     arms and measures them on held-out users (warm items, and cold items hidden from training),
     registers the encoders, replays later feedback as traffic for a bandit and for an A/B test,
-    activates what won, and writes `report.html` and `summary.json`.
+    activates what won, trains the placement `"home"` that serves it, and writes `report.html` and
+    `summary.json`.
+
+    What is in use is the one to beat: the encoder in use decides about the tuned one, what the
+    placement serves is measured beside the arms on the same held-out users, and the bandit is
+    tested against whatever chooses there now. The held-out users are chosen by a hash for ever.
 
     A run that was interrupted goes on from its last finished step when it is called again with
     the same data, settings and folder. The same seed gives the same `summary.json`, times aside.
@@ -87,6 +92,7 @@ class ImprovementLoop(Shown):
         host: Observers, blobs and a clock.
         out: Folder of the run.
         seed: Seed of everything that is drawn.
+        warm_start: Whether training goes on from the encoder in use, where there is one.
 
     Raises:
         siamrec.errors.InvalidParameterError: If a number is out of its range, or a part cannot do
@@ -112,6 +118,7 @@ class ImprovementLoop(Shown):
         host: Host | None = None,
         out: str | Path = "runs/first",
         seed: int = 7,
+        warm_start: bool = False,
     ) -> None:
         terms = check.kind("judging", Judging() if judging is None else judging, Judging)
         around = check.kind("host", Host() if host is None else host, Host)
@@ -131,7 +138,9 @@ class ImprovementLoop(Shown):
             else FEEDBACK_SOURCES.make(source)
         )
         self._catalog = catalog
-        self._settings = Settings(seed=seed, strategy=STRATEGIES.make(strategy), judging=terms)
+        self._settings = Settings(
+            seed=seed, strategy=STRATEGIES.make(strategy), judging=terms, warm_start=warm_start
+        )
         chosen = _parts.encoder_of(encoder)
         recipes = _host.recipes_of(arms or {}, positive=terms.positive, encoder=chosen)
         names = tuple({**_parts.default_arms(terms.positive, chosen, chosen), **recipes})
@@ -204,6 +213,7 @@ class ImprovementLoop(Shown):
             feedback,
             catalog,
             rng=settings.rng("split"),
+            salt=_placing.salt_of(settings.seed),
             share=judging.holdout,
             cold_share=judging.cold_share,
             positive=judging.positive,

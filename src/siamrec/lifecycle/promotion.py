@@ -14,9 +14,6 @@ from siamrec._core.table import Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 @final
 @dataclass(frozen=True, slots=True, repr=False)
@@ -108,8 +105,9 @@ def judge(
     """Return whether a candidate takes the place of what serves, and why; see `Promotion`.
 
     Args:
-        compared: Paired difference with its interval, as `base`, `tuned`, `difference`, `low`,
-            `high` and `users`; without a difference nothing could be measured.
+        compared: Paired difference with its interval, as `before`, `after`, `difference`, `low`,
+            `high` and `users`, and whether it is 0 for every user, as `same`; without a
+            difference nothing could be measured.
         promotion: The rule.
         serves: Whether something serves already; else the comparison is with popularity.
         same_recipe: Whether the candidate is what serves, fitted to newer data.
@@ -117,7 +115,7 @@ def judge(
 
     Examples:
         >>> from siamrec.lifecycle import Promotion
-        >>> numbers = {"base": 0.2, "tuned": 0.3, "difference": 0.1, "low": 0.05, "high": 0.15}
+        >>> numbers = {"before": 0.2, "after": 0.3, "difference": 0.1, "low": 0.05, "high": 0.15}
         >>> judge({**numbers, "users": 90}, Promotion(), serves=True, same_recipe=False)[0]
         True
     """
@@ -128,11 +126,11 @@ def judge(
         if serves:
             return False, (f"Kept: {few}.",)
         return True, (f"First release, although {few}.",)
-    base, low = float(compared["base"]), _bound(compared["low"], -math.inf)
+    base, low = float(compared["before"]), _bound(compared["low"], -math.inf)
     high = _bound(compared["high"], math.inf)
     difference = float(compared["difference"])
     told = (
-        f"{promotion.metric} {base:.4f} of {whom} to {compared['tuned']:.4f}, "
+        f"{promotion.metric} {base:.4f} of {whom} to {compared['after']:.4f}, "
         f"{difference:+.4f} [{low:+.4f}, {high:+.4f}], {users} users"
     )
     if not serves:
@@ -140,7 +138,9 @@ def judge(
         return good, (f"{'First release' if good else 'Clearly worse than popularity'}: {told}.",)
     if same_recipe:
         least = -promotion.margin * base
-        good = (low if promotion.confident else difference) >= least
+        # Lists that are as good for every single user have no spread to make an interval of.
+        certain = compared.get("same", False) or not promotion.confident
+        good = (difference if certain else low) >= least
         rule = f"the same recipe on newer data may lose {promotion.margin:.0%} at most"
     else:
         least = promotion.gain * base

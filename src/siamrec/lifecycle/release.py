@@ -73,6 +73,8 @@ def fitted_release(
 ) -> Release:  # fmt: skip
     """Return a release of recipes that are fitted now; it has no version yet.
 
+    Items of the catalogue without an event are part of it: arms that rank by texts show them.
+
     Args:
         recipes: Recipe of each arm.
         fallback: Recipe of the fallback.
@@ -82,7 +84,8 @@ def fitted_release(
     Raises:
         siamrec.errors.InvalidParameterError: If an arm ranks for training users only.
     """
-    known = catalog.aligned(feedback.items)
+    items = feedback.items.extend(catalog.items.ids)
+    known = catalog.aligned(items)
     arms = {name: recipe.fit(feedback, catalog=known) for name, recipe in recipes.items()}
     for name, arm in arms.items():
         if Capability.COLD_USER not in arm.capabilities:
@@ -91,31 +94,37 @@ def fitted_release(
                 f"arms[{name!r}]", what, "an arm that ranks for new people too, as EASE does"
             )
     rating = feedback.where(feedback.kind == FeedbackKind.RATING)
-    n_items = len(feedback.items)
-    counts = np.bincount(feedback.item, minlength=n_items)
-    sums = np.bincount(rating.item, rating.value, minlength=n_items)
-    rated = np.bincount(rating.item, minlength=n_items)
+    # The items of the events come first: their codes are the same.
+    counts = np.bincount(feedback.item, minlength=len(items))
+    sums = np.bincount(rating.item, rating.value, minlength=len(items))
+    rated = np.bincount(rating.item, minlength=len(items))
     return Release(
         id="",
         arms=arms,
         fallback=fallback.fit(feedback, catalog=known),
         versions={},
-        items=feedback.items,
-        vectors=_vectors(arms, feedback),
+        items=items,
+        vectors=_vectors(arms, feedback, items),
         popularity=counts.astype(np.float64),
         quality=sums / np.maximum(rated, 1),
     )
 
 
-def _vectors(arms: Mapping[str, FittedRecommender], feedback: Feedback) -> Float32Array:
-    """Return vectors of texts where an arm has them, else of who met what."""
+def _vectors(
+    arms: Mapping[str, FittedRecommender], feedback: Feedback, items: Vocabulary
+) -> Float32Array:
+    """Return vectors of texts where an arm has them, else of who met what; 0 where none is known.
+
+    An item that is known by neither is as unlike every other as can be told.
+    """
     for arm in arms.values():
-        if isinstance(arm, FittedTextProfile) and arm.items == feedback.items:
+        if isinstance(arm, FittedTextProfile) and arm.items == items:
             return arm.vectors
-    n_items = len(feedback.items)
-    rank = min(_RANK, len(feedback.users), n_items)
-    vectors = PureSVD(factors=rank).fit(feedback).vectors
-    return vectors if vectors.size else np.ones((n_items, 1), dtype=np.float32)
+    rank = min(_RANK, len(feedback.users), len(feedback.items))
+    found = PureSVD(factors=rank).fit(feedback).vectors
+    vectors = np.zeros((len(items), max(found.shape[1], 1)), dtype=np.float32)
+    vectors[: found.shape[0]] = found if found.size else 1.0
+    return vectors
 
 
 def registered(

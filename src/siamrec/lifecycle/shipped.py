@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from siamrec._core.table import Shown, Table
 from siamrec.errors import MissingInputError
-from siamrec.lifecycle._placing import PLACEMENT
+from siamrec.lifecycle._in_use import PLACEMENT
 from siamrec.lifecycle.workspace import Workspace
 
 if TYPE_CHECKING:

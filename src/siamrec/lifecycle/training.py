@@ -20,6 +20,7 @@ from siamrec.lifecycle._comparing import (
     held_out,
     measured_beside,
     positive_of,
+    shown_arms,
 )
 from siamrec.lifecycle._evaluate import paired
 from siamrec.lifecycle.placement import references
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from siamrec.data import Feedback
     from siamrec.lifecycle._ground import Ground
+    from siamrec.lifecycle.holdout import HeldOut
     from siamrec.lifecycle.placement import Placement
     from siamrec.lifecycle.registry import ModelRegistry
     from siamrec.protocols import SiameseEncoder
@@ -101,6 +103,8 @@ def train(
     placement: Placement,
     *,
     always: str | None = None,
+    serves_as: Placement | None = None,
+    feedback: Feedback | None = None,
     encoders: Mapping[str, tuple[str, SiameseEncoder]] | None = None,
 ) -> Trained:
     """Fit the arms of a placement and let the result serve if it is better than what does.
@@ -109,24 +113,20 @@ def train(
         ground: The workspace.
         placement: What to train.
         always: Why the result serves in any case, as that of a variant to be tested does.
+        serves_as: The placement as it serves now, where the one to train differs from it.
+        feedback: Events to learn from; all of the log when absent.
         encoders: Version and encoder of references that are at hand; others are loaded.
     """
     watch = Stopwatch()
-    feedback = ground.store.feedback.read_all()
-    wanted = sorted(references(dict(placement.arms)))
-    encoders = {name: (encoders or {}).get(name) or ground.encoder(name) for name in wanted}
-    positive = positive_of(feedback)
-    recipes, fallback = placement.made(lambda name: encoders[name][1], positive)
+    feedback = ground.store.feedback.read_all() if feedback is None else feedback
     split = held_out(ground.salt, feedback)
-    fitted = fitted_release(
-        recipes,
-        fallback,
-        feedback=feedback if split is None else split.train,
-        catalog=ground.store.catalog.read(),
-    )
+    fitted, parents = _fitted(ground, placement, feedback, split, encoders or {})
     active = ground.registry.active(placement.alias)
     serving, gone = _serving(active, ground.registry)
-    measured, guarded = measured_beside(placement, fitted, serving, split)
+    there = placement if serves_as is None else serves_as
+    measured, guarded = measured_beside(
+        split, (placement, fitted), None if serving is None else (there, serving)
+    )
     means = {
         name: float(np.nanmean(values))
         for name, values in measured.items()
@@ -138,7 +138,7 @@ def train(
         ground.registry,
         data=feedback.fingerprint(),
         metrics=_by_part(placement, means),
-        parents=tuple(version for version, _ in encoders.values() if version),
+        parents=parents,
     )
     against = SERVING if serving is not None else POPULAR
     compared = paired(_listed(measured.get(against)), _listed(measured.get(CANDIDATE)))
@@ -146,7 +146,9 @@ def train(
         compared,
         placement.promotion,
         serves=serving is not None,
-        same_recipe=serving is not None and _recipe_of(ground, serving) == placement.recipe,
+        same_recipe=serving is not None
+        and _recipe_of(ground, serving) == placement.recipe
+        and shown_arms(there, serving) == shown_arms(placement, fitted),
         guarded=guarded,
     )
     if gone:
@@ -171,6 +173,24 @@ def train(
     entry = _entry(trained, feedback, placement, watch.seconds())
     ground.store.diary.write(placement.name, "trained", entry)
     return trained
+
+
+def _fitted(
+    ground: Ground,
+    placement: Placement,
+    feedback: Feedback,
+    split: HeldOut | None,
+    at_hand: Mapping[str, tuple[str, SiameseEncoder]],
+) -> tuple[Release, tuple[str, ...]]:
+    """Return a release fitted to the users who do not test, and the versions of its encoders."""
+    wanted = sorted(references(dict(placement.arms)))
+    encoders = {name: at_hand.get(name) or ground.encoder(name) for name in wanted}
+    recipes, fallback = placement.made(lambda name: encoders[name][1], positive_of(feedback))
+    train_on = feedback if split is None else split.train
+    catalog = ground.store.catalog.read()
+    whole = catalog.aligned(catalog.items.extend(feedback.items.ids))
+    fitted = fitted_release(recipes, fallback, feedback=train_on, catalog=whole)
+    return fitted, tuple(version for version, _ in encoders.values() if version)
 
 
 def _serving(active: str | None, registry: ModelRegistry) -> tuple[Release | None, str]:

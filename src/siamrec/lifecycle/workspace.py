@@ -411,5 +411,4 @@ def _blobs_of(blobs: BlobStore | str | Path | None, store: Store) -> BlobStore |
     if blobs is not None:
         check.methods("blobs", blobs, ["put", "get"], what="a store of files")
         return blobs
-    file = store.file
-    return None if file is None else FolderBlobs(file.with_name(f"{file.name}.models"))
+    return None if store.file is None else FolderBlobs.beside(store.file, "models")

@@ -37,6 +37,11 @@ class FolderBlobs(Shown):
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder)
 
+    @classmethod
+    def beside(cls, database: Path, what: str) -> FolderBlobs:
+        """Return the blobs in the folder that goes with a database file, such as its models."""
+        return cls(database.with_name(f"{database.name}.{what}"))
+
     @override
     def title(self) -> str:
         return f"Blobs in {self._folder}"
