@@ -44,7 +44,8 @@ OPINION, _ACT, _SEEN = 2, 1, 0
 _VOICE = np.full(len(FeedbackKind), _ACT, dtype=np.int8)
 _VOICE[[FeedbackKind.RATING, FeedbackKind.THUMB]] = OPINION
 _VOICE[FeedbackKind.VIEW] = _SEEN
-_DEEDS = (FeedbackKind.CLICK, FeedbackKind.CONVERSION)
+_DEEDS = np.zeros(len(FeedbackKind), dtype=bool)
+_DEEDS[[FeedbackKind.CLICK, FeedbackKind.CONVERSION]] = True
 _TOPS = (1.0, 5.0, 10.0, 100.0)  # of the usual scales
 
 
@@ -93,7 +94,7 @@ def liked(kind: npt.NDArray[Any], value: npt.NDArray[Any], positive: float | Non
     likes: BoolArray = np.where(
         kind == FeedbackKind.RATING,
         value >= check.real("positive", positive),
-        up & ((kind == FeedbackKind.THUMB) | np.isin(kind, _DEEDS)),
+        up & ((kind == FeedbackKind.THUMB) | _DEEDS[kind]),
     )
     return likes
 
@@ -118,7 +119,7 @@ def threshold(
     """
     if positive != "scale":
         return None if positive is None else check.real("positive", positive)
-    telling = (voice(kind) == OPINION) | np.isin(kind, _DEEDS)
+    telling = (voice(kind) == OPINION) | _DEEDS[kind]
     return places_of(value[kind == FeedbackKind.RATING])[0] if telling.any() else None
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 from scipy import sparse
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from siamrec.typing import BoolArray, Id, IntArray
 
 
-class Person(NamedTuple):
+@final
+@dataclass(frozen=True, slots=True)
+class Person:
     """Somebody's history over the items of a release."""
 
     histories: Histories
     items: Vocabulary
     user: Id | None
     feedback: Feedback | None
+    _among: dict[int, Histories] = field(default_factory=dict)
+    """The history over the first items alone, by their number: several arms ask for the same."""
 
     @classmethod
     def of(cls, feedback: Feedback | None, items: Vocabulary) -> Person:
@@ -50,12 +54,15 @@ class Person(NamedTuple):
 
         Args:
             arm: The arm.
-            places: Code of the release of each item of the arm; None where they are the same.
+            places: Code of the release of each item of the arm; None where they are its first.
             known: Which items of the release may be shown.
             k: Most items.
         """
         if places is None:
-            histories, allowed = self.histories, known
+            n_items = len(arm.items)
+            if n_items not in self._among:
+                self._among[n_items] = self.histories.among(n_items)
+            histories, allowed = self._among[n_items], known[:n_items]
         else:
             histories = (
                 Histories(sparse.csr_array((1, len(arm.items)), dtype=np.float32))

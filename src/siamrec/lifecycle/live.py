@@ -315,7 +315,8 @@ class LivePlacement(Shown):
         try:
             self._settled = now
             with suppress(SiamrecError):  # no list waits for it; `settle` says what is wrong
-                settled(self._ground, self._ground.config(self.name), n=_PORTION)
+                state = self._states.get(None) or self._current()
+                settled(self._ground, state.config, n=_PORTION)
         finally:
             self._settling.release()
 

@@ -220,8 +220,11 @@ def loaded_release(version: str, registry: ModelRegistry) -> Release:
 
 
 def places_of(arm: FittedRecommender, items: Vocabulary) -> IntArray | None:
-    """Return the code among `items` of each item of an arm; None where they are the same."""
-    if arm.items == items:
+    """Return the code among `items` of each item of an arm; None where they are the first ones.
+
+    So they are for every arm that was fitted with the release and knows no item without an event.
+    """
+    if arm.items.ids == items.ids[: len(arm.items)]:
         return None
     return arm.items.translate(items).astype(np.int64)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, final
 
@@ -115,12 +116,25 @@ class Histories(Arrays):
             "weight": (columns["weight"] == 1).all(),
             "events": (columns["events"] == columns["weight"]).all(),
         }
-        made = {
-            name: sparse.csr_array((column.astype(COLUMN_TYPES[name]), code, start), shape=shape)
-            for name, column in columns.items()
-            if not plain.get(name, False)
-        }
-        return cls(**made)
+        told = {name: col for name, col in columns.items() if not plain.get(name, False)}
+        value = told.pop("value").astype(COLUMN_TYPES["value"])
+        first = sparse.csr_array((value, code, start), shape=shape)
+        made = {name: _alike(first, col.astype(COLUMN_TYPES[name])) for name, col in told.items()}
+        return cls(value=first, **made)
+
+    def among(self, n_items: int) -> Histories:
+        """Return what was done on the first items alone; the same where that is all of it."""
+        if n_items == self.value.shape[1]:
+            return self
+        if (self.value.indices >= n_items).any():
+            return self._each(lambda matrix: matrix[:, :n_items].tocsr())
+
+        def narrowed(matrix: sparse.csr_array) -> sparse.csr_array:
+            other = copy(matrix)
+            other.resize((len(self), n_items))  # nothing is cut away, so nothing shared changes
+            return other
+
+        return self._each(narrowed)
 
     @property
     def kinds(self) -> npt.NDArray[np.int8]:
@@ -160,8 +174,11 @@ class Histories(Arrays):
         Raises:
             siamrec.errors.InvalidDataError: If a value is below 0 where values are strengths.
         """
+        counted = (self.is_liked(positive) * self._strengths(strength)).astype(np.float32)
+        if counted.all():
+            return _alike(self.value, counted)
         likes = self.value.copy()
-        likes.data = (self.is_liked(positive) * self._strengths(strength)).astype(np.float32)
+        likes.data = counted
         likes.eliminate_zeros()
         return likes
 
@@ -341,3 +358,10 @@ class Histories(Arrays):
 
     def __len__(self) -> int:
         return int(self.value.shape[0])
+
+
+def _alike(matrix: sparse.csr_array, data: npt.NDArray[Any]) -> sparse.csr_array:
+    """Return a matrix with other data at the same places, without looking at them again."""
+    other = copy(matrix)
+    other.data = data
+    return other

@@ -123,16 +123,19 @@ class IALS(RecommenderRecipe):
             items = settled.solve(by_item, users)
         return FittedIALS(settled, feedback.users, feedback.items, history, items)
 
-    def solve(self, liked: sparse.csr_array, other: FloatArray) -> FloatArray:
+    def solve(
+        self, liked: sparse.csr_array, other: FloatArray, gram: FloatArray | None = None
+    ) -> FloatArray:
         """Return the best vectors of the rows of `liked`, given those of its columns.
 
         Args:
             liked: Strengths of likings, shape `(n, m)`.
             other: Vectors of the other side, float64, shape `(m, factors)`.
+            gram: `otherᵀ other`, where it is known.
         """
         n, m = liked.shape
         weak = self._weak(liked)
-        common = weak * (other.T @ other)
+        common = weak * (other.T @ other if gram is None else gram)
         liked = liked.astype(np.float64)
         even = bool((liked.data == 1).all())
         count = np.asarray(liked.sum(axis=1)).ravel()
@@ -227,10 +230,12 @@ class FittedIALS(FittedRecommender):
         self.recipe = recipe
         self.users, self.items, self.history = users, items, history
         self.vectors = vectors
+        self._gram = vectors.T @ vectors
 
     def people(self, histories: Histories) -> FloatArray:
         """Return the vector of each history, shape `(n, factors)`."""
-        return self.recipe.solve(self.recipe.strengths(histories), self.vectors)
+        strengths = self.recipe.strengths(histories)
+        return self.recipe.solve(strengths, self.vectors, self._gram)
 
     @override
     def score(self, histories: Histories) -> Float32Array:
