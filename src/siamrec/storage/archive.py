@@ -20,6 +20,7 @@ from siamrec.storage.blobs import FolderBlobs
 from siamrec.storage.schema import cursor as cursor_table
 from siamrec.storage.schema import doomed as doomed_table
 from siamrec.storage.schema import event
+from siamrec.storage.schema import recommendation as recommendation_table
 from siamrec.storage.schema import segment as segment_table
 from siamrec.storage.schema import spent as spent_table
 
@@ -97,6 +98,23 @@ class Archive:
             raise MissingInputError("archive", "Store(url, archive='folder')")
         return self._blobs
 
+    def of_lists(
+        self, connection: Connection, lists: Sequence[str], since: Instant, columns: Sequence[str]
+    ) -> list[tuple[Any, ...]]:
+        """Return the sealed events that refer to lists which were made since an instant."""
+        wanted = set(lists)
+        rows: list[tuple[Any, ...]] = []
+        for segment in self.segments(connection):
+            if segment.last < since:
+                continue
+            table = self.table(segment, columns)
+            told = table["decision"].to_pylist()
+            mine = [row for row, id_ in enumerate(told) if id_ in wanted]
+            if mine:
+                part = table.take(mine)
+                rows += zip(*(part[name].to_pylist() for name in columns), strict=True)
+        return rows
+
     def segments(self, connection: Connection) -> list[Segment]:
         """Return every sealed segment, those with the earliest events first."""
         c = segment_table.c
@@ -115,12 +133,18 @@ class Archive:
             raise StaleWriteError(f"Segment {segment.blob!r} is not in the archive.") from error
         return _segments.unpacked(segment, data, columns)
 
-    def seal(self, before: Instant, *, segment_rows: int) -> Sealed:
-        """Move the events from before an instant into files of at most so many rows."""
+    def seal(self, before: Instant, *, segment_rows: int, newest: int = 0) -> Sealed:
+        """Move the events from before an instant into files of at most so many rows.
+
+        Args:
+            before: The instant.
+            segment_rows: Most events in one file.
+            newest: Newest events of each user that stay where they are.
+        """
         check.count("segment_rows", segment_rows)
         self.sweep()
         sealed: list[tuple[str, int]] = []
-        while (part := self._seal_one(before, segment_rows)) is not None:
+        while (part := self._seal_one(before, segment_rows, newest)) is not None:
             sealed.append(part)
         if sealed:
             self.write_manifest()
@@ -130,10 +154,11 @@ class Archive:
             held_by=self._holders(before),
         )
 
-    def _seal_one(self, before: Instant, segment_rows: int) -> tuple[str, int] | None:
+    def _seal_one(self, before: Instant, segment_rows: int, newest: int) -> tuple[str, int] | None:
         def attempt() -> tuple[str, int] | None:
             with _engine.reading(self._engine) as connection:
-                rows = connection.execute(_sealable(connection, before).limit(segment_rows)).all()
+                query = _sealable(connection, before, newest).limit(segment_rows)
+                rows = connection.execute(query).all()
             if not rows:
                 return None
             table = _segments.table_of(rows)
@@ -224,8 +249,12 @@ def segment_row(table: Any, hash_: str) -> dict[str, Any]:
     }
 
 
-def _sealable(connection: Connection, before: Instant) -> Any:
-    """Select old events that every consumer has read, in time order."""
+def _sealable(connection: Connection, before: Instant, newest: int) -> Any:
+    """Select old events that every consumer has read, in time order.
+
+    What refers to a list that is not settled stays, since nothing is archived while it waits; so
+    does what says, by the clock of a device, that it is older than its list: see `of_lists`.
+    """
     c = cursor_table.c
     query = select(*(event.c[name] for name in _segments.STORED)).where(event.c.time < before)
     in_archive = connection.execute(select(c.consumer).where(c.segment.is_not(None)).limit(1))
@@ -234,6 +263,15 @@ def _sealable(connection: Connection, before: Instant) -> Any:
         query = query.where(event.c.seq < 0)  # it has read no event of the table yet
     elif slowest is not None:
         query = query.where(tuple_(event.c.xid, event.c.seq) <= tuple_(*slowest))
+    if newest:
+        order = (event.c.time.desc().nulls_last(), event.c.seq.desc())
+        whose = (event.c.user, event.c.whole_ids.op("&")(1))
+        age = func.row_number().over(partition_by=whose, order_by=order).label("age")
+        aged = select(event.c.seq, age).subquery()
+        query = query.where(event.c.seq.in_(select(aged.c.seq).where(aged.c.age > newest)))
+    r = recommendation_table.c
+    odd = (r.settled == 0) | (r.time > event.c.time)
+    query = query.where(~select(r.id).where(r.id == event.c.decision, odd).exists())
     return query.order_by(event.c.time, event.c.seq)
 
 

@@ -17,6 +17,7 @@ from siamrec.storage._decided import columns_of, decided
 from siamrec.storage._events import feedback_of
 from siamrec.storage._on_database import OnDatabase
 from siamrec.storage._pages import READ
+from siamrec.storage.archive import retried
 from siamrec.storage.schema import alias as alias_table
 from siamrec.storage.schema import (
     catalog_item,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from siamrec.bandits import Context
     from siamrec.data import Decision, Feedback
+    from siamrec.storage.archive import Archive
     from siamrec.storage.feedback import FeedbackLog, Receipt
     from siamrec.typing import Instant
 
@@ -42,6 +44,7 @@ _HEAD = (
     "id", "placement", "bandit", "unit", "whole", "time", "opened", "settled", "experiment",
     "variant", "release", "fallback", "body",
 )  # fmt: skip
+_DECISION = READ.index("decision")
 _ITEM = ("recommendation", "position", "item", "score", "source", "shares", "seen")
 
 
@@ -105,9 +108,10 @@ class RecommendationLog(OnDatabase):
 
     keeps = (recommendation, recommendation_item)
 
-    def __init__(self, engine: Engine, feedback: FeedbackLog) -> None:
+    def __init__(self, engine: Engine, feedback: FeedbackLog, archive: Archive) -> None:
         self._engine = engine
         self._feedback = feedback
+        self._archive = archive
         # Made once: to put a statement together takes longer than to run it.
         revision = select(func.max(stored_value.c.revision)).where(
             stored_value.c.kind == "placement", stored_value.c.name == bindparam("placement")
@@ -294,12 +298,24 @@ class RecommendationLog(OnDatabase):
 
     def events_of(self, ids: Sequence[str]) -> Feedback | None:
         """Return the events that refer to lists, in order of arrival; None for none."""
-        with _engine.reading(self._engine) as connection:
-            rows = _bulk.select(connection, event, [f'"{name}"' for name in READ], "decision", ids)
+        named = [f'"{name}"' for name in READ]
+
+        def work() -> list[tuple[Any, ...]]:
+            with _engine.reading(self._engine) as connection:
+                rows = _bulk.select(connection, event, named, "decision", ids)
+                return rows + self._sealed(connection, ids)
+
+        rows = retried(work)
         if not rows:
             return None
         rows.sort(key=lambda row: row[READ.index("seq")])
         return feedback_of(dict(zip(READ, zip(*rows, strict=True), strict=True)))
+
+    def _sealed(self, connection: Connection, ids: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Return the archived events of lists; an event cannot be older than its list."""
+        made = _bulk.select(connection, recommendation, ["time"], "id", ids)
+        since = min((time for (time,) in made), default=0)
+        return self._archive.of_lists(connection, ids, since, READ)
 
     def settle(self, rows: Sequence[StoredList], n_events: Mapping[str, int]) -> None:
         """Note that the rewards of lists are in the belief, where nothing was told meanwhile.
@@ -320,6 +336,8 @@ class RecommendationLog(OnDatabase):
                     connection, event, ["decision"], "decision", list(known)
                 )
             )
+            # What was archived of a list that waits again: nothing is archived while it waits.
+            told.update(row[_DECISION] for row in self._sealed(connection, list(known)))
             same = [
                 {"list": row.id}
                 for row in _lists(connection, list(known))

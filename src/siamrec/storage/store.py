@@ -96,7 +96,7 @@ class Store(OnDatabase):
         self.versions = VersionTable(self._engine, clock)
         self.experiment_records = StoredExperiments(self._engine)
         self.catalog = CatalogLog(self._engine, clock)
-        self.recommendations = RecommendationLog(self._engine, self.feedback)
+        self.recommendations = RecommendationLog(self._engine, self.feedback, self._archive)
         self.values = StoredValues(self._engine, clock)
         self.diary = Diary(self._engine, clock)
         self._clock = clock
@@ -309,18 +309,23 @@ class Store(OnDatabase):
         archive alike, and an archived event that is written again is still a duplicate. What a
         consumer has not read yet, and events without a time, stay in the table.
 
+        Where placements serve from this store, so do the newest events of each user, as many as
+        a placement looks at, and those of lists that are not settled. What a person did before
+        them is no longer known when a list is made.
+
         Args:
             before: Instant in nanoseconds; events with an earlier time are sealed.
             segment_rows: Most events in one file. Writers wait while one is taken over.
 
         Raises:
             siamrec.errors.MissingInputError: If the store does not know where its archive is.
-            siamrec.errors.InvalidParameterError: If placements serve from this store: histories
-                and what came of lists are asked of the table.
         """
-        if self.values.names("placement"):
-            raise InvalidParameterError("before", before, "left alone where placements serve")
-        return self._archive.seal(check.instant("before", before), segment_rows=segment_rows)
+        before = check.instant("before", before)
+        placements = (self.values.get("placement", n) for n in self.values.names("placement"))
+        looked_at = (int(each.body["history"]) for each in placements if each is not None)
+        return self._archive.seal(
+            before, segment_rows=segment_rows, newest=max(looked_at, default=0)
+        )
 
     def erase(self, user: str | int, *, decisions: OfDecisions = "detach") -> Erasure:
         """Erase a user: from the table, the archive, decisions and sticky variants.
