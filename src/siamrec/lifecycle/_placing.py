@@ -8,7 +8,8 @@ from siamrec._core.hashing import canonical_json
 from siamrec.data import Catalog
 from siamrec.errors import InvalidParameterError, SiamrecError
 from siamrec.lifecycle._ground import Ground
-from siamrec.lifecycle.placement import LIVE, Placement, arm_config
+from siamrec.lifecycle._recipes import arm_config
+from siamrec.lifecycle.placement import LIVE, Placement
 from siamrec.lifecycle.training import train
 from siamrec.models.recommenders import EASE, LongTail, Popularity
 
