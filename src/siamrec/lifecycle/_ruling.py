@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 
-from siamrec.expressions import Expression
 from siamrec.lifecycle._draft import Pool, scaled
 from siamrec.lifecycle.rules import Boost, Bury, Include, Never, Pin, Quota
 
@@ -116,9 +115,7 @@ class Ruling:
         self._quotas: list[tuple[str, str, int]] = []
         self.includes: list[Wanted] = []
         for rule in rules:
-            if rule.holds_at(now) and (
-                rule.when is None or Expression(rule.when).holds(scope, now=now)
-            ):
+            if rule.holds(scope, now):
                 self._take(rule)
 
     def _take(self, rule: Rule) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, TypeAlias, final
@@ -136,7 +136,7 @@ class Rule:
     Examples:
         >>> rule = Rule("summer", when="user.country == 'TH'", then=Pin("i17", 1),
         ...             until="2027-03-01", owner="marketing")
-        >>> Rule.from_config(rule.to_config()) == rule, rule.holds_at(0)
+        >>> Rule.from_config(rule.to_config()) == rule, rule.holds({"user": {"country": "TH"}}, 0)
         (True, True)
     """
 
@@ -146,11 +146,12 @@ class Rule:
     since: Any = None
     until: Any = None
     owner: str | None = None
+    _asks: Expression | None = field(init=False, compare=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         check.text("the name of a rule", self.name, longest=64)
         if self.when is not None:
-            Expression.read("when", self.when)
+            object.__setattr__(self, "_asks", Expression.read("when", self.when))
         if self.then is None:
             raise MissingInputError(f"then of the rule {self.name}", "then=Pin('i17', 1)")
         if not isinstance(self.then, tuple(_ACTIONS.values())):
@@ -174,13 +175,20 @@ class Rule:
         """The instant from which on it holds no longer."""
         return _NEVER if self.until is None else int(self.until)
 
-    def holds_at(self, now: Instant) -> bool:
-        """Whether an instant is in its time."""
-        return self.starts <= now < self.ends
+    def holds(self, scope: Mapping[str, Any], now: Instant) -> bool:
+        """Whether it is in force for a request.
+
+        Args:
+            scope: What is known of the person (`user`) and of the item on the screen (`current`).
+            now: The instant of the request.
+        """
+        if not self.starts <= now < self.ends:
+            return False
+        return self._asks is None or self._asks.holds(scope, now=now)
 
     def to_config(self) -> dict[str, Any]:
         """Return the rule as JSON values."""
-        own = {each.name: getattr(self, each.name) for each in fields(self)}
+        own = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
         then = {each.name: getattr(self.then, each.name) for each in fields(self.then)}  # type: ignore[arg-type]
         return {**own, "then": {"name": type(self.then).__name__.lower(), **then}}
 
@@ -269,7 +277,7 @@ def check_against(
 
 def _made(whose: str, kind: type[Any], given: Mapping[str, Any]) -> Any:
     for name in given:
-        check.one_of(f"setting of the {whose}", name, [each.name for each in fields(kind)])
+        check.one_of(f"setting of the {whose}", name, [e.name for e in fields(kind) if e.init])
     try:
         return kind(**given)
     except TypeError as error:
