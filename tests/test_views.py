@@ -57,11 +57,12 @@ DAY = 86_400_000_000_000
 
 # What has no view of its own, and why.
 RECIPES_IN_SMALL = {
-    "BalancedInterleaving", "Baseline", "Bins", "BurstFilter", "Choice", "Count", "DayKind",
-    "Exporter", "Expression", "FileFeedback", "FineTuneConfig", "Float", "Futility", "Here",
-    "Host", "Integer", "Judging", "LabelRules", "Learning", "Limits", "LossSpec", "Margin", "Mean",
-    "MinimumCounts", "Policies", "ProbabilisticInterleaving", "Processes", "Proportion",
-    "QualityWeights", "Quantile", "Ratio", "ReplayedPairs", "Retention", "Ridge", "Space",
+    "BalancedInterleaving", "Baseline", "Bins", "Block", "Boost", "BurstFilter", "Bury", "Choice",
+    "Count", "DayKind", "Exporter", "Expression", "FileFeedback", "FineTuneConfig", "Float",
+    "Futility", "Here", "Host", "Include", "Integer", "Judging", "LabelRules", "Learning",
+    "Limits", "LossSpec", "Margin", "Mean", "MinimumCounts", "Never", "Pin", "Policies",
+    "ProbabilisticInterleaving", "Processes", "Proportion", "QualityWeights", "Quantile", "Quota",
+    "Ratio", "ReplayedPairs", "Retention", "Ridge", "Space",
     "SpamFilter", "SuccessRule", "TeamDraft", "Threads", "Thresholds", "TimeOfDay",
     "TwoTowerTraining", "WideWorld", "World",
 }  # fmt: skip

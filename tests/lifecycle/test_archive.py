@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from siamrec import Placement, Workspace
@@ -89,7 +90,7 @@ def test_the_newest_events_of_each_person_stay(
     events = ws.feedback.read_all()
     code = events.users.encode(["person-0001"])[0]
     mine = events.where(events.user == code)
-    newest = mine.where(range(len(mine) - 20, len(mine)))
+    newest = mine.where(np.arange(len(mine) - 20, len(mine)))
     met = set(newest.items.decode(newest.item))
     shown = home.recommend("person-0001", request="after")
     assert not met & set(shown.items)

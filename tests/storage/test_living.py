@@ -155,7 +155,7 @@ def test_a_look_gives_the_newest_events_of_one_person(store: Store) -> None:
     )
     store.feedback.write(events)
     store.feedback.write(Feedback.of(user=[7], item=["x"], time=5))
-    _, history, there = store.recommendations.look("home", "a", user="ann", n=2, id_="l1")
+    _, history, _, there = store.recommendations.look("home", "a", user="ann", n=2, id_="l1")
     assert history is not None
     assert history.items.decode(history.item) == ["y", "x"]  # by time, not by arrival
     assert not there

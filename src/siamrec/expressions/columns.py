@@ -32,6 +32,15 @@ class Numbers:
     values: npt.NDArray[Any]
     known: BoolArray
 
+    @property
+    def there(self) -> BoolArray:
+        """Whether each row has a value."""
+        return self.known
+
+    def at(self, row: int) -> Any:
+        """Return the value of one row; None where there is none."""
+        return self.values[row].item() if self.known[row] else None
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,17 @@ class Values:
 
     code: CodeArray
     distinct: tuple[Any, ...]
+
+    @property
+    def there(self) -> BoolArray:
+        """Whether each row has a value."""
+        there = np.array([value is not None for value in self.distinct], dtype=np.bool_)
+        rows: BoolArray = there[self.code]
+        return rows
+
+    def at(self, row: int) -> Any:
+        """Return the value of one row; None where there is none."""
+        return self.distinct[self.code[row]]
 
 
 @final

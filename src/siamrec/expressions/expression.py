@@ -84,6 +84,25 @@ class Expression:
         """Whether it asks for `now()`."""
         return self._tree.timed
 
+    @property
+    def scopes(self) -> frozenset[str]:
+        """Scopes that it reads, such as `user`."""
+        return frozenset(name.partition(".")[0] for name in self.names if "." in name)
+
+    @property
+    def conditions(self) -> tuple[Expression, ...]:
+        """What `and` joins, in the order of the text; itself alone where it is something else.
+
+        Examples:
+            >>> both = Expression("stock > 0 and (new or 'kids' in tags)")
+            >>> [each.text for each in both.conditions]
+            ['stock > 0', "new or 'kids' in tags"]
+        """
+        tree = self._tree.source
+        if not (isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And)):
+            return (self,)
+        return tuple(Expression(ast.unparse(part)) for part in tree.values)
+
     @classmethod
     def read(cls, name: str, value: object) -> Expression:
         """Return an expression that was given as itself or as text.
@@ -133,6 +152,26 @@ class Expression:
         """
         read = columns if isinstance(columns, Columns) else Columns.of(columns)
         return _Masks(read, scope or {}, _instant(now)).of(self._tree)
+
+    def lacking(self, columns: Columns | Mapping[str, Iterable[Any]]) -> BoolArray:
+        """Return which rows have no value in a column that is read and not asked after.
+
+        `exists(name)` and `name is None` ask after a column: then a row without a value is meant.
+
+        Examples:
+            >>> rows = {"stock": [3, None], "tags": [None, ["new"]]}
+            >>> Expression("stock > 0 and (tags is None or 'new' in tags)").lacking(rows).tolist()
+            [False, True]
+        """
+        read = columns if isinstance(columns, Columns) else Columns.of(columns)
+        asked = _asked_after(self._tree)
+        lacks = np.zeros(read.n, dtype=np.bool_)
+        for name in self.names:
+            if name in asked or "." in name:
+                continue
+            column = read.columns.get(name)
+            lacks |= np.True_ if column is None else ~column.there
+        return lacks
 
     def check(self, known: Mapping[str, str] | Iterable[str]) -> None:
         """Refuse names that are not there, and comparisons that can never hold.
@@ -208,6 +247,18 @@ class _Masks:
             return self._distinct(node, name)
         held: BoolArray = _ARRAYS[op](column.values, bound)
         return held | ~column.known if op is ast.NotEq else held & column.known
+
+
+def _asked_after(node: Node) -> set[str]:
+    """Return the names of which a part asks whether there is a value."""
+    tree = node.source
+    exists = isinstance(tree, ast.Call) and ast.unparse(tree.func) == "exists"
+    if exists or (
+        isinstance(tree, ast.Compare)
+        and any(isinstance(op, ast.Is | ast.IsNot) for op in tree.ops)
+    ):
+        return set(node.names)
+    return {name for part in node.parts for name in _asked_after(part)}
 
 
 def _instant(now: object) -> Instant | None:

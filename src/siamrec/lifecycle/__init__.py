@@ -9,6 +9,7 @@ from siamrec.lifecycle.holdout import HeldOut, hold_out
 from siamrec.lifecycle.judging import Host, Judging
 from siamrec.lifecycle.live import LivePlacement
 from siamrec.lifecycle.loop import ImprovementLoop
+from siamrec.lifecycle.meaning import Block, Meaning
 from siamrec.lifecycle.measuring import Measured
 from siamrec.lifecycle.placement import Placement
 from siamrec.lifecycle.promotion import Guardrail, Promotion
@@ -16,6 +17,8 @@ from siamrec.lifecycle.recommendation import Recommendation
 from siamrec.lifecycle.registry import Lineage, ModelRegistry
 from siamrec.lifecycle.release import Release
 from siamrec.lifecycle.report import ArmResult, CycleReport, MeanWithInterval
+from siamrec.lifecycle.rules import Boost, Bury, Include, Never, Pin, Quota, Rule
+from siamrec.lifecycle.seen import Seen
 from siamrec.lifecycle.shipped import Shipped, load
 from siamrec.lifecycle.tracking import Tracked, Tracker
 from siamrec.lifecycle.training import Trained
@@ -23,6 +26,9 @@ from siamrec.lifecycle.workspace import Workspace
 
 __all__ = [
     "ArmResult",
+    "Block",
+    "Boost",
+    "Bury",
     "CommentSummary",
     "Comments",
     "CycleReport",
@@ -30,17 +36,24 @@ __all__ = [
     "HeldOut",
     "Host",
     "ImprovementLoop",
+    "Include",
     "Judging",
     "Lineage",
     "LivePlacement",
     "LoopEvent",
     "MeanWithInterval",
+    "Meaning",
     "Measured",
     "ModelRegistry",
+    "Never",
+    "Pin",
     "Placement",
     "Promotion",
+    "Quota",
     "Recommendation",
     "Release",
+    "Rule",
+    "Seen",
     "Shipped",
     "Tracked",
     "Tracker",

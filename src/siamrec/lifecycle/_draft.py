@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from siamrec._core.hashing import uniform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from siamrec.typing import FloatArray, IntArray
 
@@ -30,7 +32,14 @@ class Pick(NamedTuple):
     shares: Mapping[str, float]
 
 
-def drafted(pools: Mapping[str, Pool], *, k: int, id_: str) -> list[Pick]:
+def drafted(
+    pools: Mapping[str, Pool],
+    *,
+    k: int,
+    id_: str,
+    taken: AbstractSet[int] = frozenset(),
+    takes: Callable[[int], bool] = lambda _item: True,
+) -> list[Pick]:
     """Return a list for which arms take turns.
 
     In each round every arm picks its best item that is not taken, in an order that is drawn anew
@@ -41,6 +50,8 @@ def drafted(pools: Mapping[str, Pool], *, k: int, id_: str) -> list[Pick]:
         pools: Candidates of each arm.
         k: Length of the list; it is shorter where the arms have nothing left.
         id_: Id of the decision.
+        taken: Items that are in the list already.
+        takes: Says whether the list takes an item, and counts it in if it does.
 
     References:
         Radlinski, Kurup, Joachims (2008), "How does clickthrough data reflect retrieval
@@ -55,7 +66,7 @@ def drafted(pools: Mapping[str, Pool], *, k: int, id_: str) -> list[Pick]:
         [(1, 'a'), (4, 'b')]
     """
     waiting = {arm: _rows(pool) for arm, pool in pools.items()}
-    taken: set[int] = set()
+    gone = set(taken)
     picks: list[Pick] = []
     turn = 0
     while waiting and len(picks) < k:
@@ -65,8 +76,8 @@ def drafted(pools: Mapping[str, Pool], *, k: int, id_: str) -> list[Pick]:
             if len(picks) == k:
                 break
             for item, score in waiting[arm]:
-                if item not in taken:
-                    taken.add(item)
+                if item not in gone and takes(item):
+                    gone.add(item)
                     picks.append(Pick(item, score, arm, {}))
                     break
             else:
@@ -74,7 +85,14 @@ def drafted(pools: Mapping[str, Pool], *, k: int, id_: str) -> list[Pick]:
     return picks
 
 
-def weighted(pools: Mapping[str, Pool], weights: Mapping[str, float], *, k: int) -> list[Pick]:
+def weighted(
+    pools: Mapping[str, Pool],
+    weights: Mapping[str, float],
+    *,
+    k: int,
+    taken: AbstractSet[int] = frozenset(),
+    takes: Callable[[int], bool] = lambda _item: True,
+) -> list[Pick]:
     """Return the items with the greatest sums of weighted scores.
 
     Scores of each arm are brought to [0, 1] first. The source of an item is the arm that adds
@@ -84,6 +102,8 @@ def weighted(pools: Mapping[str, Pool], weights: Mapping[str, float], *, k: int)
         pools: Candidates of each arm.
         weights: Weight of each arm; they need not sum to 1.
         k: Length of the list.
+        taken: Items that are in the list already.
+        takes: Says whether the list takes an item, and counts it in if it does.
 
     Examples:
         >>> pools = {
@@ -97,10 +117,11 @@ def weighted(pools: Mapping[str, Pool], weights: Mapping[str, float], *, k: int)
     parts: dict[int, dict[str, float]] = {}
     for arm, pool in pools.items():
         part = weights[arm] / total
-        for item, score in zip(pool.item.tolist(), _scaled(pool.score).tolist(), strict=True):
+        for item, score in zip(pool.item.tolist(), scaled(pool.score).tolist(), strict=True):
             parts.setdefault(item, {})[arm] = part * score
     sums = {item: sum(added.values()) for item, added in parts.items()}
-    best = sorted(sums, key=lambda item: (-sums[item], item))[:k]
+    order = sorted(sums, key=lambda item: (-sums[item], item))
+    best = list(islice((item for item in order if item not in taken and takes(item)), k))
     return [
         Pick(item, sums[item], max(parts[item], key=parts[item].__getitem__), _shares(parts[item]))
         for item in best
@@ -111,7 +132,7 @@ def _rows(pool: Pool) -> Iterator[tuple[int, float]]:
     return zip(pool.item.tolist(), pool.score.tolist(), strict=True)
 
 
-def _scaled(score: FloatArray) -> FloatArray:
+def scaled(score: FloatArray) -> FloatArray:
     """Return scores in [0, 1]; the last candidate of a long pool is still worth something."""
     low, high = score.min(initial=np.inf), score.max(initial=-np.inf)
     width = high - low

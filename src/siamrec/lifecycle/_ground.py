@@ -19,9 +19,12 @@ from siamrec.errors import (
     StaleWriteError,
     UnknownNameError,
 )
+from siamrec.expressions import Expression
 from siamrec.lifecycle import _encoders
+from siamrec.lifecycle.eligibility import check_expression
 from siamrec.lifecycle.placement import Placement
 from siamrec.lifecycle.registry import ModelRegistry
+from siamrec.lifecycle.rules import check_against
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -128,9 +131,25 @@ class Ground:
         return Placement.from_config(found.body)
 
     def keep(self, placement: Placement, *, expect: int | None = None) -> Revision:
-        """Store a placement under its name; see `Workspace.place`."""
+        """Store a placement under its name; see `Workspace.place`.
+
+        What it says of items is checked against the catalogue as it is now.
+        """
+        self._check_wishes(placement)
         body = json.loads(placement.to_json())
         return self.store.values.put(_PLACEMENT, placement.name, body, expect=expect)
+
+    def _check_wishes(self, placement: Placement) -> None:
+        every = [placement, *(placement.of_variant(*one) for one in placement.variants.items())]
+        if not any(each.where is not None or each.rules for each in every):
+            return
+        catalog = self.store.catalog.read()
+        before = self.store.values.get(_PLACEMENT, placement.name)
+        known = () if before is None else Placement.from_config(before.body).rules
+        for each in every:
+            if each.where is not None:
+                check_expression(Expression(each.where), catalog)
+            check_against(each.rules, catalog, known=known, now=self.now())
 
     def experiment(self, config: Placement) -> Experiment | None:
         """Return the experiment that runs in a placement; None where none does."""

@@ -1,32 +1,39 @@
-"""Making one list: context, draw, candidates, draft, fallback."""
+"""Making one list: context, draw, candidates; what may be shown, and what fills it."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
 
 import numpy as np
 
 from siamrec._core import check
 from siamrec._core.clock import SECOND, Stopwatch, duration
-from siamrec.data import Decision
+from siamrec._core.table import counted
+from siamrec.data import Decision, Vocabulary
 from siamrec.errors import InvalidDataError, InvalidParameterError
-from siamrec.lifecycle._draft import Pick, Pool, drafted, drawn, weighted
+from siamrec.lifecycle._draft import Pool, drafted, drawn, weighted
+from siamrec.lifecycle._filling import Filling
 from siamrec.lifecycle._person import Person
+from siamrec.lifecycle._ruling import Ruling
 from siamrec.lifecycle.context import context_of
+from siamrec.lifecycle.eligibility import Gate, Shelf, Wish
 from siamrec.lifecycle.recommendation import FALLBACK, Recommendation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from siamrec.data import Feedback
+    from siamrec.expressions import Expression
+    from siamrec.lifecycle._filling import Blend, Ranked
     from siamrec.lifecycle._ground import Ground
     from siamrec.lifecycle._state import State
     from siamrec.lifecycle.placement import Placement
     from siamrec.lifecycle.release import Release
     from siamrec.storage import StoredBandit
-    from siamrec.typing import BoolArray, Id, Instant
+    from siamrec.typing import BoolArray, FloatArray, Id, Instant
 
 _REST = 30 * SECOND
 """How long an arm that failed is left alone."""
@@ -47,11 +54,38 @@ class Asked:
     n_arms: int | None = None
     diversity: float | None = None
     session: Mapping[str, object] | None = None
+    about: Mapping[str, object] = field(default_factory=dict)
     exclude: Sequence[Id] = ()
     among: Sequence[Id] | None = None
+    where: Expression | None = None
     confirm: Literal["on_serve", "on_seen"] | None = None
-    met: list[str | int] = field(default_factory=list)
-    """Every item of a person whose history is longer than what is looked at."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the log knows of a person when a list is made.
+
+    Attributes:
+        history: Newest events, of which arms and context are told.
+        past: All events that the log still has.
+        blocked: Items that are kept from the person.
+        impressions: What the person has seen in lists, as far as the placement asks for it.
+    """
+
+    history: Feedback | None = None
+    past: Feedback | None = None
+    blocked: Sequence[Id] = ()
+    impressions: Sequence[tuple[Id, Instant]] = ()
+
+
+class _Wishes(NamedTuple):
+    """What the owner and the request leave to choose from."""
+
+    gate: Gate
+    ruling: Ruling
+    weights: FloatArray | None
+    k: int
 
 
 @final
@@ -67,42 +101,41 @@ class Maker:
         self._ground = ground
         self._name = name
         self._own = threading.local()
-        self._popular: tuple[Instant, tuple[str | int, ...]] | None = None
+        self._popular: tuple[Instant, int, Shelf] | None = None
         self._resting: dict[str, Instant] = {}
 
-    def made(self, state: State, asked: Asked, history: Feedback | None) -> Recommendation:
+    def made(self, state: State, asked: Asked, known: Known) -> Recommendation:
         """Return a list; nothing is written."""
         config, release = state.config, state.release
         k = config.k if asked.k is None else check.count("k", asked.k)
         confirm = asked.confirm or config.confirm
         check.one_of("confirm", confirm, ("on_serve", "on_seen"))
-        known = state.allowed((*asked.exclude, *asked.met), asked.among, asked.time)
+        n_arms = config.n_arms if asked.n_arms is None else check.count("n_arms", asked.n_arms)
+        if n_arms > len(config.arms):
+            raise InvalidParameterError("n_arms", n_arms, f"at most the {len(config.arms)} arms")
+        shelf = self._shelf(state, asked.time) if release is None else state.shelf
+        wishes = _wishes(shelf, config, asked, known, k)
+        gate = wishes.gate
+        few = gate.n_left < k
         head = Recommendation(
             id=asked.id, placement=self._name, user=asked.user, items=(), scores=(), sources=(),
             time=asked.time, release=None if release is None else release.id, confirm=confirm,
             experiment=None if state.variant is None else config.experiment,
-            variant=state.variant,
+            variant=state.variant, filtered=gate.counts, too_few=_too_few(gate, k),
+            limit=None if asked.user is None
+            else config.seen.limit(state.heads.archived, asked.time),
         )  # fmt: skip
-        n_arms = config.n_arms if asked.n_arms is None else check.count("n_arms", asked.n_arms)
-        if n_arms > len(config.arms):
-            raise InvalidParameterError("n_arms", n_arms, f"at most the {len(config.arms)} arms")
         if release is None:
-            return self._untrained(head, state, asked, history, k)
+            why = state.trouble or "nothing has been trained yet"
+            return _listed(head, wishes, _in_order(shelf, k), None, why)
+        person = Person.of(known.history, release.items)
+        ranked = _Fallback(state, person)
         able = self._able(config, release, asked.time)
-        person = Person.of(history, release.items)
-        if not able:
-            return self._filled(
-                head, state, [], person, known, k, "every arm rests after a failure"
-            )
-        decision = self._decided(state, asked, history, able, min(n_arms, len(able)))
-        pools, failed = self._pools(state, asked, decision, person, known, k)
-        if config.blend == "draft":
-            picks = drafted(pools, k=k, id_=asked.id)
-        else:
-            weights = dict(
-                zip(decision.arms, decision.confidences or (1.0,) * n_arms, strict=False)
-            )
-            picks = weighted(pools, weights, k=k)
+        if not able or not gate.n_left or (few and config.too_few == "fallback"):
+            why = "every arm rests after a failure" if not able else str(head.too_few)
+            return _listed(head, wishes, ranked, None, why)
+        decision = self._decided(state, asked, known.history, able, min(n_arms, len(able)))
+        pools, failed = self._pools(state, asked, decision, person, wishes)
         head = replace(
             head,
             decision=decision,
@@ -111,11 +144,9 @@ class Maker:
                 arm: release.versions[arm] for arm in decision.arms if arm in release.versions
             },
         )
-        reason = None
-        if len(picks) < k:
-            gone = ", ".join(f"{arm} {why}" for arm, why in failed.items())
-            reason = gone or "the arms had too few items"
-        return self._filled(head, state, picks, person, known, k, reason)
+        gone = ", ".join(f"{arm} {why}" for arm, why in failed.items())
+        blend = _blend(config, decision, pools, n_arms)
+        return _listed(head, wishes, ranked, blend, gone or "the arms had too few items")
 
     def _able(self, config: Placement, release: Release, now: Instant) -> list[str]:
         """Return the arms of the release that are wanted, and not at rest.
@@ -173,20 +204,17 @@ class Maker:
             held = kept[state.belief] = (made_of, self._ground.bandit(config, arms))
         return held[1]
 
-    def _pools(  # noqa: PLR0917 - what a list is made of
-        self,
-        state: State,
-        asked: Asked,
-        decision: Decision,
-        person: Person,
-        known: BoolArray,
-        k: int,
+    def _pools(
+        self, state: State, asked: Asked, decision: Decision, person: Person, wishes: _Wishes
     ) -> tuple[dict[str, Pool], dict[str, str]]:
         """Return the candidates of each chosen arm, and why an arm has none."""
         config, release = state.config, state.release
         assert release is not None
+        ruling, weights, k = wishes.ruling, wishes.weights, wishes.k
         pipeline = state.pipeline(asked.diversity)
-        wanted = k if pipeline is None else k * config.candidates
+        wide = ruling.wide or weights is not None
+        wanted = k if pipeline is None and not wide else k * config.candidates
+        known = ruling.unpinned(wishes.gate.left)[: len(release.items)]
         pools: dict[str, Pool] = {}
         failed: dict[str, str] = {}
         patience = duration("patience", config.patience)
@@ -194,9 +222,10 @@ class Maker:
             watch = Stopwatch()
             try:
                 pool = person.ranked(release.arms[arm], state.places[arm], known, wanted)
-                pool = _sound(pool, known)
+                pool = ruling.lifted(_sound(pool, known), weights)
                 if pool.item.size and pipeline is not None:
-                    pool = _sound(state.reranked(pipeline, pool, person.met, k), known)
+                    length = wanted if wide else k
+                    pool = _sound(state.reranked(pipeline, pool, person.met, length), known)
             except Exception as error:  # noqa: BLE001 - an arm of whoever: the list goes on
                 failed[arm] = f"failed: {_line(error)}"
                 self._resting[arm] = asked.time
@@ -210,73 +239,117 @@ class Maker:
                 pools[arm] = pool
         return pools, failed
 
-    def _filled(  # noqa: PLR0917 - what a list is made of
-        self,
-        head: Recommendation,
-        state: State,
-        picks: list[Pick],
-        person: Person,
-        known: BoolArray,
-        k: int,
-        reason: str | None,
-    ) -> Recommendation:
-        """Return the list, filled up by the fallback where it is short."""
-        release = state.release
-        assert release is not None
-        if len(picks) < k:
-            free = known.copy()
-            free[[pick.item for pick in picks]] = False
-            place = state.places[FALLBACK]
-            try:
-                pool = _sound(person.ranked(release.fallback, place, free, k - len(picks)), free)
-            except Exception as error:  # noqa: BLE001 - a fallback of whoever
-                reason = f"{reason}; the fallback failed: {_line(error)}"
-                pool = Pool(np.empty(0, dtype=np.int64), np.empty(0))
-            if not pool.item.size:  # it failed, or all that is left scores alike
-                free[person.histories.value.indices] = False
-                pool = _most_met(release, free, k - len(picks))
-            picks = picks + [
-                Pick(item, score, FALLBACK, {})
-                for item, score in zip(pool.item.tolist(), pool.score.tolist(), strict=True)
-            ]
-        shares = tuple(pick.shares for pick in picks)
-        return replace(
-            head,
-            items=tuple(_stored_id(release.items[pick.item]) for pick in picks),
-            scores=tuple(pick.score for pick in picks),
-            sources=tuple(pick.source for pick in picks),
-            shares=shares if any(shares) else (),
-            fallback=reason,
-        )
+    def _shelf(self, state: State, now: Instant) -> Shelf:
+        """Return what the log has most of, while nothing has been trained."""
+        held, catalog = self._popular, state.heads.catalog
+        if held is None or held[1] != catalog or not 0 <= now - held[0] < _FRESH:
+            items = Vocabulary(tuple(self._ground.store.feedback.popular(_MOST_POPULAR)))
+            held = self._popular = (now, catalog, Shelf(state.catalog, state.removed, items))
+        return held[2]
 
-    def _untrained(
-        self,
-        head: Recommendation,
-        state: State,
-        asked: Asked,
-        history: Feedback | None,
-        k: int,
-    ) -> Recommendation:
-        """Serve what the log has most of, while nothing has been trained."""
-        now = asked.time
-        if self._popular is None or not 0 <= now - self._popular[0] < _FRESH:
-            self._popular = (now, tuple(self._ground.store.feedback.popular(_MOST_POPULAR)))
-        seen = set() if history is None else set(history.items.ids)
-        gone = seen | set(asked.exclude)
-        among = None if asked.among is None else set(asked.among)
-        items = [
-            item
-            for item in self._popular[1]
-            if item not in gone and (among is None or item in among) and state.shows(item, now)
-        ][:k]
-        why = state.trouble or "nothing has been trained yet"
-        return replace(
-            head,
-            items=tuple(items),
-            scores=tuple(float(k - place) for place in range(len(items))),
-            sources=(FALLBACK,) * len(items),
-            fallback=why,
-        )
+
+def _wishes(shelf: Shelf, config: Placement, asked: Asked, known: Known, k: int) -> _Wishes:
+    """Return what the owner and the request leave to choose from."""
+    now, user = asked.time, asked.user
+    scope = {"user": asked.about, "current": {}}
+    ruling = Ruling(config.rules, shelf, scope=scope, now=now)
+    unwanted = () if config.meaning is None else config.meaning.blocked(known.past)
+    wish = Wish(
+        exclude=asked.exclude,
+        among=asked.among,
+        blocked=(*known.blocked, *unwanted),
+        seen=config.seen.left_out(known.past, known.impressions, now),
+    )
+    gate = Gate(shelf)
+    gate.apply(wish, user=user, now=now)
+    ruling.shut(gate)
+    own = () if config.where is None else shelf.conditions(config.where)
+    more = () if asked.where is None else shelf.conditions(asked.where)
+    relax = config.too_few == "relax"
+    gate.filter(
+        (*(() if relax else own), *more), own if relax else (), least=k, scope=scope, now=now
+    )
+    ruling.admit(gate, k)
+    recovered = config.seen.recovered(known.impressions, now)
+    weights = None
+    if recovered:
+        weights = np.ones(len(shelf.items))
+        code = shelf.items.encode(list(recovered), unknown="code")
+        weights[code[code >= 0]] = np.array(list(recovered.values()))[code >= 0]
+    return _Wishes(gate, ruling, weights, k)
+
+
+def _too_few(gate: Gate, k: int) -> str | None:
+    """Return what was done because few items were left; None where nothing had to be."""
+    said = []
+    if gate.relaxed:
+        said.append(f"let go of {' and '.join(gate.relaxed)}")
+    if gate.n_left < k:
+        said.append(f"{counted(gate.n_left, 'item')} left for {counted(k, 'place')}")
+    return "; ".join(said) or None
+
+
+def _blend(config: Placement, decision: Decision, pools: dict[str, Pool], n_arms: int) -> Blend:
+    """Return how the chosen arms share places."""
+    if config.blend == "draft":
+        return partial(drafted, pools, id_=decision.id)
+    sure = decision.confidences or (1.0,) * n_arms
+    return partial(weighted, pools, dict(zip(decision.arms, sure, strict=False)))
+
+
+def _listed(
+    head: Recommendation, wishes: _Wishes, ranked: Ranked, blend: Blend | None, reason: str
+) -> Recommendation:
+    """Return the list; `reason` says why the arms were not enough, where they were not."""
+    gate = wishes.gate
+    filled = Filling(gate, wishes.ruling, wishes.k, ranked).filled(blend)
+    trouble = f"; {ranked.trouble}" if isinstance(ranked, _Fallback) and ranked.trouble else ""
+    picks = filled.picks
+    shares = tuple(pick.shares for pick in picks)
+    return replace(
+        head,
+        items=tuple(_stored_id(gate.shelf.items[pick.item]) for pick in picks),
+        scores=tuple(pick.score for pick in picks),
+        sources=tuple(pick.source for pick in picks),
+        shares=shares if any(shares) else (),
+        fallback=None if filled.enough else f"{reason}{trouble}",
+        rules=filled.rules,
+    )
+
+
+@final
+class _Fallback:
+    """The fallback of a release, and what becomes of one that fails."""
+
+    def __init__(self, state: State, person: Person) -> None:
+        self._state, self._person = state, person
+        self.trouble = ""
+
+    def __call__(self, free: BoolArray, k: int) -> Pool:
+        release = self._state.release
+        assert release is not None
+        free = free[: len(release.items)]
+        pool = Pool(np.empty(0, dtype=np.int64), np.empty(0))
+        try:
+            place = self._state.places[FALLBACK]
+            pool = _sound(self._person.ranked(release.fallback, place, free, k), free)
+        except Exception as error:  # noqa: BLE001 - a fallback of whoever
+            self.trouble = f"the fallback failed: {_line(error)}"
+        if pool.item.size:  # else it failed, or all that is left scores alike
+            return pool
+        item = np.flatnonzero(free)
+        item = item[np.argsort(-release.popularity[item], kind="stable")][:k]
+        return Pool(item, release.popularity[item])
+
+
+def _in_order(shelf: Shelf, best: int) -> Ranked:
+    """Return what ranks items as they stand on the shelf, the first with the score `best`."""
+
+    def ranked(free: BoolArray, k: int) -> Pool:
+        item = np.flatnonzero(free[: shelf.n_ranked])[:k]
+        return Pool(item, best - np.arange(item.size, dtype=np.float64))
+
+    return ranked
 
 
 def _sound(pool: Pool, known: BoolArray) -> Pool:
@@ -289,12 +362,6 @@ def _sound(pool: Pool, known: BoolArray) -> Pool:
         raise InvalidDataError("scores must be finite.")
     keep = known[pool.item]
     return Pool(pool.item[keep], pool.score[keep])
-
-
-def _most_met(release: Release, free: BoolArray, k: int) -> Pool:
-    item = np.flatnonzero(free)
-    item = item[np.argsort(-release.popularity[item], kind="stable")][:k]
-    return Pool(item, release.popularity[item])
 
 
 def _line(error: Exception) -> str:

@@ -55,7 +55,7 @@ class Person:
         Args:
             arm: The arm.
             places: Code of the release of each item of the arm; None where they are its first.
-            known: Which items of the release may be shown.
+            known: Which items of the release may be shown; what was met is no exception.
             k: Most items.
         """
         if places is None:
@@ -74,5 +74,5 @@ class Person:
             code = arm.users.encode([self.user], unknown="code")
             if code[0] >= 0:
                 histories = replace(histories, user=code)
-        item, score = arm.best(histories, k=k, allowed=allowed)
+        item, score = arm.best(histories, k=k, allowed=allowed, exclude_seen=False)
         return Pool(item if places is None else places[item], score)

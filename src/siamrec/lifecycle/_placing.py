@@ -12,7 +12,8 @@ from siamrec.errors import InvalidParameterError, SiamrecError
 from siamrec.lifecycle._evaluate import TEXT_BASE, TEXT_IN_USE, TEXT_TUNED
 from siamrec.lifecycle._ground import Ground
 from siamrec.lifecycle._in_use import PLACEMENT, TEXT
-from siamrec.lifecycle.placement import LIVE, Placement, arm_config
+from siamrec.lifecycle._recipes import arm_config
+from siamrec.lifecycle.placement import LIVE, Placement
 from siamrec.lifecycle.training import train
 from siamrec.models.recommenders import EASE, LongTail, Popularity
 

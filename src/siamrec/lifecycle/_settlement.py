@@ -7,58 +7,51 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from siamrec._core.clock import duration
-from siamrec.data import NO_TIME, Rewards
+from siamrec.data import Rewards
 from siamrec.errors import InvalidDataError
-from siamrec.lifecycle.recommendation import FALLBACK
+from siamrec.lifecycle.meaning import earned_by
+from siamrec.lifecycle.recommendation import NOBODYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from siamrec.bandits import SuccessRule
     from siamrec.data import Feedback
     from siamrec.lifecycle._ground import Ground
+    from siamrec.lifecycle.meaning import Settles
     from siamrec.lifecycle.placement import Placement
     from siamrec.storage import StoredList
 
 
-def earned(row: StoredList, events: Feedback | None, rule: SuccessRule) -> dict[str, float]:
+def earned(row: StoredList, events: Feedback | None, rule: Settles) -> dict[str, float]:
     """Return what each seen item of a list earned, where the rule says anything of it.
 
-    The greatest reward of its events up to `opened + window`. An event cannot come before its
-    list: one that says so, by the clock of a device, counts as of the opening.
+    What its events up to `opened + window` come to. An event cannot come before its list: one
+    that says so, by the clock of a device, counts as of the opening.
 
     Args:
         row: The list.
         events: Events that refer to it; None for none.
-        rule: What counts as success.
+        rule: What the events mean.
     """
     if row.opened is None or events is None or not len(events):
         return {}
     seen = {item for _, item, _, _, _, when in row.items if when is not None}
-    score = rule.score(events)
-    inside = (events.time <= row.opened + duration("window", rule.window)) & (
-        events.time != NO_TIME
-    )
-    best: dict[str, float] = {}
-    for place in np.flatnonzero(inside & np.isfinite(score)).tolist():
-        item = str(events.items[int(events.item[place])])
-        if item in seen:
-            best[item] = max(best.get(item, 0.0), float(score[place]))
-    return best
+    found = earned_by(rule, events, row.opened + duration("window", rule.window))
+    return {item: reward for item, reward in found.items() if item in seen}
 
 
 def rewards_of(
-    row: StoredList, events: Feedback | None, rule: SuccessRule, *, silent: bool = True
+    row: StoredList, events: Feedback | None, rule: Settles, *, silent: bool = True
 ) -> dict[str, float]:
     """Return the reward of each arm that has a seen item in the list.
 
     The mean over its seen items of what they earned, 0 for one of which nothing is said. An arm
-    without a seen item has no trial, nor has what the fallback put in.
+    without a seen item has no trial, nor has what the fallback or a rule put in.
 
     Args:
         row: The list.
         events: Events that refer to it; None for none.
-        rule: What counts as success.
+        rule: What the events mean.
         silent: Whether an arm of which the events say nothing yet counts as 0; else it is left
             out.
     """
@@ -68,7 +61,7 @@ def rewards_of(
     arms: dict[str, list[float]] = {}
     told: set[str] = set()
     for _, item, _, source, _, when in row.items:
-        if source != FALLBACK and when is not None:
+        if source not in NOBODYS and when is not None:
             arms.setdefault(source, []).append(best.get(item, 0.0))
             told |= {source} if item in best else set()
     return {arm: float(np.mean(values)) for arm, values in arms.items() if silent or arm in told}
@@ -97,7 +90,7 @@ def settled(ground: Ground, config: Placement, *, n: int) -> int:
         owner = owners.of(row.bandit)
         if row.bandit is not None and owner is not None:
             found = by_bandit.setdefault(row.bandit, {})
-            found[row.id] = rewards_of(row, events[row.id], owner.reward)
+            found[row.id] = rewards_of(row, events[row.id], owner.settles)
     for belief, found in by_bandit.items():
         owner = owners.of(belief)
         assert owner is not None
@@ -116,8 +109,8 @@ def settle_at_once(ground: Ground, id_: str) -> None:
     if row is None or row.bandit is None:
         return
     owner = _Owners(ground, ground.config(row.placement)).of(row.bandit)
-    if owner is not None and owner.reward.learn == "at_once":
-        found = rewards_of(row, log.events_of([id_]), owner.reward, silent=False)
+    if owner is not None and owner.settles.learn == "at_once":
+        found = rewards_of(row, log.events_of([id_]), owner.settles, silent=False)
         _learn(ground, owner, {id_: found})
 
 
@@ -138,11 +131,11 @@ class _Owners:
 
     def window(self, belief: str | None) -> int:
         owner = self.of(belief) or self._config
-        return duration("window", owner.reward.window)
+        return duration("window", owner.settles.window)
 
     def shortest(self) -> int:
         variants = [self._config.of_variant(*one) for one in self._config.variants.items()]
-        return min(duration("window", each.reward.window) for each in (self._config, *variants))
+        return min(duration("window", each.settles.window) for each in (self._config, *variants))
 
 
 def _learn(ground: Ground, owner: Placement, found: dict[str, dict[str, float]]) -> None:

@@ -164,6 +164,26 @@ class WorkspaceFeedback(Shown):
         when = max(self._now(time), row.time)
         self._ground.store.recommendations.tell(row.id, [], seen=items, time=when)
 
+    def retract(self, event: Receipt | str) -> list[str]:
+        """Take back what somebody did; return the lists that it was told of.
+
+        History, *seen* and training know nothing of it from now on. A list that was settled with
+        it is settled anew, and the bandit's reward is corrected. Its key stays used up: the same
+        event comes again under a key of its own only.
+
+        Args:
+            event: What told it returned, or its key.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If there is no event of that key.
+            siamrec.errors.InvalidDataError: If it is archived or erased.
+            siamrec.errors.InvalidParameterError: If the receipt is of many events.
+        """
+        keys = event.keys if isinstance(event, Receipt) else (check.text("event", event),)
+        if not keys:
+            raise InvalidParameterError("event", event, "of one event, or a key")
+        return self._log.retract(*keys)
+
     def _of_user(  # noqa: PLR0917 - one event, in the order of its columns
         self,
         user: Id,
@@ -212,7 +232,8 @@ class WorkspaceFeedback(Shown):
         opened = max(when, row.time)  # a device's clock may be behind
         receipt = log.tell(row.id, self._log.rows(event, [own]), seen=seen, time=opened)
         if receipt.conflicts and time is None and key is None:
-            receipt = Receipt(receipt.accepted, len(receipt.conflicts))  # told once more, later
+            again = len(receipt.conflicts)  # told once more, later
+            receipt = replace(receipt, duplicates=again, conflicts=())
         if receipt.accepted:
             settle_at_once(self._ground, row.id)
         return receipt

@@ -22,18 +22,19 @@ from siamrec.errors import (
     StorageError,
     UnknownNameError,
 )
-from siamrec.experiments import Experiment
-from siamrec.lifecycle._making import Asked, Maker
+from siamrec.expressions import Expression
+from siamrec.lifecycle._making import Asked, Known, Maker
 from siamrec.lifecycle._settlement import settled
 from siamrec.lifecycle._state import State
+from siamrec.lifecycle._trying import begun, ended
 from siamrec.lifecycle.recommendation import Recommendation
 from siamrec.lifecycle.release import Release, loaded_release
-from siamrec.lifecycle.training import train
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from siamrec.data import Feedback
+    from siamrec.experiments import Experiment
     from siamrec.lifecycle._ground import Ground
     from siamrec.lifecycle.placement import Placement
     from siamrec.storage import Heads
@@ -124,26 +125,7 @@ class LivePlacement(Shown):
             siamrec.errors.UnknownNameError: If a variant or a path is not known.
         """
         state = self._current()
-        config = state.config
-        if self._ground.experiment(config) is not None:
-            raise InvalidParameterError("experiment", experiment.key, "the only one here")
-        check.kind("experiment", experiment, Experiment)
-        for name in variants:
-            check.one_of("variant", name, experiment.variants)
-        for name in experiment.variants:
-            if name != experiment.control and name not in variants:
-                raise InvalidParameterError("variants", variants, f"with settings for {name!r}")
-        tested = replace(config, experiment=experiment.key, variants=variants)
-        for name, paths in variants.items():
-            changed = tested.of_variant(name, paths)
-            if changed.alias != config.alias:
-                train(self._ground, changed, always=f"variant {name!r} of {experiment.key}")
-        manager = self._ground.store.experiments()
-        manager.define(experiment)
-        manager.start(experiment.key)
-        self._ground.keep(tested, expect=state.heads.placement)
-        self._ground.store.diary.write(self.name, "test_started", {"experiment": experiment.key})
-        return tested
+        return begun(self._ground, state.config, experiment, variants, at=state.heads.placement)
 
     def end_test(self, *, keep: str | None = None, reason: str) -> Placement:
         """Stop the experiment and return the placement, as one of its variants if told.
@@ -158,27 +140,9 @@ class LivePlacement(Shown):
             siamrec.errors.UnknownNameError: If there is no such variant.
         """
         state = self._current()
-        config = state.config
-        if config.experiment is None:
-            raise InvalidParameterError("experiment", config.experiment, "one that runs")
-        experiment = self._ground.store.experiments().record(config.experiment).experiment
-        check.text("reason", reason)
-        after = replace(config, experiment=None, variants={})
-        if (
-            keep is not None
-            and check.one_of("variant", keep, experiment.variants) in config.variants
-        ):
-            changed = config.of_variant(keep, config.variants[keep])
-            after = replace(changed, experiment=None, variant=None)
-            release = self._ground.registry.active(changed.alias)
-            if release is not None and changed.alias != config.alias:
-                self._ground.registry.activate(config.alias, release, reason=reason)
-        if experiment.status == "running":
-            self._ground.store.experiments().stop(experiment.key, reason=reason)
-        self._ground.keep(after, expect=state.heads.placement)
-        told = {"experiment": experiment.key, "kept": keep, "reason": reason}
-        self._ground.store.diary.write(self.name, "test_ended", told)
-        return after
+        return ended(
+            self._ground, state.config, keep=keep, reason=reason, at=state.heads.placement
+        )
 
     def recommend(
         self,
@@ -188,16 +152,19 @@ class LivePlacement(Shown):
         n_arms: int | None = None,
         diversity: float | None = None,
         session: Mapping[str, object] | None = None,
+        about: Mapping[str, object] | None = None,
         request: str | None = None,
         exclude: Sequence[Id] = (),
         among: Sequence[Id] | None = None,
+        where: str | None = None,
         confirm: Literal["on_serve", "on_seen"] | None = None,
         time: Instant | None = None,
     ) -> Recommendation:
         """Return a list for a person, stored with its decision before it is returned.
 
-        Items with feedback of the person are left out, as the log knows them now. What the chosen
-        arms leave empty is filled by the fallback, and `fallback` of the result says so.
+        What the person has seen (see `Placement.seen`) is left out, as the log knows it now. What
+        the chosen arms leave empty is filled by the fallback, and `fallback` of the result says
+        so; `filtered` says how many items were kept back, and why.
 
         Args:
             user: The person; None for nobody, known or not.
@@ -206,17 +173,20 @@ class LivePlacement(Shown):
             diversity: How much unlikeness counts, in [0, 1]; the placement's re-ranking when
                 absent.
             session: What the application knows of this visit, such as `{"seen": 4}`.
+            about: What is known of the person, which expressions read as `user.country` and so on.
             request: Id of the request: one that comes again gets the same list, and there is one
                 decision. A new one when absent.
             exclude: Items not to show.
             among: The only items to show; all when absent.
+            where: A filter beside that of the placement, such as `"language == 'en'"`.
             confirm: As in the placement.
             time: Instant of the request; the clock's when absent.
 
         Raises:
             siamrec.errors.InvalidParameterError: If a number is out of range, or the user is of
                 another kind than the users of the workspace.
-            siamrec.errors.UnknownNameError: If `among` has an item that nobody knows.
+            siamrec.errors.UnknownNameError: If `among` has an item that nobody knows, or `where`
+                reads a column that the catalogue does not have.
             siamrec.errors.StorageError: If the log cannot be read and nothing was served before,
                 or it cannot be written and the placement refuses to serve then.
         """
@@ -227,7 +197,9 @@ class LivePlacement(Shown):
             n_arms=n_arms,
             diversity=diversity,
             session=None if session is None else check.kind("session", session, Mapping),
+            about={} if about is None else check.kind("about", about, Mapping),
             exclude=_ids("exclude", exclude),
+            where=None if where is None else Expression.read("where", where),
             among=None if among is None else _ids("among", among),
             confirm=confirm,
             time=self._ground.now() if time is None else check.instant("time", time),
@@ -235,12 +207,12 @@ class LivePlacement(Shown):
         self._settle_some()
         for _ in range(_ATTEMPTS):
             try:
-                state, history, there = self._look(asked)
+                state, known = self._look(asked)
             except StorageError as error:
                 return self._unlogged(asked, error)
-            if there:
+            if known is None:
                 return self._again(asked)
-            made = self._maker.made(state, asked, history)
+            made = self._maker.made(state, asked, known)
             try:
                 self._write([(state, [made])])
             except StaleWriteError:
@@ -290,11 +262,11 @@ class LivePlacement(Shown):
             for user in people:
                 id_ = self._ground.list_id(self.name, batch, user)
                 asked = Asked(user=user, id=id_, k=k, confirm=confirm, time=now)
-                state, history, there = self._look(asked)
-                if there:
+                state, known = self._look(asked)
+                if known is None:
                     done.append(self._again(asked))
                     continue
-                done.append(self._maker.made(state, asked, history))
+                done.append(self._maker.made(state, asked, known))
                 begun, lists = new.setdefault(state.variant, (state, []))
                 lists.append(done[-1])
                 if begun is not state:  # changed on the way
@@ -320,24 +292,39 @@ class LivePlacement(Shown):
         finally:
             self._settling.release()
 
-    def _look(self, asked: Asked) -> tuple[State, Feedback | None, bool]:
-        """Return what serves this person now, the history, and whether the list is there."""
+    def _look(self, asked: Asked) -> tuple[State, Known | None]:
+        """Return what serves this person now, and what is known; None where the list is there."""
         state = self._states.get(None) or self._current()
+        log = self._ground.store.recommendations
         for _ in range(_ATTEMPTS):
             variant = state.assigned(asked.user)
             config = state.variants.get(variant or "", state.config)
-            heads, history, there = self._ground.store.recommendations.look(
+            heads, history, blocked, there = log.look(
                 self.name, config.alias, user=asked.user, n=config.history, id_=asked.id
             )
             if heads.placement == state.heads.placement and (
                 heads.experiments == state.heads.experiments
             ):
-                full = history is not None and len(history) >= config.history
-                if full and asked.user is not None and not there:
-                    asked.met.extend(self._ground.store.recommendations.met(asked.user))
-                return self._state_of(heads, variant), history, there
+                state = self._state_of(heads, variant)
+                if there:
+                    return state, None
+                return state, self._known(config, asked, history, blocked)
             state = self._current()
         raise StaleWriteError(f"The placement {self.name!r} changes too often to be served.")
+
+    def _known(
+        self, config: Placement, asked: Asked, history: Feedback | None, blocked: Sequence[Id]
+    ) -> Known:
+        """Return what is known of a person; more is read where the newest events are not all."""
+        log, past, impressions = self._ground.store.recommendations, history, []
+        if asked.user is not None:
+            if history is not None and len(history) >= config.history:
+                past = log.past(asked.user)
+            since = config.seen.since(asked.time)
+            if since is not None:
+                here = None if config.seen.at == "everywhere" else self.name
+                impressions = log.impressions(asked.user, since, here)
+        return Known(history=history, past=past, blocked=blocked, impressions=impressions)
 
     def _again(self, asked: Asked) -> Recommendation:
         """Return the list that was served to the same request before."""
@@ -369,7 +356,7 @@ class LivePlacement(Shown):
         if state is None or state.config.unlogged == "refuse":
             raise error
         state = self._states.get(state.assigned(asked.user), state)
-        made = self._maker.made(state, asked, None)
+        made = self._maker.made(state, asked, Known())
         why = f"the log cannot be read: {error}"
         return replace(made, logged=False, fallback=why)
 
@@ -410,6 +397,7 @@ class LivePlacement(Shown):
         else:
             catalog = self._ground.store.catalog.read()
             removed = self._ground.store.catalog.removed()
+        same = old is not None and (old.heads.catalog, old.release) == (heads.catalog, release)
         return State.of(
             heads,
             config=config,
@@ -420,6 +408,7 @@ class LivePlacement(Shown):
             experiment=experiment,
             variant=variant,
             clock=self._ground.clock,
+            shelf=old.shelf if old is not None and same else None,
         )
 
 

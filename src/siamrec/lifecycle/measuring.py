@@ -349,7 +349,7 @@ def what_if(
         raise InvalidDataError("No seen list with a decision is in the log of this time.")
     rows = [row for _, row in lists]
     told = events_by_list(rows, ground.store.recommendations.events_of([r.id for r in rows]))
-    rewards = [rewards_of(row, told[row.id], config.reward) for row in rows]
+    rewards = [rewards_of(row, told[row.id], config.settles) for row in rows]
     drawn = (arm for each, _ in lists for arm in each.arms)
     arms = tuple(dict.fromkeys((*config.arms, *drawn)))
     # A first arm that had nothing to show earned nothing: to leave its draws out would favour it.
@@ -424,7 +424,7 @@ def outcomes_of(ground: Ground, experiment: str) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {
         name: [] for name in ("unit", "variant", "success", "reward", "clicks")
     }
-    rules = {name: ground.config(name).reward for name in {each.placement for each, _ in lists}}
+    rules = {name: ground.config(name).settles for name in {each.placement for each, _ in lists}}
     for each, row in lists:
         events = told[row.id]
         gained = rewards_of(row, events, rules[each.placement])

@@ -12,7 +12,7 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec._core.clock import duration
 from siamrec._core.hashing import canonical_json, config_hash
-from siamrec._core.settings import decoded, encoded, parted, require_known
+from siamrec._core.settings import decoded, encoded, require_known
 from siamrec._core.table import Record, counted
 from siamrec.bandits import POLICIES, Context, Limits, Policy, SuccessRule
 from siamrec.bandits.policies.linear import LinearPolicy
@@ -22,7 +22,13 @@ from siamrec.errors import (
     MissingInputError,
     UnknownNameError,
 )
+from siamrec.expressions import Expression
+from siamrec.lifecycle._recipes import arm_config, step_config, with_encoders, with_positive
+from siamrec.lifecycle.meaning import Meaning, Settles
 from siamrec.lifecycle.promotion import Promotion
+from siamrec.lifecycle.recommendation import NOBODYS
+from siamrec.lifecycle.rules import Rule, check_rules
+from siamrec.lifecycle.seen import Seen
 from siamrec.models.recommenders import RECOMMENDERS
 from siamrec.rerank import SELECTORS, Pipeline
 
@@ -32,11 +38,8 @@ if TYPE_CHECKING:
     from siamrec._core.book import Named
     from siamrec.models.recommenders import RecommenderRecipe
 
-_ENCODER = "encoder"
 LIVE = "encoder@live"
 """The encoder in use."""
-_STAND_IN = {"name": "hashing"}
-"""Stands in for an encoder that is known by its alias alone, until there is a version of it."""
 
 
 @final
@@ -56,6 +59,8 @@ class Placement(Record):
         limits: Least and greatest probability of an arm.
         rerank: Steps by which each arm's candidates are re-ranked, such as `"mmr"`.
         reward: What counts as success, how long after, and when it is learned.
+        meaning: A table of what each kind of feedback means, in the place of `reward`. A changed
+            meaning begins a new belief beside the old one, which stays.
         k: Length of a list.
         n_arms: Arms that share a list.
         blend: `"draft"`: the arms take turns, and each learns from its own items; or
@@ -65,7 +70,16 @@ class Placement(Record):
         mode: `"bandit"`, or `"static"` for a draw by the weights.
         confirm: Whether a list counts as seen when it is served, or when somebody says so.
         promotion: When what was trained takes the place of what serves.
-        history: Newest events of a person that are looked at.
+        where: Filter on the columns of the catalogue, such as
+            `"stock > 0 and 'kids' not in genres and released > now() - days(730)"`; see
+            `siamrec.expressions.Expression`. An item that lacks a column which is read, and not
+            asked after, is kept back. `user.…` is what a request tells of the person.
+        too_few: What happens where fewer items are left than asked for: the list is `"short"`;
+            `"relax"` lets go of the conditions that `and` joins in `where`, the last one first,
+            until enough are left; or the `"fallback"` alone makes the list, and no arm is drawn.
+        seen: When an item counts as seen, and is left out.
+        rules: What the owner pins, boosts, buries, limits, includes or never shows, in order.
+        history: Newest events of a person that arms are told of.
         candidates: Candidates of an arm for each place of the list, before the re-ranking.
         patience: How long an arm may take; one that is later is left out and rests.
         unlogged: Whether a list is served when the log cannot be written (marked, and never
@@ -101,6 +115,11 @@ class Placement(Record):
     mode: Literal["bandit", "static"] = "bandit"
     confirm: Literal["on_serve", "on_seen"] = "on_serve"
     promotion: Promotion = field(default_factory=Promotion)
+    where: str | None = None
+    too_few: Literal["short", "relax", "fallback"] = "short"
+    seen: Seen = field(default_factory=Seen)
+    meaning: Meaning | None = None
+    rules: Sequence[Rule] = ()
     history: int = 500
     candidates: int = 5
     patience: str = "1s"
@@ -112,8 +131,10 @@ class Placement(Record):
     def __post_init__(self) -> None:
         check.text("name", self.name, longest=64)
         self._take_parts()
-        for name, kind in _VALUES.items():
-            check.kind(name, getattr(self, name), kind)
+        for name, kind in {**_ENCODED, **_WRITTEN}.items():
+            if name != "meaning" or self.meaning is not None:
+                check.kind(name, getattr(self, name), kind)
+        self._take_wishes()
         for name in ("k", "n_arms", "history", "candidates"):
             check.count(name, getattr(self, name))
         for name, allowed in _WORDS.items():
@@ -137,7 +158,7 @@ class Placement(Record):
             raise InvalidParameterError("arms", arms, "one or more arms by name")
         for name in arms:
             check.text("the name of an arm", name, longest=64)
-            if name == "fallback" or ":" in name:
+            if name in NOBODYS or ":" in name:
                 raise InvalidParameterError("the name of an arm", name, "another, without ':'")
         policy: Policy[Any] = POLICIES.make(self.policy)
         if isinstance(policy, LinearPolicy):
@@ -146,10 +167,27 @@ class Placement(Record):
             "arms": {name: arm_config(arm) for name, arm in arms.items()},
             "fallback": arm_config(self.fallback),
             "policy": policy.to_config(),
-            "rerank": tuple(_step_config(step) for step in check.many("rerank", self.rerank)),
+            "rerank": tuple(step_config(step) for step in check.many("rerank", self.rerank)),
         }
         for name, value in put.items():
             object.__setattr__(self, name, value)
+
+    def _take_wishes(self) -> None:
+        """Check what the owner wishes; the catalogue is asked when the placement is kept."""
+        if self.where is not None:
+            Expression.read("where", self.where)
+        if self.meaning is not None and self.reward != SuccessRule():
+            raise InvalidParameterError("meaning", self.meaning, "given without a reward")
+        rules = tuple(check.many("rules", self.rules, what="rules"))
+        for rule in rules:
+            check.kind("rule", rule, Rule)
+        check_rules(rules, self.k)
+        object.__setattr__(self, "rules", rules)
+
+    @property
+    def settles(self) -> Settles:
+        """What settles rewards: the meaning, or the success rule where there is none."""
+        return self.reward if self.meaning is None else self.meaning
 
     @override
     def title(self) -> str:
@@ -165,9 +203,10 @@ class Placement(Record):
 
     @property
     def belief(self) -> str:
-        """Name of the bandit whose belief counts: of the policy, the context and the reward."""
+        """Name of the bandit whose belief counts: of the policy, the context and the meaning."""
         settings = self.to_config()
-        meant = {name: settings[name] for name in ("policy", "context", "reward")}
+        last = "reward" if self.meaning is None else "meaning"
+        meant = {name: settings[name] for name in ("policy", "context", last)}
         whose = self.name if self.variant is None else self._own_name()
         return f"{whose}.{config_hash(meant)[:8]}"
 
@@ -212,13 +251,14 @@ class Placement(Record):
     def to_config(self) -> dict[str, Any]:
         """Return the placement as JSON values."""
         own = {each.name: getattr(self, each.name) for each in fields(self)}
-        made = {name: encoded(own[name]) for name in ("limits", "reward", "promotion")}
+        made = {name: encoded(own[name]) for name in _ENCODED}
+        made |= {name: own[name] and own[name].to_config() for name in _WRITTEN}
         return {
             **own,
             **made,
             "arms": dict(self.arms),
             "rerank": list(self.rerank),
-            "context": self.context.to_config(),
+            "rules": [rule.to_config() for rule in self.rules],
             "static_weights": None if self.static_weights is None else dict(self.static_weights),
             "variants": {name: dict(paths) for name, paths in self.variants.items()},
         }
@@ -237,13 +277,21 @@ class Placement(Record):
         for needed in ("name", "arms"):
             if needed not in given:
                 raise MissingInputError(f"{needed} of a placement", f"Placement({needed}=…)")
-        values = {
+        values: dict[str, Any] = {
             name: kind(**decoded(name, kind, given[name]))
-            for name, kind in _VALUES.items()
-            if name in given and isinstance(given[name], Mapping) and kind is not Context
+            for name, kind in _ENCODED.items()
+            if isinstance(given.get(name), Mapping)
         }
-        if isinstance(given.get("context"), Mapping):
-            values["context"] = Context.from_config(given["context"])
+        values |= {
+            name: kind.from_config(given[name])
+            for name, kind in _WRITTEN.items()
+            if isinstance(given.get(name), Mapping)
+        }
+        if "rules" in given:
+            rules = check.many("rules", given["rules"], what="rules")
+            values["rules"] = [
+                each if isinstance(each, Rule) else Rule.from_config(each) for each in rules
+            ]
         return cls(**{**given, **values})
 
     @override
@@ -310,7 +358,7 @@ class Placement(Record):
         """
         configs = {**self.arms, "": self.fallback}
         made = {
-            name: RECOMMENDERS.make(_with_encoders(_with_positive(config, positive), encoder))
+            name: RECOMMENDERS.make(with_encoders(with_positive(config, positive), encoder))
             for name, config in configs.items()
         }
         fallback = made.pop("")
@@ -321,86 +369,18 @@ class Placement(Record):
         return replace(self, mode=mode)
 
 
-_VALUES: dict[str, Any] = {
-    "context": Context,
-    "limits": Limits,
-    "reward": SuccessRule,
-    "promotion": Promotion,
-}
+_ENCODED: dict[str, Any] = {"limits": Limits, "promotion": Promotion, "reward": SuccessRule}
+"""Values that are written by their fields."""
+_WRITTEN: dict[str, Any] = {"context": Context, "meaning": Meaning, "seen": Seen}
+"""Values that write themselves."""
 _FIXED = ("experiment", "name", "variant", "variants")
 _WORDS = {
     "blend": ("draft", "weights"),
     "mode": ("bandit", "static"),
     "confirm": ("on_serve", "on_seen"),
     "unlogged": ("serve", "refuse"),
+    "too_few": ("short", "relax", "fallback"),
 }
-
-
-def arm_config(arm: Any) -> dict[str, Any]:
-    """Return an arm as JSON values, with references to encoders as they stand.
-
-    Raises:
-        siamrec.errors.InvalidParameterError: If it holds a live object.
-        siamrec.errors.UnknownNameError: If its name or a setting is not known.
-    """
-    if isinstance(arm, str) and "@" in arm:
-        name, settings = parted("recommender", arm)
-        arm = {"name": name, **settings}
-    if not isinstance(arm, Mapping):
-        return RECOMMENDERS.make(arm).to_config()
-    plain = _with_encoders(arm, lambda _reference: dict(_STAND_IN))
-    config: dict[str, Any] = RECOMMENDERS.make(plain).to_config()
-    return _with_references(config, arm)
-
-
-def _with_encoders(config: Any, encoder: Callable[[str], Any]) -> Any:
-    """Return a configuration with what stands behind each reference in its place."""
-    if not isinstance(config, Mapping):
-        return config
-    return {
-        key: encoder(value)
-        if key == _ENCODER and is_reference(value)
-        else _with_encoders(value, encoder)
-        for key, value in config.items()
-    }
-
-
-def _with_positive(config: Any, positive: float | None) -> Any:
-    """Return a configuration that says what is a like wherever it is left open."""
-    if not isinstance(config, Mapping):
-        return config
-    return {
-        key: positive if key == "positive" and value is None else _with_positive(value, positive)
-        for key, value in config.items()
-    }
-
-
-def _with_references(config: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    for key, value in given.items():
-        if key == _ENCODER and is_reference(value):
-            config[key] = value
-        elif isinstance(value, Mapping) and isinstance(config.get(key), dict):
-            config[key] = _with_references(config[key], value)
-    return config
-
-
-def is_reference(value: object) -> bool:
-    """Whether a setting names a version in use, such as `"encoder@live"`."""
-    return isinstance(value, str) and "@" in value
-
-
-def references(config: Any) -> set[str]:
-    """Return every reference to an encoder in a configuration."""
-    found: set[str] = set()
-    if isinstance(config, Mapping):
-        for key, value in config.items():
-            found |= {value} if key == _ENCODER and is_reference(value) else references(value)
-    return found
-
-
-def _step_config(step: Any) -> dict[str, Any]:
-    (made,) = Pipeline(step).steps
-    return made.to_config()
 
 
 def _weights(weights: Mapping[str, float], arms: Mapping[str, Any]) -> dict[str, float]:

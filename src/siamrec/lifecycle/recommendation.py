@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from siamrec.typing import Instant
 
-FALLBACK = "fallback"
-"""Source of an item that no arm of the decision put into the list."""
+FALLBACK, RULE = "fallback", "rule"
+"""Sources of items that no arm of the decision put into the list."""
+NOBODYS = (FALLBACK, RULE)
 
 
 @final
@@ -33,7 +34,7 @@ class Recommendation(Shown):
         user: Whom it was made for; None for nobody.
         items: Ids, best first.
         scores: Score of each item, on the scale of its source.
-        sources: The arm that put each item into the list, or `"fallback"`.
+        sources: The arm that put each item into the list, `"fallback"` or `"rule"`.
         shares: For a blend by weights, what each arm added to each item; else empty.
         decision: The draw of the arms; None where nothing was drawn.
         time: When it was served, in nanoseconds since the epoch.
@@ -43,6 +44,14 @@ class Recommendation(Shown):
         variant: Variant of the user in it.
         fallback: Why something else than the chosen arms had to fill it; None where nothing had.
         failed: Arms that were chosen and gave nothing, with the reason.
+        filtered: Number of items that could be ranked and were kept back, by the first reason:
+            `hidden`, `removed`, `out of stock`, `unavailable` (out of its time), `own`,
+            `blocked`, `seen`, `excluded`, `not among`, `never` (a rule), `unknown` (a filter
+            asks for what is not known of it) or `where`.
+        too_few: What was done where fewer items were left than asked for; None where enough were.
+        rules: For each rule that was in force, the items that it moved: what it put in, lifted or
+            put down, or what a quota kept out.
+        limit: What the log could not tell any more when the list was made; None where nothing.
         confirm: Whether it counts as seen when served, or when somebody says so.
         logged: Whether it is in the log; nothing is learned from one that is not.
     """
@@ -62,6 +71,10 @@ class Recommendation(Shown):
     variant: str | None = None
     fallback: str | None = None
     failed: Mapping[str, str] = field(default_factory=dict)
+    filtered: Mapping[str, int] = field(default_factory=dict)
+    too_few: str | None = None
+    rules: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
+    limit: str | None = None
     confirm: str = "on_serve"
     logged: bool = True
 
@@ -100,6 +113,12 @@ class Recommendation(Shown):
         notes = [f"{arm} gave nothing: {why}" for arm, why in self.failed.items()]
         if self.fallback is not None:
             notes.insert(0, f"fallback: {self.fallback}")
+        notes += [note for note in (self.too_few, self.limit) if note is not None]
+        if self.filtered:
+            kept = (f"{n:,} {reason}" for reason, n in self.filtered.items())
+            notes.append(f"kept back: {', '.join(kept)}")
+        for rule, moved in self.rules.items():
+            notes.append(f"rule {rule}: {', '.join(map(str, moved)) or 'nothing to move'}")
         if not self.logged:
             notes.append("not in the log")
         head = ("position", "item", "source", "score")
@@ -130,6 +149,10 @@ class Recommendation(Shown):
                 "variant": self.variant,
                 "fallback": self.fallback,
                 "failed": dict(self.failed),
+                "filtered": dict(self.filtered),
+                "too_few": self.too_few,
+                "rules": {name: list(moved) for name, moved in self.rules.items()},
+                "limit": self.limit,
                 "confirm": self.confirm,
                 "logged": self.logged,
             }
@@ -143,11 +166,18 @@ class Recommendation(Shown):
         """
         seen = self.time if self.confirm == "on_serve" else None
         shares = self.shares or ({},) * len(self)
-        body = {
+        body: dict[str, Any] = {
             "versions": dict(self.versions),
             "failed": dict(self.failed),
             "confirm": self.confirm,
         }
+        told = {
+            "filtered": dict(self.filtered),
+            "too_few": self.too_few,
+            "rules": {name: list(moved) for name, moved in self.rules.items()},
+            "limit": self.limit,
+        }
+        body |= {name: value for name, value in told.items() if value}
         return StoredList(
             id=self.id,
             placement=self.placement,
@@ -201,6 +231,10 @@ class Recommendation(Shown):
             variant=row.variant,
             fallback=row.fallback,
             failed=body["failed"],
+            filtered=body.get("filtered", {}),
+            too_few=body.get("too_few"),
+            rules={name: tuple(moved) for name, moved in body.get("rules", {}).items()},
+            limit=body.get("limit"),
             confirm=body["confirm"],
         )
 

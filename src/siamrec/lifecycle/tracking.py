@@ -147,7 +147,7 @@ class Tracker(Shown):
         log = self._ground.store.recommendations
         rows = [row for row in log.between(None, since, None) if row.opened is not None]
         told = events_by_list(rows, log.events_of([row.id for row in rows]))
-        rules = {name: self._ground.config(name).reward for name in {r.placement for r in rows}}
+        rules = {name: self._ground.config(name).settles for name in {r.placement for r in rows}}
         found = []
         for row in rows:
             events, shown = told[row.id], Recommendation.of(row)

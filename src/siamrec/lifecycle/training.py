@@ -23,7 +23,7 @@ from siamrec.lifecycle._comparing import (
     shown_arms,
 )
 from siamrec.lifecycle._evaluate import paired
-from siamrec.lifecycle.placement import references
+from siamrec.lifecycle._recipes import references
 from siamrec.lifecycle.promotion import judge
 from siamrec.lifecycle.release import Release, fitted_release, loaded_release, registered
 

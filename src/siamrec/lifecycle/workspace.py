@@ -183,6 +183,26 @@ class Workspace(Shown):
         """Return the names of the placements, sorted."""
         return self._ground.placements()
 
+    def block(self, user: Id, *items: Id) -> int:
+        """Keep items from a person, in every placement; return how many were not kept before.
+
+        Every process obeys for every list that is asked for from now on.
+        """
+        whom = self._blocking(user, items)
+        return self.store.blocks.add(whom, *items)  # type: ignore[arg-type]  # checked
+
+    def unblock(self, user: Id, *items: Id) -> int:
+        """Let items be shown to a person again; return how many were kept from them."""
+        whom = self._blocking(user, items)
+        return self.store.blocks.remove(whom, *items)  # type: ignore[arg-type]  # checked
+
+    def _blocking(self, user: Id, items: Sequence[Id]) -> str | int:
+        self._ground.require_kinds(items=items)
+        whom = self._ground.user(user)
+        if whom is None:
+            raise InvalidParameterError("user", user, "the id of a person")
+        return whom
+
     # --- training and versions -----------------------------------------------------------------
 
     @property

@@ -4,6 +4,7 @@ from siamrec.storage.archive import ArchiveBlobs, Sealed
 from siamrec.storage.audit import Past, Verification
 from siamrec.storage.bandit import StoredBandit
 from siamrec.storage.blobs import FolderBlobs
+from siamrec.storage.blocks import BlockLog
 from siamrec.storage.catalog import CatalogLog
 from siamrec.storage.decisions import DecisionLog
 from siamrec.storage.diary import Diary, DiaryEntry
@@ -24,6 +25,7 @@ from siamrec.storage.writer import FeedbackWriter
 __all__ = [
     "Activation",
     "ArchiveBlobs",
+    "BlockLog",
     "CatalogLog",
     "DecisionLog",
     "Diary",

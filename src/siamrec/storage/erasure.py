@@ -16,9 +16,9 @@ from siamrec.errors import InvalidParameterError, StaleWriteError
 from siamrec.storage import _bulk, _engine, _segments
 from siamrec.storage._events import erased_key
 from siamrec.storage.archive import retried, segment_row
+from siamrec.storage.schema import blocked, event, projection, recommendation_item, retracted
 from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import doomed as doomed_table
-from siamrec.storage.schema import event, projection, recommendation_item
 from siamrec.storage.schema import recommendation as recommendation_table
 from siamrec.storage.schema import reward as reward_table
 from siamrec.storage.schema import segment as segment_table
@@ -41,6 +41,7 @@ OfDecisions = Literal["detach", "delete"]
 
 _OF_PERSONS = (
     "event", "decision", "reward", "sticky", "spent", "recommendation", "recommendation_item",
+    "blocked", "retracted",
 )  # fmt: skip
 """Tables that hold a person."""
 
@@ -107,13 +108,15 @@ def erase(
                 _replace(connection, one)
                 keys += one.keys
                 places += one.places
+            n_events = len(keys)
+            keys += _from_beside(connection, user)
             tombs = sorted((erased_key(key), "") for key in keys)
             _bulk.insert(connection, spent_table, ("key", "digest"), tombs, skip=True)
             n_lists = _from_lists(connection, user, decisions)
             n_decisions = _from_decisions(connection, bandits, str(user), decisions)
             connection.execute(delete(sticky_table).where(sticky_table.c.unit == str(user)))
             return Erasure(
-                n_events=len(keys),
+                n_events=n_events,
                 n_decisions=n_decisions,
                 n_lists=n_lists,
                 n_segments=len(rewrites),
@@ -159,6 +162,18 @@ def _from_table(
     mine = (c.user == str(user)) & (c.whole_ids.in_([1, 3] if isinstance(user, int) else [0, 2]))
     rows = connection.execute(delete(event).where(mine).returning(c.key, c.time, c.seq)).all()
     return [row.key for row in rows], [(row.time, row.seq) for row in rows]
+
+
+def _from_beside(connection: Connection, user: str | int) -> list[str]:
+    """Let go of what was kept from a user, and of retracted events; return their keys."""
+    whole = [1, 3] if isinstance(user, int) else [0, 2]
+    c, r = blocked.c, retracted.c
+    connection.execute(delete(blocked).where(c.user == str(user), c.whole_ids.in_(whole)))
+    mine = delete(retracted).where(r.user == str(user), r.whole_ids.in_(whole))
+    keys = list(connection.execute(mine.returning(r.key)).scalars())
+    if keys:
+        _bulk.delete(connection, spent_table, "key", keys)
+    return keys
 
 
 def _replace(connection: Connection, one: _Rewrite) -> None:

@@ -19,6 +19,7 @@ from siamrec.storage._events import NAMES, erased_key, feedback_of, rows_of
 from siamrec.storage._on_database import OnDatabase
 from siamrec.storage._pages import Pages
 from siamrec.storage.incoming import Written, sorted_out
+from siamrec.storage.retraction import retract
 from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import event
 from siamrec.storage.schema import spent as spent_table
@@ -50,11 +51,13 @@ class Receipt(Record):
         accepted: Events stored now.
         duplicates: Events that were there already, with the same content.
         conflicts: Keys that were there already with other content; the first content stays.
+        keys: Key of the event, where one was told by itself: it can be retracted by it.
     """
 
     accepted: int
     duplicates: int
     conflicts: tuple[str, ...] = ()
+    keys: tuple[str, ...] = field(default=(), compare=False)
 
     @override
     def title(self) -> str:
@@ -136,12 +139,28 @@ class FeedbackLog(OnDatabase):
             accepted += stored
             if stored < len(batch) and keyed:
                 conflicts += _conflicts(connection, batch)
-        return Receipt(accepted, len(rows) - accepted - len(conflicts), tuple(conflicts))
+        keys = (_key_of(rows[0]),) if len(rows) == 1 else ()
+        duplicates = len(rows) - accepted - len(conflicts)
+        return Receipt(accepted, duplicates, tuple(conflicts), keys)
 
     def _append(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
         stored = _bulk.insert(connection, event, NAMES, rows, skip=True)
         # After the insert, which waits for an archiver: what it has moved is seen here.
         return stored - _unspent(connection, rows)
+
+    def retract(self, *keys: str) -> list[str]:
+        """Take events back, by their keys; return the lists that they referred to.
+
+        They are out of everything that reads the log from now on, their keys stay used up, and
+        their lists wait to be settled anew. What was taken back before stays so.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If there is no event of a key.
+            siamrec.errors.InvalidDataError: If an event is archived or erased.
+        """
+        now = self._clock.now()
+        lists = [retract(self._engine, check.text("key", key, longest=64), now) for key in keys]
+        return list(dict.fromkeys(id_ for id_ in lists if id_ is not None))
 
     def read(
         self,

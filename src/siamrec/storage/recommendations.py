@@ -25,6 +25,7 @@ from siamrec.storage.schema import (
     experiment,
     recommendation,
     recommendation_item,
+    segment,
     stored_value,
 )
 from siamrec.storage.schema import decision as decision_table
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from siamrec.bandits import Context
     from siamrec.data import Decision, Feedback
     from siamrec.storage.archive import Archive
+    from siamrec.storage.blocks import BlockLog
     from siamrec.storage.feedback import FeedbackLog, Receipt
     from siamrec.typing import Instant
 
@@ -49,12 +51,25 @@ _ITEM = ("recommendation", "position", "item", "score", "source", "shares", "see
 
 
 class Heads(NamedTuple):
-    """What a list depends on: revision of the placement, release, catalogue, experiments."""
+    """What a list depends on: revision of the placement, release, catalogue, experiments.
+
+    And the instant up to which events are archived, 0 for none.
+    """
 
     placement: int
     release: str | None
     catalog: int
     experiments: int = 0
+    archived: Instant = 0
+
+
+class Looked(NamedTuple):
+    """What one state of the log knows when a list is asked for."""
+
+    heads: Heads
+    history: Feedback | None
+    blocked: Sequence[str | int]
+    there: bool
 
 
 @final
@@ -108,10 +123,13 @@ class RecommendationLog(OnDatabase):
 
     keeps = (recommendation, recommendation_item)
 
-    def __init__(self, engine: Engine, feedback: FeedbackLog, archive: Archive) -> None:
+    def __init__(
+        self, engine: Engine, feedback: FeedbackLog, archive: Archive, blocks: BlockLog
+    ) -> None:
         self._engine = engine
         self._feedback = feedback
         self._archive = archive
+        self._blocks = blocks
         # Made once: to put a statement together takes longer than to run it.
         revision = select(func.max(stored_value.c.revision)).where(
             stored_value.c.kind == "placement", stored_value.c.name == bindparam("placement")
@@ -119,15 +137,16 @@ class RecommendationLog(OnDatabase):
         release = select(alias_table.c.version).where(alias_table.c.name == bindparam("alias"))
         newest = select(func.max(catalog_item.c.seq))
         changes = select(func.sum(experiment.c.revision))
-        parts = (revision, release, newest, changes)
+        archived = select(func.max(segment.c.last))
+        parts = (revision, release, newest, changes, archived)
         self._heads = select(*(part.scalar_subquery() for part in parts))
         c = event.c
-        self._history = (
+        self._past = (
             select(*(c[name] for name in READ))
             .where(c.user == bindparam("user"))
             .order_by(c.time.desc().nulls_last(), c.seq.desc())
-            .limit(bindparam("n"))
         )
+        self._history = self._past.limit(bindparam("n"))
         self._known = select(recommendation.c.id).where(recommendation.c.id == bindparam("id"))
 
     def heads(self, placement: str, alias: str) -> Heads:
@@ -137,39 +156,55 @@ class RecommendationLog(OnDatabase):
 
     def look(
         self, placement: str, alias: str, *, user: str | int | None, n: int, id_: str
-    ) -> tuple[Heads, Feedback | None, bool]:
-        """Return the heads, a user's newest events and whether a list is there, of one state.
+    ) -> Looked:
+        """Return what one state of the log knows: heads, a user's newest events, and so on.
 
         Args:
             placement: The placement.
             alias: Alias of its release.
             user: The user; None for nobody.
             n: Most events.
-            id_: The list.
+            id_: The list, which may be there already.
         """
         with _engine.reading(self._engine) as connection:
             heads = self._heads_in(connection, placement, alias)
             there = connection.execute(self._known, {"id": id_}).first() is not None
             if user is None:
-                return heads, None, there
+                return Looked(heads, None, (), there)
             found = connection.execute(self._history, {"user": str(user), "n": n})
             rows = _bulk.fetched(found)
-        whole = READ.index("whole_ids")
-        rows = [row for row in rows if (row[whole] & 1) == isinstance(user, int)]
-        if not rows:
-            return heads, None, there
-        columns = dict(zip(READ, zip(*reversed(rows), strict=True), strict=True))
-        return heads, feedback_of(columns), there
+            blocked = self._blocks.within(connection, user)
+        return Looked(heads, _events_of(rows, user), blocked, there)
 
-    def met(self, user: str | int) -> list[str | int]:
-        """Return every item that a user has events on."""
-        c = event.c
-        query = select(c.item, c.whole_ids).where(c.user == str(user)).distinct()
+    def past(self, user: str | int) -> Feedback | None:
+        """Return every event of a user that is not archived, in time order; None for none."""
+        with _engine.reading(self._engine) as connection:
+            rows = _bulk.fetched(connection.execute(self._past, {"user": str(user)}))
+        return _events_of(rows, user)
+
+    def impressions(
+        self, user: str | int, since: Instant, placement: str | None
+    ) -> list[tuple[str | int, Instant]]:
+        """Return what a user has seen in lists since an instant, with the instant of each.
+
+        Args:
+            user: The user.
+            since: From when on.
+            placement: Whose lists; of all placements when absent.
+        """
+        r, c = recommendation.c, recommendation_item.c
+        query = (
+            select(c.item, r.whole, c.seen)
+            .join(recommendation, r.id == c.recommendation)
+            .where(r.unit == str(user), c.seen >= since)
+        )
+        if placement is not None:
+            query = query.where(r.placement == placement)
         with _engine.reading(self._engine) as connection:
             rows = _bulk.fetched(connection.execute(query))
         return [
-            int(item) if whole & 2 else item
-            for item, whole in rows
+            (int(item) if whole & 2 else item, int(when))
+            for item, whole, when in rows
             if (whole & 1) == isinstance(user, int)
         ]
 
@@ -370,6 +405,15 @@ class RecommendationLog(OnDatabase):
         given = {"placement": placement, "alias": alias}
         revision, release, *numbers = connection.execute(self._heads, given).one()
         return Heads(int(revision or 0), release, *(int(number or 0) for number in numbers))
+
+
+def _events_of(rows: Sequence[tuple[Any, ...]], user: str | int) -> Feedback | None:
+    """Return rows of one user, newest first, as feedback in time order."""
+    whole = READ.index("whole_ids")
+    mine = [row for row in rows if (row[whole] & 1) == isinstance(user, int)]
+    if not mine:
+        return None
+    return feedback_of(dict(zip(READ, zip(*reversed(mine), strict=True), strict=True)))
 
 
 def _n_seen(row: StoredList) -> int:

@@ -260,3 +260,24 @@ diary = Table(
     sqlite_autoincrement=True,
 )
 Index("diary_placement", diary.c.placement, diary.c.seq)
+
+blocked = Table(
+    "blocked",
+    metadata,
+    Column("user", Text, primary_key=True),
+    Column("item", Text, primary_key=True),
+    Column("whole_ids", SmallInteger, primary_key=True, autoincrement=False),
+    Column("time", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+retracted = Table(
+    "retracted",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("time", BigInteger, nullable=False),
+    Column("user", Text, nullable=False),
+    Column("whole_ids", SmallInteger, nullable=False),
+    Column("body", Text, nullable=False),  # the event as it was, as JSON
+)
+Index("retracted_user", retracted.c.user)

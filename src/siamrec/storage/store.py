@@ -19,6 +19,7 @@ from siamrec.storage._shared import Recipe
 from siamrec.storage.archive import Archive
 from siamrec.storage.audit import Past, Verification, verified
 from siamrec.storage.bandit import StoredBandit
+from siamrec.storage.blocks import BlockLog
 from siamrec.storage.catalog import CatalogLog
 from siamrec.storage.decisions import DecisionLog
 from siamrec.storage.diary import Diary
@@ -96,7 +97,10 @@ class Store(OnDatabase):
         self.versions = VersionTable(self._engine, clock)
         self.experiment_records = StoredExperiments(self._engine)
         self.catalog = CatalogLog(self._engine, clock)
-        self.recommendations = RecommendationLog(self._engine, self.feedback, self._archive)
+        self.blocks = BlockLog(self._engine, clock)
+        self.recommendations = RecommendationLog(
+            self._engine, self.feedback, self._archive, self.blocks
+        )
         self.values = StoredValues(self._engine, clock)
         self.diary = Diary(self._engine, clock)
         self._clock = clock

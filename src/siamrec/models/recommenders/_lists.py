@@ -93,7 +93,7 @@ def make_lists(
 
 
 def best_of(
-    arm: Scores, histories: Histories, *, k: int, allowed: BoolArray
+    arm: Scores, histories: Histories, *, k: int, allowed: BoolArray, exclude_seen: bool
 ) -> tuple[IntArray, FloatArray]:
     """Return codes and scores of the best of what may be shown to one person.
 
@@ -104,14 +104,15 @@ def best_of(
         histories: What the person did; one row.
         k: Most items.
         allowed: Items that may be shown, shape `(n_items,)`.
+        exclude_seen: Whether what the person met is left out.
     """
     check.count("k", k)
     few = arm.few_scores(histories)
     if few is not None:
-        done = Lists.few(few, histories.value, allowed, k)
+        done = Lists.few(few, histories.value if exclude_seen else None, allowed, k)
         if done.length[0] >= 0:
             return done.item.astype(np.int64), done.score
-    table, _ = _masked(arm, histories, allowed, exclude_seen=True)
+    table, _ = _masked(arm, histories, allowed, exclude_seen=exclude_seen)
     if _silent(table).size:
         return np.empty(0, dtype=np.int64), np.empty(0)
     if not (table < np.inf).all():

@@ -209,13 +209,15 @@ class FittedRecommender(Shown):
 
     @final
     def best(
-        self, histories: Histories, *, k: int, allowed: BoolArray
+        self, histories: Histories, *, k: int, allowed: BoolArray, exclude_seen: bool = True
     ) -> tuple[IntArray, FloatArray]:
-        """Return codes and scores of the `k` best allowed items that one person has not seen.
+        """Return codes and scores of the `k` best allowed items for one person.
+
+        What the person has met is left out where `exclude_seen` says so.
 
         Both are empty where the arm has nothing to say, because all items score alike.
         """
-        return best_of(self, histories, k=k, allowed=allowed)
+        return best_of(self, histories, k=k, allowed=allowed, exclude_seen=exclude_seen)
 
     def predict(
         self,
