@@ -473,6 +473,12 @@ def test_variants_are_shown_logged_and_compared(
     with Workspace(f"sqlite:///{folder}/app.db", encoder="hashing", clock=clock) as other:
         same = other.placement("home").recommend("person-0001", request="elsewhere")
         assert same.variant == lists[0].variant
+    assert {each.allocation for each in lists} == {1}
+    by_model = ws.measure(["ctr"], by=("variant", "allocation", "model"))
+    tested = [levels for levels, *_ in by_model.rows if levels[0] != "none"]
+    assert {allocation for _, allocation, _ in tested} == {"1"}
+    served = {version for each in lists for version in each.versions.values()}
+    assert {model for *_, model in tested} == served
     rows = ws.measure(["ctr"], by=("variant",))
     clicks = Counter(each.variant for each in lists
                      if each.variant == "new" or each.user == "person-0002")  # fmt: skip

@@ -296,3 +296,21 @@ def test_what_cannot_serve_is_refused_when_it_is_placed(ws: Workspace) -> None:
     arm = ws.store.versions.get(release.manifest["lineage"]["parents"][0])
     with pytest.raises(InvalidParameterError, match="a release of home"):
         ws.activate("home", arm.id, reason="mistaken")
+
+
+def test_a_placement_that_cannot_be_read_stops_no_other(
+    ws: Workspace, home: LivePlacement, clock: ManualClock
+) -> None:
+    shown = home.recommend("person-0001", request="r")
+    ws.feedback.click(shown, shown.items[0])
+    body = {**ws.store.values.get("placement", "home").body, "name": "a", "of_tomorrow": 1}  # type: ignore[union-attr]
+    ws.store.values.put("placement", "a", body)
+    clock.advance(2 * DAY)
+    with pytest.raises(UnknownNameError, match="of_tomorrow") as raised:
+        ws.settle()
+    assert "'a' was kept by another version" in raised.value.__notes__[0]
+    assert rewards(ws, shown)
+    assert ws.settle("home") == 0
+    assert "cannot be read: " in str(ws.table())
+    with pytest.raises(UnknownNameError, match="of_tomorrow"):
+        ws.placement("a")

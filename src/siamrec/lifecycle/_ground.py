@@ -128,7 +128,13 @@ class Ground:
         found = self.store.values.get(_PLACEMENT, name)
         if found is None:
             raise UnknownNameError(_PLACEMENT, name, self.placements())
-        return Placement.from_config(found.body)
+        try:
+            return Placement.from_config(found.body)
+        except SiamrecError as error:
+            error.add_note(
+                f"The placement {name!r} was kept by another version, or with a plugin."
+            )
+            raise
 
     def keep(self, placement: Placement, *, expect: int | None = None) -> Revision:
         """Store a placement under its name; see `Workspace.place`.

@@ -121,7 +121,8 @@ class Maker:
             id=asked.id, placement=self._name, user=asked.user, items=(), scores=(), sources=(),
             time=asked.time, release=None if release is None else release.id, confirm=confirm,
             experiment=None if state.variant is None else config.experiment,
-            variant=state.variant, filtered=gate.counts, too_few=_too_few(gate, k),
+            variant=state.variant, allocation=state.allocation, filtered=gate.counts,
+            too_few=_too_few(gate, k),
             limit=None if asked.user is None
             else config.seen.limit(state.heads.archived, asked.time),
         )  # fmt: skip

@@ -105,6 +105,11 @@ class State:
             variant=variant,
         )
 
+    @property
+    def allocation(self) -> int | None:
+        """Version of the shares by which users get their variants."""
+        return None if self.variant is None or self.experiment is None else self.experiment.version
+
     def assigned(self, user: str | int | None) -> str | None:
         """Return the variant of a user; None outside of every experiment."""
         if self.assigner is None or user is None:

@@ -40,7 +40,8 @@ _ONLINE: Mapping[str, Callable[[Events], Any]] = {
     )
 }  # fmt: skip
 """Metrics of events, by name."""
-_LEVELS = ("placement", "experiment", "variant", "version", "day", "arm")
+_OF_LIST = ("placement", "experiment", "variant", "allocation", "version", "day")
+_LEVELS = (*_OF_LIST, "arm", "model")
 _CONTEXT = "context."
 _NONE = "none"
 _KIND_OF = {
@@ -193,8 +194,10 @@ def _seen(
             if when is None:
                 continue
             seen.append((_Shown(number, place, item, source), int(when)))
-            for name in _LEVELS:
-                columns[name].append(source if name == "arm" else levels[name])
+            for name in _OF_LIST:
+                columns[name].append(levels[name])
+            columns["arm"].append(source)
+            columns["model"].append(each.versions.get(source, _NONE))
             columns["confidence"].append(sure.get(source, np.nan))
             columns["list"].append(each.id)
             for factor in factors:
@@ -208,6 +211,7 @@ def _levels_of(each: Recommendation) -> dict[str, str]:
         "placement": each.placement,
         "experiment": each.experiment or _NONE,
         "variant": each.variant or _NONE,
+        "allocation": _NONE if each.allocation is None else str(each.allocation),
         "version": each.release or _NONE,
         "day": day,
     }

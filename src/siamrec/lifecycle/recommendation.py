@@ -42,6 +42,7 @@ class Recommendation(Shown):
         versions: Version of each arm that took part.
         experiment: Experiment of the placement, if one runs.
         variant: Variant of the user in it.
+        allocation: Version of its shares of variants, by which the user got this one.
         fallback: Why something else than the chosen arms had to fill it; None where nothing had.
         failed: Arms that were chosen and gave nothing, with the reason.
         filtered: Number of items that could be ranked and were kept back, by the first reason:
@@ -69,6 +70,7 @@ class Recommendation(Shown):
     versions: Mapping[str, str] = field(default_factory=dict)
     experiment: str | None = None
     variant: str | None = None
+    allocation: int | None = None
     fallback: str | None = None
     failed: Mapping[str, str] = field(default_factory=dict)
     filtered: Mapping[str, int] = field(default_factory=dict)
@@ -147,6 +149,7 @@ class Recommendation(Shown):
                 "versions": dict(self.versions),
                 "experiment": self.experiment,
                 "variant": self.variant,
+                "allocation": self.allocation,
                 "fallback": self.fallback,
                 "failed": dict(self.failed),
                 "filtered": dict(self.filtered),
@@ -176,6 +179,7 @@ class Recommendation(Shown):
             "too_few": self.too_few,
             "rules": {name: list(moved) for name, moved in self.rules.items()},
             "limit": self.limit,
+            "allocation": self.allocation,
         }
         body |= {name: value for name, value in told.items() if value}
         return StoredList(
@@ -235,6 +239,7 @@ class Recommendation(Shown):
             too_few=body.get("too_few"),
             rules={name: tuple(moved) for name, moved in body.get("rules", {}).items()},
             limit=body.get("limit"),
+            allocation=body.get("allocation"),
             confirm=body["confirm"],
         )
 

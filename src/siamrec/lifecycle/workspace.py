@@ -12,7 +12,7 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec._core.clock import clock_or_system, duration
 from siamrec._core.table import Shown, Table
-from siamrec.errors import InvalidParameterError, MissingInputError
+from siamrec.errors import InvalidParameterError, MissingInputError, SiamrecError
 from siamrec.experiments import Mean, Plan, analyze
 from siamrec.lifecycle import _encoders
 from siamrec.lifecycle._ground import Ground
@@ -121,9 +121,13 @@ class Workspace(Shown):
     @override
     def table(self) -> Table:
         """Return one row for each placement."""
-        rows = []
+        rows: list[tuple[Any, ...]] = []
         for name in self.placements():
-            config = self._ground.config(name)
+            try:
+                config = self._ground.config(name)
+            except SiamrecError as error:  # of a plugin that is gone, or of a newer release
+                rows.append((name, None, f"cannot be read: {error}", None))
+                continue
             active = self.store.versions.active(config.alias)
             rows.append((name, len(config.arms), config.mode, active and active[:12]))
         head = ("placement", "arms", "mode", "release")
@@ -299,10 +303,23 @@ class Workspace(Shown):
         Args:
             placement: Whose lists; of all placements when absent.
             n: Most lists of one placement.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If there is no such placement, or one of them has a
+                part that is not known here; the others are settled before.
         """
         check.count("n", n)
-        names = self.placements() if placement is None else [placement]
-        return sum(settled(self._ground, self._ground.config(name), n=n) for name in names)
+        done, unread = 0, None
+        for name in self.placements() if placement is None else [placement]:
+            try:
+                config = self._ground.config(name)
+            except SiamrecError as error:
+                unread = unread or error
+                continue
+            done += settled(self._ground, config, n=n)
+        if unread is not None:
+            raise unread
+        return done
 
     def events(
         self,
@@ -312,10 +329,10 @@ class Workspace(Shown):
     ) -> Events:
         """Return what was seen of lists and done on them, for `siamrec.metrics.online`.
 
-        Columns beside user, item, kind, time, value, impression and position: `arm`,
-        `confidence`, `placement`, `experiment`, `variant`, `version` (the release), `day`,
-        `list`, and each factor of the context as `context.segment`, and so on. A list that
-        nobody has seen is not part of it.
+        Columns beside user, item, kind, time, value, impression and position: `arm`, `model`
+        (its version), `confidence`, `placement`, `experiment`, `variant`, `allocation` (version
+        of the shares of variants), `version` (the release), `day`, `list`, and each factor of the
+        context as `context.segment`, and so on. A list that nobody has seen is not part of it.
 
         Args:
             placement: Whose lists; of all placements when absent.
