@@ -583,6 +583,32 @@ def test_what_another_policy_would_have_earned(ws: Workspace, home: LivePlacemen
         ws.what_if({"sdv": 1.0})
 
 
+def test_what_other_weights_of_a_blend_would_have_earned(
+    ws: Workspace, home: LivePlacement
+) -> None:
+    """Two of three arms fill a list; those with `svd` first earn most."""
+    arms = {"svd": "pure-svd:factors=8", "top": "popularity", "long_tail": "long-tail:base=ease"}
+    blend = replace(home.config, arms=arms, blend="weights", rerank=())
+    ws.place(blend)
+    home.switch("static")
+    rng = np.random.default_rng(4)
+    firsts = []
+    for n in range(600):
+        each = home.recommend(f"person-{n % 200 + 1:04d}", n_arms=2, request=f"blend-{n}")
+        firsts.append(each.arms[0])
+        for item in each.items:
+            if each.arms[0] == "svd" and rng.random() < 0.5:
+                ws.feedback.click(each, item)
+    served = ws.what_if({"svd": 1.0, "top": 1.0, "long_tail": 1.0})["snips"]
+    assert served.interval[0] < firsts.count("svd") / 600 * 0.5 < served.interval[1]
+    always = ws.what_if({"svd": 1.0, "top": 1e-9, "long_tail": 1e-9})["snips"]
+    assert always.interval[0] < 0.5 < always.interval[1]
+    never = ws.what_if({"top": 1.0, "long_tail": 1.0, "svd": 0.0})["snips"]
+    assert never.value < 0.1
+    with pytest.raises(InvalidParameterError, match="no belief learns from them"):
+        ws.what_if("beta-thompson")
+
+
 def test_what_was_promised_is_joined_with_what_was_said(
     ws: Workspace, home: LivePlacement
 ) -> None:

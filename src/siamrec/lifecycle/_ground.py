@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 from uuid import uuid4
 
@@ -25,10 +26,10 @@ from siamrec.lifecycle.eligibility import check_expression
 from siamrec.lifecycle.placement import Placement
 from siamrec.lifecycle.registry import ModelRegistry
 from siamrec.lifecycle.rules import check_against
+from siamrec.storage import FolderBlobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from siamrec._core.book import Named
     from siamrec.experiments import Experiment
@@ -268,3 +269,13 @@ class Ground:
             except StaleWriteError:
                 continue  # another process has made it
         raise InvalidDataError("The salt of the workspace cannot be read.")
+
+
+def blobs_of(blobs: BlobStore | str | Path | None, store: Store) -> BlobStore | None:
+    """Return where files of versions are: as given, or beside a database that is a file."""
+    if isinstance(blobs, str | Path):
+        return FolderBlobs(blobs)
+    if blobs is not None:
+        check.methods("blobs", blobs, ["put", "get"], what="a store of files")
+        return blobs
+    return None if store.file is None else FolderBlobs.beside(store.file, "models")

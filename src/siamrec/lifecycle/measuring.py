@@ -1,8 +1,7 @@
-"""What the log of a workspace tells: events of lists, metrics by any slice, and what-if."""
+"""What the log of a workspace tells: events of lists, and metrics by any slice."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, final
@@ -11,23 +10,19 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec._core.clock import SECOND, ManualClock
+from siamrec._core.clock import SECOND
 from siamrec._core.table import Shown, Table, counted
-from siamrec.bandits import POLICIES, ContextualBandit
-from siamrec.bandits.ope import Log, evaluate
 from siamrec.data import FeedbackKind, Rankings, Vocabulary
-from siamrec.errors import InvalidDataError, MissingInputError, UnknownNameError
+from siamrec.errors import MissingInputError, UnknownNameError
 from siamrec.lifecycle._settlement import earned, events_by_list, rewards_of
 from siamrec.lifecycle.recommendation import Recommendation
 from siamrec.metrics import METRICS, Suite, online
 from siamrec.metrics.online.events import KINDS, Events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from siamrec.bandits.ope import Evaluation
     from siamrec.lifecycle._ground import Ground
-    from siamrec.lifecycle.placement import Placement
     from siamrec.lifecycle.release import Release
     from siamrec.storage import StoredList
     from siamrec.typing import FloatArray, Instant, IntArray
@@ -116,7 +111,7 @@ def events_of(
     ground: Ground, placement: str | None, since: Instant | None, until: Instant | None
 ) -> tuple[Events, int]:
     """Return what was seen and done on the lists of a time, and how many events were stray."""
-    lists = list(_lists(ground, placement, since, until))
+    lists = list(lists_of(ground, placement, since, until))
     seen, columns = _seen(lists)
     rows: list[tuple[Any, Any, str, int, float, int, int]] = [
         (_unit(lists[each.list]), each.item, "impression", when, 1.0, code, each.place)
@@ -166,9 +161,10 @@ def _events(rows: Sequence[tuple[Any, ...]], columns: Mapping[str, Sequence[Any]
     )
 
 
-def _lists(
+def lists_of(
     ground: Ground, placement: str | None, since: Instant | None, until: Instant | None
 ) -> Iterable[tuple[Recommendation, StoredList]]:
+    """Yield the lists of a time with their rows, oldest first."""
     for row in ground.store.recommendations.between(placement, since, until):
         yield Recommendation.of(row), row
 
@@ -333,94 +329,11 @@ def _of_lists(part: Events, name: str, known: _Items | None) -> float:
     return float(found[full].mean)
 
 
-def what_if(
-    ground: Ground,
-    config: Placement,
-    policy: Any,
-    *,
-    since: Instant | None,
-    until: Instant | None,
-) -> Evaluation:
-    """Return what another policy would have earned; see `Workspace.what_if`."""
-    if not isinstance(policy, Mapping):
-        policy = POLICIES.make(policy)
-    lists = [
-        (each, row)
-        for each, row in _lists(ground, config.name, since, until)
-        if each.decision is not None and row.opened is not None and row.bandit is not None
-    ]
-    if not lists:
-        raise InvalidDataError("No seen list with a decision is in the log of this time.")
-    rows = [row for _, row in lists]
-    told = events_by_list(rows, ground.store.recommendations.events_of([r.id for r in rows]))
-    rewards = [rewards_of(row, told[row.id], config.settles) for row in rows]
-    drawn = (arm for each, _ in lists for arm in each.arms)
-    arms = tuple(dict.fromkeys((*config.arms, *drawn)))
-    # A first arm that had nothing to show earned nothing: to leave its draws out would favour it.
-    first = [(each, gained) for (each, _), gained in zip(lists, rewards, strict=True)]
-    if isinstance(policy, Mapping):
-        tested: Sequence[Any] = first
-        target = _fixed(policy, arms, len(first))
-    else:
-        middle = len(first) // 2
-        target, tested = _learned(config, policy, arms, first[:middle], first[middle:])
-    if not tested:
-        raise InvalidDataError("Too few lists were seen to learn from one half and judge by one.")
-    log = Log(
-        action=np.array([arms.index(each.arms[0]) for each, _ in tested]),
-        reward=np.array([gained.get(each.arms[0], 0.0) for each, gained in tested]),
-        propensity=np.array([each.propensities[0] for each, _ in tested]),
-        n_actions=len(arms),
-        reward_range=(0.0, 1.0),
-    )
-    return evaluate(log, target, estimators=["ips", "snips"])
-
-
-def _fixed(weights: Mapping[str, float], arms: tuple[str, ...], n: int) -> FloatArray:
-    for arm, weight in weights.items():
-        check.one_of("arm", arm, arms)
-        check.not_negative(f"weight of {arm}", weight)
-    row = np.array([weights.get(arm, 0.0) for arm in arms], dtype=np.float64)
-    if not row.sum() > 0:
-        raise InvalidDataError("At least one weight must be above 0.")
-    return np.tile(row / row.sum(), (n, 1))
-
-
-def _learned(
-    config: Placement,
-    policy: Any,
-    arms: tuple[str, ...],
-    early: Sequence[tuple[Recommendation, dict[str, float]]],
-    late: Sequence[tuple[Recommendation, dict[str, float]]],
-) -> tuple[FloatArray, Sequence[tuple[Recommendation, dict[str, float]]]]:
-    """Return the probabilities of a policy that has learned from the earlier half."""
-    bandit: ContextualBandit[Any] = ContextualBandit(
-        policy, arms, context=config.context, clock=ManualClock()
-    )
-    for each, gained in early:
-        assert each.decision is not None
-        bandit.record(each.decision)
-        for arm, reward in gained.items():
-            bandit.learn(each.id, reward, arm=arm, time=each.time)
-    if not late:
-        return np.empty((0, len(arms))), late
-    now = late[-1][0].time
-    cells: dict[tuple[tuple[str, str], ...], list[float]] = {}
-    rows = []
-    for each, _ in late:
-        key = tuple(sorted(each.context.items()))
-        if key not in cells:
-            chance = bandit.probabilities(dict(each.context), time=now)
-            cells[key] = [chance[arm] for arm in arms]
-        rows.append(cells[key])
-    return np.array(rows), late
-
-
 def outcomes_of(ground: Ground, experiment: str) -> dict[str, list[Any]]:
     """Return one row for each seen list of an experiment: unit, variant and what came of it."""
     lists = [
         (each, row)
-        for each, row in _lists(ground, None, None, None)
+        for each, row in lists_of(ground, None, None, None)
         if each.experiment == experiment and row.opened is not None
     ]
     rows = [row for _, row in lists]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from typing_extensions import override
@@ -15,7 +14,7 @@ from siamrec._core.table import Shown, Table
 from siamrec.errors import InvalidParameterError, MissingInputError, SiamrecError
 from siamrec.experiments import Mean, Plan, analyze
 from siamrec.lifecycle import _encoders
-from siamrec.lifecycle._ground import Ground
+from siamrec.lifecycle._ground import Ground, blobs_of
 from siamrec.lifecycle._settlement import settled
 from siamrec.lifecycle.catalog import WorkspaceCatalog
 from siamrec.lifecycle.comments import Comments
@@ -26,17 +25,18 @@ from siamrec.lifecycle.measuring import (
     events_of,
     measured,
     outcomes_of,
-    what_if,
 )
 from siamrec.lifecycle.placement import LIVE, Placement
 from siamrec.lifecycle.release import loaded_release
 from siamrec.lifecycle.tracking import Tracker
 from siamrec.lifecycle.training import Trained, train
-from siamrec.storage import FolderBlobs, Store
+from siamrec.lifecycle.what_if import what_if
+from siamrec.storage import Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -101,7 +101,7 @@ class Workspace(Shown):
         salt: str | None = None,
     ) -> None:
         self.store = Store(url, clock=clock)
-        files = _blobs_of(blobs, self.store)
+        files = blobs_of(blobs, self.store)
         self._ground = Ground(
             self.store, files, clock_or_system(clock), encoder=encoder, salt=salt
         )
@@ -384,7 +384,9 @@ class Workspace(Shown):
         """Return what another policy would have earned on the lists that were seen.
 
         Off-policy estimates of the reward of the first arm of a list, from the logged
-        propensities; withheld where the log does not support them.
+        propensities; withheld where the log does not support them. Where a placement blends by
+        weights, they are of the reward of whole lists, the mean over their seen items, were
+        their arms drawn by other weights.
 
         Args:
             policy: Weights of the arms, such as `{"svd": 1.0}`; or a policy, which learns from
@@ -440,12 +442,3 @@ class Workspace(Shown):
 
     def _since(self, since: str | timedelta | float | None) -> Instant | None:
         return None if since is None else self._ground.now() - duration("since", since)
-
-
-def _blobs_of(blobs: BlobStore | str | Path | None, store: Store) -> BlobStore | None:
-    if isinstance(blobs, str | Path):
-        return FolderBlobs(blobs)
-    if blobs is not None:
-        check.methods("blobs", blobs, ["put", "get"], what="a store of files")
-        return blobs
-    return None if store.file is None else FolderBlobs.beside(store.file, "models")
