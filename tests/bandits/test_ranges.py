@@ -71,9 +71,9 @@ def test_sums_and_adaptive_values_keep_to_it_too(rewards: str) -> None:
     log, target = log_of(REWARDS[rewards](80))
     tally = Tally.of(log, target)
     for low, high in (
-        tally.snips()[1],
-        tally.ips()[1],
-        (tally + tally).snips()[1],
+        tally.snips().interval,
+        tally.ips().interval,
+        (tally + tally).snips().interval,
         adaptive_value(log, target).interval,
     ):
         assert 0 <= low < high <= 1
