@@ -69,9 +69,9 @@ def mean_interval(
         skewness: That of the mean, `skewness_of_mean`.
 
     References:
-        Student (1908), Biometrika 6(1); Hall (1992), JRSS B 54(1); Wilson (1927), JASA 22(158); that the variance of values
-        in [0, 1] is at most that of a coin: Bhatia and Davis (2000), American Mathematical
-        Monthly 107.
+        Student (1908), Biometrika 6(1); Hall (1992), JRSS B 54(1); Wilson (1927), JASA 22(158);
+        that the variance of values in [0, 1] is at most that of a coin: Bhatia and Davis (2000),
+        American Mathematical Monthly 107.
 
     Examples:
         >>> mean_interval(0.0, 0.0, 50, confidence=0.95, within=(0.0, 1.0))[1] < 0.08
@@ -125,7 +125,8 @@ def skewness_of_mean(away: FloatArray) -> float:
     if most == 0:
         return 0.0
     scaled = away / most
-    return float((scaled**3).sum()) / float(scaled @ scaled) ** 1.5
+    second, third = float(scaled @ scaled), float((scaled**3).sum())
+    return third / math.sqrt(second) ** 3
 
 
 def has_spread(mean: float, error: float) -> bool:

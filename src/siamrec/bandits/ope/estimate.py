@@ -137,7 +137,7 @@ class ValueEstimate(Record):
             hold `raw`.
         error: Standard error of the estimate with nothing left out.
         diagnostics: How well the log supports the target.
-        left_out: What the estimator leaves out, as the log shows it: its bias with the sign turned.
+        left_out: What the estimator leaves out, as the log shows it: its bias, turned in sign.
     """
 
     estimator: str

@@ -1,4 +1,4 @@
-"""Sums of a log from which estimates follow; they merge, so that logs of any size stream through."""
+"""Sums of a log from which estimates follow; they merge, so that any log streams through."""
 
 from __future__ import annotations
 
