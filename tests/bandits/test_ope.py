@@ -448,6 +448,28 @@ def test_weaker_assumptions_cost_variance() -> None:
         slate_value(rewards, logged[:, :1], wanted)
 
 
+def test_support_is_judged_by_the_weights_that_the_estimate_uses() -> None:
+    """The first rank is one that the target hardly ever fills alike, the last is fine."""
+    rng = np.random.default_rng(1)
+    first = rng.random(400) < 0.01
+    logged = np.stack([np.where(first, 0.01, 0.99), np.full(400, 0.5)], axis=1)
+    wanted = np.stack([np.where(first, 0.99, 0.01), np.full(400, 0.5)], axis=1)
+    rewards = rng.integers(0, 2, (400, 2)).astype(float)
+    found = slate_value(rewards, logged, wanted, interaction="independent")
+    assert found.effective_sample_size < 30
+    assert not found.diagnostics.supported
+    # Actions apart, groups alike: by groups, all weights are 1.
+    action = rng.integers(0, 4, 400)
+    log = Log(action=action, reward=rewards[:, 0], propensity=np.full(400, 0.25),
+              logging=np.full((400, 4), 0.25))  # fmt: skip
+    target = np.tile([0.5, 0.0, 0.5, 0.0], (400, 1))
+    by_action, by_group = (
+        each.estimate(log, target) for each in (IPS(), MIPS(groups=(0, 0, 1, 1)))
+    )
+    assert by_action.effective_sample_size < 250
+    assert by_group.effective_sample_size == pytest.approx(400)
+
+
 def test_several_loggers_are_one_mixture() -> None:
     rng = np.random.default_rng(3)
     loggers, size = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([600, 1400])

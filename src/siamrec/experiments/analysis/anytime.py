@@ -105,9 +105,10 @@ def adaptive_effect(
     given the past, whatever the bandit did, and an asymptotic confidence sequence over them may be
     looked at as often as one likes. The augmented one is as unbiased and varies less.
 
-    Asymptotic means many rows that count, not many rows: of a thousand with twenty purchases, and a
-    propensity of .02 where one of them weighs fifty, few do. So with d the distances of the scores
-    to their mean, nothing is said (p is 1, the interval infinite) before the rows that count,
+    Asymptotic means many rows that count, not many rows: of a thousand with twenty purchases and
+    propensities of .02 where one of them weighs fifty, few do. So with d the distances of the
+    scores to their mean, nothing is said (p is 1, the interval infinite) until the rows that
+    count,
 
         min( (sum d²)² / sum d⁴,  (sum d²)³ / (2 sum d³)² ),
 

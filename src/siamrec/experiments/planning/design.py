@@ -38,8 +38,8 @@ class Design(Shown):
     treatment's part is that of its own rate, `v_t = v_c p_t (1 - p_t) / (p_c (1 - p_c))` with
     `p_t` on the side that is better, and the two-sided test is the pooled one that analysis uses.
     A `Count` that varies more than Poisson's keeps its excess in proportion to the squared mean,
-    `v_t = m_t + (v_c - m_c) (m_t / m_c)²`. Other metrics are taken to vary as much in the treatment
-    as in the control.
+    `v_t = m_t + (v_c - m_c) (m_t / m_c)²`. Other metrics are taken to vary as much in the
+    treatment as in the control.
 
     Hypotheses, with d the true difference in the direction that is better:
 
