@@ -169,7 +169,7 @@ def test_calibration_finds_wrong_propensities() -> None:
 
 def test_calibration_by_hand() -> None:
     # Two arms of one half each: nothing can be won, whatever is chosen.
-    even = logged_as(np.zeros(3), np.full(3, 0.5), ("a", "b"))
+    even = logged_as(np.zeros(3, dtype=int), np.full(3, 0.5), ("a", "b"))
     assert calibration(even, floor=0.5) == 1.0
     rare = replace(even, propensity=np.full(3, 0.1))  # 1 / (2 · .1) = 5 times its expectation
     stakes = 0.9 * 0.25 ** np.arange(6)

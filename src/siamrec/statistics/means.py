@@ -29,8 +29,8 @@ UNBOUNDED: Range = (-math.inf, math.inf)
 _ENOUGH = 30
 _EVEN = 1e-9
 """Skewness that moves no end of an interval."""
-_DUST = 1e-13
-"""Errors below this share of the mean are rounding: the values are all the same."""
+_DUST = 4e-15
+"""Deviations of values below this share of their mean are rounding: they are all the same."""
 
 
 def mean_interval(
@@ -84,7 +84,7 @@ def mean_interval(
     if math.isnan(mean) or n < 2 or df < 1 or not math.isfinite(error):
         return low, high
     first, last = low, high
-    if has_spread(mean, error):
+    if has_spread(mean, error, n):
         reach = reach_of_t(df, 1 - confidence)
         start, end = (mean - error * _unskewed(t, skewness) for t in (reach, -reach))
         first, last = min(max(start, low), high), max(min(end, high), low)
@@ -96,7 +96,7 @@ def mean_interval(
     width = high - low
     least, most = score_limits((mean - low) / width, n, normal_reach(1 - confidence))
     least, most = low + width * least, low + width * most
-    if has_spread(mean, error):
+    if has_spread(mean, error, n):
         return min(first, least), max(last, most)
     return least, most
 
@@ -129,9 +129,9 @@ def skewness_of_mean(away: FloatArray) -> float:
     return third / math.sqrt(second) ** 3
 
 
-def has_spread(mean: float, error: float) -> bool:
-    """Whether a standard error is more than the rounding of equal values."""
-    return error > _DUST * abs(mean)
+def has_spread(mean: float, error: float, n: float = 1.0) -> bool:
+    """Whether the standard error of a mean of n is more than the rounding of equal values."""
+    return error * math.sqrt(n) > _DUST * abs(mean)
 
 
 def mean_test(
@@ -150,7 +150,7 @@ def mean_test(
     """
     if n < 2 or mean == 0 or math.isnan(mean) or not math.isfinite(error):
         return 1.0, 0.0
-    if has_spread(mean, error):
+    if has_spread(mean, error, n):
         return two_sided_t(mean / error, n - 1)
     variance = -within[0] * within[1]
     if not 0 < variance < math.inf:

@@ -305,9 +305,9 @@ def bootstrap_interval(
     """
     check.count("resamples", resamples, least=100)
     value, (error, plain) = parts.value(), normal_interval(parts, confidence, within, alike=alike)
-    if not math.isfinite(error) or not has_spread(value, error):
-        return plain
     n = parts.base.size
+    if not math.isfinite(error) or not has_spread(value, error, n):
+        return plain
     ratios = np.zeros(resamples)
     for turn in range(resamples):  # resamples, not rows
         again = parts.rows(rng.integers(0, n, n))

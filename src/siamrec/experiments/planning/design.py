@@ -336,7 +336,8 @@ def _history_of(metric: ExperimentMetric, baseline: object, unit: str | None) ->
     if variance <= 0:
         what = " beyond what its covariates say" if plain > 0 else ""
         raise InvalidDataError(f"The baseline of {metric.name} must vary{what}.")
-    value, law = float(values[0]), _law_of(metric, sample)
+    value = float(values[0]) + sample.shifts.get(metric.name, 0.0)
+    law = _law_of(metric, sample)
     room = np.inf if law == "none" or (law == "count" and metric.sign > 0) else value
     if law == "proportion" and metric.sign > 0:
         room = 1 - value
