@@ -385,7 +385,7 @@ def is_found(
 
 def power(repeats: float = 1.0) -> list[Rate]:
     """Return how often a design of 80 % power finds what is there."""
-    n_runs = max(round(4000 * repeats), 4)
+    n_runs = max(round(3000 * repeats), 4)
     found = []
     hypotheses: tuple[Hypothesis, ...] = (
         "two-sided",
@@ -507,7 +507,7 @@ def adaptive_traffic(
 
 def adaptive(repeats: float = 1.0) -> list[Rate]:
     """Return how often intervals miss the effect at some look, and an arm's value at the end."""
-    n_runs = max(round(300 * repeats), 4)
+    n_runs = max(round(200 * repeats), 4)
     found = []
     for rates, floor in itertools.product(((0.02, 0.02), (0.02, 0.03)), (0.1, 0.02)):
         told = dict.fromkeys(ADAPTIVE, 0)

@@ -82,6 +82,20 @@ def test_sums_and_adaptive_values_keep_to_it_too(rewards: str) -> None:
         assert 0 <= low < high <= 1
 
 
+def test_an_arm_of_rare_rewards_reaches_further_up() -> None:
+    # Six of 600: the exact Poisson interval of the number is (2.20, 13.06).
+    outcomes = Outcomes(
+        cell=np.zeros(600, np.int32),
+        arm=np.zeros(600, np.int32),
+        reward=(np.arange(600) < 6).astype(float),
+        weight=np.ones(600),
+        propensity=np.full(600, 0.5),
+    )
+    low, high = earned(np.zeros(600, np.int64), outcomes, within=(0.0, 1.0))[0, 0].interval
+    assert 2.0 < 600 * low < 2.6
+    assert 12.5 < 600 * high < 15.0
+
+
 @pytest.mark.parametrize(("wins", "n"), [(0, 5), (5, 5)])
 def test_an_arm_that_never_or_always_won(wins: int, n: int) -> None:
     bandit = ContextualBandit(BetaThompson(), ["a"])

@@ -14,7 +14,7 @@ from siamrec._core.table import Record, counted, number, span
 from siamrec.bandits._choice import Chooser
 from siamrec.bandits.log.delay import DelayCurve
 from siamrec.errors import InvalidDataError, InvalidParameterError
-from siamrec.statistics.means import UNBOUNDED, Range, mean_interval
+from siamrec.statistics.means import UNBOUNDED, Range, mean_interval, skewness_of_mean
 from siamrec.statistics.tails import log_beta_tail, positive_p
 
 if TYPE_CHECKING:
@@ -128,7 +128,8 @@ def earned(
 ) -> dict[tuple[int, int], ArmPerformance]:
     """Return the performance of every arm at every level that has rewards.
 
-    The weighed mean is `sum(w r / p) / sum(w / p)`, its error that of the delta method; where
+    The weighed mean is `sum(w r / p) / sum(w / p)`, its error that of the delta method, and its
+    interval reaches further to the side of rare rewards (see `mean_interval`); where
     picks weigh differently they count as many as `(sum w / p)² / sum (w / p)²` equal ones.
 
     Args:
@@ -144,12 +145,19 @@ def earned(
         reward, n = outcomes.reward[rows], int(rows.sum())
         total = float(weight.sum())
         mean = float((weight * reward).sum() / total) if total > 0 else 0.0
-        error, alike = math.inf, 0.0
+        error, alike, skewness = math.inf, 0.0, 0.0
         if n > 1 and total > 0:
             residual = weight * (reward - mean) / (total / n)
             error = float(residual.std(ddof=1)) / math.sqrt(n)
             alike = total * total / float(weight @ weight)
-        interval = mean_interval(mean, error, alike, confidence=0.95, within=within, freedom=n - 1)
+            skewness = skewness_of_mean(residual)
+        interval = mean_interval(
+            *(mean, error, alike),
+            confidence=0.95,
+            within=within,
+            freedom=n - 1,
+            skewness=skewness,
+        )
         found[code, arm] = ArmPerformance(n, mean, interval)
     return found
 
