@@ -312,7 +312,7 @@ def off_policy(repeats: float = 1.0, weights: tuple[str, ...] = tuple(WEIGHTS)) 
     }
     found = []
     for kind, rate, size in itertools.product(weights, RATES, SIZES):
-        n = max(round((800 if kind == "moderate" else 400) * repeats), 4)
+        n = max(round((600 if kind == "moderate" else 200) * repeats), 4)
         worlds = {kind: [name for name in estimators if name != "replay"]}
         if kind == "moderate":
             worlds["replay"] = ["replay"]
@@ -385,7 +385,7 @@ def is_found(
 
 def power(repeats: float = 1.0) -> list[Rate]:
     """Return how often a design of 80 % power finds what is there."""
-    n_runs = max(round(3000 * repeats), 4)
+    n_runs = max(round(2000 * repeats), 4)
     found = []
     hypotheses: tuple[Hypothesis, ...] = (
         "two-sided",
@@ -426,7 +426,7 @@ TRUE_RATES = np.array([0.02, 0.05, 0.08])
 
 
 def honest_log(name: str, floor: float, seed: int) -> Decisions:
-    """Return 400 decisions of a policy that learns after every 40."""
+    """Return 200 decisions of a policy that learns after every 40."""
     rng = np.random.default_rng([SEED, 5, seed])
     n_features = 2 if name.startswith("linear") else 0
     arms = ("a", "b", "c")
@@ -434,7 +434,7 @@ def honest_log(name: str, floor: float, seed: int) -> Decisions:
         POLICIES.make(name), arms, limits=Limits(floor=floor), seed=seed, n_features=n_features
     )
     parts = []
-    for _ in range(10):
+    for _ in range(5):
         known = rng.normal(size=(40, n_features)) if n_features else None
         chosen = bandit.select_many([{}] * 40, features=known)
         won = rng.random(40) < TRUE_RATES[chosen.arm]
@@ -507,7 +507,7 @@ def adaptive_traffic(
 
 def adaptive(repeats: float = 1.0) -> list[Rate]:
     """Return how often intervals miss the effect at some look, and an arm's value at the end."""
-    n_runs = max(round(200 * repeats), 4)
+    n_runs = max(round(120 * repeats), 4)
     found = []
     for rates, floor in itertools.product(((0.02, 0.02), (0.02, 0.03)), (0.1, 0.02)):
         told = dict.fromkeys(ADAPTIVE, 0)

@@ -35,9 +35,12 @@ def strays(rates: Any) -> list[Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["looks", "power", "calibrations", "adaptive"])
-def test_rates_are_what_they_ought_to_be(programme: ModuleType, part: str) -> None:
-    rates = getattr(programme, part)(0.05)
+@pytest.mark.parametrize(
+    ("part", "repeats"),
+    [("looks", 0.05), ("power", 0.5), ("calibrations", 0.05), ("adaptive", 0.2)],
+)
+def test_rates_are_what_they_ought_to_be(programme: ModuleType, part: str, repeats: float) -> None:
+    rates = getattr(programme, part)(repeats)
     assert rates
     assert not strays(rates)
 
