@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,18 @@ from scipy import integrate
 from siamrec.bandits import (
     BetaThompson,
     ContextualBandit,
+    Limits,
     SuccessRule,
     calibration,
     change_point,
     imbalance,
 )
-from siamrec.data import Feedback, FeedbackKind
+from siamrec.bandits.policies._book import POLICIES
+from siamrec.data import Decisions, Feedback, FeedbackKind, Rewards
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
+
+if TYPE_CHECKING:
+    from siamrec.typing import FloatArray, IntArray
 
 
 def events(kinds: list[FeedbackKind], values: list[float]) -> Feedback:
@@ -111,16 +117,63 @@ def test_change_points() -> None:
         change_point(np.array([0.0, 2.0]))
 
 
+def decided(name: str, floor: float, seed: int) -> Decisions:
+    """Return 200 decisions of a policy that learns from rare clicks after every 40."""
+    rng = np.random.default_rng([5, seed])
+    n_features = 2 if name.startswith("linear") else 0
+    bandit = ContextualBandit(
+        POLICIES.make(name), arms=("a", "b", "c"), limits=Limits(floor=floor), seed=seed,
+        n_features=n_features,
+    )  # fmt: skip
+    parts = []
+    for _ in range(5):
+        known = rng.normal(size=(40, n_features)) if n_features else None
+        chosen = bandit.select_many([{}] * 40, features=known)
+        won = (rng.random(40) < 0.05).astype(float)
+        bandit.learn(Rewards(decision=chosen.id, reward=won))
+        parts.append(replace(chosen, state_version=0))
+    return Decisions.concat(parts)
+
+
+@pytest.mark.parametrize("floor", [0.0, 1e-4])
+@pytest.mark.parametrize("name", sorted(POLICIES.house()))
+def test_honest_propensities_of_every_policy_are_left_in_peace(name: str, floor: float) -> None:
+    # Ville: each of 96 logs is called wrong at 1e-6 with a probability of at most 1e-6.
+    for seed in range(3):
+        assert calibration(decided(name, floor, seed), floor=floor) > 1e-6
+
+
+def logged_as(arm: IntArray, propensity: FloatArray, arms: tuple[str, ...]) -> Decisions:
+    zeros = np.zeros(arm.size)
+    columns: dict[str, Any] = {"arm": arm, "propensity": propensity, "cell": zeros, "time": zeros}
+    return Decisions(id=np.arange(arm.size), arms=arms, **columns)
+
+
 def test_calibration_finds_wrong_propensities() -> None:
-    bandit = ContextualBandit(BetaThompson(), arms=("a", "b", "c"), seed=5)
-    for reward in (1.0, 0.0, 1.0, 0.0):
-        bandit.learn(bandit.select().id, reward)
-    batch = bandit.select_many([{}] * 5000)
-    assert calibration(batch) > 1e-4
-    wrong = replace(batch, propensity=np.minimum(batch.propensity * 1.3, 1.0))
-    assert calibration(wrong) < 1e-6
+    def logged(chance: list[float], told: list[float]) -> Decisions:
+        arm = np.random.default_rng(5).choice(3, 5000, p=chance)
+        return logged_as(arm, np.array(told)[arm], ("a", "b", "c"))
+
+    honest, greedy = [0.8, 0.15, 0.05], [0.998, 0.001, 0.001]
+    assert calibration(logged(honest, honest), floor=0.05) > 1e-6
+    assert calibration(logged(honest, greedy)) < 1e-6  # explored, and not logged
+    assert calibration(logged(greedy, honest)) == 1.0  # who knows what was not seen?
+    assert calibration(logged(greedy, honest), floor=0.05) < 1e-6
     with pytest.raises(InvalidDataError, match="2 rows"):
-        calibration(bandit.select_many([{}]))
+        calibration(logged(honest, honest).where(np.arange(1)))
+    with pytest.raises(InvalidDataError, match=r"at least the floor 0.1, got 0.05"):
+        calibration(logged(honest, honest), floor=0.1)
+    with pytest.raises(InvalidParameterError, match=r"floor must be in \[0, 0.3333\]"):
+        calibration(logged(honest, honest), floor=0.4)
+
+
+def test_calibration_by_hand() -> None:
+    # Two arms of one half each: nothing can be won, whatever is chosen.
+    even = logged_as(np.zeros(3, dtype=int), np.full(3, 0.5), ("a", "b"))
+    assert calibration(even, floor=0.5) == 1.0
+    rare = replace(even, propensity=np.full(3, 0.1))  # 1 / (2 · .1) = 5 times its expectation
+    stakes = 0.9 * 0.25 ** np.arange(6)
+    assert calibration(rare) == pytest.approx(1 / np.mean((1 + 4 * stakes) ** 3))
 
 
 def test_bad_counts_are_refused() -> None:

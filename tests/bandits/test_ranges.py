@@ -64,6 +64,9 @@ def test_estimators_keep_to_the_range_of_rewards(
     assert 0 <= low < high <= 1
     assert low <= min(max(found.raw, 0.0), 1.0) + 1e-9
     assert min(max(found.raw, 0.0), 1.0) - 1e-9 <= high
+    if rewards != "half":  # where hardly a row tells more than the others, there is no support
+        assert not found.diagnostics.supported
+        assert found.diagnostics.effective_rewards < 2.5
 
 
 @pytest.mark.parametrize("rewards", REWARDS)
@@ -71,12 +74,26 @@ def test_sums_and_adaptive_values_keep_to_it_too(rewards: str) -> None:
     log, target = log_of(REWARDS[rewards](80))
     tally = Tally.of(log, target)
     for low, high in (
-        tally.snips()[1],
-        tally.ips()[1],
-        (tally + tally).snips()[1],
+        tally.snips().interval,
+        tally.ips().interval,
+        (tally + tally).snips().interval,
         adaptive_value(log, target).interval,
     ):
         assert 0 <= low < high <= 1
+
+
+def test_an_arm_of_rare_rewards_reaches_further_up() -> None:
+    # Six of 600: the exact Poisson interval of the number is (2.20, 13.06).
+    outcomes = Outcomes(
+        cell=np.zeros(600, np.int32),
+        arm=np.zeros(600, np.int32),
+        reward=(np.arange(600) < 6).astype(float),
+        weight=np.ones(600),
+        propensity=np.full(600, 0.5),
+    )
+    low, high = earned(np.zeros(600, np.int64), outcomes, within=(0.0, 1.0))[0, 0].interval
+    assert 2.0 < 600 * low < 2.6
+    assert 12.5 < 600 * high < 15.0
 
 
 @pytest.mark.parametrize(("wins", "n"), [(0, 5), (5, 5)])

@@ -26,6 +26,7 @@ from siamrec.experiments import (
     analyze,
 )
 from siamrec.experiments.analysis import adaptive_effect, sequential_sample_ratio
+from siamrec.statistics import bounded_difference
 
 if TYPE_CHECKING:
     from siamrec.experiments.sequential.confidence_sequences import Sequence
@@ -295,6 +296,22 @@ def test_bad_input_is_refused() -> None:
         adaptive_effect(ones, ones, given=ones * 0.5, planned=10, method="dr")  # type: ignore[arg-type]
     with pytest.raises(InvalidDataError, match="2 rows or more"):
         adaptive_effect(ones[:1], ones[:1], ones[:1] * 0.5, planned=10)
+
+
+def test_rare_outcomes_are_not_nearly_normal() -> None:
+    rng = np.random.default_rng(7)
+    chance = np.where(np.arange(4000) % 4 == 0, 0.02, 0.5)
+    new = rng.random(4000) < chance
+    given = np.where(new, chance, 1 - chance)
+    rare = (rng.random(4000) < 0.01).astype(float)
+    found = adaptive_effect(new, rare, given=given, planned=4000)
+    assert (found.interval, found.p) == ((-np.inf, np.inf), 1.0)
+    assert 0 < found.error < np.inf
+    low, high = bounded_difference(new, rare, given=given, least=0.02).interval
+    assert -1 < low < 0 < high < 1  # what is known of the range serves
+    even, half = rng.random(4000) < 0.5, np.full(4000, 0.5)
+    many = adaptive_effect(even, rng.random(4000), given=half, planned=4000)
+    assert many.interval[0] < 0 < many.interval[1] < 1
 
 
 def test_an_effect_of_which_nothing_is_seen_has_no_interval() -> None:

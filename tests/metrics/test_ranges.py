@@ -208,3 +208,12 @@ def test_ratios_keep_their_digits_far_from_zero() -> None:
     noise = np.random.default_rng(0).normal(size=400)
     near, far = (RatioOfSums.of(noise + shift, np.ones(400)) for shift in (0.0, 1e9))
     assert far.standard_error == pytest.approx(near.standard_error, rel=1e-6)
+
+
+def test_a_ratio_whose_spread_has_cancelled_is_unbounded() -> None:
+    rng = np.random.default_rng(3)
+    bottom = rng.integers(1, 5, 400).astype(float)
+    top = 1e10 * bottom + rng.normal(size=400)
+    assert RatioOfSums.of(top, bottom).estimate().interval == (-np.inf, np.inf)
+    near = RatioOfSums.of(top - 1e10 * bottom, bottom)
+    assert near.standard_error == pytest.approx(1 / np.sqrt(400) / bottom.mean(), rel=0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from siamrec.statistics import (
     paired_difference,
     wilson,
 )
-from siamrec.statistics.means import error_of_mean, fieller, welch_freedom
+from siamrec.statistics.means import error_of_mean, fieller, skewness_of_mean, welch_freedom
 
 
 def test_paired_difference_and_tiny_p_values() -> None:
@@ -152,3 +153,23 @@ def test_fieller_by_hand() -> None:
     assert fieller((-1.2, -1.0), (0.0, 0.0, 0.01), 1.96) == pytest.approx((-high, -low))
     assert fieller((1.2, 0.1), (0.0, 0.0, 0.01), 1.96) == (-math.inf, math.inf)
     assert fieller((1.2, 1.0), (0.0, 0.0, 0.01), math.inf) == (-math.inf, math.inf)
+
+
+def test_the_mean_of_rare_values_reaches_further_up() -> None:
+    """Ten of 10,000: the exact Poisson interval of the number is (4.80, 18.39)."""
+    rows = np.zeros(10_000)
+    rows[:10] = 1.0
+    away = rows - rows.mean()
+    error = float(np.sqrt(away @ away / 9999 / 10_000))
+    skewness = skewness_of_mean(away)
+    assert skewness == pytest.approx(1 / np.sqrt(10), rel=0.01)
+    settings: dict[str, Any] = {"confidence": 0.95}
+    low, high = mean_interval(rows.mean(), error, 10_000, **settings, skewness=skewness)
+    assert (10_000 * low, 10_000 * high) == pytest.approx((4.89, 18.57), abs=0.02)
+    turned = mean_interval(-rows.mean(), error, 10_000, **settings, skewness=-skewness)
+    assert turned == pytest.approx((-high, -low))
+    plain = mean_interval(rows.mean(), error, 10_000, **settings)
+    assert mean_interval(rows.mean(), error, 10_000, **settings, skewness=1e-7) == (
+        pytest.approx(plain, rel=1e-5)
+    )
+    assert skewness_of_mean(np.zeros(3)) == 0.0

@@ -13,15 +13,19 @@ from siamrec._core import check, special
 from siamrec._core.table import Record, counted, number, span
 from siamrec.bandits._choice import Chooser
 from siamrec.bandits.log.delay import DelayCurve
-from siamrec.errors import InvalidDataError
-from siamrec.statistics.means import UNBOUNDED, Range, mean_interval
-from siamrec.statistics.tails import log_beta_tail, two_sided_z
+from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.statistics.means import UNBOUNDED, Range, mean_interval, skewness_of_mean
+from siamrec.statistics.tails import log_beta_tail, positive_p
 
 if TYPE_CHECKING:
     from siamrec.bandits.memory import Memory
     from siamrec.bandits.policies.base import Outcomes
     from siamrec.data.decisions import Decisions
     from siamrec.typing import Instant, IntArray
+
+_ROUNDING = 1e-6
+_STAKES = 0.9 * 4.0 ** -np.arange(6)
+"""Shares of what one owns that are betted on inverse propensities."""
 
 
 @final
@@ -124,7 +128,8 @@ def earned(
 ) -> dict[tuple[int, int], ArmPerformance]:
     """Return the performance of every arm at every level that has rewards.
 
-    The weighed mean is `sum(w r / p) / sum(w / p)`, its error that of the delta method; where
+    The weighed mean is `sum(w r / p) / sum(w / p)`, its error that of the delta method, and its
+    interval reaches further to the side of rare rewards (see `mean_interval`); where
     picks weigh differently they count as many as `(sum w / p)² / sum (w / p)²` equal ones.
 
     Args:
@@ -140,12 +145,19 @@ def earned(
         reward, n = outcomes.reward[rows], int(rows.sum())
         total = float(weight.sum())
         mean = float((weight * reward).sum() / total) if total > 0 else 0.0
-        error, alike = math.inf, 0.0
+        error, alike, skewness = math.inf, 0.0, 0.0
         if n > 1 and total > 0:
             residual = weight * (reward - mean) / (total / n)
             error = float(residual.std(ddof=1)) / math.sqrt(n)
             alike = total * total / float(weight @ weight)
-        interval = mean_interval(mean, error, alike, confidence=0.95, within=within, freedom=n - 1)
+            skewness = skewness_of_mean(residual)
+        interval = mean_interval(
+            *(mean, error, alike),
+            confidence=0.95,
+            within=within,
+            freedom=n - 1,
+            skewness=skewness,
+        )
         found[code, arm] = ArmPerformance(n, mean, interval)
     return found
 
@@ -228,25 +240,43 @@ def delay_curve(memory: Memory[Any], now: Instant) -> DelayCurve:
     return DelayCurve.estimate(np.maximum(waited, 0), success)
 
 
-def calibration(decisions: Decisions) -> float:
+def calibration(decisions: Decisions, *, floor: float = 0.0) -> float:
     """Return a p-value for "choices were drawn with the logged propensities".
 
-    Under right propensities the inverse propensity of the chosen arm has the number of arms that
-    could be chosen as its expectation; the mean of `1 / propensity` over all rows, less the mean
-    number of arms with a chance, is compared with its standard error. Limits on eligible arms
-    that differ between rows must be logged apart.
+    Under right propensities the inverse propensity of the chosen arm has the number K of arms as
+    its expectation, but it may be as rare as it is great: an arm of 1e-6 is never seen, and no
+    honest log has a mean near K. So it is betted on, and what is won is the evidence,
+
+        E = mean over stakes s of prod (1 + s (1 / (K p) - 1)),   p-value = min(1, 1 / E),
+
+    which is right for every number of rows, whatever the propensities are and the policy learns.
+    Stakes below 0 are possible only if `1 / p` has a bound: without a floor, propensities are
+    found wrong that are too low for what was chosen, with one also those that are too high.
 
     Args:
         decisions: Decisions whose eligible arms are all arms of the batch.
+        floor: Least propensity that an eligible arm can have, as in `Limits`; at most 1 / K.
 
     Raises:
-        InvalidDataError: If there are fewer than 2 rows.
+        InvalidDataError: If there are fewer than 2 rows, or a propensity is below the floor.
+        InvalidParameterError: If the floor is not in [0, 1 / K].
+
+    References:
+        Waudby-Smith and Ramdas (2024), JRSS B 86(1): betting on the mean of bounded variables.
     """
     if len(decisions) < 2:
         raise InvalidDataError("decisions must hold 2 rows or more.")
-    inverse = 1 / decisions.propensity
-    gap = float(inverse.mean()) - len(decisions.arms)
-    error = float(inverse.std(ddof=1)) / math.sqrt(len(decisions))
-    if error == 0:
-        return 1.0 if abs(gap) < 1e-9 else float(np.nextafter(0, 1))
-    return two_sided_z(gap / error)[0]
+    n_arms = len(decisions.arms)
+    if not 0 <= floor <= 1 / n_arms + _ROUNDING:
+        raise InvalidParameterError("floor", floor, f"in [0, {1 / n_arms:.4g}], 1 / arms")
+    least = float(decisions.propensity.min())
+    if least < floor * (1 - _ROUNDING):
+        raise InvalidDataError(f"propensity must be at least the floor {floor:g}, got {least:g}.")
+    gain = 1 / (n_arms * decisions.propensity) - 1
+    stakes = _STAKES
+    if floor > 0:
+        most = 1 / (n_arms * floor) - 1
+        stakes = np.concatenate([stakes, -stakes / max(most, 1.0)])
+    log_e = np.log1p(np.outer(stakes, gain)).sum(axis=1)
+    log_mean = float(special.logsumexp(log_e)) - math.log(stakes.size)
+    return positive_p(min(-log_mean, 0.0))[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, final
 
 import numpy as np
 from typing_extensions import override
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from siamrec.typing import FloatArray
 
 _M = TypeVar("_M", bound="Moments")
+
+_LOST = 1e-6
+"""Share of the squares below which their centred sum has lost too many digits."""
 
 _BLOCK = 16_384
 """Rows in one pass: a few columns of this many rows stay in the processor's cache."""
@@ -179,11 +182,8 @@ class Moments(Shown):
 
     @classmethod
     def _of_rows(cls, names: tuple[str, ...], rows: FloatArray) -> Self:
-        mean = rows.mean(axis=1)
-        centred = rows - mean[:, None]
-        n, rest = rows.shape[1], centred.mean(axis=1)  # what rounding of the mean has left
-        product = centred @ centred.T - n * np.outer(rest, rest)
-        return cls(names=names, n=n, mean=mean + rest, product=product)
+        first, away, product = _centred(rows)
+        return cls(names=names, n=rows.shape[1], mean=first + away, product=product)
 
     def __add__(self, other: Moments) -> Self:
         """Return the moments of both parts together; the order does not matter."""
@@ -236,12 +236,37 @@ class Moments(Shown):
         return self.names.index(name)
 
 
+def _centred(rows: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the first row, the mean's distance to it, and the centred products.
+
+    A constant is no distance away from one of its values, and its products are exactly 0.
+    """
+    first = rows[:, :1]
+    away = rows - first
+    mean = away.mean(axis=1, keepdims=True)
+    away -= mean
+    rest = away.mean(axis=1, keepdims=True)  # what rounding of the mean has left
+    product = away @ away.T - rows.shape[1] * (rest @ rest.T)
+    return first[:, 0], (mean + rest)[:, 0], product
+
+
+class _Block(NamedTuple):
+    """Rows, means, centred products and squares of the groups of a block, less the shift."""
+
+    n: FloatArray
+    mean: FloatArray
+    product: FloatArray
+    squares: FloatArray
+
+
 @final
 class _Running:
     """Means and some centred products of groups, block by block; mutable.
 
     A block is copied once, less a shift; its columns and their products are then multiplied with
-    the indicators of the groups, both with rows side by side, which is what makes it fast.
+    the indicators of the groups, both with rows side by side, which is what makes it fast. Where
+    that costs a group its digits, because it lies far from the shift by its own spread or does not
+    vary at all, its rows are taken out and centred for themselves.
     """
 
     def __init__(
@@ -254,9 +279,11 @@ class _Running:
         self._first, self._second = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         d, n_pairs = len(self._columns), self._first.size
         self._squares = np.array_equal(self._first, self._second) and n_pairs == d
+        self._own = np.flatnonzero(self._first == self._second)  # a column's square, in order
+        self._constant = np.full((d, n_groups), np.nan)  # the one value that was seen, if one
         self._rows = np.empty((d + n_pairs, _BLOCK))
         self._member = np.empty((n_groups, _BLOCK))
-        self._shift: FloatArray | None = None  # the first block's means; keeps digits
+        self._shift: FloatArray | None = None  # a value of the first block; keeps digits
         self._n = np.zeros(n_groups)
         self._mean = np.zeros((d, n_groups))
         self._product = np.zeros((n_pairs, n_groups))
@@ -268,7 +295,7 @@ class _Running:
         d, a, b = len(self._columns), self._first, self._second
         with np.errstate(invalid="ignore"):  # numbers that are not finite are told below
             if self._shift is None:
-                self._shift = np.array([column[part].mean() for column in self._columns])
+                self._shift = np.array([shift_of(column[part]) for column in self._columns])
             for place, column in enumerate(self._columns):
                 np.subtract(column[part], self._shift[place], out=rows[place])
             if self._squares:
@@ -282,6 +309,7 @@ class _Running:
             product = sums[d:] - n * mean[a] * mean[b]
         if not np.isfinite(mean).all():
             return False
+        self._keep_digits(part, codes, _Block(n, mean, product, sums[d:]))
         whole = self._n + n
         gap = np.where(n > 0, mean - self._mean, 0.0)
         share = np.divide(n, whole, out=np.zeros_like(n), where=whole > 0)
@@ -289,6 +317,27 @@ class _Running:
         self._mean += gap * share
         self._n = whole
         return True
+
+    def _keep_digits(self, part: slice, codes: npt.NDArray[np.integer], block: _Block) -> None:
+        """Centre anew what has lost its digits, in place, and tell constants."""
+        assert self._shift is not None
+        n, mean, product, squares = block
+        lost = (n > 0) & (product[self._own] <= _LOST * squares[self._own])
+        value = np.full(mean.shape, np.nan)
+        for group in np.flatnonzero(lost.any(axis=0)).tolist():  # few: what hardly varies
+            if (squares[self._own, group][lost[:, group]] == 0).all():  # all are the shift itself
+                value[lost[:, group], group] = self._shift[lost[:, group]]
+                product[:, group] *= ~(lost[self._first, group] | lost[self._second, group])
+                continue
+            rows = np.stack([column[part][codes == group] for column in self._columns])
+            first, away, centred = _centred(rows)
+            mean[:, group] = first - self._shift + away
+            product[:, group] = centred[self._first, self._second]
+            same = (rows == first[:, None]).all(axis=1)
+            value[same, group] = first[same]
+        new = self._n == 0
+        kept = np.where(new, value, np.where(value == self._constant, value, np.nan))
+        self._constant = np.where(n > 0, kept, self._constant)
 
     def moments(
         self,
@@ -307,9 +356,20 @@ class _Running:
         return kind(
             names=names,
             n=int(self._n[group]),
-            mean=self._mean[rows, group] + self._offset(rows),
+            mean=self._means(rows, group),
             product=product,
         )
 
-    def _offset(self, rows: list[int]) -> FloatArray:
-        return np.zeros(len(rows)) if self._shift is None else self._shift[rows]
+    def _means(self, rows: list[int], group: int) -> FloatArray:
+        """Return means; that of a constant is the constant."""
+        if self._shift is None:
+            return np.zeros(len(rows))
+        constant, mean = self._constant[rows, group], self._mean[rows, group]
+        return np.where(np.isnan(constant), mean + self._shift[rows], constant)
+
+
+def shift_of(values: npt.NDArray[Any]) -> float:
+    """Return what to take values from: nothing where they are near 0 by their spread."""
+    first, mean = float(values[0]), float(values.mean())
+    spread = float(np.abs(values - first).max())
+    return 0.0 if abs(mean) <= spread else first

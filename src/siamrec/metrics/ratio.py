@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _NAMES = ("top", "bottom")
+_CANCELLED = 1e-13
+"""Share of the terms that cancel in a variance below which it is rounding."""
 
 
 @final
@@ -100,12 +102,19 @@ class RatioOfSums(Record):
 
     @property
     def standard_error(self) -> float:
-        """Standard error by the delta method; infinite for fewer than two users."""
+        """Standard error by the delta method; infinite for fewer than two users.
+
+        0 where no spread can be told, be it that there is none or that great numerators and
+        denominators cancel in it to their last digits.
+        """
         if self.n < 2 or not self.bottom > 0:
             return math.inf
         # sum of (x - r y)², whose mean over users is 0 by definition of r
         direction = np.array([1.0, -self.value])
         rest = float(direction @ self.moments.product @ direction)
+        size = np.abs(direction)
+        if rest <= _CANCELLED * float(size @ np.abs(self.moments.product) @ size):
+            return 0.0
         return math.sqrt(max(rest, 0.0) * self.n / (self.n - 1)) / self.bottom
 
     def estimate(self, confidence: float = 0.95) -> Estimate:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DUST = 1e-13
-"""Differences and errors below this share of the values are rounding: the data are constant."""
+"""Differences of constants below this share of them are rounding."""
 _FARTHEST = 2.0**12
 _HALVINGS = 48
 
@@ -99,13 +99,12 @@ class Hybrid(TwoValues):
 
     @override
     def contrast(self, treatment: float, control: float) -> tuple[float, float]:
-        estimate, dust = _sum_of(treatment * self.values[0], control * self.values[1])
         error = math.hypot(_times(treatment, self.errors[0]), _times(control, self.errors[1]))
-        return estimate, error if error > dust else 0.0
+        return settled(treatment * self.values[0], control * self.values[1], error), error
 
     @override
     def span(self, treatment: float, control: float, reach: float) -> tuple[float, float]:
-        estimate, _ = _sum_of(treatment * self.values[0], control * self.values[1])
+        estimate, _ = self.contrast(treatment, control)
         down, up = self._sides(treatment, control, reach)
         return estimate - down, estimate + up
 
@@ -160,7 +159,7 @@ class Hybrid(TwoValues):
 
     @override
     def deviate(self) -> float:
-        estimate, _ = _sum_of(self.values[0], -self.values[1])
+        estimate, _ = self.contrast(1.0, -1.0)
         if estimate == 0 or not self._leaves_out(estimate, 0.0):
             return 0.0
         low, high = 0.0, 1.0
@@ -210,11 +209,10 @@ def averaged(parts: Sequence[Hybrid], weights: Sequence[float]) -> Hybrid:
     )
 
 
-def _sum_of(left: float, right: float) -> tuple[float, float]:
-    """Return the sum of two terms, and how much of it may be rounding."""
-    dust = DUST * max(abs(left), abs(right))
+def settled(left: float, right: float, error: float) -> float:
+    """Return the sum of two terms; of constants, 0 where they differ by rounding alone."""
     total = left + right
-    return (total if abs(total) > dust else 0.0), dust
+    return total if error > 0 or abs(total) > DUST * max(abs(left), abs(right)) else 0.0
 
 
 def _times(weight: float, size: float) -> float:

@@ -3,7 +3,7 @@
 from siamrec.bandits.ope._book import ESTIMATORS
 from siamrec.bandits.ope.base import Estimator
 from siamrec.bandits.ope.estimate import Diagnostics, Parts, ValueEstimate, diagnose
-from siamrec.bandits.ope.evaluation import Evaluation, Slope, Tally, adaptive_value, evaluate
+from siamrec.bandits.ope.evaluation import Evaluation, Slope, adaptive_value, evaluate
 from siamrec.bandits.ope.log import Log
 from siamrec.bandits.ope.models import RewardModel, Ridge
 from siamrec.bandits.ope.robust import MRDR, DirectMethod, DoublyRobust, DRos, SwitchDR
@@ -13,6 +13,7 @@ from siamrec.bandits.ope.slates import (
     slate_value,
     uniform_ranking_moments,
 )
+from siamrec.bandits.ope.tally import Tally
 from siamrec.bandits.ope.weighting import IPS, MIPS, SNIPS, Replay, SubGaussian
 
 __all__ = [

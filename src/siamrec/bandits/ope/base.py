@@ -14,6 +14,7 @@ from siamrec.bandits.ope.estimate import (
     ValueEstimate,
     bootstrap_interval,
     diagnose,
+    effective_size,
     exact_interval,
     held,
     normal_interval,
@@ -37,7 +38,11 @@ class Estimator(Recipe, ABC):
 
     @abstractmethod
     def parts(self, log: Log, target: FloatArray) -> Parts:
-        """Return what the estimate is made of."""
+        """Return what the estimate is made of, and what it leaves out."""
+
+    def weights(self, log: Log, target: FloatArray) -> FloatArray:
+        """Return the importance weights by which support is judged, shape `(n,)`."""
+        return log.weights(target)
 
     def estimate(
         self,
@@ -51,7 +56,8 @@ class Estimator(Recipe, ABC):
     ) -> ValueEstimate:
         """Return the estimate of the target's expected reward, with interval and diagnostics.
 
-        The estimate is held within the range that bounds its interval.
+        The estimate is held within the range that bounds its interval, and the interval holds
+        what the estimator leaves out on purpose (a clip, a shrunken weight, a model's residuals).
 
         Args:
             log: The log.
@@ -79,23 +85,25 @@ class Estimator(Recipe, ABC):
         """
         rng = None if rng is None else generator(rng)
         check.one_of("interval", interval, get_args(Method))
-        weights = log.weights(target)
-        parts = self.parts(log, target)
-        error, bounds = normal_interval(parts, confidence, log.reward_range)
-        limits = log.reward_range
+        weights = self.weights(log, target)
+        parts, limits = self.parts(log, target), log.reward_range
+        whole, alike = parts.whole(), effective_size(weights)
+        error, bounds = normal_interval(whole, confidence, limits, alike=alike)
         if interval == "bootstrap":
             if rng is None:
                 raise MissingInputError("rng", "rng=np.random.default_rng(seed)")
-            bounds = bootstrap_interval(parts, confidence, rng=rng, within=log.reward_range)
+            bounds = bootstrap_interval(whole, confidence, rng=rng, within=limits, alike=alike)
         elif interval != "normal":
             if within is None:
                 raise MissingInputError("within", "within=(0.0, greatest weight)")
             bounds = exact_interval(parts, confidence, within=within, method=interval)
             limits = within
+        value = held(parts.value(), limits)
         return ValueEstimate(
             estimator=self.name,
-            raw=held(parts.value(), limits),
-            interval=bounds,
+            raw=value,
+            interval=(min(bounds[0], value), max(bounds[1], value)),
             error=error,
-            diagnostics=diagnose(weights),
+            diagnostics=diagnose(weights, log.reward),
+            left_out=whole.value() - parts.value(),
         )

@@ -13,13 +13,25 @@ from siamrec._core import check
 from siamrec._core.table import Arrays, Record, counted, number, span
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnsupportedEstimate
 from siamrec.statistics.bounded import bounded_interval
-from siamrec.statistics.means import UNBOUNDED, Range, has_spread, mean_interval
+from siamrec.statistics.means import (
+    UNBOUNDED,
+    Range,
+    has_spread,
+    mean_interval,
+    skewness_of_mean,
+)
 
 if TYPE_CHECKING:
     from siamrec.typing import FloatArray, IntArray
 
 LEAST_SAMPLE = 30.0
 """Effective sample size below which no number is given out."""
+
+LEAST_REWARDS = 2.5
+"""Effective number of rewards below which no number is given out."""
+
+_HEAVY = 0.2
+"""Share of the sum of squared weights above which one row carries an estimate."""
 
 _DOUBT = 4.0
 """Standard errors by which the mean weight may miss 1 before support is doubted."""
@@ -33,16 +45,27 @@ Method: TypeAlias = Literal["normal", "bootstrap", "betting", "empirical-bernste
 class Parts(Arrays):
     """What an estimator is made of: `mean(base) + sum(top) / sum(below)`.
 
+    An estimator that trades bias for variance says in `rest` what it leaves out: with it, the
+    estimate has no bias but that of a self-normalised one.
+
     Attributes:
         base: Part that needs no weights, shape `(n,)`.
         top: Weighted part, shape `(n,)`.
         below: What the weighted part is divided by, shape `(n,)`: ones for a mean, the weights
             for a self-normalised estimator.
+        rest: What is left out of `top`, shape `(n,)`; None where nothing is.
     """
 
     base: FloatArray
     top: FloatArray
     below: FloatArray
+    rest: FloatArray | None = None
+
+    def whole(self) -> Parts:
+        """Return the parts with nothing left out."""
+        if self.rest is None:
+            return self
+        return Parts(base=self.base, top=self.top + self.rest, below=self.below)
 
     def value(self) -> float:
         """Return the estimate."""
@@ -59,7 +82,10 @@ class Parts(Arrays):
 
     def rows(self, chosen: IntArray) -> Parts:
         """Return some of the rows."""
-        return Parts(base=self.base[chosen], top=self.top[chosen], below=self.below[chosen])
+        rest = None if self.rest is None else self.rest[chosen]
+        return Parts(
+            base=self.base[chosen], top=self.top[chosen], below=self.below[chosen], rest=rest
+        )
 
 
 @final
@@ -74,7 +100,11 @@ class Diagnostics(Record):
         max_weight: Greatest weight.
         mean_weight: Mean weight; 1 in expectation when the log supports the target.
         mean_weight_error: Its standard error.
-        supported: Whether the effective sample is large enough and the mean weight fits 1.
+        effective_rewards: `(sum d²)² / sum d⁴` with `d = w (r - mean reward)`: where rewards are
+            rare, how many were seen, each by its weight; where nearly all succeed, how many
+            failures. Infinite where only weights are known.
+        supported: Whether effective sample and effective rewards are enough and the mean weight
+            fits 1.
         warnings: What is wrong, in sentences.
     """
 
@@ -83,6 +113,7 @@ class Diagnostics(Record):
     max_weight: float
     mean_weight: float
     mean_weight_error: float
+    effective_rewards: float
     supported: bool
     warnings: tuple[str, ...]
 
@@ -101,9 +132,12 @@ class ValueEstimate(Record):
         estimator: Name of the estimator.
         raw: The number, whether it deserves belief or not; held within the range of rewards
             that the log states, as its interval is.
-        interval: Confidence interval `(low, high)` of `raw`.
-        error: Standard error.
+        interval: Confidence interval `(low, high)` of the expected reward. Of an estimator that
+            leaves something out, it is that of the estimate with nothing left out, stretched to
+            hold `raw`.
+        error: Standard error of the estimate with nothing left out.
         diagnostics: How well the log supports the target.
+        left_out: What the estimator leaves out, as the log shows it: its bias, turned in sign.
     """
 
     estimator: str
@@ -111,6 +145,7 @@ class ValueEstimate(Record):
     interval: tuple[float, float]
     error: float
     diagnostics: Diagnostics
+    left_out: float = 0.0
 
     @override
     def title(self) -> str:
@@ -143,17 +178,37 @@ class ValueEstimate(Record):
         return self.diagnostics.warnings
 
 
-def diagnose(weights: FloatArray) -> Diagnostics:
-    """Return how well a log supports a target, from the importance weights."""
+def diagnose(weights: FloatArray, reward: FloatArray | None = None) -> Diagnostics:
+    """Return how well a log supports a target.
+
+    Args:
+        weights: The importance weights, shape `(n,)`.
+        reward: The rewards, shape `(n,)`; without them nothing is said of rewards.
+    """
     n = weights.size
-    square = float((weights**2).sum())
-    effective = float(weights.sum()) ** 2 / square if square > 0 else 0.0
-    mean = float(weights.mean())
-    error = float(weights.std(ddof=1) / np.sqrt(n)) if n > 1 else np.inf
+    return diagnosis(
+        n=n,
+        effective=effective_size(weights),
+        most=float(weights.max()),
+        mean=float(weights.mean()),
+        error=float(weights.std(ddof=1) / np.sqrt(n)) if n > 1 else math.inf,
+        rewards=math.inf if reward is None else _effective_rewards(weights, reward),
+    )
+
+
+def diagnosis(
+    *, n: int, effective: float, most: float, mean: float, error: float, rewards: float
+) -> Diagnostics:
+    """Return how well a log supports a target, from the numbers that say so."""
     warnings = []
     if effective < LEAST_SAMPLE:
         warnings.append(
             f"The effective sample size is {effective:.1f} of {n} rows, below {LEAST_SAMPLE:g}."
+        )
+    if rewards < LEAST_REWARDS:
+        warnings.append(
+            f"The effective rewards are {rewards:.1f}, below {LEAST_REWARDS:g}: hardly a row "
+            "tells more than the others."
         )
     off = abs(mean - 1) > max(_DOUBT * error, 1e-6)
     if off:
@@ -161,19 +216,35 @@ def diagnose(weights: FloatArray) -> Diagnostics:
             f"The mean weight is {mean:.3g} ± {error:.2g} where it should be 1: the log lacks "
             "actions the target takes, or the propensities are wrong."
         )
-    if square > 0 and float(weights.max()) ** 2 > 0.2 * square:
-        warnings.append(
-            f"One row carries the estimate: the greatest weight is {weights.max():.3g}."
-        )
+    if most**2 * effective > _HEAVY * (n * mean) ** 2:
+        warnings.append(f"One row carries the estimate: the greatest weight is {most:.3g}.")
     return Diagnostics(
         n=n,
         effective_sample_size=effective,
-        max_weight=float(weights.max()),
+        max_weight=most,
         mean_weight=mean,
         mean_weight_error=error,
-        supported=effective >= LEAST_SAMPLE and not off,
+        effective_rewards=rewards,
+        supported=effective >= LEAST_SAMPLE and rewards >= LEAST_REWARDS and not off,
         warnings=tuple(warnings),
     )
+
+
+def effective_size(weights: FloatArray) -> float:
+    """Return `(sum w)² / sum w²`; 0 where all are 0."""
+    square = float(weights @ weights)
+    return float(weights.sum()) ** 2 / square if square > 0 else 0.0
+
+
+def _effective_rewards(weights: FloatArray, reward: FloatArray) -> float:
+    """Return `(sum d²)² / sum d⁴` of weighted distances; 0 where they are rounding."""
+    total = float(weights.sum())
+    mean = float(weights @ reward) / total if total else 0.0
+    away = weights * (reward - mean)
+    most = float(np.abs(away).max())
+    if not has_spread(float(weights.max()) * mean, most):
+        return 0.0
+    return effective_size((away / most) ** 2)
 
 
 def held(value: float, within: Range) -> float:
@@ -188,19 +259,27 @@ def error_of(parts: Parts) -> float:
 
 
 def normal_interval(
-    parts: Parts, confidence: float, within: Range = UNBOUNDED
+    parts: Parts, confidence: float, within: Range = UNBOUNDED, *, alike: float | None = None
 ) -> tuple[float, tuple[float, float]]:
-    """Return the standard error and the interval of the delta method.
+    """Return the standard error and the interval of the delta method, its skewness removed.
 
     Args:
         parts: What the estimate is made of.
         confidence: Level of the interval, in (0, 1).
         within: The least and the greatest reward that there can be: see `mean_interval`.
+        alike: Rows of equal weight that would say as much; the rows when absent.
     """
     check.share("confidence", confidence, open_ends=True)
-    error = error_of(parts)
-    value = held(parts.value(), within)
-    interval = mean_interval(value, error, parts.base.size, confidence=confidence, within=within)
+    n, moved, error = parts.base.size, parts.influence(), error_of(parts)
+    interval = mean_interval(
+        held(parts.value(), within),
+        error,
+        n if alike is None else alike,
+        confidence=confidence,
+        within=within,
+        freedom=n - 1,
+        skewness=skewness_of_mean(moved),
+    )
     return error, interval
 
 
@@ -211,6 +290,7 @@ def bootstrap_interval(
     rng: np.random.Generator,
     resamples: int = 1000,
     within: Range = UNBOUNDED,
+    alike: float | None = None,
 ) -> tuple[float, float]:
     """Return the studentised bootstrap interval.
 
@@ -224,10 +304,10 @@ def bootstrap_interval(
         Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 12.
     """
     check.count("resamples", resamples, least=100)
-    value, (error, plain) = parts.value(), normal_interval(parts, confidence, within)
-    if not math.isfinite(error) or not has_spread(value, error):
-        return plain
+    value, (error, plain) = parts.value(), normal_interval(parts, confidence, within, alike=alike)
     n = parts.base.size
+    if not math.isfinite(error) or not has_spread(value, error, n):
+        return plain
     ratios = np.zeros(resamples)
     for turn in range(resamples):  # resamples, not rows
         again = parts.rows(rng.integers(0, n, n))

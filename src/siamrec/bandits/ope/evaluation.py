@@ -1,4 +1,4 @@
-"""Several estimators side by side, tuning without state, sums that merge."""
+"""Several estimators side by side, tuning without state, logs of a policy that learned."""
 
 from __future__ import annotations
 
@@ -10,28 +10,26 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec._core.table import Record, Shown, Table, counted
+from siamrec._core.table import Shown, Table
 from siamrec.bandits.ope._book import ESTIMATORS
 from siamrec.bandits.ope.base import Estimator
 from siamrec.bandits.ope.estimate import (
-    LEAST_SAMPLE,
     Parts,
     ValueEstimate,
     diagnose,
+    effective_size,
     error_of,
     held,
 )
 from siamrec.bandits.ope.robust import DirectMethod, DoublyRobust
 from siamrec.bandits.ope.weighting import IPS, SNIPS
-from siamrec.data.moments import Moments
 from siamrec.errors import (
     InvalidDataError,
     InvalidParameterError,
     MissingInputError,
     UnknownNameError,
-    UnsupportedEstimate,
 )
-from siamrec.statistics.means import UNBOUNDED, Range, mean_interval
+from siamrec.statistics.means import mean_interval, skewness_of_mean
 from siamrec.statistics.tails import normal_reach
 
 if TYPE_CHECKING:
@@ -182,112 +180,6 @@ class Slope(Estimator):
         return found[safe][2]
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Tally(Record):
-    """Moments from which IPS and SNIPS follow; they add, so logs of any size stream through.
-
-    Attributes:
-        moments: Those of w and of w (r - centre), over rows.
-        centre: What rewards are taken from, near their mean, so that no digits are lost.
-        most: Greatest weight.
-        reward_range: Least and greatest reward that there can be.
-
-    Examples:
-        >>> from siamrec.bandits.ope import Log
-        >>> log = Log(action=np.zeros(90), reward=np.arange(90) % 2.0, propensity=np.ones(90))
-        >>> value, (low, high) = (Tally.of(log, np.ones(90)) + Tally.of(log, np.ones(90))).snips()
-        >>> value, round(low, 3), round(high, 3)
-        (0.5, 0.426, 0.574)
-    """
-
-    moments: Moments
-    centre: float
-    most: float
-    reward_range: Range = UNBOUNDED
-
-    @override
-    def title(self) -> str:
-        return f"Tally of {counted(self.moments.n, 'decision')}"
-
-    @classmethod
-    def of(cls, log: Log, target: FloatArray) -> Tally:
-        """Return the moments of one part of a log."""
-        weight, centre = log.weights(target), float(log.reward.mean())
-        moments = Moments.of({"weight": weight, "gain": weight * (log.reward - centre)})
-        return cls(
-            moments=moments,
-            centre=centre,
-            most=float(weight.max()),
-            reward_range=log.reward_range,
-        )
-
-    def __add__(self, other: Tally) -> Tally:
-        low, high = zip(self.reward_range, other.reward_range, strict=True)
-        return Tally(
-            moments=self.moments + other.around(self.centre),
-            centre=self.centre,
-            most=max(self.most, other.most),
-            reward_range=(min(low), max(high)),
-        )
-
-    def around(self, centre: float) -> Moments:
-        """Return the moments of w and of w (r - centre), for another centre."""
-        turn = np.array([[1.0, 0.0], [self.centre - centre, 1.0]])
-        kept = self.moments
-        product = turn @ kept.product @ turn.T
-        return Moments(names=kept.names, n=kept.n, mean=turn @ kept.mean, product=product)
-
-    @property
-    def n(self) -> int:
-        """Number of rows."""
-        return self.moments.n
-
-    @property
-    def effective_sample_size(self) -> float:
-        """`(sum w)² / sum w²`."""
-        mean, square = float(self.moments.mean[0]), float(self.moments.product[0, 0])
-        whole = self.n * mean * mean
-        return self.n * whole / (square + whole) if whole > 0 else 0.0
-
-    def snips(self, *, confidence: float = 0.95) -> tuple[float, tuple[float, float]]:
-        """Return the self-normalised estimate and its delta-method interval.
-
-        Both are held within the range of rewards.
-
-        Raises:
-            UnsupportedEstimate: If the effective sample size is below 30.
-        """
-        self._check()
-        weight, gain = self.moments.mean.tolist()
-        value = self.centre + gain / weight
-        return self._around(value, self.around(value), weight, confidence)
-
-    def ips(self, *, confidence: float = 0.95) -> tuple[float, tuple[float, float]]:
-        """Return the IPS estimate and its interval; raises as `snips` does."""
-        self._check()
-        moments = self.around(0.0)
-        return self._around(float(moments.mean[1]), moments, 1.0, confidence)
-
-    def _around(
-        self, value: float, moments: Moments, below: float, confidence: float
-    ) -> tuple[float, tuple[float, float]]:
-        check.share("confidence", confidence, open_ends=True)
-        value = held(value, self.reward_range)
-        spread = max(float(moments.product[1, 1]), 0.0) / max(self.n - 1, 1)
-        error = math.sqrt(spread / self.n) / below
-        return value, mean_interval(
-            value, error, self.n, confidence=confidence, within=self.reward_range
-        )
-
-    def _check(self) -> None:
-        if self.effective_sample_size < LEAST_SAMPLE:
-            raise UnsupportedEstimate(
-                f"The effective sample size is {self.effective_sample_size:.1f} of {self.n} rows, "
-                f"below {LEAST_SAMPLE:g}."
-            )
-
-
 def adaptive_value(log: Log, target: FloatArray, *, confidence: float = 0.95) -> ValueEstimate:
     """Return the value of a policy from a log whose policy learned as it went.
 
@@ -320,23 +212,25 @@ def adaptive_value(log: Log, target: FloatArray, *, confidence: float = 0.95) ->
     score = (wanted * past).sum(axis=1) + weights * (log.reward - past[rows, log.action])
     ratio = np.divide(wanted**2, log.logging, out=np.zeros_like(wanted), where=wanted > 0)
     share = 1.0 / np.sqrt(ratio.sum(axis=1))
-    value = float((share * score).sum() / share.sum())
-    error = float(np.sqrt((share**2 * (score - value) ** 2).sum()) / share.sum())
-    value = held(value, log.reward_range)
+    parts = Parts(base=np.zeros(len(log)), top=share * score, below=share)
+    value = held(parts.value(), log.reward_range)
+    away = share * (score - parts.value())
+    error = float(np.sqrt(away @ away) / share.sum())
     interval = mean_interval(
         value,
         error,
-        len(log),
+        effective_size(weights),
         confidence=check.share("confidence", confidence, open_ends=True),
         within=log.reward_range,
         freedom=math.inf,
+        skewness=skewness_of_mean(away),
     )
     return ValueEstimate(
         estimator="adaptively weighted doubly robust",
         raw=value,
         interval=interval,
         error=error,
-        diagnostics=diagnose(weights),
+        diagnostics=diagnose(weights, log.reward),
     )
 
 

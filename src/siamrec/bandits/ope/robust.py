@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class DirectMethod(Estimator):
     """Mean prediction of a reward model: `mean(sum_a pi(a | x) q(x, a))`.
 
-    Its interval knows nothing of the model's bias: prefer the doubly robust estimators. That the
-    model was fitted to a sample is in its error, which is that of doubly robust: predictions
-    alone hardly vary, however few rows they were learnt from.
+    What the model gets wrong is left out of the number and told beside it; error and interval
+    are those of doubly robust, which knows it: predictions alone hardly vary, however few rows
+    they were learnt from.
 
     Args:
         model: The reward model.
@@ -51,7 +51,8 @@ class DirectMethod(Estimator):
     def parts(self, log: Log, target: FloatArray) -> Parts:
         prediction = cross_fitted(self.model, log, np.ones(len(log)), n_folds=self.n_folds)
         robust = _robust(log, target, prediction, log.weights(target))
-        return replace(robust, top=robust.top - robust.top.mean())
+        mean = robust.top.mean()
+        return replace(robust, top=robust.top - mean, rest=np.full(len(log), mean))
 
 
 @final
@@ -130,7 +131,8 @@ class SwitchDR(Estimator):
     def parts(self, log: Log, target: FloatArray) -> Parts:
         prediction = cross_fitted(self.model, log, np.ones(len(log)), n_folds=self.n_folds)
         weights = log.weights(target)
-        return _robust(log, target, prediction, np.where(weights <= self.threshold, weights, 0.0))
+        used = np.where(weights <= self.threshold, weights, 0.0)
+        return _robust(log, target, prediction, weights, used=used)
 
 
 @final
@@ -169,7 +171,7 @@ class DRos(Estimator):
         prediction = cross_fitted(self.model, log, np.ones(len(log)), n_folds=self.n_folds)
         weights = log.weights(target)
         shrunk = self.shrinkage * weights / (weights**2 + self.shrinkage)
-        return _robust(log, target, prediction, shrunk)
+        return _robust(log, target, prediction, weights, used=shrunk)
 
 
 @final
@@ -217,12 +219,15 @@ def _robust(
     prediction: FloatArray,
     weights: FloatArray,
     *,
+    used: FloatArray | None = None,
     normalised: bool = False,
 ) -> Parts:
+    """Return the parts of doubly robust, where some other weights are used in place of those."""
     rows = np.arange(len(log))
     residual = log.reward - prediction[rows, log.action]
     return Parts(
         base=(log.distribution(target) * prediction).sum(axis=1),
-        top=weights * residual,
+        top=(weights if used is None else used) * residual,
         below=weights if normalised else np.ones(len(log)),
+        rest=None if used is None else (weights - used) * residual,
     )

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from siamrec._core import check
-from siamrec.bandits.ope.estimate import Parts, ValueEstimate, diagnose, normal_interval
+from siamrec.bandits.ope.estimate import (
+    Parts,
+    ValueEstimate,
+    diagnose,
+    effective_size,
+    normal_interval,
+)
 from siamrec.errors import InvalidDataError, InvalidParameterError
 
 if TYPE_CHECKING:
@@ -52,8 +58,8 @@ def slate_value(
         McInerney et al. (2020), KDD (cascade).
 
     Examples:
-        >>> even = np.full((100, 2), 0.5)
-        >>> slate_value(np.ones((100, 2)), even, even).value
+        >>> even, clicks = np.full((100, 2), 0.5), np.tile([[1.0, 0.0], [1.0, 2.0]], (50, 1))
+        >>> slate_value(clicks, even, even).value
         2.0
     """
     check.one_of("interaction", interaction, ("independent", "additive", "cascade", "full"))
@@ -78,13 +84,14 @@ def slate_value(
         weight = np.repeat(weight[:, -1:], r.shape[1], axis=1)
     n = len(r)
     parts = Parts(base=np.zeros(n), top=(weight * r).sum(axis=1), below=np.ones(n))
-    error, interval = normal_interval(parts, confidence)
+    worst = min(weight.T, key=effective_size)  # a rank that a target hardly reaches
+    error, interval = normal_interval(parts, confidence, alike=effective_size(worst))
     return ValueEstimate(
         estimator=f"slate ips ({interaction})",
         raw=parts.value(),
         interval=interval,
         error=error,
-        diagnostics=diagnose(np.asarray(weight[:, -1], dtype=np.float64)),
+        diagnostics=diagnose(worst, r.sum(axis=1)),
     )
 
 
@@ -170,13 +177,14 @@ def pseudo_inverse_value(
         lifted = wanted.reshape(n, -1) @ inverse
         weight = np.take_along_axis(lifted, place, axis=1).sum(axis=1)
     parts = Parts(base=np.zeros(n), top=weight * r, below=np.ones(n))
-    error, interval = normal_interval(parts, confidence)
+    weights: FloatArray = np.asarray(weight, dtype=np.float64)
+    error, interval = normal_interval(parts, confidence, alike=effective_size(weights))
     return ValueEstimate(
         estimator="slate pseudo-inverse",
         raw=parts.value(),
         interval=interval,
         error=error,
-        diagnostics=diagnose(np.asarray(weight, dtype=np.float64)),
+        diagnostics=diagnose(weights, r),
     )
 
 

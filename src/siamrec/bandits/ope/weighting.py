@@ -56,9 +56,9 @@ class IPS(Estimator):
     @override
     def parts(self, log: Log, target: FloatArray) -> Parts:
         weights = log.weights(target)
-        if self.clip is not None:
-            weights = np.minimum(weights, self.clip)
-        return _mean_of(weights * log.reward)
+        if self.clip is None:
+            return _mean_of(weights * log.reward)
+        return _mean_of(np.minimum(weights, self.clip) * log.reward, weights * log.reward)
 
 
 @final
@@ -112,7 +112,8 @@ class SubGaussian(Estimator):
     @override
     def parts(self, log: Log, target: FloatArray) -> Parts:
         weights = log.weights(target)
-        return _mean_of(weights / (1 - self.shrinkage + self.shrinkage * weights) * log.reward)
+        shrunk = weights / (1 - self.shrinkage + self.shrinkage * weights)
+        return _mean_of(shrunk * log.reward, weights * log.reward)
 
 
 @final
@@ -146,7 +147,8 @@ class Replay(Estimator):
 class MIPS(Estimator):
     """IPS over groups of actions: `mean(w_e r)`, `w_e = P_target(group) / P_log(group)`.
 
-    Far less variance with many actions; unbiased if actions matter only through their group.
+    Far less variance with many actions; unbiased if actions matter only through their group,
+    which neither the estimate nor its interval can tell.
 
     Args:
         groups: Group of each action, whole numbers from 0.
@@ -168,6 +170,10 @@ class MIPS(Estimator):
 
     @override
     def parts(self, log: Log, target: FloatArray) -> Parts:
+        return _mean_of(self.weights(log, target) * log.reward)
+
+    @override
+    def weights(self, log: Log, target: FloatArray) -> FloatArray:
         if log.logging is None:
             raise MissingInputError("the whole logging distribution", "Log(..., logging=...)")
         groups: IntArray = np.asarray(self.groups, dtype=np.int64)
@@ -177,8 +183,11 @@ class MIPS(Estimator):
         rows, group = np.arange(len(log)), groups[log.action]
         top = (log.distribution(target) @ member)[rows, group]
         below = (log.logging @ member)[rows, group]
-        return _mean_of(top / below * log.reward)
+        shares: FloatArray = top / below
+        return shares
 
 
-def _mean_of(values: FloatArray) -> Parts:
-    return Parts(base=np.zeros(values.size), top=values, below=np.ones(values.size))
+def _mean_of(values: FloatArray, whole: FloatArray | None = None) -> Parts:
+    """Return the parts of a mean of weighted rewards, which ought to be the mean of others."""
+    rest = None if whole is None else whole - values
+    return Parts(base=np.zeros(values.size), top=values, below=np.ones(values.size), rest=rest)

@@ -14,9 +14,10 @@ from siamrec.statistics.quantiles import quantiles
 from siamrec.statistics.tails import two_sided_t
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from siamrec.data.moments import Moments
+    from siamrec.experiments.analysis._effects import Pair
     from siamrec.experiments.analysis._samples import Sample
     from siamrec.experiments.metrics import ExperimentMetric
     from siamrec.experiments.plan import Plan
@@ -46,7 +47,8 @@ def compared(
     if any(part.unit_rows is not None for part in there.values()):
         used = {name: part.terms(metric) for name, part in there.items()}
         pair = returning(there, metric.name, names, used, plan.adjustment)
-        return Compared(pair.with_spread(), False, checks)
+        sides = [(part, each) for part in there.values() for each in _moments(part, metric, names)]
+        return Compared(_with_spread(pair, metric, sides), False, checks)
     found = [_difference(part, metric, names, plan, checks) for part in there.values()]
     lone = len(found) == len(parts) == 1
     return Compared(_effects.combined(found), lone, checks)
@@ -137,7 +139,8 @@ def _difference(
     if isinstance(metric, Proportion) and not part.clustered and not metric.covariates:
         return proportions(treatment, control, metric.outcome.numerator)
     plain = _effects.compare(treatment, control, part.terms(metric), plan.adjustment)
-    pair = plain.with_spread()
+    plain = plain.moved(part.shifts.get(metric.name, 0.0))
+    pair = _with_spread(plain, metric, [(part, treatment), (part, control)])
     if pair is not plain:
         message = (
             f"{metric.name}: constant in each variant, but not the same; its error is that of "
@@ -145,3 +148,17 @@ def _difference(
         )
         checks.append(Check("constant", "warning", message))
     return pair
+
+
+def _with_spread(
+    pair: Pair, metric: ExperimentMetric, sides: Sequence[tuple[Sample, Moments]]
+) -> Pair:
+    """Return the pair with an error where its values are constant, and not lost in rounding."""
+    found = pair.with_spread()
+    if found is pair:
+        return pair
+    lost = (
+        _effects.is_rounding(pair.gap[0], moments, part.terms(metric)[0])
+        for part, moments in sides
+    )
+    return pair if any(lost) else found

@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec.errors import InvalidDataError
-from siamrec.statistics.difference import DUST, Hybrid, TwoValues, averaged
+from siamrec.statistics.difference import Hybrid, TwoValues, averaged, settled
 from siamrec.statistics.means import fieller, welch_freedom
 from siamrec.statistics.tails import deviate_of_t, t_of_deviate
 
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
     from siamrec.data.moments import Moments
     from siamrec.experiments.metrics import Term
-    from siamrec.typing import FloatArray
+    from siamrec.typing import BoolArray, FloatArray
+
+CANCELLED = 1e-13
+"""Variances below this share of the terms that cancel in them are rounding."""
+_NOISE = 100.0
+ULPS = 1e-15
+"""Spreads below this share of the values are their last digits."""
 
 
 @final
@@ -56,18 +62,14 @@ class Pair(TwoValues):
 
     def _contrast(self, treatment: float, control: float) -> tuple[float, float]:
         own, shared, other = self.spread
-        variance = (
-            treatment * treatment * own
-            + 2 * treatment * control * shared
-            + control * control * other
+        parts = (
+            treatment * treatment * own,
+            2 * treatment * control * shared,
+            control * control * other,
         )
-        left, right = treatment * self.values[0], control * self.values[1]
-        dust = DUST * max(abs(left), abs(right))
-        estimate, error = left + right, math.sqrt(max(variance, 0.0))
-        return (
-            estimate if abs(estimate) > dust else 0.0,
-            error if error > dust else 0.0,
-        )
+        variance = sum(parts)
+        error = math.sqrt(variance) if variance > CANCELLED * sum(map(abs, parts)) else 0.0
+        return settled(treatment * self.values[0], control * self.values[1], error), error
 
     @override
     def span(self, treatment: float, control: float, reach: float) -> tuple[float, float]:
@@ -88,6 +90,11 @@ class Pair(TwoValues):
     def deviate(self) -> float:
         estimate, error = self.contrast(1.0, -1.0)
         return deviate_of_t(estimate / error, self.freedom) if error > 0 else 0.0
+
+    def moved(self, shift: float) -> Pair:
+        """Return the pair with so much added to both values."""
+        treatment, control = self.values
+        return replace(self, values=(treatment + shift, control + shift)) if shift else self
 
     def with_spread(self) -> Pair:
         """Return the pair with an error where two different values show no spread at all.
@@ -194,7 +201,9 @@ def _lin(t: _Side, c: _Side) -> tuple[tuple[float, float], FloatArray, tuple[flo
     slopes, values, own = [], [], []
     for side, product in zip((t, c), products, strict=True):
         slope, away = slope_of(side.spread), centre - side.values[1:]
-        left = max(float(side.spread[0, 0] - slope @ side.spread[1:, 0]), 0.0) * (side.n - 1)
+        whole = float(side.spread[0, 0])
+        left = whole - float(slope @ side.spread[1:, 0])
+        left = left * (side.n - 1) if left > CANCELLED * whole else 0.0
         scale = np.sqrt(np.maximum(np.diag(product), 0.0))
         scale = np.where(scale > 0, scale, 1.0)
         inner = np.linalg.pinv(product / np.outer(scale, scale), rcond=1e-10)
@@ -263,10 +272,41 @@ def linearised(moments: Moments, terms: Sequence[Term]) -> tuple[FloatArray, Flo
         raise InvalidDataError("A variant must have at least one unit with the metric.")
     if len(terms) == 1 and terms[0].denominator is None:  # the usual case, without the algebra
         at = moments.names.index(terms[0].numerator)
-        spread = moments.product[at, at] / max(moments.n - 1, 1)
-        return moments.mean[at : at + 1], np.array([[spread]])
+        mean, spread = moments.mean[at : at + 1], moments.product[at, at] / max(moments.n - 1, 1)
+        return mean, np.array([[spread if spread > (ULPS * mean[0]) ** 2 else 0.0]])
     values, gradient = gradient_of(moments, terms)
-    return values, gradient @ moments.covariance() @ gradient.T
+    return values, spread_by(gradient, moments)
+
+
+def spread_by(gradient: FloatArray, moments: Moments) -> FloatArray:
+    """Return the covariance of linear terms; exactly 0 where only rounding is left of one."""
+    covariance = moments.covariance()
+    covariance = np.where(_rounding(covariance, moments.mean), 0.0, covariance)
+    found: FloatArray = gradient @ covariance @ gradient.T
+    size = np.abs(gradient)
+    summed = np.einsum("ij,jk,ik->i", size, np.abs(covariance), size)
+    none = np.diag(found) <= CANCELLED * summed
+    found[none] = 0.0
+    found[:, none] = 0.0
+    return found
+
+
+def is_rounding(estimate: float, moments: Moments, term: Term) -> bool:
+    """Whether a difference of values without spread is no more than what cancelled in the spread.
+
+    The total of great values over another varies by the last digits of both: nothing is known of
+    it then, not that it is constant.
+    """
+    _, gradient = gradient_of(moments, [term])
+    size = np.abs(gradient[0])
+    summed = float(size @ np.abs(moments.covariance()) @ size)
+    return estimate * estimate <= _NOISE * CANCELLED * summed / max(moments.n, 1)
+
+
+def _rounding(covariance: FloatArray, mean: FloatArray) -> BoolArray:
+    """Return which entries are of a column that varies by the last digits of its values."""
+    still = np.diag(covariance) <= (ULPS * mean) ** 2
+    return still[:, None] | still
 
 
 def gradient_of(moments: Moments, terms: Sequence[Term]) -> tuple[FloatArray, FloatArray]:

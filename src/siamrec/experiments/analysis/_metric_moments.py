@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from siamrec.data.moments import Moments
+from siamrec.data.moments import Moments, shift_of
 from siamrec.errors import InvalidDataError
 from siamrec.experiments.analysis._cross_fitting import fold_key, folds_of
 from siamrec.experiments.analysis.report import Check
@@ -247,17 +247,41 @@ def _totals(
     groups: IntArray,
     clusters: IntArray | None,
 ) -> tuple[dict[str, FloatArray], IntArray, IntArray]:
-    """Return the totals of each unit by column, its variant, and the place of its first row."""
+    """Return the totals of each unit by column, its variant, and the place of its first row.
+
+    Of a mean over rows, totals are of values less a shift: sums of great values and of numbers of
+    rows would cancel.
+    """
     kept = np.flatnonzero(groups >= 0)
     if clusters is None:
         return {name: rows[name][kept] for name in metric.columns}, groups[kept], kept
     unit, first, place = np.unique(clusters[kept], return_index=True, return_inverse=True)
-    totals: dict[str, FloatArray] = {
-        name: np.asarray(np.bincount(place, rows[name][kept], unit.size), dtype=np.float64)
-        for name in metric.columns
-    }
+    totals: dict[str, FloatArray] = {}
+    for name in metric.columns:
+        values = rows[name][kept] - _shift(metric, name, rows[name][kept])
+        totals[name] = np.asarray(np.bincount(place, values, unit.size), dtype=np.float64)
     totals[ROWS] = np.bincount(place, minlength=unit.size).astype(np.float64)
     return totals, groups[kept][first], kept[first]
+
+
+def _shift(metric: ExperimentMetric, name: str, values: FloatArray) -> float:
+    """Return what the totals of a column leave out of every row."""
+    in_ratio = {name for term in (metric.outcome, *metric.covariates) if term[1] for name in term}
+    return shift_of(values) if values.size and name not in in_ratio else 0.0
+
+
+def shifts(plan: Plan, rows: Rows) -> dict[str, float]:
+    """Return by how much the outcome of each metric is more than its totals say of a row."""
+    if rows.clusters is None:
+        return {}
+    absent = {name: np.isnan(values) for name, values in rows.columns.items()}
+    found = {}
+    for metric in plan.metrics:
+        if not isinstance(metric, Quantile):
+            read, kept = _rows(metric, rows.columns, absent, [])
+            name = metric.outcome.numerator
+            found[metric.name] = _shift(metric, name, read[name][kept & (rows.groups >= 0)])
+    return found
 
 
 def _orders(

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from siamrec.experiments.analysis._effects import Pair, gradient_of, slope_of, spread_of
+from siamrec.experiments.analysis._effects import (
+    ULPS,
+    Pair,
+    gradient_of,
+    slope_of,
+    spread_by,
+    spread_of,
+)
 from siamrec.experiments.analysis._metric_moments import UnitRows
 from siamrec.statistics.means import welch_freedom
 
@@ -45,7 +52,7 @@ def returning(
     for name, part in parts.items():
         weight = size[name] / total
         found, influence, rows = _influences(part, metric, names, terms[name], adjustment)
-        values += weight * found
+        values += weight * (found + part.shifts.get(metric, 0.0))
         units.append(rows.unit)
         treated.append((rows.group == part.variants.index(names[0])).astype(np.int64))
         moved.append(weight * influence)
@@ -61,6 +68,8 @@ def returning(
         for chosen, count in ((is_treated, n[0]), (~is_treated, n[1]))
     ]
     apart = np.array([1.0, -1.0])
+    least = (ULPS * np.abs(values).max()) ** 2 / min(n)  # or it is the last digits of values
+    arms = [np.where(np.abs(arm) > least, arm, 0.0) for arm in arms]
     own = [float(apart @ arm @ apart) for arm in arms]
     return Pair(
         values=(float(values[0]), float(values[1])),
@@ -123,4 +132,4 @@ def _influences(
 def _side(moments: Moments, terms: Sequence[Term]) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the values of terms, their gradients on the columns, and their covariance."""
     values, gradient = gradient_of(moments, terms)
-    return values, gradient, gradient @ moments.covariance() @ gradient.T
+    return values, gradient, spread_by(gradient, moments)

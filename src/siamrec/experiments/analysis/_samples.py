@@ -12,7 +12,7 @@ from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError, UnknownNameError
 from siamrec.experiments.analysis._adaptive import PropensityWatch
 from siamrec.experiments.analysis._cross_fitting import FOLDS, with_predictions
-from siamrec.experiments.analysis._metric_moments import ROWS, Rows, collect, unit_rows
+from siamrec.experiments.analysis._metric_moments import ROWS, Rows, collect, shifts, unit_rows
 from siamrec.experiments.analysis.observations import (
     Observations,
     differs_within,
@@ -54,6 +54,7 @@ class Sample:
         orders: For each quantile, its order statistics in each variant.
         unit_rows: For each metric the totals of its units, where units come back in other
             strata.
+        shifts: What is to be added to the outcome of a metric, where its moments left it out.
     """
 
     variants: tuple[str, ...]
@@ -63,6 +64,7 @@ class Sample:
     checks: tuple[Check, ...]
     orders: Mapping[str, tuple[OrderStatistics | None, ...]] = field(default_factory=dict)
     unit_rows: Mapping[str, UnitRows] | None = None
+    shifts: Mapping[str, float] = field(default_factory=dict)
 
     def terms(self, metric: ExperimentMetric) -> tuple[Term, ...]:
         """Return the outcome and the covariates of a metric as its moments hold them."""
@@ -297,6 +299,7 @@ def _sample(rows: Observations, plan: Plan, *, returning: bool = False) -> Sampl
         tuple(checks),
         orders,
         unit_rows(plan, read, rows.unit) if returning and rows.unit is not None else None,
+        shifts(plan, read),
     )
 
 

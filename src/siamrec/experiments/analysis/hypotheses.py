@@ -19,6 +19,7 @@ def one_sided(
 
     With margin 0 it is the one-sided test of superiority; with a margin above 0 the test of
     non-inferiority: a small p-value says that the treatment is worse by less than the margin.
+    `Comparison.safe` asks for a p-value below alpha / 2: it goes by the interval at alpha.
 
     Args:
         effect: A fixed-horizon effect, such as `Comparison.fixed`; Student's distribution has

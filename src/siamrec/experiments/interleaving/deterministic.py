@@ -237,7 +237,7 @@ def preference(
     Where all n users say the same v there is no spread to judge by. By Markov's inequality they do
     so with a probability of at most `((1 + m) / (1 + v))^n` under a preference of m < v, which
     for v = 1 is that of Clopper and Pearson's exact interval; it holds at every look. Six such
-    users are needed for 5 %. Nothing but ties has the effect 0, an interval of 0 width and p = 1.
+    users are needed for 5 %. Nothing but ties has the effect 0 and p = 1.
 
     Args:
         credit: Credit of both rankers in each request, shape `(n_requests, 2)`.

@@ -45,15 +45,16 @@ def power_of(
 ) -> float:
     """Return the probability that the null hypothesis is refused.
 
-    At a fixed horizon the one-sided hypotheses have alpha on their side, equivalence on each of
-    its two sides. With a looking rule all are judged by the rule's interval.
+    At a fixed horizon the one-sided hypothesis has alpha on its side, equivalence on each of its
+    two sides, as their tests have; non-inferiority is judged by the interval at alpha, which has
+    half of it on each side. With a looking rule all are judged by the rule's interval.
     """
     if rule is not None:
         return _by_rule(truth, hypothesis, alpha, rule)
     if hypothesis == "equivalence":
         return _between(truth, alpha)
     two_sided = hypothesis == "two-sided"
-    tail = alpha / 2 if two_sided else alpha
+    tail = alpha if hypothesis == "one-sided" else alpha / 2
     if truth.freedom > _SMALL_SAMPLE:
         reach = normal_reach(2 * tail) * truth.scale
         other = float(special.ndtr(-truth.lead - reach)) if two_sided else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 from typing_extensions import override
@@ -15,13 +15,14 @@ from siamrec.data.moments import Moments
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 from siamrec.experiments.analysis._effects import linearised
 from siamrec.experiments.analysis._samples import samples_of
-from siamrec.experiments.metrics import Margin, Proportion
+from siamrec.experiments.metrics import Count, Margin, Proportion
 from siamrec.experiments.plan import Plan
 from siamrec.experiments.planning._power import HYPOTHESES, AssumedEffect, Hypothesis, power_of
 from siamrec.experiments.sequential._book import LOOKING_RULES
 
 if TYPE_CHECKING:
     from siamrec._core.book import Named
+    from siamrec.experiments.analysis._samples import Sample
     from siamrec.experiments.metrics import ExperimentMetric
     from siamrec.experiments.sequential.confidence_sequences import Sequence as LookingRule
 
@@ -35,8 +36,10 @@ class Design(Shown):
 
     The estimate has the variance `(v_t / share + v_c / (1 - share)) / n`. For a `Proportion` the
     treatment's part is that of its own rate, `v_t = v_c p_t (1 - p_t) / (p_c (1 - p_c))` with
-    `p_t` on the side that is better, and the two-sided test is the pooled one that analysis uses;
-    other metrics are taken to vary as much in the treatment as in the control.
+    `p_t` on the side that is better, and the two-sided test is the pooled one that analysis uses.
+    A `Count` that varies more than Poisson's keeps its excess in proportion to the squared mean,
+    `v_t = m_t + (v_c - m_c) (m_t / m_c)²`. Other metrics are taken to vary as much in the
+    treatment as in the control.
 
     Hypotheses, with d the true difference in the direction that is better:
 
@@ -45,9 +48,11 @@ class Design(Shown):
     - `"non-inferiority"` finds that d is above -margin, where it is `mde`, or 0 without;
     - `"equivalence"` finds that d is between -margin and margin, where it is `mde`, or 0 without.
 
-    At a fixed horizon `alpha` is the error of each side but of the two-sided test, as for
-    `one_sided` and `equivalence`. With a looking rule each is judged by the rule's interval at
-    alpha, as `Comparison.safe` is, equivalence at the last look.
+    At a fixed horizon each is judged as analysis judges it. The one-sided hypothesis and each side
+    of equivalence have the error alpha, as the tests `one_sided` and `equivalence` at alpha;
+    non-inferiority is found where the interval at alpha stays within the margin, as
+    `Comparison.safe` says and a plan decides, which has the error alpha / 2. With a looking rule
+    each is judged by the rule's interval at alpha, equivalence at the last look.
 
     Args:
         metric: What is compared; its covariates reduce the variance as they will in analysis.
@@ -89,7 +94,7 @@ class Design(Shown):
         ...     hypothesis="non-inferiority", margin=Margin(absolute=0.005),
         ... )
         >>> same.sample_size()
-        19408
+        24639
     """
 
     def __init__(
@@ -128,7 +133,7 @@ class Design(Shown):
         if self._effect >= self._history.room:
             value = self._history.value
             raise InvalidParameterError(
-                "mde", mde, f"less than leads from {value:g} out of (0, 1)"
+                "mde", mde, f"less than leads from {value:g} out of {self._history.span}"
             )
 
     @override
@@ -209,9 +214,8 @@ class Design(Shown):
         while gap(low + step) < 0 and low + step < room:
             step = min(step * 2, room - low)
         if gap(low + step) < 0:
-            expected = (
-                f"enough for a difference that leads from {self._history.value:g} into (0, 1)"
-            )
+            leads = f"leads from {self._history.value:g} into {self._history.span}"
+            expected = f"enough for a difference that {leads}"
             raise InvalidParameterError("n", n, expected)
         least = low + step * 1e-12
         if gap(least) >= 0:  # non-inferiority of what is better by far needs no margin
@@ -276,7 +280,8 @@ class _History:
         deviation: Its standard deviation per unit, after adjustment by covariates.
         reduction: Share of variance that covariates took away.
         room: How far it can rise in the direction that is better.
-        rate: For a proportion, 1 or -1 where higher or lower is better; 0 otherwise.
+        sign: 1 or -1 where higher or lower is better.
+        law: How the variance follows the value, if it does.
         pooled: Whether analysis tests it by pooled rates.
     """
 
@@ -284,15 +289,26 @@ class _History:
     deviation: float
     reduction: float
     room: float
-    rate: int
+    sign: int
+    law: Literal["proportion", "count", "none"]
     pooled: bool
+
+    @property
+    def span(self) -> str:
+        """Values that the metric can have."""
+        return "(0, 1)" if self.law == "proportion" else "the numbers above 0"
 
     def variance(self, effect: float) -> float:
         """Return the variance per unit where the metric is better by an effect."""
-        if not self.rate:
+        if self.law == "none":
             return self.deviation**2
-        moved = self.value + self.rate * effect
-        return self.deviation**2 * moved * (1 - moved) / (self.value * (1 - self.value))
+        moved = self.value + self.sign * effect
+        if self.law == "proportion":
+            return self.deviation**2 * moved * (1 - moved) / (self.value * (1 - self.value))
+        plain = self.deviation**2 / (1 - self.reduction)
+        share = max(1 - self.value / plain, 0.0)  # of the variance that is not Poisson's
+        grown = moved / self.value
+        return self.deviation**2 * (share * grown**2 + (1 - share) * grown)
 
 
 def _history_of(metric: ExperimentMetric, baseline: object, unit: str | None) -> _History:
@@ -320,12 +336,23 @@ def _history_of(metric: ExperimentMetric, baseline: object, unit: str | None) ->
     if variance <= 0:
         what = " beyond what its covariates say" if plain > 0 else ""
         raise InvalidDataError(f"The baseline of {metric.name} must vary{what}.")
-    value, proportion = float(values[0]), isinstance(metric, Proportion)
+    value = float(values[0]) + sample.shifts.get(metric.name, 0.0)
+    law = _law_of(metric, sample)
+    room = np.inf if law == "none" or (law == "count" and metric.sign > 0) else value
+    if law == "proportion" and metric.sign > 0:
+        room = 1 - value
     return _History(
         value=value,
         deviation=float(np.sqrt(variance)),
         reduction=1 - variance / plain,
-        room=(1 - value if metric.sign > 0 else value) if proportion else np.inf,
-        rate=metric.sign if proportion else 0,
-        pooled=proportion and not metric.covariates and not sample.clustered,
+        room=room,
+        sign=metric.sign,
+        law=law,
+        pooled=law == "proportion" and not metric.covariates and not sample.clustered,
     )
+
+
+def _law_of(metric: ExperimentMetric, sample: Sample) -> Literal["proportion", "count", "none"]:
+    if isinstance(metric, Proportion):
+        return "proportion"
+    return "count" if isinstance(metric, Count) and not sample.clustered else "none"
