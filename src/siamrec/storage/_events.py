@@ -13,7 +13,7 @@ from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest, xxh3_128_hexdigest
 from siamrec._core import check
 from siamrec._core.hashing import canonical_json
 from siamrec.data import NO_TIME, Feedback, Vocabulary
-from siamrec.errors import InvalidDataError, shown
+from siamrec.errors import InvalidDataError, InvalidParameterError, shown
 from siamrec.storage.schema import event
 
 if TYPE_CHECKING:
@@ -155,6 +155,21 @@ def _keys(columns: dict[str, list[Any]], keys: Sequence[str] | None) -> list[str
 def erased_key(key: str) -> str:
     """Return what stays of the key of an erased event: enough to know it when it comes again."""
     return f"erased:{xxh3_128_hexdigest(key.encode())}"
+
+
+def id_of(name: str, value: object) -> str | int:
+    """Return an id as it is stored: numbers of NumPy and members of enumerations as their value.
+
+    Raises:
+        InvalidParameterError: If it is no id that a store can keep.
+    """
+    try:
+        (id_,) = Vocabulary((value,)).checked(name).ids
+    except (InvalidDataError, TypeError) as error:
+        expected = "one id, a text or a whole number that a store can keep"
+        raise InvalidParameterError(name, value, expected) from error
+    assert isinstance(id_, str | int)
+    return id_
 
 
 def storable(name: str, texts: Iterable[str]) -> list[str]:

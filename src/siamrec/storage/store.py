@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any, final
 from uuid import uuid4
 
-import numpy as np
 from sqlalchemy import Engine, func, select
 
 from siamrec._core import check
@@ -14,6 +13,7 @@ from siamrec._core.clock import clock_or_system
 from siamrec.bandits import POLICIES, Context, ContextualBandit, Learning
 from siamrec.errors import InvalidParameterError
 from siamrec.storage import _engine, schema
+from siamrec.storage._events import id_of
 from siamrec.storage._on_database import OnDatabase
 from siamrec.storage._shared import Recipe
 from siamrec.storage.archive import Archive
@@ -334,25 +334,25 @@ class Store(OnDatabase):
         were made with. `"delete"` takes them and their rewards out, and works out the sums
         anew, as if the user had never been there. `verify` agrees after either.
 
+        What cannot be reached from here is told: `remains` of what is returned names a log that
+        a reader keeps from being emptied, a user of the other kind who is written alike, and
+        versions that may have been trained with the user. Events that wait in a writer of
+        another process, or in its spill file, come in after it.
+
         Args:
             user: Id, as it was written; `1` and `"1"` are two users.
             decisions: What becomes of decisions whose unit is the user.
 
         Raises:
-            siamrec.errors.InvalidParameterError: If the user is neither text nor a whole number,
-                or decisions are to be deleted of a bandit that was not opened on this store:
+            siamrec.errors.InvalidParameterError: If the user is no id that a store can keep, or
+                decisions are to be deleted of a bandit that was not opened on this store:
                 its sums could not be worked out.
         """
-        whole = isinstance(user, int | np.integer) and not isinstance(user, bool)
-        if not whole and not isinstance(user, str):
-            raise InvalidParameterError(
-                "user", user, "the id of one user, a text or a whole number"
-            )
         return erase(
             self._engine,
             self._archive,
             self._bandits,
-            user=user if isinstance(user, str) else int(user),
+            user=id_of("user", user),
             decisions=decisions,
             now=self._clock.now(),
         )
