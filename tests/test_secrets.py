@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer
 from sqlalchemy import create_engine
+from tests.test_house import MODULES
 from typer.testing import CliRunner
 
 from siamrec._core.urls import masked
@@ -18,13 +19,12 @@ from siamrec.data import Feedback
 from siamrec.errors import SiamrecError
 from siamrec.lifecycle import ImprovementLoop, Workspace
 from siamrec.storage import Store, inspected
-from tests.test_house import MODULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-SECRET = "hunter2-s3cret"
+SECRET = "hunter2-s3cret"  # noqa: S105 - the one that must not be seen
 
 URLS = [
     f"postgres://u:{SECRET}@h/db",

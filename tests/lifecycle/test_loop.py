@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from base64 import b64encode
-from hashlib import sha256
 import subprocess
 import sys
+from base64 import b64encode
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np

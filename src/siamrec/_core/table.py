@@ -145,10 +145,8 @@ class Table:
     def latex(self) -> str:
         """Return the rows as a LaTeX table (booktabs); title and notes are for its caption."""
         columns = "".join("r" if to_right else "l" for to_right in self._numeric())
-        head, *rows = (
-            " & ".join(map(_safe_in_latex, row)) + r" \\"
-            for row in [self._names(), *self._words()]
-        )
+        cells = [self._names(), *self._words()]
+        head, *rows = (" & ".join(map(_safe_in_latex, row)) + r" \\" for row in cells)
         lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows]
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
