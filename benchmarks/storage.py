@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -23,7 +24,8 @@ import numpy as np
 from siamrec._core.clock import Stopwatch
 from siamrec.bandits import BetaThompson
 from siamrec.data import Feedback, Rewards
-from siamrec.storage import Store
+from siamrec.lifecycle import Lineage, ModelRegistry
+from siamrec.storage import FolderBlobs, Store
 from siamrec.storage._events import NAMES
 
 ROUNDS = 3
@@ -49,7 +51,52 @@ def main() -> None:
             append(engine, url, given.rows, Path(folder))
             ingest(engine, url, given.rows)
             contention(engine, url)
+        registry(Path(folder))
         reading(Path(folder), given.read)
+
+
+def registry(folder):
+    """Versions with one file and lineage, in a folder and a SQLite file; 10,000 in all."""
+    with closing(Store(f"sqlite:///{folder / 'models.db'}")) as store:
+        models = ModelRegistry(store, FolderBlobs(folder / "models"))
+
+        def small(first, n):
+            return [
+                ("ranker", {"weights.json": b"[%d]" % k}, Lineage(data="x", metrics={"ndcg": k}))
+                for k in range(first, first + n)
+            ]
+
+        watch = Stopwatch()
+        for name, files, lineage in small(0, 200):
+            models.register(name, files, lineage=lineage)
+        show("sqlite", "register versions one by one", [200 / watch.seconds()])
+        speeds = []
+        for batch in range(10):
+            entries = small(200 + 980 * batch, 980)
+            watch = Stopwatch()
+            models.register_many(entries)
+            speeds.append(980 / watch.seconds())
+        show("sqlite", "register versions in batches of 980", speeds)
+        listed, spans = [], []
+        for _ in range(5):
+            watch, busy = Stopwatch(), time.process_time()
+            listed = models.versions("ranker")
+            spans.append((watch.seconds(), time.process_time() - busy))
+        wall, cpu = (1_000 * statistics.median(each) for each in zip(*spans, strict=True))
+        print(
+            f"{'sqlite':<12}{f'list {len(listed):,} versions, ms':<44}{wall:>12.1f}{cpu:>9.1f} CPU"
+        )
+        for work, do in (
+            ("activate", lambda k: models.activate("live", listed[k].id, reason="better")),
+            ("roll back", lambda _: models.rollback("live", reason="worse")),
+        ):
+            watch, busy = Stopwatch(), time.process_time()
+            for k in range(90):
+                do(k)
+            wall, cpu = 1_000 * watch.seconds() / 90, 1_000 * (time.process_time() - busy) / 90
+            if work == "activate":
+                models.activate("live", listed[90].id, reason="better")
+            print(f"{'sqlite':<12}{f'{work} a version, ms':<44}{wall:>12.2f}{cpu:>9.2f} CPU")
 
 
 def started(stack, folder):

@@ -171,13 +171,15 @@ def many(name: str, values: object, *, what: str = "ids") -> list[Any]:
 
 
 def text(name: str, value: object, *, longest: int = 1_000_000) -> str:
-    """Return `value` when it is a text that is not empty, can be written and is not too long.
+    """Return `value` when it is a text that is not empty, can be stored and is not too long.
 
     Raises:
         InvalidParameterError: If it is not.
     """
     if not isinstance(value, str) or not 0 < len(value) <= longest:
         raise InvalidParameterError(name, value, f"a text of 1 to {longest:,} letters")
+    if "\0" in value:
+        raise InvalidParameterError(name, value, "a text without NUL")
     if not value.isascii():
         try:
             value.encode()

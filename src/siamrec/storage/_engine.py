@@ -88,10 +88,7 @@ def _parsed(url: str) -> URL | None:
         dialect = parsed.get_dialect()
     except (ArgumentError, NoSuchModuleError, ValueError):
         return None
-    usable = dialect.name == "postgresql" or (dialect.name, dialect.driver) == (
-        "sqlite",
-        "pysqlite",
-    )
+    usable = dialect.name == "postgresql" or parsed.get_driver_name() == "pysqlite"
     # With an at sign in it, a password that was not percent-encoded would be part of the place.
     odd = dialect.name != "sqlite" and "@" in f"{parsed.host}{parsed.database}"
     return None if dialect.is_async or not usable or odd else parsed

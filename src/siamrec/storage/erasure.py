@@ -197,10 +197,8 @@ def _of_the_other_kind(connection: Connection, user: str | int) -> tuple[str, ..
     other = (c.user == str(user)) & (c.whole_ids.in_([0, 2] if isinstance(user, int) else [1, 3]))
     if connection.execute(select(c.seq).where(other).limit(1)).first() is None:
         return ()
-    twin = str(user) if isinstance(user, int) else int(user)
-    return (
-        f"Events of a user {shown(twin)} are another's: erase({shown(twin)}) if it is the same.",
-    )
+    twin = shown(str(user) if isinstance(user, int) else int(user))
+    return (f"Events of a user {twin} are another's: erase({twin}) if it is the same.",)
 
 
 def _trained(
