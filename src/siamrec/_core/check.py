@@ -25,6 +25,7 @@ Part = TypeVar("Part")
 Number = TypeVar("Number", int, float)
 
 _BITS_64 = 2**63
+_MOST = 2**62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -83,8 +84,8 @@ def not_negative(name: str, value: Number) -> Number:
     return value
 
 
-def count(name: str, value: int, *, least: int = 1) -> int:
-    """Return `value` when it is a whole number of at least `least`.
+def count(name: str, value: int, *, least: int = 1, most: int = _MOST) -> int:
+    """Return `value` when it is a whole number from `least` to `most`.
 
     Raises:
         InvalidParameterError: If it is not (a bool is not a count).
@@ -92,6 +93,8 @@ def count(name: str, value: int, *, least: int = 1) -> int:
     whole: object = value
     if isinstance(whole, bool) or not isinstance(whole, int | np.integer) or value < least:
         raise InvalidParameterError(name, value, f"a whole number of at least {least}")
+    if value > most:
+        raise InvalidParameterError(name, value, f"a whole number of at most {most}")
     return int(value)
 
 

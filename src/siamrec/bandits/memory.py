@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from siamrec.typing import FloatArray, Instant, IntArray
 
 
+_LAST = 2**62
+"""Instants before it can be subtracted from each other, and have a window added, in 64 bits."""
+
+
 @final
 class Memory(Shown, Generic[ModelT]):
     """Decisions, rewards, arms and sums of one bandit, which owns it; mutable.
@@ -83,11 +87,13 @@ class Memory(Shown, Generic[ModelT]):
         """Return an instant given, or the clock's.
 
         Raises:
-            InvalidParameterError: If it is below 0.
+            InvalidParameterError: If it is before 1970 or after 2115.
         """
         now = self.clock.now() if time is None else check.instant("time", time)
         if now < 0:
             raise InvalidParameterError("time", now, "nanoseconds since 1970, not below 0")
+        if now >= _LAST:
+            raise InvalidParameterError("time", now, "an instant before the year 2116")
         return now
 
     def n_picks(self) -> IntArray:
@@ -108,9 +114,9 @@ class Memory(Shown, Generic[ModelT]):
         now = self.clock.now() if rewards.time is None else 0
         return self.journal.post(rewards, self.roster, now)
 
-    def take_one(self, id_: str, one: Early) -> tuple[RewardReceipt, IntArray]:
-        """Take in one reward; also tell the cells whose sums changed."""
-        return self.journal.post_one(id_, one, self.roster)
+    def take_one(self, id_: str, one: Early, *, told: bool) -> tuple[RewardReceipt, IntArray]:
+        """Take in one reward, its time told or not; also tell the cells whose sums changed."""
+        return self.journal.post_one(id_, one, self.roster, told=told)
 
     def record(
         self, decisions: Decision | Decisions, features: FloatArray | None

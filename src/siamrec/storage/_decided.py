@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 
 from siamrec.data import Decision, Decisions, Rewards
 from siamrec.storage import _bulk
@@ -57,6 +57,21 @@ def columns_of(
         }
         for row, (decision, cell) in enumerate(zip(decisions, cells, strict=True))
     ]
+
+
+def place_in_cells(connection: Connection, context: Context, bandit: str) -> int:
+    """Write down the cells of decisions that were made elsewhere; return the number of all.
+
+    Raises:
+        UnknownNameError: If one names a factor or a level that the context has not.
+    """
+    c = decision_table.c
+    mine = c.bandit == bandit
+    rows = connection.execute(select(c.id, c.body).where(mine, c.cell.is_(None))).all()
+    for id_, body in rows:
+        cell = context.cell(Decision.from_json(body).context)
+        connection.execute(update(decision_table).where(c.id == id_).values(cell=cell))
+    return int(connection.execute(select(func.count()).where(mine)).scalar_one())
 
 
 def decided(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -25,6 +25,11 @@ COLUMNS = [column for column in event.columns if column.name not in {"seq", "xid
 """Columns that a writer fills."""
 NAMES = [column.name for column in COLUMNS]
 _WHOLE_USER, _WHOLE_ITEM = 1, 2
+LONGEST_TEXT = 10_000_000
+"""Letters of a text, at most."""
+_LONGEST_BYTES = 2_000
+"""Bytes of what is looked for: PostgreSQL has no longer rows in an index."""
+_ONCE = "once:"
 _64_BITS = 2**64 - 1
 
 
@@ -96,6 +101,8 @@ class _Texts:
                 )
         whole = np.fromiter((isinstance(id_, int) for id_ in ids), dtype=np.int64, count=len(ids))
         texts = storable("Ids", map(str, ids))
+        if any(map(_too_long, texts)):
+            raise InvalidDataError(f"Ids in a store must have at most {_LONGEST_BYTES:,} bytes.")
         rows = codes.tolist()
         return cls([texts[row] for row in rows], whole[codes], _hashes(texts)[codes])
 
@@ -107,6 +114,8 @@ class _Texts:
         asked = feedback.query >= 0
         ids, codes = _used(feedback.queries, feedback.query[asked])
         texts = storable("Queries", map(str, ids))
+        if any(len(text) > LONGEST_TEXT for text in texts):
+            raise InvalidDataError(f"Queries must have at most {LONGEST_TEXT:,} letters.")
         listed: list[str | None] = [None] * n
         hashes = np.zeros(n, dtype=np.uint64)
         hashes[asked] = _hashes(texts)[codes]
@@ -169,7 +178,38 @@ def id_of(name: str, value: object) -> str | int:
         expected = "one id, a text or a whole number that a store can keep"
         raise InvalidParameterError(name, value, expected) from error
     assert isinstance(id_, str | int)
+    if isinstance(id_, str) and _too_long(id_):
+        raise InvalidParameterError(name, value, expected)
     return id_
+
+
+def _too_long(text: str) -> bool:
+    return 4 * len(text) > _LONGEST_BYTES and len(text.encode()) > _LONGEST_BYTES
+
+
+def once(event: Mapping[str, object]) -> str:
+    """Return the key of an event on a list that has no time: the same event told again has it."""
+    said = {name: repr(value) for name, value in event.items() if name not in {"key", "time"}}
+    return f"{_ONCE}{xxh3_128_hexdigest(canonical_json(said).encode())}"
+
+
+def is_once(key: str) -> bool:
+    """Whether a key was made by `once`."""
+    return key.startswith(_ONCE)
+
+
+def json_of(name: str, value: Mapping[str, Any]) -> str:
+    """Return a mapping as the JSON text that a store keeps.
+
+    Raises:
+        InvalidDataError: If it holds what JSON has no form for.
+    """
+    try:
+        return storable(name, [canonical_json(dict(value))])[0]
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidDataError(
+            f"{name} must be JSON values, no NaN among them: {error}."
+        ) from error
 
 
 def storable(name: str, texts: Iterable[str]) -> list[str]:
@@ -195,7 +235,15 @@ def _optional(column: Any, n: int, *, as_text: bool = False) -> list[Any]:
     if column is None:
         return [None] * n
     values: list[Any] = column.tolist()
-    return storable("Decision ids", map(str, values)) if as_text else values
+    if not as_text:
+        return values
+    # An event of no decision is the same event whether others of its batch have one or not.
+    texts = storable("Decision ids", map(str, values))
+    if any(map(_too_long, texts)):
+        raise InvalidDataError(
+            f"Decision ids in a store must have at most {_LONGEST_BYTES:,} bytes."
+        )
+    return [text or None for text in texts]
 
 
 def _contexts(feedback: Feedback) -> list[str | None]:
@@ -204,18 +252,21 @@ def _contexts(feedback: Feedback) -> list[str | None]:
     names = list(feedback.context)
     columns = (feedback.context[name].tolist() for name in names)
     try:
-        return [
-            canonical_json(
-                {
-                    name: value
-                    for name, value in zip(names, row, strict=True)
-                    if not (value is None or value != value)  # noqa: PLR0124 - NaN: not known
-                }
-            )
+        known = (
+            {
+                name: value
+                for name, value in zip(names, row, strict=True)
+                if not (value is None or value != value)  # noqa: PLR0124 - NaN: not known
+            }
             for row in zip(*columns, strict=True)
-        ]
+        )
+        texts = [canonical_json(row) if row else None for row in known]
     except (TypeError, ValueError) as error:
         raise InvalidDataError(f"Context columns must be JSON values: {error}.") from error
+    for text in storable("Context columns", filter(None, texts)):
+        if len(text) > LONGEST_TEXT:
+            raise InvalidDataError(f"Context columns must have at most {LONGEST_TEXT:,} letters.")
+    return texts
 
 
 def feedback_of(columns: Mapping[str, Sequence[Any]]) -> Feedback:

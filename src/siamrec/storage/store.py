@@ -11,6 +11,7 @@ from sqlalchemy import Engine, func, select
 from siamrec._core import check
 from siamrec._core.clock import clock_or_system
 from siamrec.bandits import POLICIES, Context, ContextualBandit, Learning
+from siamrec.bandits._roster import LONGEST_NAME
 from siamrec.errors import InvalidParameterError
 from siamrec.storage import _engine, schema
 from siamrec.storage._events import id_of
@@ -153,6 +154,9 @@ class Store(OnDatabase):
                 raise InvalidParameterError(
                     setting, getattr(learns, setting), "left out with a stored bandit"
                 )
+        check.text("name", name, longest=LONGEST_NAME)
+        if worker is not None:
+            check.text("worker", worker, longest=LONGEST_NAME)
         worker = f"{name}.{uuid4().hex[:12] if worker is None else worker}"
 
         def make(names: Sequence[str], clock: Clock) -> ContextualBandit[ModelT]:
@@ -186,6 +190,7 @@ class Store(OnDatabase):
 
         Arms that were added later are no part of it: they join again when it is opened.
         """
+        check.text("name", name, longest=LONGEST_NAME)
         query = select(schema.projection.c.settings).where(
             schema.projection.c.name == f"bandit:{name}"
         )

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 from sqlalchemy import bindparam, delete, func, insert, select
 from typing_extensions import override
 
-from siamrec._core.hashing import canonical_json
 from siamrec._core.table import Record, day
 from siamrec.errors import StaleWriteError, UnknownNameError
 from siamrec.storage import _bulk, _engine
-from siamrec.storage._events import storable
+from siamrec.storage._events import json_of, storable
 from siamrec.storage._on_database import OnDatabase
 from siamrec.storage.schema import alias as alias_table
 from siamrec.storage.schema import alias_log, model_version
@@ -123,9 +122,8 @@ class VersionTable(OnDatabase):
         self, versions: Sequence[tuple[str, str, Mapping[str, Any]]]
     ) -> list[StoredVersion]:
         """Store versions as `(id, name, manifest)` in one transaction and return them."""
-        texts = [canonical_json(dict(manifest)) for _, _, manifest in versions]
+        texts = [json_of("manifest", manifest) for _, _, manifest in versions]
         storable("Versions", [text for *both, _ in versions for text in both])
-        storable("Manifests", texts)
 
         def work(connection: Connection) -> list[StoredVersion]:
             _engine.lock(connection, "model_version")
