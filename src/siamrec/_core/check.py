@@ -139,7 +139,11 @@ def distinct(name: str, values: Sequence[str]) -> tuple[str, ...]:
     Raises:
         InvalidParameterError: If they are not.
     """
-    if isinstance(values, str) or not values or len(set(values)) != len(values):
+    try:
+        differ = not isinstance(values, str) and 0 < len(set(values)) == len(values)
+    except TypeError:  # lists and the like are no names
+        differ = False
+    if not differ:
         raise InvalidParameterError(name, values, "one or more different names")
     return tuple(values)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time as _time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -110,7 +109,7 @@ def duration(name: str, value: str | timedelta | float) -> int:
             nanoseconds = 0
     else:
         seconds = check.real(name, value, _DURATION)
-        nanoseconds = round(seconds * SECOND) if math.isfinite(seconds) else 0
+        nanoseconds = round(seconds * SECOND) if abs(seconds) < _TOO_LONG else 0
     if not 0 < nanoseconds < _TOO_LONG:
         raise InvalidParameterError(name, value, _DURATION)
     return nanoseconds

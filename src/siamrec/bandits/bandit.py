@@ -273,13 +273,9 @@ class ContextualBandit(BanditDoor[ModelT]):
         memory = self._memory
         cells = memory.context.cells(contexts)
         n = cells.size
-        times = np.broadcast_to(
-            check.instants("time", memory.clock.now() if time is None else time), (n,)
-        )
+        times = memory.times(time, n)
         eligible = memory.roster.eligible(arms, 1)
         vectors = memory.settings.vectors(features, n)
-        if n:
-            memory.now(int(times.min()))
         model = self._chooser.model(int(times.max()) if n else memory.now(None))
         chance, which = self._chooser.chances(model, cells, eligible, vectors)
         ids = memory.new_ids(times.tolist())

@@ -215,6 +215,8 @@ class BanditDoor(Shown, Generic[ModelT]):
             raise MissingInputError("reward", "learn(decision, reward=...)")
         seen = None if time is None else check.instant("time", time)
         name = check.text("decision", str(id_), longest=LONGEST_DECISION)
+        if arm is not None:
+            check.text("arm", arm)
         gain, much = float(check.real("reward", reward)), float(check.real("weight", weight))
         if not (abs(gain) <= LARGEST_REWARD and 0.0 <= much <= LARGEST_WEIGHT):
             Rewards.of_one(name, gain, weight=much)  # which tells what is wrong

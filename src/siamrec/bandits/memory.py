@@ -96,6 +96,15 @@ class Memory(Shown, Generic[ModelT]):
             raise InvalidParameterError("time", now, "an instant before the year 2116")
         return now
 
+    def times(self, time: Instant | IntArray | None, n: int) -> IntArray:
+        """Return an instant for each of n rounds; raises as `now` does."""
+        given = check.instants("time", self.clock.now() if time is None else time)
+        if given.shape not in {(), (1,), (n,)}:
+            raise InvalidParameterError("time", time, f"one instant, or {n} of them")
+        for end in (given.min(), given.max()) if given.size else ():
+            self.now(int(end))
+        return np.broadcast_to(given, (n,))
+
     def n_picks(self) -> IntArray:
         """Return how often each arm was picked, by code."""
         return np.bincount(self.ledger.column("arm"), minlength=len(self.names))

@@ -92,6 +92,7 @@ def verify(
     for name in found.unchecked:
         say(console, plain(f"{name}: not checked", "yellow"), ", open it with --bandits")
     say(console, f"archive: {found.archived:,} events as sealed")
+    say(console, f"log: {found.events:,} events and {found.versions:,} versions as written")
 
 
 @app.command("archive")

@@ -32,10 +32,10 @@ _LONGEST_TEXT = 100_000
 _MOST = 2**62
 
 
-def _named(name: str, value: object, longest: int) -> None:
-    if not isinstance(value, str) or not 0 < len(value) <= longest or "\0" in value:
+def _named(name: str, value: object, longest: int, *, least: int = 1) -> None:
+    if not isinstance(value, str) or not least <= len(value) <= longest or "\0" in value:
         raise InvalidDataError(
-            f"{name} of a decision must be a text of 1 to {longest:,} letters without NUL, "
+            f"{name} of a decision must be a text of {least} to {longest:,} letters without NUL, "
             f"got {shown(value)}."
         )
 
@@ -110,9 +110,8 @@ class Decision(Shown):
         _named("id", self.id, LONGEST_DECISION)
         for arm in self.arms:
             _named("arm", arm, _LONGEST_NAME)
-        for name, text in (("bandit", self.bandit), ("policy", self.policy)):
-            if text != "":
-                _named(name, text, _LONGEST_NAME if name == "bandit" else _LONGEST_TEXT)
+        _named("bandit", self.bandit, _LONGEST_NAME, least=0)
+        _named("policy", self.policy, _LONGEST_TEXT, least=0)
         if self.unit is not None:
             _named("unit", self.unit, LONGEST_DECISION)
         for name, number in (("time", self.time), ("state_version", self.state_version)):

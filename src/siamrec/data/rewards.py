@@ -81,6 +81,8 @@ class Rewards(Columnar):
             object.__setattr__(self, "arm", tuple(check.many("arm", self.arm, what="names")))
             if len(self.arm) != n:
                 raise InvalidDataError(f"arm must hold {n} names, got {len(self.arm)}.")
+            if not set(map(type, self.arm)) <= {str, np.str_}:
+                raise InvalidDataError(f"arm must hold names, got {shown(self.arm)}.")
 
     @classmethod
     def of_one(

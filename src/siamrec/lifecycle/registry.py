@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, final
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec._core.hashing import canonical_json, content_hash
 from siamrec._core.installed import tell_plugins
 from siamrec._core.table import Record, Shown, Table, counted, day
 from siamrec.errors import InvalidDataError, InvalidParameterError, ModelLoadError
 from siamrec.lifecycle._files import checked, of_folder, written
+from siamrec.storage.versions import version_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -165,7 +165,7 @@ class ModelRegistry(Shown):
                 "files": listing,
                 "lineage": (lineage or Lineage()).as_dict(),
             }
-            entries.append((_id_of(manifest), name, manifest))
+            entries.append((version_id(manifest), name, manifest))
         self._put(blobs)
         add_many = getattr(self._versions, "add_many", None)
         if add_many is None:  # a host's own log need not have it
@@ -225,7 +225,7 @@ class ModelRegistry(Shown):
             yield path, data
 
     def _sound(self, version: StoredVersion) -> StoredVersion:
-        if _id_of(version.manifest) != version.id:
+        if version_id(version.manifest) != version.id:
             raise ModelLoadError(
                 f"The manifest of version {version.id[:12]} was changed: it is not what was "
                 "registered under that id."
@@ -328,15 +328,6 @@ class ModelRegistry(Shown):
         hook = "siamrec_rolled_back" if back else "siamrec_version_activated"
         tell_plugins(hook, change=asdict(change))
         return change
-
-
-def _id_of(manifest: Mapping[str, Any]) -> str:
-    try:
-        return content_hash(canonical_json(dict(manifest)))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidDataError(
-            f"The lineage of a version must be JSON values, no NaN among them: {error}."
-        ) from error
 
 
 def _blob(digest: str) -> str:

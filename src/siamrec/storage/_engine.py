@@ -90,7 +90,8 @@ def _parsed(url: str) -> URL | None:
         return None
     usable = dialect.name == "postgresql" or parsed.get_driver_name() == "pysqlite"
     # With an at sign in it, a password that was not percent-encoded would be part of the place.
-    odd = dialect.name != "sqlite" and "@" in f"{parsed.host}{parsed.database}"
+    server = f"{parsed.username or ''}{parsed.password or ''}{parsed.host or ''}"
+    odd = server if dialect.name == "sqlite" else "@" in f"{parsed.host}{parsed.database}"
     return None if dialect.is_async or not usable or odd else parsed
 
 

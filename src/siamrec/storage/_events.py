@@ -62,24 +62,44 @@ def rows_of(
         "context": context,
         "received": [received] * n,
     }
-    content = np.zeros((n, 12), dtype=np.uint64)  # what is not there stays 0
-    content[:, 0] = feedback.kind
-    content[:, 1] = feedback.time.view(np.uint64)
-    content[:, 2], content[:, 3] = user.hashes, item.hashes
-    content[:, 4] = user.whole + _WHOLE_ITEM * item.whole
-    content[:, 5] = _bits(feedback.value)
-    content[:, 6] = _bits(feedback.weight)
-    if feedback.position is not None:
-        content[:, 7] = feedback.position
-    if propensity is not None:
-        content[:, 8] = _bits(np.nan_to_num(propensity))
-    content[:, 9] = query.hashes
-    content[:, 10], content[:, 11] = _hashes(decision), _hashes(context)
+    hashes = {
+        "user": user.hashes,
+        "item": item.hashes,
+        "query": query.hashes,
+        "decision": _hashes(decision),
+        "context": _hashes(context),
+    }
+    content = _content(columns, feedback.time, hashes)
     columns["digest"] = _digests(content)
     columns["key"] = _keys(columns, keys)
     if (feedback.time == NO_TIME).any():
         columns["time"] = [None if t == NO_TIME else t for t in columns["time"]]
     return list(zip(*(columns[name] for name in NAMES), strict=True))
+
+
+def digests_of(columns: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Return the digests that stored events should have, by what they hold."""
+    texts = ("user", "item", "query", "decision", "context")
+    hashes = {name: _hashes(columns[name]) for name in texts}
+    return _digests(_content(columns, _instants(columns["time"]), hashes))
+
+
+def _content(
+    columns: Mapping[str, Sequence[Any]], time: IntArray, hashes: Mapping[str, Any]
+) -> Any:
+    """Return all that an event says as rows of numbers; what is not there is 0."""
+    content = np.zeros((len(time), 12), dtype=np.uint64)
+    content[:, 0] = columns["kind"]
+    content[:, 1] = time.view(np.uint64)
+    content[:, 2], content[:, 3] = hashes["user"], hashes["item"]
+    content[:, 4] = columns["whole_ids"]
+    content[:, 5] = _bits(np.asarray(columns["value"], dtype=np.float64))
+    content[:, 6] = _bits(np.asarray(columns["weight"], dtype=np.float64))
+    content[:, 7] = [position or 0 for position in columns["position"]]
+    content[:, 8] = _bits(np.asarray([p or 0.0 for p in columns["propensity"]], np.float64))
+    content[:, 9] = hashes["query"]
+    content[:, 10], content[:, 11] = hashes["decision"], hashes["context"]
+    return content
 
 
 @final
@@ -172,10 +192,10 @@ def id_of(name: str, value: object) -> str | int:
     Raises:
         InvalidParameterError: If it is no id that a store can keep.
     """
+    expected = "one id, a text or a whole number that a store can keep"
     try:
         (id_,) = Vocabulary((value,)).checked(name).ids
     except (InvalidDataError, TypeError) as error:
-        expected = "one id, a text or a whole number that a store can keep"
         raise InvalidParameterError(name, value, expected) from error
     assert isinstance(id_, str | int)
     if isinstance(id_, str) and _too_long(id_):

@@ -369,7 +369,8 @@ class _More:
     def added_to(self, feedback: Feedback) -> Feedback:
         known: dict[str, Any] = {}
         if self.query is not None:
-            if self.query != "":
+            query: object = self.query
+            if not isinstance(query, str) or query:
                 check.text("query", self.query, longest=LONGEST_TEXT)
             known |= {"queries": Vocabulary((self.query,)), "query": np.zeros(1, dtype=np.int32)}
         if self.decision is not None:

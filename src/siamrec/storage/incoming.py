@@ -95,13 +95,12 @@ def _checked(event: object, now: Instant) -> dict[str, Any]:
 def _id(name: str, value: object) -> str | int:
     if type(value) is str and len(value) <= _SHORT and value.isascii() and "\0" not in value:
         return value
+    if isinstance(value, bool) or not isinstance(value, str | int | np.integer):
+        raise InvalidDataError(f"{name} must be text or a whole number, got {value!r:.100}.")
     try:
         return id_of(name, value)
     except InvalidParameterError as error:
-        raise InvalidDataError(
-            f"{name} must be text or a whole number, and an id that a store can keep, "
-            f"got {value!r:.100}."
-        ) from error
+        raise InvalidDataError(str(error)) from error
 
 
 def _text(name: str, value: object) -> str | None:

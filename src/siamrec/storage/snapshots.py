@@ -111,6 +111,7 @@ class Snapshots(OnDatabase):
         Raises:
             siamrec.errors.UnknownNameError: If nothing was.
         """
+        check.text("id", id_)
         c = snapshot_table.c
         columns = (c.id, c.created, c.since, c.until, c.n_events, c.redacted)
         with _engine.reading(self._engine) as connection:

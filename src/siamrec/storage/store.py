@@ -13,7 +13,7 @@ from siamrec._core.clock import clock_or_system
 from siamrec.bandits import POLICIES, Context, ContextualBandit, Learning
 from siamrec.bandits._roster import LONGEST_NAME
 from siamrec.errors import InvalidParameterError
-from siamrec.storage import _engine, schema
+from siamrec.storage import _engine, _epoch, schema
 from siamrec.storage._events import id_of
 from siamrec.storage._on_database import OnDatabase
 from siamrec.storage._shared import Recipe
@@ -89,6 +89,7 @@ class Store(OnDatabase):
         self._engine = url if isinstance(url, Engine) else _engine.connect(url, durability)
         self._own = not isinstance(url, Engine)
         _engine.migrate(self._engine)
+        _epoch.entered(self._engine)
         clock = clock_or_system(clock)
         self._archive = Archive(self._engine, archive)
         self.feedback = FeedbackLog(self._engine, clock, self._archive)
@@ -281,14 +282,16 @@ class Store(OnDatabase):
         )
 
     def verify(self) -> Verification:
-        """Check that every projection is the fold of the log.
+        """Check that every projection is the fold of the log, and nothing in it was changed.
 
-        Bandits that this store object has opened are replayed from their decisions and rewards
-        and compared with their stored sums. A projection whose policy is not at hand is named
-        as unchecked: open it with `bandit` first. Sealed files are compared with their hashes.
+        Every event, and the manifest of every version, is compared with its digest. Bandits that
+        this store object has opened are replayed from their decisions and rewards and compared
+        with their stored sums. A projection whose policy is not at hand is named as unchecked:
+        open it with `bandit` first. Sealed files are compared with their hashes.
 
         Raises:
-            siamrec.errors.StorageError: If a projection differs from the log; `rebuild` it.
+            siamrec.errors.StorageError: If a projection differs from the log: `rebuild` it; or
+                something was changed: it is in a backup.
         """
         return verified(self._engine, self._bandits, self._archive, self._clock)
 

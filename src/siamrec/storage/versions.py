@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 from sqlalchemy import bindparam, delete, func, insert, select
 from typing_extensions import override
 
+from siamrec._core.hashing import content_hash
 from siamrec._core.table import Record, day
 from siamrec.errors import StaleWriteError, UnknownNameError
 from siamrec.storage import _bulk, _engine
@@ -213,6 +214,29 @@ class VersionTable(OnDatabase):
         with _engine.reading(self._engine) as connection:
             rows = _bulk.fetched(connection.execute(self._changes, {"alias": alias}))
         return [*map(_changed, rows)]
+
+
+def version_id(manifest: Mapping[str, Any]) -> str:
+    """Return the id of a manifest: its hash.
+
+    Raises:
+        InvalidDataError: If it holds what JSON has no form for.
+    """
+    return content_hash(json_of("The manifest of a version", manifest))
+
+
+def unsound(connection: Connection) -> list[str]:
+    """Return the ids of versions whose manifest is not what it was."""
+    found = []
+    c = model_version.c
+    for id_, text in connection.execute(select(c.id, c.manifest).order_by(c.id)):
+        try:
+            same = version_id(json.loads(text)) == id_
+        except (ValueError, TypeError, RecursionError):
+            same = False
+        if not same:
+            found.append(id_)
+    return found
 
 
 def _changed(row: tuple[Any, ...]) -> Activation:
