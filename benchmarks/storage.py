@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -23,7 +24,8 @@ import numpy as np
 from siamrec._core.clock import Stopwatch
 from siamrec.bandits import BetaThompson
 from siamrec.data import Feedback, Rewards
-from siamrec.storage import Store
+from siamrec.lifecycle import Lineage, ModelRegistry
+from siamrec.storage import FolderBlobs, Store
 from siamrec.storage._events import NAMES
 
 ROUNDS = 3
@@ -49,7 +51,62 @@ def main() -> None:
             append(engine, url, given.rows, Path(folder))
             ingest(engine, url, given.rows)
             contention(engine, url)
+        registry(Path(folder))
         reading(Path(folder), given.read)
+
+
+def registry(folder):
+    """Versions with one file and lineage, in a folder and a SQLite file; 10,000 in all."""
+    with closing(Store(f"sqlite:///{folder / 'models.db'}")) as store:
+        models = ModelRegistry(store, FolderBlobs(folder / "models"))
+
+        def small(first, n):
+            return [
+                ("ranker", {"weights.json": b"[%d]" % k}, Lineage(data="x", metrics={"ndcg": k}))
+                for k in range(first, first + n)
+            ]
+
+        watch = Stopwatch()
+        for name, files, lineage in small(0, 200):
+            models.register(name, files, lineage=lineage)
+        show("sqlite", "register versions one by one", [200 / watch.seconds()])
+        speeds = []
+        for batch in range(10):
+            entries = small(200 + 980 * batch, 980)
+            watch = Stopwatch()
+            models.register_many(entries)
+            speeds.append(980 / watch.seconds())
+        show("sqlite", "register versions in batches of 980", speeds)
+        listed = models.versions("ranker")
+        models.activate("live", listed[0].id, reason="first")  # plugins are looked for once
+
+        aliases = iter([f"{work}{turn}" for work in "ab" for turn in range(5)])
+
+        def activated(alias=None):
+            alias = alias or next(aliases)
+            for version in listed[1:31]:
+                models.activate(alias, version.id, reason="better")
+
+        def rolled_back():
+            for _ in range(29):
+                models.rollback("r", reason="worse")
+            activated("r")
+
+        timed("list 10,000 versions", lambda: models.versions("ranker"), 1)
+        timed("activate a version", activated, 30)
+        activated("r")
+        timed("activate or roll back, up to 300 changes", rolled_back, 59)
+
+
+def timed(work, run, n):
+    """Milliseconds of one of `n`, on the wall and on the processor: the best of five rounds."""
+    spans = []
+    for _ in range(5):
+        watch, busy = Stopwatch(), time.process_time()
+        run()
+        spans.append((1_000 * watch.seconds() / n, 1_000 * (time.process_time() - busy) / n))
+    wall, cpu = map(min, zip(*spans, strict=True))
+    print(f"{'sqlite':<12}{f'{work}, ms':<44}{wall:>12.2f}{cpu:>9.2f} CPU", flush=True)
 
 
 def started(stack, folder):

@@ -6,6 +6,7 @@ parts as attributes beside the message.
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any, final
@@ -62,12 +63,31 @@ _short.maxtuple = _short.maxlist = _short.maxdict = _short.maxset = _short.maxfr
 
 
 class SiamrecError(Exception):
-    """Root of every error raised on purpose by siamrec; its message is never endless."""
+    """Root of every error raised on purpose by siamrec.
+
+    Its message is never endless, and no control code in it reaches a terminal.
+    """
 
     @override
     def __str__(self) -> str:
-        message = super().__str__()
+        message = spelt(super().__str__())
         return message if len(message) <= _LONGEST else message[: _LONGEST - 1] + "…"
+
+
+def spelt(text: str) -> str:
+    r"""Return a text whose control codes, and marks that turn its direction, are spelt out.
+
+    Examples:
+        >>> spelt("\x1b[2Jé")
+        '\\x1b[2Jé'
+    """
+    return text if text.isprintable() else _CODES.sub(lambda code: ascii(code[0])[1:-1], text)
+
+
+_CODES = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""All but line breaks, which are part of tables, and the joiners that letters and emoji need."""
 
 
 def shown(value: object) -> str:

@@ -254,7 +254,10 @@ class DocumentStore(Protocol):
 
 @runtime_checkable
 class BlobStore(Protocol):
-    """Keeps named bytes; a write is seen whole or not at all."""
+    """Keeps named bytes; a write is seen whole or not at all.
+
+    One that has `put_many({key: data, ...})` besides is given many at once.
+    """
 
     def put(self, key: str, data: bytes) -> None:
         """Store `data` under `key`; the same key with the same data is no change."""
@@ -332,7 +335,10 @@ class VersionLog(Protocol):
     """
 
     def add(self, id_: str, name: str, manifest: Mapping[str, Any]) -> Any:
-        """Store a version and return it; one that is there already is returned as it is."""
+        """Store a version and return it; one that is there already is returned as it is.
+
+        A log that has `add_many([(id_, name, manifest), ...])` besides is given many at once.
+        """
         ...
 
     def get(self, id_: str) -> Any:

@@ -99,8 +99,9 @@ def test_columns_are_told_apart_by_name() -> None:
 
 
 def test_latex_takes_no_command_from_a_name() -> None:
-    page = Table(head=("a_b",), rows=(("5 % & {x} > 1",),)).latex()
+    page = Table(head=("a_b",), rows=(("5 % & {x} > 1",), (r"\input{~/x}",))).latex()
     assert r"a\_b" in page
+    assert r"\textbackslash{}input\{\textasciitilde{}/x\}" in page
     assert r"5 \% \& \{x\} $>$ 1 \\" in page
 
 
@@ -148,3 +149,24 @@ def test_other_cells_in_words() -> None:
     assert words(True) == "yes"
     assert words((0.25, 0.75)) == "[0.25, 0.75]"
     assert day(-(2**63) + 1) == "1677-09-21"
+
+
+HOSTILE = "\x1b[2J\x9b31m[/red]\u202e\x07<b>&[x](javascript:1)"
+
+
+def test_no_control_code_reaches_a_terminal_or_a_page() -> None:
+    table = Table(head=(HOSTILE,), rows=((HOSTILE,),), title=HOSTILE, notes=(HOSTILE,))
+    for page in (table.text(), table.markdown(), table.html(), table.latex(), repr(table)):
+        assert page.replace("\n", "").isprintable()
+    for page in (table.markdown(), table.html()):
+        assert "<b>" not in page
+    assert "](" not in table.markdown()
+    assert json.loads(table.json())["title"] == HOSTILE
+    assert str(InvalidDataError(HOSTILE)).isprintable()
+
+
+def test_letters_of_all_scripts_stay() -> None:
+    texts = ("ไทย", "日本語", "فارسی\u200cها", "👩\u200d👧")
+    table = Table(head=("text",), rows=tuple((text,) for text in texts))
+    for text in texts:
+        assert text in table.text()

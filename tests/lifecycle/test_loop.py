@@ -7,6 +7,8 @@ import json
 import re
 import subprocess
 import sys
+from base64 import b64encode
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,6 +122,19 @@ def test_the_report_is_one_file_that_works_offline(finished: Any) -> None:
     for name in ("figure-arms", "figure-tail", "figure-shares", "figure-sequence"):
         assert f'id="{name}"' in page
     assert summary["tuning"]["verdict"] in page
+
+
+def test_only_known_scripts_run_on_the_report(finished: Any) -> None:
+    out, _, _ = finished
+    page = (out / "report.html").read_text()
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)
+    assert policy is not None
+    rules = dict(rule.strip().split(" ", 1) for rule in policy[1].split(";"))
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)
+    digests = {f"'sha256-{b64encode(sha256(s.encode()).digest()).decode()}'" for s in scripts}
+    assert len(digests) == 5
+    assert set(rules["script-src"].split()) == digests
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
 
 
 def test_the_same_seed_gives_the_same_summary(finished: Any, make_loop: Any) -> None:

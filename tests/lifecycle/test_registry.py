@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save
 
 from siamrec._core import installed
-from siamrec.errors import InvalidDataError, InvalidParameterError, ModelLoadError, StaleWriteError
+from siamrec._core.clock import ManualClock
+from siamrec.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    ModelLoadError,
+    StaleWriteError,
+    StorageError,
+)
 from siamrec.lifecycle import Lineage, ModelRegistry
+from siamrec.lifecycle._files import checked
 from siamrec.storage import FolderBlobs, Store
 
 if TYPE_CHECKING:
@@ -36,11 +50,12 @@ def test_files_come_back_as_they_were(registry: ModelRegistry, tmp_path: Path) -
     folder = tmp_path / "model"
     (folder / "sub").mkdir(parents=True)
     (folder / "config.json").write_text("{}")
-    (folder / "sub" / "weights.safetensors").write_bytes(b"\x00\x01")
+    weights = save({"w": np.zeros(3)})
+    (folder / "sub" / "weights.safetensors").write_bytes(weights)
     version = registry.register("m", folder)
     back = registry.fetch(version.id, tmp_path / "back")
     assert (back / "config.json").read_text() == "{}"
-    assert (back / "sub" / "weights.safetensors").read_bytes() == b"\x00\x01"
+    assert (back / "sub" / "weights.safetensors").read_bytes() == weights
 
 
 def test_changed_or_lost_files_are_noticed(registry: ModelRegistry, tmp_path: Path) -> None:
@@ -54,11 +69,209 @@ def test_changed_or_lost_files_are_noticed(registry: ModelRegistry, tmp_path: Pa
         registry.fetch(version.id, tmp_path / "back")
 
 
-def test_a_path_cannot_leave_its_folder(registry: ModelRegistry, tmp_path: Path) -> None:
-    version = registry.register("m", {"../outside.json": b"1"})
-    with pytest.raises(ModelLoadError, match="leaves its folder"):
-        registry.fetch(version.id, tmp_path / "back")
-    assert not (tmp_path / "outside.json").exists()
+@pytest.mark.parametrize(
+    "path",
+    ["../outside.json", "/etc/outside.json", "a/../../b.json", "a//b.json", "./a.json", "",
+     "c:a.json", "a\\b.json", "a\0.json", "a\x1b.json", "x" * 500 + ".json", 7],
+)  # fmt: skip
+def test_a_path_stays_in_its_folder(registry: ModelRegistry, path: Any) -> None:
+    with pytest.raises(InvalidDataError, match="relative and stay in its folder"):
+        registry.register("m", {path: b"1"})
+    assert registry.versions() == []
+
+
+def test_two_files_need_two_places(registry: ModelRegistry) -> None:
+    for files in ({"a.json": b"1", "A.json": b"2"}, {"a.txt": b"", "a.txt/b.json": b"2"}):
+        with pytest.raises(InvalidDataError, match="written to one place"):
+            registry.register("m", files)
+
+
+def test_a_link_that_leaves_its_folder_is_refused(registry: ModelRegistry, tmp_path: Path) -> None:
+    (tmp_path / "secret.json").write_text("[1]")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "a.json").write_text("{}")
+    (folder / "b.json").symlink_to("a.json")
+    assert set(registry.register("m", folder).manifest["files"]) == {"a.json", "b.json"}
+    for target in (tmp_path / "secret.json", tmp_path, tmp_path / "nothing"):
+        link = folder / "c.json"
+        link.symlink_to(target)
+        with pytest.raises(InvalidDataError, match="leaves its folder"):
+            registry.register("m", folder)
+        link.unlink()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def packed(**arrays: Any) -> bytes:
+    out = io.BytesIO()
+    np.savez(out, **arrays)
+    return out.getvalue()
+
+
+FILES = {
+    "a.json": b'{"a": 1}',
+    "a.jsonl": b'{"a": 1}\n[2]\n',
+    "a.txt": "ü".encode(),
+    "a.md": b"# a",
+    "a.npz": packed(x=np.zeros(3), names=np.array(["a", "b"])),
+    "a.safetensors": save({"w": np.arange(6.0).reshape(2, 3), "v": np.zeros(0)}),
+}
+WRONG = {
+    "pickle": b"\x80\x04\x95\x09\0\0\0\0\0\0\0]\x94(K\x01K\x02e.",
+    "objects": packed(x=np.array([{}], dtype=object)),
+    "torch": b"PK\x03\x04" + b"\0" * 40,
+    "binary": bytes(range(256)),
+    "cut off": FILES["a.safetensors"][:-1],
+    "too long": FILES["a.safetensors"] + b"\0",
+    "deep": b"[" * 100_000,
+    "member": packed(x=np.zeros(3)).replace(b"\x93NUMPY", b"\x80NUMPY"),
+}
+
+
+def test_files_are_what_their_names_say(registry: ModelRegistry) -> None:
+    registry.register("m", FILES)
+    for name in FILES:
+        for what, data in WRONG.items():
+            if name.endswith((".txt", ".md", ".jsonl")) and what == "deep":
+                continue  # brackets are text
+            with pytest.raises(InvalidDataError, match="is not what its name says"):
+                registry.register("m", {name: data})
+    assert len(registry.versions()) == 1
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.sampled_from(sorted(FILES)), st.data())
+def test_bytes_of_any_kind_raise_nothing_of_others(name: str, data: st.DataObject) -> None:
+    good = bytearray(FILES[name])
+    for _ in range(data.draw(st.integers(1, 4))):
+        good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
+    with suppress(InvalidDataError):
+        checked({name: bytes(good)[: data.draw(st.integers(0, len(good)))]})
+
+
+def test_lineage_is_json(registry: ModelRegistry) -> None:
+    for odd in (float("nan"), np.float32(1), {1, 2}, object()):
+        with pytest.raises(InvalidDataError, match="lineage of a version must be JSON values"):
+            registry.register("m", {"a.json": b"1"}, lineage=Lineage(metrics={"ndcg": odd}))
+
+
+def test_names_have_bounds(registry: ModelRegistry) -> None:
+    version = registry.register("m", {"a.json": b"1"}).id
+    for name in ("", "x" * 300, "a\0b", "a\ud800", 7):
+        odd: Any = name
+        with pytest.raises(InvalidParameterError):
+            registry.register(odd, {"a.json": b"1"})
+        with pytest.raises(InvalidParameterError):
+            registry.activate(odd, version, reason="first")
+    for odd in ("a\0b", "x" * 20_000, 7):
+        with pytest.raises(InvalidParameterError):
+            registry.activate("live", version, reason=odd)
+    assert registry.active("live") is None
+
+
+def test_a_changed_manifest_is_noticed(registry: ModelRegistry, tmp_path: Path) -> None:
+    kept: Any = registry._versions
+    one = registry.register("m", {"a.json": b"1"})
+    other = registry.register("m", {"a.json": b"2"})
+    assert registry.verify() == 2
+    with kept._engine.begin() as connection:
+        text = "UPDATE model_version SET manifest = ? WHERE id = ?"
+        manifest = connection.exec_driver_sql(
+            "SELECT manifest FROM model_version WHERE id = ?", (other.id,)
+        ).scalar()
+        connection.exec_driver_sql(text, (manifest, one.id))
+    for ask in (registry.get, registry.lineage, lambda id_: registry.fetch(id_, tmp_path / "x")):
+        with pytest.raises(ModelLoadError, match="is not what was registered"):
+            ask(one.id)
+    with pytest.raises(ModelLoadError, match="is not what was registered"):
+        registry.verify()
+    assert not (tmp_path / "x").exists()
+
+
+def test_verify_looks_at_every_file(registry: ModelRegistry, tmp_path: Path) -> None:
+    registry.register("m", {"a.json": b"1", "b.json": b"2"})
+    registry.register("m", {"a.json": b"1", "b.json": b"3"})
+    assert registry.verify() == 2
+    blobs = _files(tmp_path / "blobs")
+    assert len(blobs) == 3
+    for blob in blobs:
+        before = blob.read_bytes()
+        blob.write_bytes(before + b" ")
+        with pytest.raises(ModelLoadError, match="was changed"):
+            registry.verify()
+        blob.write_bytes(before)
+
+
+def test_a_folder_is_filled_whole_or_not_at_all(registry: ModelRegistry, tmp_path: Path) -> None:
+    one = registry.register("m", {"a.json": b"1", "sub/b.json": b"2"}).id
+    two = registry.register("m", {"a.json": b"3", "c.json": b"4"}).id
+    place = tmp_path / "place"
+    place.mkdir()
+    assert registry.fetch(one, place) == registry.fetch(one, place) == place  # equal: as it is
+    with pytest.raises(InvalidDataError, match=r"must be empty or hold this very version"):
+        registry.fetch(two, place)
+    assert (place / "a.json").read_bytes() == b"1"
+    (place / "mine.txt").write_text("a note")
+    with pytest.raises(InvalidDataError, match=r"it holds 'a\.json', 'mine\.txt'"):
+        registry.fetch(one, place)
+    lost = next(path for path in _files(tmp_path / "blobs") if path.read_bytes() == b"4")
+    lost.unlink()
+    with pytest.raises(ModelLoadError, match="is gone"):
+        registry.fetch(two, tmp_path / "new" / "deep")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["blobs", "new", "place"]
+    assert list((tmp_path / "new").iterdir()) == []
+    with pytest.raises(StorageError, match="cannot be written"):
+        registry.fetch(one, place / "a.json")
+    assert (place / "a.json").read_bytes() == b"1"
+
+
+def test_an_empty_folder_that_cannot_be_replaced_is_filled(
+    registry: ModelRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = registry.register("m", {"a.json": b"1", "sub/b.json": b"2"}).id
+    (tmp_path / "mount").mkdir()
+
+    def busy(*_: object) -> None:
+        raise OSError("Device or resource busy")
+
+    monkeypatch.setattr("pathlib.Path.replace", busy)
+    place = registry.fetch(version, tmp_path / "mount")
+    assert (place / "sub" / "b.json").read_bytes() == b"2"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_many_versions_at_once_are_those_one_by_one(tmp_path: Path) -> None:
+    entries: list[Any] = [
+        (f"m{n % 3}", {"a.json": str(n % 7).encode()}, Lineage(seed=n % 7)) for n in range(30)
+    ]
+    many, single = (
+        ModelRegistry(Store("sqlite://"), FolderBlobs(tmp_path / name)) for name in ("m", "s")
+    )
+    together = many.register_many(entries)
+    alone = [single.register(name, files, lineage=of) for name, files, of in entries]
+    assert [(v.id, v.name, v.number) for v in together] == [
+        (v.id, v.name, v.number) for v in alone
+    ]
+    assert len(many.versions()) == len(single.versions()) == many.verify() == 21
+    with pytest.raises(InvalidDataError):
+        many.register_many([("m9", {"a.json": b"9"}, None), ("m9", {"a.json": b"{"}, None)])
+    assert many.versions("m9") == []
+
+
+def test_the_order_of_versions_is_that_of_their_numbers(tmp_path: Path) -> None:
+    clock = ManualClock(1_000)
+    registry = ModelRegistry(Store("sqlite://", clock=clock), FolderBlobs(tmp_path / "blobs"))
+    for n in range(12):
+        clock.set(1_000 - n)  # a clock that runs back
+        registry.register("m", {"a.json": str(n).encode()})
+        registry.register("a", {"a.json": str(n).encode()})
+    assert [version.number for version in registry.versions("m")] == [*range(1, 13)]
+    assert [(v.name, v.number) for v in registry.versions()] == [
+        (name, n) for name in ("a", "m") for n in range(1, 13)
+    ]
 
 
 @pytest.mark.parametrize("name", ["model.pkl", "model.pt", "model.bin", "run.py", "x"])

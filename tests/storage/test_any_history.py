@@ -1,7 +1,8 @@
-"""Any history of writes, rewards, sweeps, rebuilds, archives and erasures: fold(log) == state."""
+"""Any history of writes, restarts, clocks, restores and erasures: all is read, fold == state."""
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis.stateful import (
     consumes,
     initialize,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -24,7 +26,9 @@ from typing_extensions import override
 from siamrec._core.clock import HOUR, ManualClock
 from siamrec.bandits import BetaThompson, Context, ContextualBandit, HierarchicalBeta, Learning
 from siamrec.data import Feedback, Rewards
+from siamrec.errors import InvalidDataError
 from siamrec.storage import Store
+from siamrec.storage.versions import version_id
 
 ARMS = ("a", "b", "c")
 USERS = ("ann", "bob", "cid")
@@ -50,21 +54,56 @@ class History(RuleBasedStateMachine):
     def opened(self, memory: Learning, *, pooled: bool) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.clock = ManualClock(1_000 * HOUR)
-        url = f"sqlite:///{Path(self.folder.name) / 'log.db'}"
         policy: Any = HierarchicalBeta() if pooled else BetaThompson()
         context = Context.default() if pooled else None
         self.cell: Any = {"segment": "cold"} if pooled else None
-        self.stores = [Store(url, clock=self.clock) for _ in range(2)]
         given: dict[str, Any] = {"context": context, "learning": memory}
-        self.workers: list[Any] = [
-            store.bandit("home", policy, ARMS, **given) for store in self.stores
-        ]
+        self.recipe = (policy, ARMS, given)
+        self.stores: list[Store] = []
+        self.workers: list[Any] = []
+        for worker in range(2):
+            self._open(worker)
         self.attribution = memory.attribution is not None
         self.elsewhere: Any = ContextualBandit(
             policy, ARMS, name="home", worker="far", clock=self.clock, **given
         )  # fmt: skip
         self.events: dict[str, tuple[Any, ...]] = {}
         self.erased: set[str] = set()
+        self.kept: tuple[Any, ...] | None = None
+
+    def _open(self, worker: int) -> None:
+        policy, arms, given = self.recipe
+        url = f"sqlite:///{Path(self.folder.name) / 'now' / 'log.db'}"
+        (Path(self.folder.name) / "now").mkdir(exist_ok=True)
+        store = Store(url, clock=self.clock)
+        self.stores[worker : worker + 1] = [store]
+        self.workers[worker : worker + 1] = [store.bandit("home", policy, arms, **given)]
+
+    @rule(worker=st.integers(0, 1))
+    def restart(self, worker: int) -> None:
+        self.stores[worker].close()
+        self._open(worker)
+
+    @rule()
+    def back_up(self) -> None:
+        self._copied("now", "kept")
+        self.kept = dict(self.events), set(self.erased)
+
+    @precondition(lambda self: self.kept is not None)
+    @rule()
+    def restore(self) -> None:
+        assert self.kept is not None
+        self._copied("kept", "now")
+        self.events, self.erased = dict(self.kept[0]), set(self.kept[1])
+
+    def _copied(self, source: str, target: str) -> None:
+        for store in self.stores:
+            store.close()
+        folder = Path(self.folder.name)
+        shutil.rmtree(folder / target, ignore_errors=True)
+        shutil.copytree(folder / source, folder / target)
+        for worker in range(2):
+            self._open(worker)
 
     @rule(target=made, worker=st.integers(0, 1), unit=st.sampled_from(USERS), n=st.integers(1, 2))
     def select(self, worker: int, unit: str, n: int) -> Any:
@@ -108,6 +147,54 @@ class History(RuleBasedStateMachine):
     @rule(hours=st.integers(1, 200))
     def wait(self, hours: int) -> None:
         self.clock.advance(hours * HOUR)
+
+    @rule(hours=st.integers(-90_000, 90_000))
+    def jump(self, hours: int) -> None:
+        self.clock.set(max(self.clock.now() + hours * HOUR, 0))
+
+    @rule(
+        worker=st.integers(0, 1),
+        id_=st.sampled_from(["never", "heard"]),
+        reward=st.sampled_from([0.0, 1.0]),
+        told=st.booleans(),
+    )
+    def learn_early(self, worker: int, id_: str, reward: float, *, told: bool) -> None:
+        time = self.clock.now() if told else None
+        assert self.workers[worker].learn(id_, reward=reward, time=time).applied == 0
+
+    @rule(worker=st.integers(0, 1), decision=made, reward=st.sampled_from([0.0, 1.0]))
+    def learn_again(self, worker: int, decision: Any, reward: float) -> None:
+        self.workers[worker].learn(decision.id, reward=reward)
+        assert self.workers[worker].learn(decision.id, reward=reward).applied == 0
+
+    @rule(
+        worker=st.integers(0, 1),
+        odd=st.sampled_from(
+            [
+                {"user": 2**63}, {"item": "x" * 5_000}, {"weight": -1}, {"value": 1e39},
+                {"time": 2**63}, {"user": None}, {"key": ""}, {"decision": "d" * 5_000}, 7,
+            ]
+        ),
+    )  # fmt: skip
+    def write_nonsense(self, worker: int, odd: Any) -> None:
+        event = {"user": "eve", "item": "x", "time": 3, **odd} if isinstance(odd, dict) else odd
+        written = self.stores[worker].feedback.write_events([event])
+        assert (written.accepted, len(written.rejected)) == (0, 1)
+
+    @rule(worker=st.integers(0, 1), number=st.integers(0, 3))
+    def release(self, worker: int, number: int) -> None:
+        versions = self.stores[worker].versions
+        manifest = {"n": number}
+        added = versions.add(version_id(manifest), "m", manifest)
+        versions.point("live", added.id, expect=versions.active("live"), reason="better")
+
+    @rule(worker=st.integers(0, 1), body=st.dictionaries(st.text(max_size=3), st.integers()))
+    def put(self, worker: int, body: dict[str, int]) -> None:
+        try:
+            stored = self.stores[worker].values.put("kind", "name", body)
+        except InvalidDataError:
+            return
+        assert stored.body == body
 
     @rule(worker=st.integers(0, 1))
     def sweep(self, worker: int) -> None:
@@ -156,12 +243,34 @@ class History(RuleBasedStateMachine):
         ]
         assert sorted(found) == sorted(self.events.values())
 
+    def _everything_can_be_read(self) -> None:
+        for store, bandit in zip(self.stores, self.workers, strict=True):
+            if self.events:
+                assert len(store.feedback.read_all()) == len(self.events)
+            store.feedback.summary()
+            store.snapshots.take()
+            for decision in store.decisions.read("home"):
+                assert set(decision.arms) <= set(ARMS)
+            store.decisions.rewards("home")
+            store.as_of(self.clock.now()).bandit("home").sums()
+            bandit.describe(self.cell)
+            bandit.select(self.cell)
+            assert all(np.isfinite(total).all() for total in bandit.sums().values())
+            for version in store.versions.all():
+                assert store.versions.get(version.id).manifest == version.manifest
+            store.versions.history("live")
+            store.values.history("kind", "name")
+            store.verify()
+
     @override
     def teardown(self) -> None:
         if hasattr(self, "stores"):
-            for store in self.stores:
-                store.close()
-            self.folder.cleanup()
+            try:
+                self._everything_can_be_read()
+            finally:
+                for store in self.stores:
+                    store.close()
+                self.folder.cleanup()
 
 
 def _run(n: int, steps: int) -> None:

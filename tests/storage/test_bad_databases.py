@@ -188,12 +188,11 @@ def test_text_that_no_database_holds_is_refused(store: Store, text: str) -> None
         store.feedback.write(Feedback.of(user=["a"], item=["x"]), keys=[text])
     bandit = store.bandit("home", BetaThompson(), ARMS)
     refused = (InvalidDataError, InvalidParameterError)
-    with pytest.raises(refused, match="no NUL and no lone surrogate|valid Unicode"):
+    with pytest.raises(refused, match="NUL|valid Unicode"):
         bandit.select(unit=text)
     assert set(store.counts().values()) <= {0, 1}
-    if "\0" not in text:
-        with pytest.raises(InvalidDataError, match="no lone surrogate"):
-            store.feedback.click(f"decision {text}", "x", user="ann")
+    with pytest.raises(InvalidParameterError, match="decision must be"):
+        store.feedback.click(f"decision {text}", "x", user="ann")
 
 
 class _ServerError(Exception):

@@ -25,6 +25,7 @@ Part = TypeVar("Part")
 Number = TypeVar("Number", int, float)
 
 _BITS_64 = 2**63
+_MOST = 2**62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -83,8 +84,8 @@ def not_negative(name: str, value: Number) -> Number:
     return value
 
 
-def count(name: str, value: int, *, least: int = 1) -> int:
-    """Return `value` when it is a whole number of at least `least`.
+def count(name: str, value: int, *, least: int = 1, most: int = _MOST) -> int:
+    """Return `value` when it is a whole number from `least` to `most`.
 
     Raises:
         InvalidParameterError: If it is not (a bool is not a count).
@@ -92,6 +93,8 @@ def count(name: str, value: int, *, least: int = 1) -> int:
     whole: object = value
     if isinstance(whole, bool) or not isinstance(whole, int | np.integer) or value < least:
         raise InvalidParameterError(name, value, f"a whole number of at least {least}")
+    if value > most:
+        raise InvalidParameterError(name, value, f"a whole number of at most {most}")
     return int(value)
 
 
@@ -136,7 +139,11 @@ def distinct(name: str, values: Sequence[str]) -> tuple[str, ...]:
     Raises:
         InvalidParameterError: If they are not.
     """
-    if isinstance(values, str) or not values or len(set(values)) != len(values):
+    try:
+        differ = not isinstance(values, str) and 0 < len(set(values)) == len(values)
+    except TypeError:  # lists and the like are no names
+        differ = False
+    if not differ:
         raise InvalidParameterError(name, values, "one or more different names")
     return tuple(values)
 
@@ -171,13 +178,15 @@ def many(name: str, values: object, *, what: str = "ids") -> list[Any]:
 
 
 def text(name: str, value: object, *, longest: int = 1_000_000) -> str:
-    """Return `value` when it is a text that is not empty, can be written and is not too long.
+    """Return `value` when it is a text that is not empty, can be stored and is not too long.
 
     Raises:
         InvalidParameterError: If it is not.
     """
     if not isinstance(value, str) or not 0 < len(value) <= longest:
         raise InvalidParameterError(name, value, f"a text of 1 to {longest:,} letters")
+    if "\0" in value:
+        raise InvalidParameterError(name, value, "a text without NUL")
     if not value.isascii():
         try:
             value.encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time as _time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +21,7 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 _DURATION = "a duration above 0 such as '30d', '12h' or '90s'"
+_TOO_LONG = 2**62  # 146 years: twice as long still fits into 64 bits
 _UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 
 
@@ -109,8 +109,8 @@ def duration(name: str, value: str | timedelta | float) -> int:
             nanoseconds = 0
     else:
         seconds = check.real(name, value, _DURATION)
-        nanoseconds = round(seconds * SECOND) if math.isfinite(seconds) else 0
-    if nanoseconds <= 0:
+        nanoseconds = round(seconds * SECOND) if abs(seconds) < _TOO_LONG else 0
+    if not 0 < nanoseconds < _TOO_LONG:
         raise InvalidParameterError(name, value, _DURATION)
     return nanoseconds
 

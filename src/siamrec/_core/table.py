@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 from typing_extensions import override
 
-from siamrec.errors import InvalidDataError, shown
+from siamrec.errors import InvalidDataError, shown, spelt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +104,7 @@ class Table:
 
     def text(self) -> str:
         """Return the table for a terminal, in columns of equal width."""
-        cells = [list(self.head), *self._words()]
+        cells = [self._names(), *self._words()]
         widths = [max(len(row[column]) for row in cells) for column in range(len(self.head))]
         right = self._numeric()
         lines = [
@@ -114,12 +114,12 @@ class Table:
             ).rstrip()
             for row in cells
         ]
-        return "\n".join([*filter(None, [self.title]), *lines, *self.notes])
+        return "\n".join([*filter(None, [spelt(self.title)]), *lines, *map(spelt, self.notes)])
 
     def markdown(self) -> str:
         """Return the table as Markdown, the title in front and the notes as a list."""
         rulers = ["---:" if to_right else "---" for to_right in self._numeric()]
-        body = [list(self.head), rulers, *self._words()]
+        body = [self._names(), rulers, *self._words()]
         lines = ["| " + " | ".join(map(_safe_in_markdown, row)) + " |" for row in body]
         notes = "\n".join(f"- {_escaped(note)}" for note in self.notes)
         parts = [_escaped(self.title), "\n".join(lines), notes]
@@ -133,10 +133,10 @@ class Table:
             made = (f"<{tag}{a}>{escape(c)}</{tag}>" for a, c in zip(align, cells, strict=True))
             return "<tr>" + "".join(made) + "</tr>"
 
-        title = f"<caption>{escape(self.title)}</caption>" if self.title else ""
-        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        title = f"<caption>{escape(spelt(self.title))}</caption>" if self.title else ""
+        notes = "".join(f"<li>{escape(spelt(note))}</li>" for note in self.notes)
         return (
-            f"<table>{title}<thead>{row(self.head, 'th')}</thead><tbody>"
+            f"<table>{title}<thead>{row(self._names(), 'th')}</thead><tbody>"
             + "".join(row(cells, "td") for cells in self._words())
             + "</tbody></table>"
             + (f"<ul>{notes}</ul>" if notes else "")
@@ -145,9 +145,8 @@ class Table:
     def latex(self) -> str:
         """Return the rows as a LaTeX table (booktabs); title and notes are for its caption."""
         columns = "".join("r" if to_right else "l" for to_right in self._numeric())
-        head, *rows = (
-            " & ".join(map(_safe_in_latex, row)) + r" \\" for row in [self.head, *self._words()]
-        )
+        cells = [self._names(), *self._words()]
+        head, *rows = (" & ".join(map(_safe_in_latex, row)) + r" \\" for row in cells)
         lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows]
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
@@ -174,6 +173,9 @@ class Table:
 
         columns = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.head)
         return pa.table([made(column) for column in columns], names=list(self.head))
+
+    def _names(self) -> list[str]:
+        return list(map(spelt, self.head))
 
     def _words(self) -> list[list[str]]:
         return [[_cut(words(cell), _LONGEST_CELL) for cell in row] for row in self.rows]
@@ -393,15 +395,21 @@ def _safe_in_markdown(cell: str) -> str:
 
 
 def _escaped(line: str) -> str:
-    return escape(line, quote=False).replace("\n", " ")
+    # Brackets before a parenthesis would be a link or a picture.
+    return escape(spelt(line), quote=False).replace("\n", " ").replace("](", "]&#40;")
 
 
 def _safe_in_latex(cell: str) -> str:
-    for sign in "&%$#_{}":
-        cell = cell.replace(sign, "\\" + sign)
-    return cell.replace(">", r"$>$").replace("<", r"$<$")
+    return cell.translate(_LATEX)  # a backslash would begin a command, such as \\input
+
+
+_LATEX = str.maketrans(
+    {sign: "\\" + sign for sign in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {sign: f"${sign}$" for sign in "<>"}
+)
 
 
 def _cut(line: str, longest: int) -> str:
-    one = " ".join(line.split())
+    one = spelt(" ".join(line.split()))
     return one if len(one) <= longest else one[: longest - 1] + "…"

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from siamrec.typing import BoolArray
 
 
+LONGEST_NAME = 200
+"""Letters of the name of an arm or a bandit, at most."""
+
+
 @final
 class Roster:
     """Named arms in order of arrival; an arm keeps its code for ever. Mutable.
@@ -32,6 +36,8 @@ class Roster:
         self.disabled: frozenset[int] = frozenset()
         self._limits = limits
         listed = check.distinct("arms", check.many("arms", names, what="names"))
+        for each in listed:
+            check.text("arm", each, longest=LONGEST_NAME)
         limits.fit(len(listed))
         self._become(listed)
 
@@ -78,6 +84,7 @@ class Roster:
         Raises:
             InvalidParameterError: If it is there already, or the floor leaves no room.
         """
+        check.text("arm", name, longest=LONGEST_NAME)
         if name in self.active:
             raise InvalidParameterError("arm", name, "a new name")
         self._limits.fit(len(self.active) + 1)

@@ -10,7 +10,7 @@ import numpy as np
 from siamrec._core import check
 from siamrec.bandits.limits import Baseline, Limits
 from siamrec.bandits.log.delay import DelayCurve
-from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
+from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from siamrec.bandits.learning import Learning
     from siamrec.bandits.policies.base import Policy
     from siamrec.typing import FloatArray
+
+
+_LARGEST = 1e9
+"""Of a feature: products and their sums stay far from overflow."""
 
 
 @final
@@ -129,6 +133,10 @@ class Settings:
                 )
             return None
         vectors = check.finite("features", np.asarray(features))
+        if np.abs(vectors).max(initial=0.0) > _LARGEST:
+            raise InvalidDataError(
+                f"features must be within ±{_LARGEST:g}, got {shown(vectors)}; rescale them first."
+            )
         if not self.n_features or vectors.shape != (n, self.n_features):
             raise InvalidDataError(
                 f"features must have shape {(n, self.n_features)}, got {vectors.shape}."

@@ -273,12 +273,9 @@ class ContextualBandit(BanditDoor[ModelT]):
         memory = self._memory
         cells = memory.context.cells(contexts)
         n = cells.size
-        times = np.broadcast_to(
-            check.instants("time", memory.clock.now() if time is None else time), (n,)
-        )
+        times = memory.times(time, n)
         eligible = memory.roster.eligible(arms, 1)
         vectors = memory.settings.vectors(features, n)
-        memory.now(int(times.min()) if n else None)
         model = self._chooser.model(int(times.max()) if n else memory.now(None))
         chance, which = self._chooser.chances(model, cells, eligible, vectors)
         ids = memory.new_ids(times.tolist())
@@ -349,7 +346,8 @@ class ContextualBandit(BanditDoor[ModelT]):
         self, id_: str, reward: float, arm: str | None, time: Instant | None, weight: float
     ) -> RewardReceipt:
         seen = self._memory.clock.now() if time is None else time
-        receipt, cells = self._memory.take_one(id_, Early(arm, reward, seen, weight))
+        told = time is not None
+        receipt, cells = self._memory.take_one(id_, Early(arm, reward, seen, weight), told=told)
         self._chooser.touch(cells)
         return receipt
 

@@ -10,7 +10,7 @@ from siamrec._core.table import Shown
 from siamrec.bandits.insight import ArmShare, delay_curve, imbalance
 from siamrec.bandits.policies.base import ModelT
 from siamrec.data.decisions import Decision
-from siamrec.data.rewards import Rewards
+from siamrec.data.rewards import LARGEST_REWARD, LARGEST_WEIGHT, LONGEST_DECISION, Rewards
 from siamrec.errors import MissingInputError
 from siamrec.figures import intervals
 
@@ -214,8 +214,13 @@ class BanditDoor(Shown, Generic[ModelT]):
         if reward is None:
             raise MissingInputError("reward", "learn(decision, reward=...)")
         seen = None if time is None else check.instant("time", time)
-        gain = float(check.real("reward", reward))
-        return self._take_one(str(id_), gain, arm, seen, float(weight))
+        name = check.text("decision", str(id_), longest=LONGEST_DECISION)
+        if arm is not None:
+            check.text("arm", arm)
+        gain, much = float(check.real("reward", reward)), float(check.real("weight", weight))
+        if not (abs(gain) <= LARGEST_REWARD and 0.0 <= much <= LARGEST_WEIGHT):
+            Rewards.of_one(name, gain, weight=much)  # which tells what is wrong
+        return self._take_one(name, gain, arm, seen, much)
 
     @abstractmethod
     def _take(self, rewards: Rewards) -> RewardReceipt:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from siamrec.typing import FloatArray, Instant, IntArray
 
 
+_LAST = 2**62
+"""Instants before it can be subtracted from each other, and have a window added, in 64 bits."""
+
+
 @final
 class Memory(Shown, Generic[ModelT]):
     """Decisions, rewards, arms and sums of one bandit, which owns it; mutable.
@@ -83,12 +87,23 @@ class Memory(Shown, Generic[ModelT]):
         """Return an instant given, or the clock's.
 
         Raises:
-            InvalidParameterError: If it is below 0.
+            InvalidParameterError: If it is before 1970 or after 2115.
         """
         now = self.clock.now() if time is None else check.instant("time", time)
         if now < 0:
             raise InvalidParameterError("time", now, "nanoseconds since 1970, not below 0")
+        if now >= _LAST:
+            raise InvalidParameterError("time", now, "an instant before the year 2116")
         return now
+
+    def times(self, time: Instant | IntArray | None, n: int) -> IntArray:
+        """Return an instant for each of n rounds; raises as `now` does."""
+        given = check.instants("time", self.clock.now() if time is None else time)
+        if given.shape not in {(), (1,), (n,)}:
+            raise InvalidParameterError("time", time, f"one instant, or {n} of them")
+        for end in (given.min(), given.max()) if given.size else ():
+            self.now(int(end))
+        return np.broadcast_to(given, (n,))
 
     def n_picks(self) -> IntArray:
         """Return how often each arm was picked, by code."""
@@ -108,9 +123,9 @@ class Memory(Shown, Generic[ModelT]):
         now = self.clock.now() if rewards.time is None else 0
         return self.journal.post(rewards, self.roster, now)
 
-    def take_one(self, id_: str, one: Early) -> tuple[RewardReceipt, IntArray]:
-        """Take in one reward; also tell the cells whose sums changed."""
-        return self.journal.post_one(id_, one, self.roster)
+    def take_one(self, id_: str, one: Early, *, told: bool) -> tuple[RewardReceipt, IntArray]:
+        """Take in one reward, its time told or not; also tell the cells whose sums changed."""
+        return self.journal.post_one(id_, one, self.roster, told=told)
 
     def record(
         self, decisions: Decision | Decisions, features: FloatArray | None

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from siamrec.cli.door import one_line, plain, say, show
+from siamrec._core.urls import masked
+from siamrec.cli.door import one_line, plain, say, show, url_of
 from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -30,19 +31,16 @@ _Archive = Annotated[
 ]
 
 
-def _url(db: str) -> str:
-    return db if "://" in db else f"sqlite:///{db}"
-
-
 @contextmanager
 def _opened(db: str, archive: Path | None = None) -> Iterator[Store]:
     """Open a database that is there; one that is not would be made by a mistyped name."""
     from siamrec.storage import Store, inspected  # SQLAlchemy takes its time
 
-    found = inspected(_url(db))
+    url = url_of(db)
+    found = inspected(url)
     if found.state == "empty":
-        raise InvalidParameterError("--db", db, "a database with the tables of siamrec")
-    store = Store(_url(db), archive=archive)
+        raise InvalidParameterError("--db", found.url, "a database with the tables of siamrec")
+    store = Store(url, archive=archive)
     try:
         yield store
     finally:
@@ -56,8 +54,8 @@ def upgrade(db: _Db = "siamrec.db") -> None:
     with one_line(console):
         from siamrec.storage import Store, inspected
 
-        Store(_url(db)).close()
-        found = inspected(_url(db))
+        Store(url_of(db)).close()
+        found = inspected(url_of(db))
     say(console, f"{found.url}: revision {found.revision}")
 
 
@@ -68,7 +66,7 @@ def check(db: _Db = "siamrec.db") -> None:
     with one_line(console):
         from siamrec.storage import inspected
 
-        found = inspected(_url(db))
+        found = inspected(url_of(db))
     show(console, found)
     if found.damage or found.state != "current":
         raise typer.Exit(1)
@@ -94,6 +92,7 @@ def verify(
     for name in found.unchecked:
         say(console, plain(f"{name}: not checked", "yellow"), ", open it with --bandits")
     say(console, f"archive: {found.archived:,} events as sealed")
+    say(console, f"log: {found.events:,} events and {found.versions:,} versions as written")
 
 
 @app.command("archive")
@@ -130,9 +129,7 @@ def erase(
         if number and not user.removeprefix("-").isdecimal():
             raise InvalidParameterError("user", user, "a whole number with --number")
         if not yes:
-            typer.confirm(
-                f"Erase {user!r} from {_url(db).rpartition('@')[2]} for ever?", abort=True
-            )
+            typer.confirm(f"Erase {user!r} from {masked(url_of(db))} for ever?", abort=True)
         with _opened(db, archive) as store:
             done = store.erase(int(user) if number else user)
     say(
@@ -140,6 +137,8 @@ def erase(
         f"{done.n_events:,} events erased, {done.n_segments} files written anew, "
         f"{done.n_redacted} snapshots redacted, {done.n_decisions:,} decisions detached",
     )
+    for line in done.remains:
+        say(console, plain("Remains: ", "yellow"), line)
 
 
 def _instant(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from siamrec.errors import SiamrecError
+from siamrec._core.urls import masked
+from siamrec.errors import InvalidParameterError, SiamrecError, spelt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +25,7 @@ _INTERRUPTED = 130
 
 def plain(words: object, style: str = "") -> Text:
     """Return words as text in which brackets are no markup and control codes are spelt out."""
-    shown = (c if c.isprintable() else ascii(c)[1:-1] for c in str(words))
-    return Text("".join(shown), style)
+    return Text(spelt(str(words)).replace("\n", "\\n"), style)
 
 
 def say(console: Console, *parts: object) -> None:
@@ -37,6 +38,21 @@ def show(console: Console, result: Shown) -> None:
     """Print a result as its table."""
     for line in result.to_text().splitlines():
         say(console, line)
+
+
+def url_of(db: str) -> str:
+    """Return the URL of a database that was named by a URL or a file.
+
+    Raises:
+        siamrec.errors.InvalidParameterError: If it is a URL with a slip: as the name of a file it
+            would be shown, password and all.
+    """
+    if "://" in db:
+        return db
+    if re.match(r"(?![A-Za-z]:[\\/])[^/]*:.*@", db):
+        expected = "a URL such as postgresql://user@host/name, or a SQLite file"
+        raise InvalidParameterError("--db", masked(db), expected)
+    return f"sqlite:///{db}"
 
 
 @contextmanager

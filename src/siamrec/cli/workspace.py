@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from siamrec.cli.door import one_line, say, show
+from siamrec.cli.door import one_line, say, show, url_of
 from siamrec.errors import InvalidParameterError, MissingInputError
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ def _opened(db: str, blobs: Path | None) -> Iterator[Workspace]:
     from siamrec.lifecycle import Workspace  # torch takes its time
     from siamrec.storage import inspected
 
-    url = db if "://" in db else f"sqlite:///{db}"
-    if inspected(url).state == "empty":
-        raise InvalidParameterError("--db", db, "a workspace that is there")
+    url = url_of(db)
+    found = inspected(url)
+    if found.state == "empty":
+        raise InvalidParameterError("--db", found.url, "a workspace that is there")
     with Workspace(url, blobs=blobs) as workspace:
         yield workspace
 

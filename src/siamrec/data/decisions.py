@@ -14,7 +14,7 @@ from siamrec._core.hashing import canonical_json
 from siamrec._core.table import Shown, Table, counted
 from siamrec.data.columnar import Columnar, days_of, joined, one_or_more, plain_row, same
 from siamrec.data.frames import arrow_table, codes_of, floats_of, instants_of, pick, table_of
-from siamrec.data.rewards import decision_id_column, decision_ids
+from siamrec.data.rewards import LONGEST_DECISION, decision_id_column, decision_ids
 from siamrec.errors import InvalidDataError, shown
 
 if TYPE_CHECKING:
@@ -25,6 +25,19 @@ if TYPE_CHECKING:
 
 _ROUNDING = 1e-9
 """How far a stored probability may stand outside [0, 1] from rounding alone."""
+
+
+_LONGEST_NAME = 200
+_LONGEST_TEXT = 100_000
+_MOST = 2**62
+
+
+def _named(name: str, value: object, longest: int, *, least: int = 1) -> None:
+    if not isinstance(value, str) or not least <= len(value) <= longest or "\0" in value:
+        raise InvalidDataError(
+            f"{name} of a decision must be a text of {least} to {longest:,} letters without NUL, "
+            f"got {shown(value)}."
+        )
 
 
 @final
@@ -75,6 +88,7 @@ class Decision(Shown):
     unit: str | None = None
 
     def __post_init__(self) -> None:
+        self._check_fields()
         n = len(self.arms)
         if not n or len(set(self.arms)) != n:
             raise InvalidDataError(
@@ -90,6 +104,22 @@ class Decision(Shown):
         for value in (*self.propensities, *self.confidences, *self.in_top):
             if not -_ROUNDING <= value <= 1 + _ROUNDING:
                 raise InvalidDataError(f"A probability must be in [0, 1], got {shown(value)}.")
+
+    def _check_fields(self) -> None:
+        """Refuse what a log could not keep, or not find again."""
+        _named("id", self.id, LONGEST_DECISION)
+        for arm in self.arms:
+            _named("arm", arm, _LONGEST_NAME)
+        _named("bandit", self.bandit, _LONGEST_NAME, least=0)
+        _named("policy", self.policy, _LONGEST_TEXT, least=0)
+        if self.unit is not None:
+            _named("unit", self.unit, LONGEST_DECISION)
+        for name, number in (("time", self.time), ("state_version", self.state_version)):
+            if type(number) is not int or not -_MOST < number < _MOST:
+                raise InvalidDataError(
+                    f"{name} of a decision must be a whole number within 62 bits, "
+                    f"got {shown(number)}."
+                )
 
     @property
     def arm(self) -> str:

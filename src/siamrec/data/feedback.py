@@ -401,7 +401,8 @@ def _in_range(name: str, codes: npt.NDArray[Any], least: int, size: int) -> None
 
 def _column(name: str, value: Any, n: int, dtype: Any) -> npt.NDArray[Any]:
     try:
-        return _spread(np.asarray(value, dtype=dtype), n)
+        with np.errstate(over="ignore"):  # what is too large is not finite, and refused as such
+            return _spread(np.asarray(value, dtype=dtype), n)
     except (ValueError, TypeError, OverflowError) as error:
         raise InvalidDataError(f"{name} must be numeric, got {shown(value)}.") from error
 

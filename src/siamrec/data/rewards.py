@@ -12,13 +12,20 @@ from siamrec._core import check
 from siamrec._core.table import counted, number
 from siamrec.data.columnar import Columnar, days_of, joined, one_or_more, plain_row
 from siamrec.data.frames import arrow_table, floats_of, instants_of, pick, table_of
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Self
 
     from siamrec.typing import BoolArray, FloatArray, IdArray, Instant, IntArray
+
+
+LARGEST_REWARD = 1e15
+LARGEST_WEIGHT = 1e9
+"""Bounds under which sums of squares stay far from overflow, whatever is added up."""
+LONGEST_DECISION = 1_000
+"""Letters of the id of a decision, at most."""
 
 
 @final
@@ -30,7 +37,7 @@ class Rewards(Columnar):
         decision: Ids of the decisions, int64 or fixed-width text, shape `(n,)`.
         reward: Finite rewards, shape `(n,)`; most policies want them in `[0, 1]`.
         time: Instant each reward was observed, int64 ns; the latest one of a decision counts.
-        weight: How much each row counts, above or equal to 0; 1 when absent.
+        weight: How much each row counts, from 0 to a thousand million; 1 when absent.
         arm: Name of the arm each reward belongs to, where a decision blended several arms;
             without it the first-ranked arm is meant.
 
@@ -50,15 +57,22 @@ class Rewards(Columnar):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "decision", decision_ids(self.decision))
-        object.__setattr__(
-            self, "reward", check.frozen(check.finite("reward", self.reward), float)
-        )
+        reward = check.finite("reward", self.reward)
+        if np.abs(reward).max(initial=0.0) > LARGEST_REWARD:
+            raise InvalidDataError(
+                f"reward must be within ±{LARGEST_REWARD:g}, got {shown(reward)}; rescale it."
+            )
+        object.__setattr__(self, "reward", check.frozen(reward, float))
         if self.time is not None:
             object.__setattr__(self, "time", check.frozen(self.time, np.int64))
         if self.weight is not None:
             weight = check.finite("weight", self.weight)
             if weight.size and weight.min() < 0:
                 raise InvalidDataError(f"weight must not be below 0, got {weight.min()}.")
+            if weight.max(initial=0.0) > LARGEST_WEIGHT:
+                raise InvalidDataError(
+                    f"weight must be at most {LARGEST_WEIGHT:g}, got {weight.max():g}."
+                )
             object.__setattr__(self, "weight", check.frozen(weight, float))
         n = check.same_length(
             decision=self.decision, reward=self.reward, time=self.time, weight=self.weight
@@ -67,6 +81,8 @@ class Rewards(Columnar):
             object.__setattr__(self, "arm", tuple(check.many("arm", self.arm, what="names")))
             if len(self.arm) != n:
                 raise InvalidDataError(f"arm must hold {n} names, got {len(self.arm)}.")
+            if not set(map(type, self.arm)) <= {str, np.str_}:
+                raise InvalidDataError(f"arm must hold names, got {shown(self.arm)}.")
 
     @classmethod
     def of_one(
@@ -185,6 +201,12 @@ def decision_ids(values: IdArray) -> IdArray:
         column = column.astype(np.int64, copy=False)
     if column.dtype.kind not in "iUS" and column.size:
         raise InvalidDataError(f"Decision ids must be whole numbers or text, got {column.dtype}.")
+    if column.dtype.kind == "U" and column.dtype.itemsize > 4 * LONGEST_DECISION:
+        longest = max(map(len, column.tolist()), default=0)
+        if longest > LONGEST_DECISION:
+            raise InvalidDataError(
+                f"Decision ids must have at most {LONGEST_DECISION} letters, got {longest:,}."
+            )
     return check.frozen(column, column.dtype)
 
 

@@ -79,7 +79,12 @@ class Vocabulary(Shown):
     @classmethod
     def of(cls, ids: Iterable[Hashable]) -> Self:
         """Return the vocabulary of `ids` in order of first appearance; repeats are dropped."""
-        return cls(tuple(dict.fromkeys(check.many("ids", ids))))
+        listed = check.many("ids", ids)
+        try:
+            return cls(tuple(dict.fromkeys(listed)))
+        except TypeError as error:
+            odd = next(each for each in listed if not isinstance(each, Hashable))
+            raise InvalidDataError(f"An id must be hashable, got {shown(odd)}.") from error
 
     @classmethod
     def factorize(cls, ids: Iterable[Hashable] | npt.NDArray[Any]) -> tuple[Self, CodeArray]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import re
+from base64 import b64encode
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +15,7 @@ from siamrec.errors import MissingExtraError
 from siamrec.lifecycle._figures import figures
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _TEMPLATE = "report.html.j2"
 
@@ -26,14 +29,39 @@ def render(summary: Mapping[str, Any]) -> str:
     )
     environment.filters |= {"number": words, "interval": _interval, "short": _short}
     pictures, library, missing = _pictures(summary)
-    return str(
-        environment.from_string(text).render(
-            summary=summary,
-            pictures=pictures,
-            library=jinja.utils.markupsafe.Markup(library),
-            missing=missing,
-        )
+    page = environment.from_string(text).render(
+        summary=summary,
+        pictures=pictures,
+        library=jinja.utils.markupsafe.Markup(library),
+        missing=missing,
+        policy=_PLACE,
     )
+    return str(page).replace(_PLACE, policy_of(_scripts(library, pictures)))
+
+
+_PLACE = "content-security-policy"
+
+
+def policy_of(scripts: Iterable[str]) -> str:
+    """Return a content security policy under which these scripts run, and nothing is loaded.
+
+    Whatever a text of somebody else should bring into the page is no script that is known.
+    """
+    digests = (b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in scripts)
+    known = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
+    return (
+        f"default-src 'none'; script-src {known}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _scripts(library: str, pictures: Mapping[str, Any]) -> list[str]:
+    """Return the text of every script that we have drawn."""
+    drawn = (text for part in pictures.values() for text in _SCRIPT.findall(str(part)))
+    return [*filter(None, [library]), *drawn]
+
+
+_SCRIPT = re.compile(r"<script[^>]*>(.*?)</script>", re.DOTALL)
 
 
 def _pictures(summary: Mapping[str, Any]) -> tuple[dict[str, Any], str, str]:

@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Any, final
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec._core.hashing import canonical_json, content_hash
 from siamrec._core.installed import tell_plugins
 from siamrec._core.table import Record, Shown, Table, counted, day
 from siamrec.errors import InvalidDataError, InvalidParameterError, ModelLoadError
+from siamrec.lifecycle._files import checked, of_folder, written
+from siamrec.storage.versions import version_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from siamrec import protocols
     from siamrec.protocols import BlobStore
     from siamrec.storage import Activation, StoredVersion
     from siamrec.storage.versions import Action
 
-_SAFE = frozenset({".json", ".jsonl", ".safetensors", ".txt", ".md", ".npz"})
+_LONGEST_NAME = 200
+_LONGEST_REASON = 10_000
 
 
 @final
@@ -110,7 +112,7 @@ class ModelRegistry(Shown):
 
     @override
     def table(self) -> Table:
-        """Return one row for each version, oldest first."""
+        """Return one row for each version, by name and the oldest first."""
         rows = ((v.name, v.number, v.id[:12], day(v.created)) for v in self._versions.all())
         head = ("name", "number", "version", "registered")
         return Table(head=head, rows=tuple(rows), title=self.title())
@@ -126,43 +128,93 @@ class ModelRegistry(Shown):
 
         Args:
             name: What the versions of one thing are called together.
-            files: A folder, or bytes by relative path. JSON, safetensors, npz and text only: no
-                file that runs code when it is loaded.
+            files: A folder, or bytes by relative path. JSON, safetensors, npz and text only, by
+                content as well as by name: no file that runs code when it is loaded.
             lineage: Where it comes from.
 
         Raises:
-            siamrec.errors.InvalidDataError: If there is no file or one of an unsafe kind.
+            siamrec.errors.InvalidDataError: If there is no file, one of an unsafe kind, or one
+                whose path or link leaves the folder.
         """
-        content = _folder(Path(files)) if isinstance(files, str | Path) else dict(files)
-        if not content:
-            raise InvalidDataError("A version needs at least one file.")
-        unsafe = sorted(path for path in content if Path(path).suffix not in _SAFE)
-        if unsafe:
-            raise InvalidDataError(
-                f"{unsafe[0]} is of no safe kind; a version holds {', '.join(sorted(_SAFE))}."
-            )
-        listing = {}
-        for path, data in sorted(content.items()):
-            digest = hashlib.sha256(data).hexdigest()
-            self._blobs.put(_blob(digest), data)
-            listing[path] = {"sha256": digest, "size": len(data)}
-        manifest = {
-            "name": name,
-            "files": listing,
-            "lineage": (lineage or Lineage()).as_dict(),
-        }
-        id_ = content_hash(canonical_json(manifest))
-        added: StoredVersion = self._versions.add(id_, name, manifest)
+        (added,) = self.register_many([(name, files, lineage)])
         return added
+
+    def register_many(
+        self,
+        versions: Iterable[tuple[str, str | Path | Mapping[str, bytes], Lineage | None]],
+    ) -> list[StoredVersion]:
+        """Store many versions in one transaction and return them; all of them, or none.
+
+        Args:
+            versions: Name, files and lineage of each, as for `register`.
+
+        Raises:
+            siamrec.errors.InvalidDataError: As `register` does.
+        """
+        blobs: dict[str, bytes] = {}
+        entries = []
+        for name, given, lineage in versions:
+            files = of_folder(Path(given)) if isinstance(given, str | Path) else given
+            listing = {}
+            for path, data in sorted(checked(files).items()):
+                digest = hashlib.sha256(data).hexdigest()
+                blobs[_blob(digest)] = data
+                listing[path] = {"sha256": digest, "size": len(data)}
+            manifest = {
+                "name": check.text("name", name, longest=_LONGEST_NAME),
+                "files": listing,
+                "lineage": (lineage or Lineage()).as_dict(),
+            }
+            entries.append((version_id(manifest), name, manifest))
+        self._put(blobs)
+        add_many = getattr(self._versions, "add_many", None)
+        if add_many is None:  # a host's own log need not have it
+            return [self._versions.add(*entry) for entry in entries]
+        added: list[StoredVersion] = add_many(entries)
+        return added
+
+    def _put(self, blobs: Mapping[str, bytes]) -> None:
+        put_many = getattr(self._blobs, "put_many", None)
+        if put_many is not None:
+            put_many(blobs)
+            return
+        for key, data in blobs.items():
+            self._blobs.put(key, data)
 
     def fetch(self, version: str, folder: str | Path) -> Path:
         """Write the files of a version to a folder and return it; every hash is checked.
 
+        The folder is new or empty, or holds this version already. All files are written, or none.
+
         Raises:
-            siamrec.errors.ModelLoadError: If a file was changed or is gone.
+            siamrec.errors.ModelLoadError: If a file or the manifest was changed, or is gone.
+            siamrec.errors.InvalidDataError: If the folder holds something else.
+            siamrec.errors.StorageError: If the folder cannot be written.
         """
         target = Path(folder)
-        for path, entry in self.get(version).manifest["files"].items():
+        listing = self.get(version).manifest["files"]
+        written(target, lambda: self._read(version, listing), set(listing))
+        return target
+
+    def verify(self) -> int:
+        """Check every manifest and every file against its hash; return the number of versions.
+
+        Raises:
+            siamrec.errors.ModelLoadError: If one was changed, or is gone.
+        """
+        found = self.versions()
+        known: set[str] = set()
+        for version in found:
+            listing = self._sound(version).manifest["files"]
+            new = {path: e for path, e in listing.items() if e["sha256"] not in known}
+            for _ in self._read(version.id, new):
+                pass
+            known |= {entry["sha256"] for entry in new.values()}
+        return len(found)
+
+    def _read(self, version: str, listing: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+        """Yield files by their path, each as it was registered."""
+        for path, entry in listing.items():
             digest = entry["sha256"]
             try:
                 data = self._blobs.get(_blob(digest))
@@ -170,24 +222,27 @@ class ModelRegistry(Shown):
                 raise ModelLoadError(f"{path} of version {version[:12]} is gone.") from error
             if hashlib.sha256(data).hexdigest() != digest:
                 raise ModelLoadError(f"{path} of version {version[:12]} was changed.")
-            place = target / path
-            if not place.resolve().is_relative_to(target.resolve()):
-                raise ModelLoadError(f"{path} of version {version[:12]} leaves its folder.")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(data)
-        return target
+            yield path, data
+
+    def _sound(self, version: StoredVersion) -> StoredVersion:
+        if version_id(version.manifest) != version.id:
+            raise ModelLoadError(
+                f"The manifest of version {version.id[:12]} was changed: it is not what was "
+                "registered under that id."
+            )
+        return version
 
     def get(self, version: str) -> StoredVersion:
         """Return a version by its id.
 
         Raises:
             siamrec.errors.UnknownNameError: If there is none.
+            siamrec.errors.ModelLoadError: If its manifest is not what was registered.
         """
-        found: StoredVersion = self._versions.get(version)
-        return found
+        return self._sound(self._versions.get(version))
 
     def versions(self, name: str | None = None) -> list[StoredVersion]:
-        """Return all versions, or those of one name, oldest first."""
+        """Return all versions by name, or those of one name, oldest first."""
         return self._versions.all(name)
 
     def lineage(self, version: str) -> list[StoredVersion]:
@@ -220,6 +275,7 @@ class ModelRegistry(Shown):
         Raises:
             siamrec.errors.StaleWriteError: If another version is in use than expected.
         """
+        check.text("alias", alias, longest=_LONGEST_NAME)
         now = self.active(alias)
         previous = now if expect is True else expect
         if isinstance(previous, bool):
@@ -234,6 +290,7 @@ class ModelRegistry(Shown):
         Raises:
             siamrec.errors.InvalidDataError: If there is none.
         """
+        check.text("alias", alias, longest=_LONGEST_NAME)
         now = self.active(alias)
         path: list[str] = []  # replay the log: a rollback takes the last activation back
         for change in self.history(alias):
@@ -259,7 +316,11 @@ class ModelRegistry(Shown):
         action: Action = "activated",
     ) -> Activation:
         change: Activation = self._versions.point(
-            alias, version, expect=expect, reason=reason, action=action
+            alias,
+            version,
+            expect=expect,
+            reason=check.text("reason", reason, longest=_LONGEST_REASON) if reason else "",
+            action=action,
         )
         if self._on_change is not None:
             self._on_change(change)
@@ -267,13 +328,6 @@ class ModelRegistry(Shown):
         hook = "siamrec_rolled_back" if back else "siamrec_version_activated"
         tell_plugins(hook, change=asdict(change))
         return change
-
-
-def _folder(folder: Path) -> dict[str, bytes]:
-    if not folder.is_dir():
-        raise InvalidDataError(f"{folder} is not a folder.")
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def _blob(digest: str) -> str:

@@ -6,9 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 
 from siamrec.data import Decision, Decisions, Rewards
+from siamrec.errors import StorageError, shown
 from siamrec.storage import _bulk
 from siamrec.storage._events import storable
 from siamrec.storage._join import Given, Made, rewards_of
@@ -59,6 +60,21 @@ def columns_of(
     ]
 
 
+def place_in_cells(connection: Connection, context: Context, bandit: str) -> int:
+    """Write down the cells of decisions that were made elsewhere; return the number of all.
+
+    Raises:
+        UnknownNameError: If one names a factor or a level that the context has not.
+    """
+    c = decision_table.c
+    mine = c.bandit == bandit
+    rows = connection.execute(select(c.id, c.body).where(mine, c.cell.is_(None))).all()
+    for id_, body in rows:
+        cell = context.cell(Decision.from_json(body).context)
+        connection.execute(update(decision_table).where(c.id == id_).values(cell=cell))
+    return int(connection.execute(select(func.count()).where(mine)).scalar_one())
+
+
 def decided(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add decisions to the log; an id that is there already is an error."""
     if rows:
@@ -98,11 +114,18 @@ def replayed(
     if until is not None:
         query = query.where(c.time <= until)
     first: dict[str, str] = {}
+    single: list[dict[str, Any]] = []
+    vectors = []
     for body, features in connection.execute(query):
-        decision = Decision.from_json(body)
-        first[decision.id] = decision.arm
-        vectors = None if features is None else np.asarray([json.loads(features)])
-        blank.record(decision, features=vectors)
+        fields = fields_of(body)
+        first[str(fields["id"])] = fields["arms"][0]
+        if len(fields["arms"]) == 1:
+            single.append(fields)
+            vectors.append(features)
+            continue
+        row = None if features is None else np.asarray([json.loads(features)])
+        blank.record(Decision.from_json(body), features=row)
+    _record_together(blank, single, vectors)
     given = rewards_of(connection, first) if until is None else _until(connection, first, until)
     if given:
         blank.learn(
@@ -115,6 +138,51 @@ def replayed(
             )
         )
     return blank
+
+
+def fields_of(body: str) -> dict[str, Any]:
+    """Return the fields of a logged decision.
+
+    Raises:
+        StorageError: If it is none: somebody has changed the log.
+    """
+    try:
+        fields: dict[str, Any] = json.loads(body)
+        known = fields["arms"] and (fields["propensities"], fields["context"], fields["time"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise StorageError(f"A decision in the log is none: {shown(body)}.") from error
+    if not known:
+        raise StorageError(f"A decision in the log has no arm: {shown(body)}.")
+    return fields
+
+
+def _record_together(
+    blank: ContextualBandit[Any], single: Sequence[Mapping[str, Any]], vectors: Sequence[Any]
+) -> None:
+    """Record decisions for one arm as columns: one by one they take ten times as long."""
+    if not single:
+        return
+    arms = tuple(dict.fromkeys(fields["arms"][0] for fields in single))
+    codes = {name: code for code, name in enumerate(arms)}
+    cells: dict[str, int] = {}
+    places = []
+    for fields in single:
+        told = repr(fields["context"])
+        if told not in cells:
+            cells[told] = blank.context.cell(fields["context"])
+        places.append(cells[told])
+    features = None
+    if vectors[0] is not None:
+        features = np.asarray([json.loads(vector) for vector in vectors], dtype=np.float64)
+    made = Decisions(
+        id=np.asarray([fields["id"] for fields in single], dtype=np.str_),
+        arm=np.asarray([codes[fields["arms"][0]] for fields in single], dtype=np.int32),
+        propensity=np.asarray([fields["propensities"][0] for fields in single]),
+        cell=np.asarray(places, dtype=np.int32),
+        time=np.asarray([fields["time"] for fields in single], dtype=np.int64),
+        arms=arms,
+    )
+    blank.record(made, features=features)
 
 
 def _until(connection: Connection, known: Mapping[str, str], until: Instant) -> list[Given]:

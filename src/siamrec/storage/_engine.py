@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 import time
 import weakref
@@ -17,6 +16,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from siamrec._core.hashing import uniform
+from siamrec._core.urls import MASK, OPEN_KEYS, masked
 from siamrec.errors import (
     InvalidDataError,
     InvalidParameterError,
@@ -37,7 +37,6 @@ _ResultT = TypeVar("_ResultT")
 
 _PASSING = frozenset({"40001", "40P01"})
 """SQLSTATEs of PostgreSQL that say: run it again (serialisation failure, deadlock)."""
-_PASSWORD = re.compile(r"((?:^|//)[^/?#@:]*:).*@", re.DOTALL)
 _ATTEMPTS = 12
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.3
 _NETWORK = frozenset(
@@ -48,6 +47,10 @@ _LOOK = 2  # milliseconds: SQLite sleeps for one, and once more
 _MOUNTS = Path("/proc/mounts")
 _VERSION_TABLE = "siamrec_schema"
 _LOCK = 0x5349414D  # one advisory lock for all migrations of siamrec
+_URL = (
+    "a database URL such as 'sqlite:///siamrec.db' or 'postgresql://user:password@host/name', "
+    "signs of the password such as / and @ percent-encoded"
+)
 _SYNCHRONOUS = {"process": "NORMAL", "power": "FULL"}
 
 
@@ -59,16 +62,15 @@ def connect(url: str, durability: Durability) -> Engine:
         MissingExtraError: If its driver is not installed.
         StorageError: If a file lies where SQLite's locks cannot be trusted.
     """
+    parsed = _parsed(url)
+    if parsed is None:  # outside of any handler: the cause would spell the password out
+        raise InvalidParameterError("url", masked(url), _URL)
     try:
-        parsed = make_url(url)
-        # A server may have been restarted since a pooled connection was used last.
-        engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
-    except (ArgumentError, NoSuchModuleError):
-        raise InvalidParameterError(
-            "url",
-            _PASSWORD.sub(r"\1***@", str(url)),
-            "a database URL such as 'sqlite:///siamrec.db' or 'postgresql://user@host/name'",
-        ) from None  # the cause would spell the password out
+        # A server may have been restarted since a pooled connection was used last. What is
+        # written is no part of an error: it may be a person's.
+        engine = create_engine(
+            parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite", hide_parameters=True
+        )
     except ImportError as error:
         raise MissingExtraError("postgres", f"A store on {parsed.get_backend_name()}") from error
     if engine.dialect.name == "sqlite":
@@ -77,6 +79,20 @@ def connect(url: str, durability: Durability) -> Engine:
     if engine.dialect.name != "sqlite" or file_of(parsed) is not None:
         _OPENED.add(engine)  # what is in memory is the child's own
     return engine
+
+
+def _parsed(url: str) -> URL | None:
+    """Return a URL of a kind that can be stored on; None where it is none."""
+    try:
+        parsed = make_url(url)
+        dialect = parsed.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        return None
+    usable = dialect.name == "postgresql" or parsed.get_driver_name() == "pysqlite"
+    # With an at sign in it, a password that was not percent-encoded would be part of the place.
+    server = f"{parsed.username or ''}{parsed.password or ''}{parsed.host or ''}"
+    odd = server if dialect.name == "sqlite" else "@" in f"{parsed.host}{parsed.database}"
+    return None if dialect.is_async or not usable or odd else parsed
 
 
 _OPENED: weakref.WeakSet[Engine] = weakref.WeakSet()
@@ -143,6 +159,7 @@ def _set_up_sqlite(engine: Engine, durability: Durability) -> None:
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
         cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten with zeros
         cursor.close()
 
     def begun(connection: Connection) -> None:
@@ -155,6 +172,23 @@ def _set_up_sqlite(engine: Engine, durability: Durability) -> None:
 
     event.listen(engine, "connect", opened)
     event.listen(engine, "begin", begun)
+
+
+def emptied_log(connection: Connection, *, patience: int) -> bool:
+    """Empty SQLite's write-ahead log; tell whether no reader was in the way.
+
+    Args:
+        connection: Outside of any transaction.
+        patience: Milliseconds to wait for readers.
+    """
+    driver: Any = connection.connection.dbapi_connection
+    (before,) = driver.execute("PRAGMA busy_timeout").fetchone()
+    driver.execute(f"PRAGMA busy_timeout = {patience}")
+    try:
+        (busy, _, _) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {before}")
+    return not busy
 
 
 def _close(connection: Any) -> None:
@@ -260,8 +294,10 @@ def lock(connection: Connection, *tables: str) -> None:
 
 def place_of(engine: Engine) -> str:
     """Return where a database is, without any password."""
-    secret = [name for name in engine.url.query if "password" in name.lower()]
-    return engine.url.difference_update_query(secret).render_as_string(hide_password=True)
+    url = engine.url
+    if url.get_backend_name() != "sqlite" and "@" in f"{url.host}{url.database}":
+        return f"{url.drivername}://{MASK}"
+    return masked(url.render_as_string(hide_password=True))
 
 
 @contextmanager
@@ -271,15 +307,35 @@ def told(engine: Engine) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        place = place_of(engine)
-        raise StorageError(f"The store at {place} failed: {reason}.") from error
+        raise _failed(engine, reason) from error
     except sqlite3.Error as error:  # from beginning to write, before SQLAlchemy sees it
-        place = place_of(engine)
-        raise StorageError(f"The store at {place} failed: {error}.") from error
+        raise _failed(engine, str(error)) from error
     except UnicodeEncodeError as error:
         raise InvalidDataError(
             f"Text in a store must have no lone surrogate, got {error.object!r:.100}."
         ) from error
+
+
+def _failed(engine: Engine, reason: str) -> StorageError:
+    for secret in _secrets(engine.url):  # a server may repeat what it was told
+        reason = reason.replace(secret, MASK)
+    remedy = next((say for words, say in _REMEDIES.items() if words in reason), "")
+    return StorageError(f"The store at {place_of(engine)} failed: {reason}{remedy}.")
+
+
+_REMEDIES = {
+    "database is locked": (
+        ": another connection has been writing for longer than this one waits; let it commit or "
+        "close it, such as a backup or a shell with an open transaction, and do this again"
+    ),
+}
+
+
+def _secrets(url: URL) -> list[str]:
+    """Return what must not be shown of a URL, the longest first."""
+    options = (value for key, value in url.query.items() if key not in OPEN_KEYS)
+    found = {each for value in options for each in ([value] if isinstance(value, str) else value)}
+    return sorted({*found, str(url.password or "")} - {""}, key=len, reverse=True)
 
 
 def migrate(engine: Engine) -> None:

@@ -13,7 +13,7 @@ from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest, xxh3_128_hexdigest
 from siamrec._core import check
 from siamrec._core.hashing import canonical_json
 from siamrec.data import NO_TIME, Feedback, Vocabulary
-from siamrec.errors import InvalidDataError, shown
+from siamrec.errors import InvalidDataError, InvalidParameterError, shown
 from siamrec.storage.schema import event
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ COLUMNS = [column for column in event.columns if column.name not in {"seq", "xid
 """Columns that a writer fills."""
 NAMES = [column.name for column in COLUMNS]
 _WHOLE_USER, _WHOLE_ITEM = 1, 2
+LONGEST_TEXT = 10_000_000
+"""Letters of a text, at most."""
+_LONGEST_BYTES = 2_000
+"""Bytes of what is looked for: PostgreSQL has no longer rows in an index."""
+_ONCE = "once:"
 _64_BITS = 2**64 - 1
 
 
@@ -57,24 +62,44 @@ def rows_of(
         "context": context,
         "received": [received] * n,
     }
-    content = np.zeros((n, 12), dtype=np.uint64)  # what is not there stays 0
-    content[:, 0] = feedback.kind
-    content[:, 1] = feedback.time.view(np.uint64)
-    content[:, 2], content[:, 3] = user.hashes, item.hashes
-    content[:, 4] = user.whole + _WHOLE_ITEM * item.whole
-    content[:, 5] = _bits(feedback.value)
-    content[:, 6] = _bits(feedback.weight)
-    if feedback.position is not None:
-        content[:, 7] = feedback.position
-    if propensity is not None:
-        content[:, 8] = _bits(np.nan_to_num(propensity))
-    content[:, 9] = query.hashes
-    content[:, 10], content[:, 11] = _hashes(decision), _hashes(context)
+    hashes = {
+        "user": user.hashes,
+        "item": item.hashes,
+        "query": query.hashes,
+        "decision": _hashes(decision),
+        "context": _hashes(context),
+    }
+    content = _content(columns, feedback.time, hashes)
     columns["digest"] = _digests(content)
     columns["key"] = _keys(columns, keys)
     if (feedback.time == NO_TIME).any():
         columns["time"] = [None if t == NO_TIME else t for t in columns["time"]]
     return list(zip(*(columns[name] for name in NAMES), strict=True))
+
+
+def digests_of(columns: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Return the digests that stored events should have, by what they hold."""
+    texts = ("user", "item", "query", "decision", "context")
+    hashes = {name: _hashes(columns[name]) for name in texts}
+    return _digests(_content(columns, _instants(columns["time"]), hashes))
+
+
+def _content(
+    columns: Mapping[str, Sequence[Any]], time: IntArray, hashes: Mapping[str, Any]
+) -> Any:
+    """Return all that an event says as rows of numbers; what is not there is 0."""
+    content = np.zeros((len(time), 12), dtype=np.uint64)
+    content[:, 0] = columns["kind"]
+    content[:, 1] = time.view(np.uint64)
+    content[:, 2], content[:, 3] = hashes["user"], hashes["item"]
+    content[:, 4] = columns["whole_ids"]
+    content[:, 5] = _bits(np.asarray(columns["value"], dtype=np.float64))
+    content[:, 6] = _bits(np.asarray(columns["weight"], dtype=np.float64))
+    content[:, 7] = [position or 0 for position in columns["position"]]
+    content[:, 8] = _bits(np.asarray([p or 0.0 for p in columns["propensity"]], np.float64))
+    content[:, 9] = hashes["query"]
+    content[:, 10], content[:, 11] = hashes["decision"], hashes["context"]
+    return content
 
 
 @final
@@ -96,6 +121,8 @@ class _Texts:
                 )
         whole = np.fromiter((isinstance(id_, int) for id_ in ids), dtype=np.int64, count=len(ids))
         texts = storable("Ids", map(str, ids))
+        if any(map(_too_long, texts)):
+            raise InvalidDataError(f"Ids in a store must have at most {_LONGEST_BYTES:,} bytes.")
         rows = codes.tolist()
         return cls([texts[row] for row in rows], whole[codes], _hashes(texts)[codes])
 
@@ -107,6 +134,8 @@ class _Texts:
         asked = feedback.query >= 0
         ids, codes = _used(feedback.queries, feedback.query[asked])
         texts = storable("Queries", map(str, ids))
+        if any(len(text) > LONGEST_TEXT for text in texts):
+            raise InvalidDataError(f"Queries must have at most {LONGEST_TEXT:,} letters.")
         listed: list[str | None] = [None] * n
         hashes = np.zeros(n, dtype=np.uint64)
         hashes[asked] = _hashes(texts)[codes]
@@ -157,6 +186,52 @@ def erased_key(key: str) -> str:
     return f"erased:{xxh3_128_hexdigest(key.encode())}"
 
 
+def id_of(name: str, value: object) -> str | int:
+    """Return an id as it is stored: numbers of NumPy and members of enumerations as their value.
+
+    Raises:
+        InvalidParameterError: If it is no id that a store can keep.
+    """
+    expected = "one id, a text or a whole number that a store can keep"
+    try:
+        (id_,) = Vocabulary((value,)).checked(name).ids
+    except (InvalidDataError, TypeError) as error:
+        raise InvalidParameterError(name, value, expected) from error
+    assert isinstance(id_, str | int)
+    if isinstance(id_, str) and _too_long(id_):
+        raise InvalidParameterError(name, value, expected)
+    return id_
+
+
+def _too_long(text: str) -> bool:
+    return 4 * len(text) > _LONGEST_BYTES and len(text.encode()) > _LONGEST_BYTES
+
+
+def once(event: Mapping[str, object]) -> str:
+    """Return the key of an event on a list that has no time: the same event told again has it."""
+    said = {name: repr(value) for name, value in event.items() if name not in {"key", "time"}}
+    return f"{_ONCE}{xxh3_128_hexdigest(canonical_json(said).encode())}"
+
+
+def is_once(key: str) -> bool:
+    """Whether a key was made by `once`."""
+    return key.startswith(_ONCE)
+
+
+def json_of(name: str, value: Mapping[str, Any]) -> str:
+    """Return a mapping as the JSON text that a store keeps.
+
+    Raises:
+        InvalidDataError: If it holds what JSON has no form for.
+    """
+    try:
+        return storable(name, [canonical_json(dict(value))])[0]
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidDataError(
+            f"{name} must be JSON values, no NaN among them: {error}."
+        ) from error
+
+
 def storable(name: str, texts: Iterable[str]) -> list[str]:
     """Return texts that every database can hold.
 
@@ -180,7 +255,15 @@ def _optional(column: Any, n: int, *, as_text: bool = False) -> list[Any]:
     if column is None:
         return [None] * n
     values: list[Any] = column.tolist()
-    return storable("Decision ids", map(str, values)) if as_text else values
+    if not as_text:
+        return values
+    # An event of no decision is the same event whether others of its batch have one or not.
+    texts = storable("Decision ids", map(str, values))
+    if any(map(_too_long, texts)):
+        raise InvalidDataError(
+            f"Decision ids in a store must have at most {_LONGEST_BYTES:,} bytes."
+        )
+    return [text or None for text in texts]
 
 
 def _contexts(feedback: Feedback) -> list[str | None]:
@@ -189,18 +272,21 @@ def _contexts(feedback: Feedback) -> list[str | None]:
     names = list(feedback.context)
     columns = (feedback.context[name].tolist() for name in names)
     try:
-        return [
-            canonical_json(
-                {
-                    name: value
-                    for name, value in zip(names, row, strict=True)
-                    if not (value is None or value != value)  # noqa: PLR0124 - NaN: not known
-                }
-            )
+        known = (
+            {
+                name: value
+                for name, value in zip(names, row, strict=True)
+                if not (value is None or value != value)  # noqa: PLR0124 - NaN: not known
+            }
             for row in zip(*columns, strict=True)
-        ]
+        )
+        texts = [canonical_json(row) if row else None for row in known]
     except (TypeError, ValueError) as error:
         raise InvalidDataError(f"Context columns must be JSON values: {error}.") from error
+    for text in storable("Context columns", filter(None, texts)):
+        if len(text) > LONGEST_TEXT:
+            raise InvalidDataError(f"Context columns must have at most {LONGEST_TEXT:,} letters.")
+    return texts
 
 
 def feedback_of(columns: Mapping[str, Sequence[Any]]) -> Feedback:

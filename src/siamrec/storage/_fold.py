@@ -1,7 +1,7 @@
 """The sums of a bandit as additive rows: any worker, any order, any batching add up to the same.
 
-A row is one number of one array of the policy's sums. With a half-life, sums stand apart by
-epochs of so many half-lives, each with its own fixed landmark, so that rows only ever add.
+A row is one number of one array of the policy's sums, of one bucket of time where the bandit
+forgets: rows only ever add.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from sqlalchemy import bindparam, delete, select
 
 from siamrec.bandits import ContextualBandit, Snapshot
-from siamrec.bandits.log.forgetting import FadingSums
+from siamrec.bandits.log.forgetting import FORGOTTEN, FadingSums, gathered
 from siamrec.storage import _engine
 from siamrec.storage.schema import fold as fold_table
 
@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from siamrec.bandits import Policy
     from siamrec.bandits.policies import Outcomes, Space, Sums
     from siamrec.protocols import Clock
-    from siamrec.typing import IntArray
+    from siamrec.typing import Instant, IntArray
 
-_EPOCH = 64
-"""Half-lives in an epoch: far from overflow, and few epochs in the life of a bandit."""
+_ALWAYS = -(2**62)
 
 
 @final
@@ -61,7 +60,7 @@ class Fold:
         self._newer = (
             select(c.part, c.name, c.slot, c.value)
             .where(c.projection == projection)
-            .where(c.version > bindparam("after"))
+            .where(c.version > bindparam("after"), c.part > bindparam("oldest"))
         )
         self._added: dict[str, Any] = {}  # by dialect: to put it together takes its time
 
@@ -95,9 +94,12 @@ class Fold:
         """Forget the stored sums."""
         connection.execute(delete(fold_table).where(fold_table.c.projection == self.projection))
 
-    def load(self, connection: Connection, known: dict[int, Sums], *, after: int) -> None:
+    def load(
+        self, connection: Connection, known: dict[int, Sums], *, after: int, now: Instant
+    ) -> None:
         """Bring `known` sums, complete up to version `after`, up to date in place."""
-        rows = connection.execute(self._newer, {"after": after})
+        oldest = _ALWAYS if self._half_life is None else now // self._half_life - FORGOTTEN
+        rows = connection.execute(self._newer, {"after": after, "oldest": oldest})
         for part, name, slot, value in rows:
             if part not in known:
                 known[part] = self._policy.init(self.space)
@@ -114,35 +116,20 @@ class Fold:
     ) -> ContextualBandit[Any]:
         """Return a bandit like `blank` that has learned exactly `known`."""
         empty = blank.snapshot()
-        settled: list[dict[str, object]] = []
         arrays = dict(empty.arrays)
-        for place, (part, sums) in enumerate(sorted(known.items())):
-            bucket = 0 if self._window is None else part
-            settled.append(
-                {"worker": f"sums/{part}", "horizon": 0, "landmark": self._landmark(part)}
-            )
+        if self._half_life is not None:
+            known = gathered(known, clock.now(), self._half_life)
+        for part, sums in known.items():
             for name, total in sums.items():
-                arrays[f"settled/{place}/{bucket}/{name}"] = total
+                arrays[f"settled/0/{part}/{name}"] = total
+        settled = [{"worker": "sums", "horizon": 0}]
         state = Snapshot({**empty.header, **header, "settled": settled}, arrays)
         return ContextualBandit.restore(state, blank.policy, context=blank.context, clock=clock)
 
-    def _landmark(self, part: int) -> int | None:
-        return None if self._half_life is None else part * _EPOCH * self._half_life
-
     def _deltas(self, outcomes: Outcomes, times: IntArray) -> dict[int, Sums]:
-        if self._half_life is None:
-            memory = FadingSums(self._policy, self.space, None, self._window)
-            memory.add(outcomes, times)
-            return memory.buckets
-        deltas = {}
-        epochs = times // (_EPOCH * self._half_life)
-        for epoch in np.unique(epochs).tolist():  # one, or two where an epoch ends
-            memory = FadingSums(self._policy, self.space, self._half_life, None)
-            memory.landmark = self._landmark(epoch)
-            mine = epochs == epoch
-            memory.add(outcomes.rows(mine), times[mine])
-            deltas[epoch] = memory.buckets[0]
-        return deltas
+        memory = FadingSums(self._policy, self.space, self._half_life, self._window)
+        memory.add(outcomes, times)
+        return memory.buckets
 
 
 def _adding(make: Callable[..., Any]) -> Any:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from siamrec.data import Rewards
     from siamrec.typing import Instant, IntArray
 
 
@@ -184,24 +183,37 @@ def outcomes_of(
     return outcomes, times
 
 
-def checked(rewards: Rewards, low: float, high: float, policy: str) -> None:
-    """Check that rewards lie in the range of a policy.
+def in_range(given: Iterable[Given], low: float, high: float, policy: str) -> None:
+    """Check that rewards lie in the range of a policy, whichever way they came.
 
     Raises:
         InvalidDataError: If one does not.
     """
-    off = ~((rewards.reward >= low) & (rewards.reward <= high) & np.isfinite(rewards.reward))
-    if off.any():
-        raise InvalidDataError(
-            f"reward must be in [{low:g}, {high:g}] for {policy}, "
-            f"got {float(rewards.reward[np.argmax(off)])}; rescale it first."
-        )
-    if rewards.weight is not None:
-        off = ~((rewards.weight >= 0) & np.isfinite(rewards.weight))
-        if off.any():
+    for one in given:
+        if not low <= one.reward <= high:
             raise InvalidDataError(
-                f"weight must not be below 0, got {float(rewards.weight[np.argmax(off)])}."
+                f"reward must be in [{low:g}, {high:g}] for {policy}, got {one.reward} for the "
+                f"decision {shown(one.decision)}; rescale it first."
             )
+
+
+def untold(
+    made: Mapping[str, Made], before: Iterable[Given], given: Sequence[Given]
+) -> list[Given]:
+    """Return rewards without those that say again, at no time of their own, what counts now."""
+    counted, _, _ = _winners(made, before, None)
+    waiting = {one[:2] + one[3:] for one in before if one.decision not in made}
+    new = []
+    for one in given:
+        decision = made.get(one.decision)
+        if decision is None:
+            told = one[:2] + one[3:] in waiting
+        else:
+            last = counted.get((one.decision, one.arm or decision.arm))
+            told = last is not None and last[1:] == (one.reward, one.weight)
+        if not told:
+            new.append(one)
+    return new
 
 
 def _winners(

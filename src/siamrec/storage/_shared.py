@@ -89,8 +89,7 @@ class Shared(Generic[ModelT]):
             .values(version=version + bindparam("n_changes"))
             .returning(version)
         )
-        if join:
-            self._enter(connection)
+        self.is_new = join and self._enter(connection)
         _, stored = self._head(connection)
         for name, value in recipe.identity().items():
             if stored[name] != value:
@@ -125,7 +124,7 @@ class Shared(Generic[ModelT]):
         self._become((*stored["arms"], *stored["added"]))
         if stored["rebuilt"] > self.version:
             self._sums, self.version = {}, -1
-        self.fold.load(connection, self._sums, after=self.version)
+        self.fold.load(connection, self._sums, after=self.version, now=clock.now())
         blank = self._recipe.blank(self.arms, clock)
         self._local = self.fold.believing(
             blank,
@@ -172,12 +171,15 @@ class Shared(Generic[ModelT]):
         given = {"n_changes": n_changes}
         return int(connection.execute(self._next_query, given).scalar_one())
 
-    def _enter(self, connection: Connection) -> None:
+    def _enter(self, connection: Connection) -> bool:
+        """Make the projection where there is none; tell whether it was made now."""
         settings = canonical_json({**self._recipe.identity(), "added": [], "rebuilt": 0})
-        connection.execute(
-            self._make(projection_table).on_conflict_do_nothing(index_elements=["name"]),
+        new = self._make(projection_table).on_conflict_do_nothing(index_elements=["name"])
+        made = connection.execute(
+            new.returning(projection_table.c.name),
             {"name": self._key, "version": 0, "settings": settings},
         )
+        return made.first() is not None
 
     def _head(self, connection: Connection, *, lock: bool = False) -> tuple[int, dict[str, Any]]:
         needs_lock = lock and connection.dialect.name == "postgresql"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -9,15 +10,24 @@ from sqlalchemy import func, select
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec._core.clock import SECOND
+from siamrec._core.clock import DAY, SECOND
 from siamrec._core.table import Table
 from siamrec.bandits import BanditDoor
+from siamrec.bandits.log.journal import WAIT
 from siamrec.bandits.policies.base import ModelT
 from siamrec.data import Rewards
 from siamrec.errors import InvalidDataError, MissingInputError
 from siamrec.storage import _bulk, _engine, _join
-from siamrec.storage._decided import columns_of, decided, replayed, sweepable, swept
+from siamrec.storage._decided import (
+    columns_of,
+    decided,
+    place_in_cells,
+    replayed,
+    sweepable,
+    swept,
+)
 from siamrec.storage._shared import Shared
+from siamrec.storage.decisions import DecisionLog
 from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import reward as reward_table
 
@@ -63,9 +73,22 @@ class StoredBandit(BanditDoor[ModelT]):
         self._engine = engine
         self._clock = clock
         self._recipe = recipe
-        self._shared = _engine.transact(engine, lambda connection: Shared(recipe, connection))
+        self._shared = _engine.transact(engine, self._opened)
         self._drawing: ContextualBandit[ModelT] | None = None
         self._looked: Instant = 0
+        self._cleared: Instant = -DAY
+
+    def _opened(self, connection: Connection) -> Shared[ModelT]:
+        """Enter the store; where the log knows the bandit already, its sums are worked out."""
+        _engine.lock(connection, "projection")
+        self._shared = shared = Shared(self._recipe, connection)
+        if shared.is_new and place_in_cells(connection, self._recipe.context, self.name):
+            seen = replayed(
+                connection, self._recipe.blank(shared.arms, self._clock), self.name, None
+            )  # every check of a bandit in memory: arms, levels, the range of rewards
+            if seen.n_pending or seen.state_version:
+                self.rebuilt(connection)
+        return shared
 
     @override
     def title(self) -> str:
@@ -224,9 +247,9 @@ class StoredBandit(BanditDoor[ModelT]):
     @override
     def _take(self, rewards: Rewards) -> RewardReceipt:
         now = self._clock.now()
-        _join.checked(rewards, *self.policy.reward_range, self.policy.name)
         with _bulk.many_rows():
             given = _given(rewards, now)
+        _join.in_range(given, *self.policy.reward_range, self.policy.name)
 
         def work(connection: Connection) -> RewardReceipt:
             self._shared.lock(connection)
@@ -240,8 +263,13 @@ class StoredBandit(BanditDoor[ModelT]):
                 before = _join.rewards_of(connection, ids)
                 if not ranked and any(one.arm for one in before):
                     made = self._decisions_of(connection, ids, ranked=True)
-                _join.append(connection, given, now)
-                return self._count_in(connection, made, before, given)
+                new = given
+                if rewards.time is None:
+                    new = _join.untold(made, before, given)
+                _join.append(connection, new, now)
+                receipt = self._count_in(connection, made, before, new)
+                n_again = len(given) - len(new)
+                return replace(receipt, unchanged=receipt.unchanged + n_again)
 
         return _engine.transact(self._engine, work)
 
@@ -266,7 +294,9 @@ class StoredBandit(BanditDoor[ModelT]):
             new = {str(row["id"]): row for row in reversed(rows) if row["id"] not in known}
             decided(connection, list(new.values()))
             made = self._decisions_of(connection, new, ranked=True)
-            self._count_in(connection, made, [], _join.rewards_of(connection, new))
+            waited = _join.rewards_of(connection, new)
+            _join.in_range(waited, *self.policy.reward_range, self.policy.name)
+            self._count_in(connection, made, [], waited)
             return len(new)
 
         return _engine.transact(self._engine, work)
@@ -290,7 +320,11 @@ class StoredBandit(BanditDoor[ModelT]):
             self._shared.sweep(connection, ids)
             return receipt
 
-        return _engine.transact(self._engine, work)
+        receipt = _engine.transact(self._engine, work)
+        if not 0 <= now - self._cleared < DAY:  # a look through all rewards
+            DecisionLog(self._engine, self._clock).expire(now - attribution - WAIT)
+            self._cleared = now
+        return receipt
 
     @override
     def add_arm(self, arm: str) -> None:

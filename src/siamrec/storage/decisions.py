@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from siamrec._core import check
 from siamrec.data import NO_TIME, Decision, Rewards
-from siamrec.storage import _engine
+from siamrec.errors import InvalidDataError, shown
+from siamrec.storage import _bulk, _engine
 from siamrec.storage._on_database import OnDatabase
 from siamrec.storage.schema import decision as decision_table
+from siamrec.storage.schema import projection
 from siamrec.storage.schema import reward as reward_table
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from siamrec.protocols import Clock
+    from siamrec.typing import Instant
 
 _BATCH = 1_000
 
@@ -36,8 +39,17 @@ class DecisionLog(OnDatabase):
         self._insert = _engine.inserting(engine.dialect.name)
 
     def write(self, decisions: Sequence[Decision], rewards: Rewards | None = None) -> int:
-        """Store decisions and their rewards in one transaction; return how many were new."""
+        """Store decisions and their rewards in one transaction; return how many were new.
+
+        Of a stored bandit they are told to the bandit, by `record` and `learn`: its sums would
+        not know of them.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If one is of a bandit that this store shares.
+        """
         listed = check.many("decisions", decisions, what="decisions")
+        if rewards is not None:
+            check.kind("rewards", rewards, Rewards)
         rows = [
             {
                 "id": decision.id,
@@ -52,7 +64,11 @@ class DecisionLog(OnDatabase):
             for decision in (check.kind("decision", each, Decision) for each in listed)
         ]
 
+        bandits = sorted({str(row["bandit"]) for row in rows})
+
         def work(connection: Connection) -> int:
+            _engine.lock(connection, "projection")  # a bandit that is opened now waits, or is seen
+            self._refuse_shared(connection, bandits, rewards)
             stored = 0
             for first in range(0, len(rows), _BATCH):
                 statement = self._insert(decision_table).values(rows[first : first + _BATCH])
@@ -64,6 +80,32 @@ class DecisionLog(OnDatabase):
             return stored
 
         return _engine.transact(self._engine, work)
+
+    def expire(self, before: Instant) -> int:
+        """Take out rewards received before an instant whose decision is not known even now.
+
+        A reward may come before its decision is told; one whose decision never is would wait for
+        ever. Returns how many were taken out.
+        """
+        c = reward_table.c
+        unknown = ~select(decision_table.c.id).where(decision_table.c.id == c.decision).exists()
+        gone = delete(reward_table).where(c.received < check.instant("before", before), unknown)
+        return _engine.transact(self._engine, lambda x: int(x.execute(gone).rowcount))
+
+    def _refuse_shared(
+        self, connection: Connection, bandits: Sequence[str], rewards: Rewards | None
+    ) -> None:
+        """Refuse what only a stored bandit can check against its policy and take into its sums."""
+        given = set() if rewards is None else set(map(str, rewards.decision.tolist()))
+        of = _bulk.select(connection, decision_table, ("bandit",), "id", sorted(given))
+        names = [f"bandit:{name}" for name in {*bandits, *(name for (name,) in of)}]
+        shared = _bulk.select(connection, projection, ("name",), "name", names)
+        if shared:
+            name = shared[0][0].partition(":")[2]
+            raise InvalidDataError(
+                f"The bandit {shown(name)} is a stored one: tell it by record(...) and learn(...) "
+                f"of store.bandit({shown(name)}, ...)."
+            )
 
     def _reward_rows(self, rewards: Rewards) -> list[dict[str, object]]:
         n, received = len(rewards), self._clock.now()

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, final
 from sqlalchemy import insert, select
 from typing_extensions import override
 
-from siamrec._core.hashing import canonical_json
+from siamrec._core import check
 from siamrec._core.table import Record, day
 from siamrec.storage import _engine
+from siamrec.storage._events import json_of
 from siamrec.storage._on_database import OnDatabase
 from siamrec.storage.schema import diary
 
@@ -58,11 +59,12 @@ class Diary(OnDatabase):
 
     def write(self, placement: str, what: str, body: Mapping[str, Any]) -> None:
         """Add a row."""
+        check.text("what", what, longest=32)
         row = {
-            "placement": placement,
+            "placement": check.text("placement", placement, longest=200),
             "time": self._clock.now(),
             "what": what,
-            "body": canonical_json(dict(body)),
+            "body": json_of("body", body),
         }
         _engine.transact(
             self._engine, lambda connection: connection.execute(insert(diary).values(row))

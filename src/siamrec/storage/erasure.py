@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
 
 import numpy as np
 from sqlalchemy import delete, select, update
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec._core.table import Record, counted
+from siamrec._core.table import Record, Table, counted
 from siamrec.data import Decision
-from siamrec.errors import InvalidParameterError, StaleWriteError
+from siamrec.errors import InvalidParameterError, StaleWriteError, shown
 from siamrec.storage import _bulk, _engine, _segments
 from siamrec.storage._events import erased_key
 from siamrec.storage.archive import retried, segment_row
-from siamrec.storage.schema import blocked, event, projection, recommendation_item, retracted
+from siamrec.storage.schema import (
+    blocked,
+    event,
+    model_version,
+    projection,
+    recommendation_item,
+    retracted,
+)
 from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import doomed as doomed_table
 from siamrec.storage.schema import recommendation as recommendation_table
 from siamrec.storage.schema import reward as reward_table
 from siamrec.storage.schema import segment as segment_table
+from siamrec.storage.schema import snapshot as snapshot_table
 from siamrec.storage.schema import spent as spent_table
 from siamrec.storage.schema import sticky as sticky_table
 from siamrec.storage.snapshots import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy import Connection, Engine
 
@@ -57,6 +66,9 @@ class Erasure(Record):
         n_lists: Number of lists that were served to the user.
         n_segments: Number of segments that were written anew.
         n_redacted: Number of snapshots that can no longer be read as they were.
+        trained: Ids of versions whose training data may have held the user; what they have
+            learned is theirs until others take their place.
+        remains: Where something of the user may still be, and what to do about it; one line each.
     """
 
     n_events: int
@@ -64,11 +76,32 @@ class Erasure(Record):
     n_lists: int
     n_segments: int
     n_redacted: int
+    trained: tuple[str, ...] = ()
+    remains: tuple[str, ...] = ()
 
     @override
     def title(self) -> str:
         detached = counted(self.n_decisions, "decision")
-        return f"Erased {counted(self.n_events, 'event')}, {detached} detached"
+        left = f", something may remain in {counted(len(self.remains), 'place')}"
+        said = f"Erased {counted(self.n_events, 'event')}, {detached} detached"
+        return said + left * bool(self.remains)
+
+    @override
+    def table(self) -> Table:
+        """Return the numbers, and below them what remains."""
+        told = ("n_events", "n_decisions", "n_lists", "n_segments", "n_redacted")
+        facts = {name.replace("_", " "): getattr(self, name) for name in told}
+        facts["versions trained"] = len(self.trained)
+        return replace(Table.of(self.title(), facts), notes=self.remains)
+
+
+class _Gone(NamedTuple):
+    """What has to be known of an erased event."""
+
+    key: str
+    time: Instant | None
+    seq: int
+    received: Instant
 
 
 @final
@@ -79,8 +112,7 @@ class _Rewrite:
     segment: Segment
     rest: Any
     hash: str
-    keys: list[str]
-    places: list[tuple[Instant | None, int]]
+    gone: list[_Gone]
 
 
 def erase(
@@ -103,24 +135,25 @@ def erase(
             if connection.dialect.name == "sqlite":  # what is deleted is overwritten with zeros
                 connection.exec_driver_sql("PRAGMA secure_delete = ON")
             _engine.lock(connection, "event", "segment")
-            keys, places = _from_table(connection, user)
+            gone = _from_table(connection, user)
             for one in rewrites:
                 _replace(connection, one)
-                keys += one.keys
-                places += one.places
-            n_events = len(keys)
-            keys += _from_beside(connection, user)
+                gone += one.gone
+            keys = [each.key for each in gone] + _from_beside(connection, user)
             tombs = sorted((erased_key(key), "") for key in keys)
             _bulk.insert(connection, spent_table, ("key", "digest"), tombs, skip=True)
+            held, n_redacted = redact(connection, [(e.time, e.seq) for e in gone], now)
             n_lists = _from_lists(connection, user, decisions)
             n_decisions = _from_decisions(connection, bandits, str(user), decisions)
             connection.execute(delete(sticky_table).where(sticky_table.c.unit == str(user)))
             return Erasure(
-                n_events=n_events,
+                n_events=len(gone),
                 n_decisions=n_decisions,
                 n_lists=n_lists,
                 n_segments=len(rewrites),
-                n_redacted=redact(connection, places, now),
+                n_redacted=n_redacted,
+                trained=_trained(connection, gone, held),
+                remains=_of_the_other_kind(connection, user),
             )
 
         return _engine.transact(engine, work)
@@ -129,8 +162,13 @@ def erase(
     if done.n_segments:
         archive.sweep()
         archive.write_manifest()
-    _wipe(engine)
-    return done
+    remains = [*done.remains, *_wiped(engine)]
+    if done.trained:
+        remains.append(
+            f"{counted(len(done.trained), 'version')} may have been trained with the user: train "
+            "anew and activate what comes of it; `trained` has their ids."
+        )
+    return replace(done, remains=tuple(remains))
 
 
 def _rewrites(engine: Engine, archive: Archive, user: str | int) -> list[_Rewrite]:
@@ -150,18 +188,46 @@ def _rewrites(engine: Engine, archive: Archive, user: str | int) -> list[_Rewrit
         hash_ = _segments.hash_of(data)
         if rest.num_rows:
             archive.blobs.put(_segments.blob_of(hash_), data)
-        places = zip(gone["time"].to_pylist(), gone["seq"].to_pylist(), strict=True)
-        found.append(_Rewrite(segment, rest, hash_, gone["key"].to_pylist(), list(places)))
+        columns = (gone[name].to_pylist() for name in _Gone._fields)
+        found.append(_Rewrite(segment, rest, hash_, [*map(_Gone, *columns)]))
     return found
 
 
-def _from_table(
-    connection: Connection, user: str | int
-) -> tuple[list[str], list[tuple[Instant | None, int]]]:
+def _from_table(connection: Connection, user: str | int) -> list[_Gone]:
     c = event.c
     mine = (c.user == str(user)) & (c.whole_ids.in_([1, 3] if isinstance(user, int) else [0, 2]))
-    rows = connection.execute(delete(event).where(mine).returning(c.key, c.time, c.seq)).all()
-    return [row.key for row in rows], [(row.time, row.seq) for row in rows]
+    taken = delete(event).where(mine).returning(c.key, c.time, c.seq, c.received)
+    return [_Gone(*row) for row in connection.execute(taken)]
+
+
+def _of_the_other_kind(connection: Connection, user: str | int) -> tuple[str, ...]:
+    """Say whether there is a user who is written alike: 1 and "1" are two."""
+    c = event.c
+    other = (c.user == str(user)) & (c.whole_ids.in_([0, 2] if isinstance(user, int) else [1, 3]))
+    if connection.execute(select(c.seq).where(other).limit(1)).first() is None:
+        return ()
+    twin = shown(str(user) if isinstance(user, int) else int(user))
+    return (f"Events of a user {twin} are another's: erase({twin}) if it is the same.",)
+
+
+def _trained(
+    connection: Connection, gone: Sequence[_Gone], held: Collection[str]
+) -> tuple[str, ...]:
+    """Return the versions that were made from data after the user's first event came in.
+
+    Of those whose data is a snapshot it is known; of others nothing but the time is.
+    """
+    if not gone:
+        return ()
+    first = min(each.received for each in gone)
+    snapshots = set(connection.execute(select(snapshot_table.c.id)).scalars())
+    c = model_version.c
+    found = []
+    for id_, text in connection.execute(select(c.id, c.manifest).where(c.created >= first)):
+        data = json.loads(text).get("lineage", {}).get("data", "")
+        if data and (data in held or data not in snapshots):
+            found.append(id_)
+    return tuple(sorted(found))
 
 
 def _from_beside(connection: Connection, user: str | int) -> list[str]:
@@ -187,7 +253,7 @@ def _replace(connection: Connection, one: _Rewrite) -> None:
     if changed != 1:
         raise StaleWriteError("Others have changed this segment.")
     connection.execute(doomed_table.insert(), {"hash": one.segment.hash})
-    _bulk.delete(connection, spent_table, "key", one.keys)
+    _bulk.delete(connection, spent_table, "key", [each.key for each in one.gone])
 
 
 def _from_lists(connection: Connection, user: str | int, decisions: OfDecisions) -> int:
@@ -241,13 +307,26 @@ def _is_shared(connection: Connection, name: str) -> bool:
     return connection.execute(select(projection.c.name).where(mine)).first() is not None
 
 
-def _wipe(engine: Engine) -> None:
-    """Let go of what is left of deleted rows: in SQLite's log, in PostgreSQL's tables."""
+def _wiped(engine: Engine) -> list[str]:
+    """Let go of what is left of deleted rows; say what could not be let go of."""
     with _engine.told(engine), engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             free = connection.execution_options(isolation_level="AUTOCOMMIT")
             for table in _OF_PERSONS:
                 free.exec_driver_sql(f"VACUUM {table}")
-        else:
-            raw: Any = connection.connection
-            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            return [_OF_A_SERVER]
+        if _engine.emptied_log(connection, patience=_PATIENCE):
+            return []
+    return [_READ]
+
+
+_OF_A_SERVER = (
+    "PostgreSQL's own write-ahead log, replicas and backups, and free space in its files, hold "
+    "what was deleted until they are overwritten: see to your backups."
+)
+_READ = (
+    "SQLite's write-ahead log could not be emptied while somebody reads: erase the user once more "
+    "when they are done, or close every connection."
+)
+_PATIENCE = 2_000
+"""Milliseconds to wait for readers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
@@ -13,9 +14,18 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec._core.table import Record
 from siamrec.data import Decision, Feedback, FeedbackKind, Vocabulary
-from siamrec.errors import InvalidParameterError, MissingInputError
+from siamrec.data.rewards import LONGEST_DECISION
+from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 from siamrec.storage import _bulk, _engine
-from siamrec.storage._events import NAMES, erased_key, feedback_of, rows_of
+from siamrec.storage._events import (
+    LONGEST_TEXT,
+    NAMES,
+    erased_key,
+    feedback_of,
+    is_once,
+    once,
+    rows_of,
+)
 from siamrec.storage._on_database import OnDatabase
 from siamrec.storage._pages import Pages
 from siamrec.storage.incoming import Written, sorted_out
@@ -138,7 +148,8 @@ class FeedbackLog(OnDatabase):
             stored = self._append(connection, batch)
             accepted += stored
             if stored < len(batch) and keyed:
-                conflicts += _conflicts(connection, batch)
+                found = _conflicts(connection, batch)
+                conflicts += [key for key in found if not is_once(key)]
         keys = (_key_of(rows[0]),) if len(rows) == 1 else ()
         duplicates = len(rows) - accepted - len(conflicts)
         return Receipt(accepted, duplicates, tuple(conflicts), keys)
@@ -189,7 +200,14 @@ class FeedbackLog(OnDatabase):
         Raises:
             siamrec.errors.InvalidDataError: If the log is empty.
         """
-        return Feedback.concat(self.read(batch_rows=_EVERY))
+        pages = Pages(self._engine, self._archive, None, None)
+        with _bulk.many_rows():
+            # Joined before they are feedback: the columns of its parts would differ.
+            parts = list(iter(lambda: pages.next(_EVERY), None))
+            if not parts:
+                raise InvalidDataError("The log has no event yet.")
+            joined = {name: [*chain(*(part[name] for part in parts))] for name in parts[0]}
+            return feedback_of(joined)
 
     def popular(self, n: int) -> list[Id]:
         """Return the items with most events in the table that are no thumb down, at most `n`."""
@@ -232,8 +250,8 @@ class FeedbackLog(OnDatabase):
         Raises:
             siamrec.errors.InvalidParameterError: If the rating is outside the scale.
         """
-        low, high = scale
-        if not low <= value <= high:
+        low, high = (check.real("scale", end) for end in _two("scale", scale))
+        if not low <= check.real("value", value) <= high:
             raise InvalidParameterError("value", value, f"in [{low:g}, {high:g}]")
         return self._one(
             user, item, value, FeedbackKind.RATING, _More(query, decision, position), time, key
@@ -274,7 +292,7 @@ class FeedbackLog(OnDatabase):
         key: str | None = None,
     ) -> Receipt:
         """Store one thumb, up (+1) or down (-1)."""
-        value = 1.0 if up else -1.0
+        value = 1.0 if check.flag("up", up) else -1.0
         more = _More(query, decision, None)
         return self._one(user, item, value, FeedbackKind.THUMB, more, time, key)
 
@@ -290,7 +308,8 @@ class FeedbackLog(OnDatabase):
         key: str | None = None,
     ) -> Receipt:
         """Store one comment; its text is the context column `comment`."""
-        more = _More(query, decision, None, {"comment": text})
+        words = check.text("text", text, longest=LONGEST_TEXT)
+        more = _More(query, decision, None, {"comment": words})
         return self._one(user, item, 1.0, FeedbackKind.COMMENT, more, time, key)
 
     def dwell(
@@ -335,11 +354,17 @@ class FeedbackLog(OnDatabase):
     ) -> Receipt:
         now = self._clock.now() if time is None else check.instant("time", time)
         feedback = Feedback.of(user=[user], item=[item], value=[value], time=[now], kind=kind)
+        if key is not None:
+            key = check.text("key", key, longest=64)
+        elif time is None and more.decision is not None:
+            said = (user, item, value, int(kind), more.about, more.query, more.context)
+            key = once({str(place): part for place, part in enumerate(said)})
         return self.write(more.added_to(feedback), keys=None if key is None else [key])
 
     def _unit_of(self, decision: Decision | str | None) -> str | None:
         if decision is None or isinstance(decision, Decision):
             return None if decision is None else decision.unit
+        check.text("decision", decision, longest=LONGEST_DECISION)
         query = select(decision_table.c.unit).where(decision_table.c.id == decision)
         with _engine.reading(self._engine) as connection:
             return connection.execute(query).scalar()
@@ -355,18 +380,32 @@ class _More:
     position: int | None
     context: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def about(self) -> str | None:
+        """Id of the decision."""
+        return self.decision.id if isinstance(self.decision, Decision) else self.decision
+
     def added_to(self, feedback: Feedback) -> Feedback:
         known: dict[str, Any] = {}
         if self.query is not None:
+            query: object = self.query
+            if not isinstance(query, str) or query:
+                check.text("query", self.query, longest=LONGEST_TEXT)
             known |= {"queries": Vocabulary((self.query,)), "query": np.zeros(1, dtype=np.int32)}
         if self.decision is not None:
-            id_ = self.decision.id if isinstance(self.decision, Decision) else self.decision
+            id_ = check.text("decision", self.about, longest=LONGEST_DECISION)
             known["decision"] = np.asarray([id_], dtype=np.str_)
         if self.position is not None:
-            known["position"] = np.asarray([check.count("position", self.position)])
+            known["position"] = np.asarray([check.count("position", self.position, most=_EVERY)])
         if self.context:
             known["context"] = {name: np.asarray([text]) for name, text in self.context.items()}
         return replace(feedback, **known)
+
+
+def _two(name: str, ends: object) -> tuple[Any, Any]:
+    if not isinstance(ends, tuple | list) or len(ends) != 2:
+        raise InvalidParameterError(name, ends, "least and greatest value, such as (1, 5)")
+    return ends[0], ends[1]
 
 
 def _conflicts(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -12,17 +12,19 @@ from typing_extensions import override
 
 from siamrec._core.table import Record
 from siamrec.data import Feedback, FeedbackKind, Vocabulary
-from siamrec.errors import InvalidDataError, shown
+from siamrec.data.rewards import LONGEST_DECISION
+from siamrec.errors import InvalidDataError, InvalidParameterError, shown
 from siamrec.feedback import RejectedRow
-from siamrec.storage._events import storable
+from siamrec.storage._events import LONGEST_TEXT, id_of, once, storable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from siamrec.typing import Instant
 
 _KINDS = {kind.name.lower(): int(kind) for kind in FeedbackKind}
 _LONGEST_KEY = 64
+_SHORT = 500
 
 
 @final
@@ -52,6 +54,8 @@ def sorted_out(
     events: Iterable[object], now: Instant
 ) -> tuple[list[tuple[Feedback, list[str] | None]], tuple[RejectedRow, ...]]:
     """Return the good events, without and with keys, and the bad ones with their reasons."""
+    if isinstance(events, Mapping | str | bytes) or not isinstance(events, Iterable):
+        raise InvalidParameterError("events", events, "a list of mappings, one for each event")
     good: list[dict[str, Any]] = []
     rejected = []
     for number, event in enumerate(events, start=1):  # one event at a time: each can be bad
@@ -80,16 +84,23 @@ def _checked(event: object, now: Instant) -> dict[str, Any]:
         raise InvalidDataError(
             f"An event has no field {shown(unknown[0])}; known: {', '.join(_FIELDS)}."
         )
-    return {
+    checked = {
         name: check(name, event.get(name, defaults.get(name))) for name, check in _FIELDS.items()
     }
+    if checked["decision"] is not None and "time" not in event and checked["key"] is None:
+        checked["key"] = once(checked)  # told once more, it has another time
+    return checked
 
 
 def _id(name: str, value: object) -> str | int:
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if type(value) is str and len(value) <= _SHORT and value.isascii() and "\0" not in value:
+        return value
+    if isinstance(value, bool) or not isinstance(value, str | int | np.integer):
         raise InvalidDataError(f"{name} must be text or a whole number, got {value!r:.100}.")
-    storable(name, [str(value)])
-    return value
+    try:
+        return id_of(name, value)
+    except InvalidParameterError as error:
+        raise InvalidDataError(str(error)) from error
 
 
 def _text(name: str, value: object) -> str | None:
@@ -97,17 +108,26 @@ def _text(name: str, value: object) -> str | None:
         return None
     if not isinstance(value, str):
         raise InvalidDataError(f"{name} must be text, got {value!r:.100}.")
-    return storable(name, [value])[0]
+    longest = LONGEST_DECISION if name == "decision" else LONGEST_TEXT
+    if len(value) > longest:
+        raise InvalidDataError(
+            f"{name} must have at most {longest:,} letters, got {len(value):,}."
+        )
+    return storable(name, [value])[0] or None
 
 
 def _key(name: str, value: object) -> str | None:
     text = _text(name, value)
-    if text is not None and not 0 < len(text) <= _LONGEST_KEY:
-        raise InvalidDataError(f"key must have 1 to {_LONGEST_KEY} characters, got {len(text)}.")
+    if value == "" or (text is not None and len(text) > _LONGEST_KEY):
+        raise InvalidDataError(
+            f"key must have 1 to {_LONGEST_KEY} characters, got {value!r:.100}."
+        )
     return text
 
 
 def _kind(_: str, value: object) -> int:
+    if isinstance(value, FeedbackKind):
+        return int(value)
     code = _KINDS.get(str(value).lower())
     if code is None:
         raise InvalidDataError(f"kind must be one of {', '.join(_KINDS)}, got {value!r:.100}.")
@@ -116,6 +136,8 @@ def _kind(_: str, value: object) -> int:
 
 def _number(low: float, high: float) -> Callable[[str, object], float]:
     def check(name: str, value: object) -> float:
+        if isinstance(value, np.integer | np.floating):
+            value = value.item()
         number = value if isinstance(value, int | float) else math.nan
         if isinstance(value, bool) or not low <= number <= high:
             raise InvalidDataError(
@@ -128,8 +150,12 @@ def _number(low: float, high: float) -> Callable[[str, object], float]:
 
 def _whole(low: int, high: int) -> Callable[[str, object], int]:
     def check(name: str, value: object) -> int:
+        if isinstance(value, np.integer):
+            value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value < high:
-            raise InvalidDataError(f"{name} must be a whole number, got {value!r:.100}.")
+            raise InvalidDataError(
+                f"{name} must be a whole number from {low} to below {high}, got {value!r:.100}."
+            )
         return value
 
     return check

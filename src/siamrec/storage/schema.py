@@ -127,6 +127,15 @@ cursor = Table(
     Column("segment", BigInteger),
 )
 
+# Of PostgreSQL: which server gives the transaction numbers, and what is added to them.
+epoch = Table(
+    "epoch",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("system", Text, nullable=False),
+    Column("shift", BigInteger, nullable=False),
+)
+
 segment = Table(
     "segment",
     metadata,

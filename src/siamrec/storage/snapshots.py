@@ -111,6 +111,7 @@ class Snapshots(OnDatabase):
         Raises:
             siamrec.errors.UnknownNameError: If nothing was.
         """
+        check.text("id", id_)
         c = snapshot_table.c
         columns = (c.id, c.created, c.since, c.until, c.n_events, c.redacted)
         with _engine.reading(self._engine) as connection:
@@ -151,21 +152,24 @@ class Snapshots(OnDatabase):
 
 def redact(
     connection: Connection, times: Iterable[tuple[Instant | None, int]], now: Instant
-) -> int:
-    """Mark the snapshots that have any event, by its time and number; return how many."""
+) -> tuple[set[str], int]:
+    """Mark the snapshots that have any event, by its time and number.
+
+    Returns:
+        The snapshots, and how many of them were whole until now.
+    """
     gone = list(times)
     c = snapshot_table.c
-    rows = connection.execute(
-        select(c.id, c.since, c.until, c.last_seq).where(c.redacted.is_(None))
-    ).all()
+    rows = connection.execute(select(c.id, c.since, c.until, c.last_seq, c.redacted)).all()
     hit = [
-        row.id
+        row
         for row in rows
         if any(seq <= row.last_seq and _inside(time, row.since, row.until) for time, seq in gone)
     ]
-    for id_ in hit:
+    whole = [row.id for row in hit if row.redacted is None]
+    for id_ in whole:
         connection.execute(update(snapshot_table).where(c.id == id_).values(redacted=now))
-    return len(hit)
+    return {row.id for row in hit}, len(whole)
 
 
 def _inside(time: Instant | None, since: Instant | None, until: Instant | None) -> bool:

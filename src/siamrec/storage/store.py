@@ -6,14 +6,15 @@ import json
 from typing import TYPE_CHECKING, Any, final
 from uuid import uuid4
 
-import numpy as np
 from sqlalchemy import Engine, func, select
 
 from siamrec._core import check
 from siamrec._core.clock import clock_or_system
 from siamrec.bandits import POLICIES, Context, ContextualBandit, Learning
+from siamrec.bandits._roster import LONGEST_NAME
 from siamrec.errors import InvalidParameterError
-from siamrec.storage import _engine, schema
+from siamrec.storage import _engine, _epoch, schema
+from siamrec.storage._events import id_of
 from siamrec.storage._on_database import OnDatabase
 from siamrec.storage._shared import Recipe
 from siamrec.storage.archive import Archive
@@ -89,6 +90,7 @@ class Store(OnDatabase):
         self._engine = url if isinstance(url, Engine) else _engine.connect(url, durability)
         self._own = not isinstance(url, Engine)
         _engine.migrate(self._engine)
+        _epoch.entered(self._engine)
         clock = clock_or_system(clock)
         self._archive = Archive(self._engine, archive)
         self.feedback = FeedbackLog(self._engine, clock, self._archive)
@@ -157,6 +159,9 @@ class Store(OnDatabase):
                 raise InvalidParameterError(
                     setting, getattr(learns, setting), "left out with a stored bandit"
                 )
+        check.text("name", name, longest=LONGEST_NAME)
+        if worker is not None:
+            check.text("worker", worker, longest=LONGEST_NAME)
         worker = f"{name}.{uuid4().hex[:12] if worker is None else worker}"
 
         def make(names: Sequence[str], clock: Clock) -> ContextualBandit[ModelT]:
@@ -190,6 +195,7 @@ class Store(OnDatabase):
 
         Arms that were added later are no part of it: they join again when it is opened.
         """
+        check.text("name", name, longest=LONGEST_NAME)
         query = select(schema.projection.c.settings).where(
             schema.projection.c.name == f"bandit:{name}"
         )
@@ -280,14 +286,16 @@ class Store(OnDatabase):
         )
 
     def verify(self) -> Verification:
-        """Check that every projection is the fold of the log.
+        """Check that every projection is the fold of the log, and nothing in it was changed.
 
-        Bandits that this store object has opened are replayed from their decisions and rewards
-        and compared with their stored sums. A projection whose policy is not at hand is named
-        as unchecked: open it with `bandit` first. Sealed files are compared with their hashes.
+        Every event, and the manifest of every version, is compared with its digest. Bandits that
+        this store object has opened are replayed from their decisions and rewards and compared
+        with their stored sums. A projection whose policy is not at hand is named as unchecked:
+        open it with `bandit` first. Sealed files are compared with their hashes.
 
         Raises:
-            siamrec.errors.StorageError: If a projection differs from the log; `rebuild` it.
+            siamrec.errors.StorageError: If a projection differs from the log: `rebuild` it; or
+                something was changed: it is in a backup.
         """
         return verified(self._engine, self._bandits, self._archive, self._clock)
 
@@ -343,25 +351,25 @@ class Store(OnDatabase):
         were made with. `"delete"` takes them and their rewards out, and works out the sums
         anew, as if the user had never been there. `verify` agrees after either.
 
+        What cannot be reached from here is told: `remains` of what is returned names a log that
+        a reader keeps from being emptied, a user of the other kind who is written alike, and
+        versions that may have been trained with the user. Events that wait in a writer of
+        another process, or in its spill file, come in after it.
+
         Args:
             user: Id, as it was written; `1` and `"1"` are two users.
             decisions: What becomes of decisions whose unit is the user.
 
         Raises:
-            siamrec.errors.InvalidParameterError: If the user is neither text nor a whole number,
-                or decisions are to be deleted of a bandit that was not opened on this store:
+            siamrec.errors.InvalidParameterError: If the user is no id that a store can keep, or
+                decisions are to be deleted of a bandit that was not opened on this store:
                 its sums could not be worked out.
         """
-        whole = isinstance(user, int | np.integer) and not isinstance(user, bool)
-        if not whole and not isinstance(user, str):
-            raise InvalidParameterError(
-                "user", user, "the id of one user, a text or a whole number"
-            )
         return erase(
             self._engine,
             self._archive,
             self._bandits,
-            user=user if isinstance(user, str) else int(user),
+            user=id_of("user", user),
             decisions=decisions,
             now=self._clock.now(),
         )

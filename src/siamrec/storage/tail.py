@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.table import Shown, Table
-from siamrec.storage import _bulk, _engine
+from siamrec.storage import _bulk, _engine, _epoch
 from siamrec.storage._events import COLUMNS, NAMES, feedback_of
 from siamrec.storage.archive import retried
 from siamrec.storage.schema import cursor as cursor_table
@@ -70,6 +70,9 @@ class Tail(Shown):
         self._archive = archive
         self._many_writers = engine.dialect.name == "postgresql"
         self._place = _engine.transact(engine, self._entered)
+        with _engine.reading(engine) as connection:
+            shift = _epoch.shift_of(connection)
+        self._settled_before = text(f"{_HORIZON} + {shift}")
         self._opened: tuple[str, Any] = ("", None)
 
     @override
@@ -162,4 +165,4 @@ class Tail(Shown):
             return event.c.seq > self._place.seq
         place = (self._place.xid, self._place.seq)
         after = tuple_(event.c.xid, event.c.seq) > tuple_(*place)
-        return after & (event.c.xid < text(_HORIZON))
+        return after & (event.c.xid < self._settled_before)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, final
 from sqlalchemy import func, insert, select
 from typing_extensions import override
 
+from siamrec._core import check
 from siamrec._core.hashing import canonical_json
 from siamrec._core.table import Record, day
 from siamrec.errors import StaleWriteError
 from siamrec.storage import _engine
+from siamrec.storage._events import json_of
 from siamrec.storage._on_database import OnDatabase
 from siamrec.storage.schema import stored_value
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
     from siamrec.protocols import Clock
     from siamrec.typing import Instant
+
+
+_LONGEST_NAME = 200
 
 
 @final
@@ -92,7 +97,9 @@ class StoredValues(OnDatabase):
         Raises:
             siamrec.errors.StaleWriteError: If another revision is the newest.
         """
-        text = canonical_json(dict(body))
+        check.text("kind", kind, longest=32)
+        check.text("name", name, longest=_LONGEST_NAME)
+        text = json_of("body", body)
 
         def work(connection: Connection) -> Revision:
             _engine.lock(connection, "stored_value")

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select
 from typing_extensions import override
 
-from siamrec._core.hashing import canonical_json
+from siamrec._core.hashing import content_hash
 from siamrec._core.table import Record, day
 from siamrec.errors import StaleWriteError, UnknownNameError
-from siamrec.storage import _engine
+from siamrec.storage import _bulk, _engine
+from siamrec.storage._events import json_of, storable
 from siamrec.storage._on_database import OnDatabase
 from siamrec.storage.schema import alias as alias_table
 from siamrec.storage.schema import alias_log, model_version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy import Connection, Engine
 
     from siamrec.protocols import Clock
     from siamrec.typing import Instant
 
+
+_COLUMNS = ("id", "name", "number", "created", "manifest")
+_CHANGE = ("name", "version", "previous", "time", "action", "reason")
+_COMPARED = 10_000
+"""Ids that are offered where one is not known, at most."""
 
 Action: TypeAlias = Literal["activated", "rolled_back"]
 """What a change of an alias was."""
@@ -90,27 +97,51 @@ class VersionTable(OnDatabase):
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
+        # Made once: to put a statement together takes longer than to run it.
+        c = model_version.c
+        self._ids = select(c.id).limit(_COMPARED)
+        self._every = select(*(c[column] for column in _COLUMNS)).order_by(c.name, c.number)
+        self._named = self._every.where(c.name == bindparam("name"))
+        mine = alias_table.c.name == bindparam("alias")
+        self._active = select(alias_table.c.version).where(mine)
+        self._forget = delete(alias_table).where(mine)
+        move = _engine.inserting(engine.dialect.name)(alias_table)
+        self._move = move.on_conflict_do_update(
+            index_elements=["name"], set_={"version": move.excluded.version}
+        )
+        self._log = insert(alias_log)
+        logged = alias_log.c
+        self._changes = select(*(logged[column] for column in _CHANGE)).order_by(logged.seq)
+        self._changes = self._changes.where(logged.name == bindparam("alias"))
 
     def add(self, id_: str, name: str, manifest: Mapping[str, Any]) -> StoredVersion:
         """Store a version and return it; one that is there already is returned as it is."""
+        (added,) = self.add_many([(id_, name, manifest)])
+        return added
 
-        def work(connection: Connection) -> StoredVersion:
+    def add_many(
+        self, versions: Sequence[tuple[str, str, Mapping[str, Any]]]
+    ) -> list[StoredVersion]:
+        """Store versions as `(id, name, manifest)` in one transaction and return them."""
+        texts = [json_of("manifest", manifest) for _, _, manifest in versions]
+        storable("Versions", [text for *both, _ in versions for text in both])
+
+        def work(connection: Connection) -> list[StoredVersion]:
             _engine.lock(connection, "model_version")
-            found = _version(connection, id_)
-            if found is not None:
-                return found
-            newest = connection.execute(
-                select(func.max(model_version.c.number)).where(model_version.c.name == name)
-            ).scalar()
-            row = {
-                "id": id_,
-                "name": name,
-                "number": (newest or 0) + 1,
-                "created": self._clock.now(),
-                "manifest": canonical_json(dict(manifest)),
-            }
-            connection.execute(insert(model_version).values(row))
-            return StoredVersion(**{**row, "manifest": dict(manifest)})  # type: ignore[arg-type]
+            ids = [id_ for id_, _, _ in versions]
+            found = {row[0]: _stored(row) for row in _rows(connection, "id", ids)}
+            c = model_version.c
+            names = sorted({name for _, name, _ in versions})
+            newest = select(c.name, func.max(c.number)).where(c.name.in_(names)).group_by(c.name)
+            numbers = {name: int(number) for name, number in connection.execute(newest)}
+            now, new = self._clock.now(), []
+            for (id_, name, _), text in zip(versions, texts, strict=True):
+                if id_ not in found:
+                    numbers[name] = numbers.get(name, 0) + 1
+                    new.append((id_, name, numbers[name], now, text))
+                    found[id_] = _stored(new[-1])
+            _bulk.insert(connection, model_version, _COLUMNS, new, skip=False)
+            return [found[id_] for id_ in ids]
 
         return _engine.transact(self._engine, work)
 
@@ -121,23 +152,25 @@ class VersionTable(OnDatabase):
             siamrec.errors.UnknownNameError: If there is none.
         """
         with _engine.reading(self._engine) as connection:
-            found = _version(connection, id_)
-        if found is None:
-            raise UnknownNameError("version", id_, [version.id for version in self.all()])
-        return found
+            found = _rows(connection, "id", [id_])
+            if found:
+                return _stored(found[0])
+            raise UnknownNameError("version", id_, connection.execute(self._ids).scalars())
 
     def all(self, name: str | None = None) -> list[StoredVersion]:
-        """Return all versions, or those of one name, oldest first."""
-        query = select(model_version).order_by(model_version.c.created, model_version.c.number)
-        if name is not None:
-            query = query.where(model_version.c.name == name)
-        with _engine.reading(self._engine) as connection:
-            return [_stored(row) for row in connection.execute(query)]
+        """Return all versions by name, or those of one name, oldest first."""
+        query = self._every if name is None else self._named
+        with _engine.reading(self._engine) as connection, _bulk.many_rows():
+            given = {} if name is None else {"name": name}
+            return [*map(_stored, _bulk.fetched(connection.execute(query, given)))]
 
     def active(self, alias: str) -> str | None:
         """Return the version id that an alias points at, None where it points at nothing."""
         with _engine.reading(self._engine) as connection:
-            return _active(connection, alias)
+            return self._now_at(connection, alias)
+
+    def _now_at(self, connection: Connection, alias: str) -> str | None:
+        return connection.execute(self._active, {"alias": alias}).scalar()
 
     def point(
         self,
@@ -154,79 +187,103 @@ class VersionTable(OnDatabase):
             siamrec.errors.StaleWriteError: If the alias does not point at `expect`.
             siamrec.errors.UnknownNameError: If the version is not registered.
         """
+        storable("Aliases and reasons", [alias, reason])
 
         def work(connection: Connection) -> Activation:
             _engine.lock(connection, "alias")
-            now_at = _active(connection, alias)
+            now_at = self._now_at(connection, alias)
             if now_at != expect:
                 raise StaleWriteError(
                     f"Alias {alias!r} points at {now_at}, not at {expect}; read it again."
                 )
             if version is None:
-                connection.execute(delete(alias_table).where(alias_table.c.name == alias))
-            elif _version(connection, version) is None:
-                raise UnknownNameError("version", version, [])
-            elif now_at is None:
-                connection.execute(insert(alias_table).values(name=alias, version=version))
+                connection.execute(self._forget, {"alias": alias})
+            elif not _rows(connection, "id", [version]):
+                raise UnknownNameError("version", version, connection.execute(self._ids).scalars())
             else:
-                where = alias_table.c.name == alias
-                connection.execute(update(alias_table).where(where).values(version=version))
-            change = Activation(
-                alias=alias,
-                version=version or "",
-                previous=now_at,
-                time=self._clock.now(),
-                action=action,
-                reason=reason,
-            )
-            connection.execute(
-                insert(alias_log).values(
-                    name=alias,
-                    version=change.version,
-                    previous=change.previous,
-                    time=change.time,
-                    action=action,
-                    reason=reason,
-                )
-            )
-            return change
+                connection.execute(self._move, {"name": alias, "version": version})
+            time = self._clock.now()
+            row = (alias, version or "", now_at, time, action, reason)
+            connection.execute(self._log, dict(zip(_CHANGE, row, strict=True)))
+            return _changed(row)
 
         return _engine.transact(self._engine, work)
 
     def history(self, alias: str) -> list[Activation]:
         """Return every change of an alias, oldest first."""
-        query = select(alias_log).where(alias_log.c.name == alias).order_by(alias_log.c.seq)
         with _engine.reading(self._engine) as connection:
-            rows = connection.execute(query).all()
-        return [
-            Activation(
-                alias=row.name,
-                version=row.version,
-                previous=row.previous,
-                time=row.time,
-                action=row.action,
-                reason=row.reason,
-            )
-            for row in rows
-        ]
+            rows = _bulk.fetched(connection.execute(self._changes, {"alias": alias}))
+        return [*map(_changed, rows)]
 
 
-def _active(connection: Connection, alias: str) -> str | None:
-    return connection.execute(
-        select(alias_table.c.version).where(alias_table.c.name == alias)
-    ).scalar()
+def version_id(manifest: Mapping[str, Any]) -> str:
+    """Return the id of a manifest: its hash.
+
+    Raises:
+        InvalidDataError: If it holds what JSON has no form for.
+    """
+    return content_hash(json_of("The manifest of a version", manifest))
 
 
-def _version(connection: Connection, id_: str) -> StoredVersion | None:
-    row = connection.execute(select(model_version).where(model_version.c.id == id_)).first()
-    return None if row is None else _stored(row)
+def unsound(connection: Connection) -> list[str]:
+    """Return the ids of versions whose manifest is not what it was."""
+    found = []
+    c = model_version.c
+    for id_, text in connection.execute(select(c.id, c.manifest).order_by(c.id)):
+        try:
+            same = version_id(json.loads(text)) == id_
+        except (ValueError, TypeError, RecursionError):
+            same = False
+        if not same:
+            found.append(id_)
+    return found
 
 
-def _stored(row: Any) -> StoredVersion:
-    return StoredVersion(
-        id=row.id,
-        name=row.name,
-        number=row.number,
-        created=row.created,
-        manifest=json.loads(row.manifest),
+def _changed(row: tuple[Any, ...]) -> Activation:
+    alias, version, previous, time, action, reason = row
+    return Activation(
+        alias=alias, version=version, previous=previous, time=time, action=action, reason=reason
     )
+
+
+def _rows(connection: Connection, column: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
+    return _bulk.select(connection, model_version, _COLUMNS, column, values)
+
+
+def _stored(row: tuple[Any, ...]) -> StoredVersion:
+    id_, name, number, created, manifest = row
+    return StoredVersion(
+        id=id_, name=name, number=number, created=created, manifest=_Manifest(manifest)
+    )
+
+
+@final
+class _Manifest(Mapping[str, Any]):
+    """A manifest that is parsed when it is looked into: most of a list never are."""
+
+    __slots__ = ("_text", "_value")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._value: dict[str, Any] | None = None
+
+    def _read(self) -> dict[str, Any]:
+        if self._value is None:
+            self._value = json.loads(self._text)
+        return self._value
+
+    @override
+    def __getitem__(self, key: str) -> Any:
+        return self._read()[key]
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    @override
+    def __len__(self) -> int:
+        return len(self._read())
+
+    @override
+    def __repr__(self) -> str:
+        return repr(self._read())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
-from pathlib import Path
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any, Literal, final
 
@@ -14,11 +12,13 @@ from siamrec._core import check
 from siamrec._core.clock import SECOND, duration
 from siamrec._core.table import Shown, Table
 from siamrec.errors import InvalidParameterError, MissingInputError, StorageError
+from siamrec.storage._spill import Spill
 from siamrec.storage._terminated import Terminated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
+    from pathlib import Path
     from typing import Self
 
     from siamrec.data import Feedback
@@ -41,6 +41,8 @@ class FeedbackWriter(Shown):
         n_duplicates: Events that were there already.
         n_dropped: Events that found the queue full, with `when_full="drop"`.
         n_spilled: Events that went to the spill file.
+        n_torn: Lines of the spill file that could not be read, after a crash: they are kept in a
+            file beside it, whose name ends in `.torn`.
     """
 
     def __init__(
@@ -63,9 +65,9 @@ class FeedbackWriter(Shown):
             )
         if capacity < max_rows:
             raise InvalidParameterError("capacity", capacity, f"at least max_rows, {max_rows}")
-        self._spill = None if spill is None else Path(spill)
+        self._spill = None if spill is None else Spill(spill)
         self._log = log
-        self.n_accepted = self.n_duplicates = self.n_dropped = self.n_spilled = 0
+        self.n_accepted = self.n_duplicates = self.n_dropped = self.n_spilled = self.n_torn = 0
         self._rows: list[tuple[Any, ...]] = []
         self._writing = 0
         self._urgent = self._closed = False
@@ -89,6 +91,7 @@ class FeedbackWriter(Shown):
             "there already": self.n_duplicates,
             "dropped": self.n_dropped,
             "spilled": self.n_spilled,
+            "torn": self.n_torn,
             "waiting": len(self._rows),
         }
         return Table.of(self.title(), facts)
@@ -98,7 +101,8 @@ class FeedbackWriter(Shown):
 
         Raises:
             siamrec.errors.InvalidDataError: If an id is neither text nor a whole number.
-            siamrec.errors.StorageError: If the writer is closed.
+            siamrec.errors.StorageError: If the writer is closed, or the spill file cannot be
+                written; the events are not taken then.
         """
         rows = self._log.rows(feedback, keys)
         with self._changed:
@@ -204,17 +208,15 @@ class FeedbackWriter(Shown):
 
     def _put_aside(self, rows: Sequence[tuple[Any, ...]]) -> None:
         assert self._spill is not None
-        with self._spill.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+        self._spill.put(rows)
         self.n_spilled += len(rows)
 
     def _take_back(self) -> None:
         """Store the spilled events; their keys make a second reading harmless."""
-        if self._spill is None or not self._spill.exists():
-            return
-        with self._spill.open(encoding="utf-8") as file:
-            rows = [tuple(json.loads(line)) for line in file]
+        if self._spill is not None:
+            self.n_torn += self._spill.take(self._store)
+
+    def _store(self, rows: list[tuple[Any, ...]]) -> None:
         receipt = self._log.store(rows, keyed=False)
         self.n_accepted += receipt.accepted
         self.n_duplicates += receipt.duplicates
-        self._spill.unlink()

@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from siamrec.bandits.policies.base import Outcomes, Sums, add_sums, widen
+from siamrec.bandits.policies.base import add_sums, widen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
     from typing import Any
 
-    from siamrec.bandits.policies.base import Policy, Space
-    from siamrec.typing import FloatArray, Instant, IntArray
+    from siamrec.bandits.policies.base import Outcomes, Policy, Space, Sums
+    from siamrec.typing import Instant, IntArray
 
 _TICKS = 1024
 """Decay advances in steps of this part of a half-life (0.07 %), so that equal ticks share work."""
-_LANDMARK = 64
-"""Landmarks stand at multiples of so many half-lives: moving one multiplies by a power of two."""
-_REBASE = 512
-"""Half-lives after which the landmark moves, well before 2**1024 would overflow."""
 _N_BUCKETS = 32
+_KEPT = 4
+"""Half-lives that stand apart; what is older is added up."""
+FORGOTTEN = 128
+"""Half-lives after which nothing is left that a sum of floats could tell."""
 
 
 @final
 class FadingSums:
     """Sums of everything learned, kept so that they can be looked at from any later instant.
 
-    With a half-life h, an outcome of instant t is stored with weight 2^((t - L) / h) for a
-    fixed landmark L, and looked at from instant s through the factor 2^(-(s - L) / h). Adding
-    is all that ever happens to the sums, so order and batching do not matter. With a window,
-    outcomes go to the bucket of their instant, and old buckets are left out when looking.
+    Outcomes go to the bucket of their instant. With a half-life h a bucket is one half-life long
+    and ends at E: an outcome of instant t is stored with weight 2^((t - E) / h), at most 1, and
+    looked at from instant s through the factor 2^((E - s) / h). Adding is all that ever happens
+    to the sums, so order and batching do not matter. With a window, old buckets are left out
+    when looking.
+
+    Clocks differ: a bucket that begins after s is looked at through the factor 1, so that an
+    outcome from ahead counts like one of now, to within its half-life, and changes no other.
 
     References:
         Cormode, Shkapenyuk, Srivastava, Xu (2009), ICDE: forward decay.
@@ -43,8 +48,7 @@ class FadingSums:
         self._policy = policy
         self.space = space
         self.half_life = half_life
-        self.bucket = None if window is None else max(window // _N_BUCKETS, 1)
-        self.landmark: int | None = None
+        self.bucket = half_life if window is None else max(window // _N_BUCKETS, 1)
         self.buckets: dict[int, Sums] = {}
 
     def tick(self, now: Instant) -> int:
@@ -61,25 +65,32 @@ class FadingSums:
         """Take in outcomes, weighed by the instants of their decisions."""
         if not outcomes.arm.size:
             return
-        weighed = self._weighed(outcomes, times)
         if self.bucket is None:
-            self._policy.accumulate(self._bucket(0), weighed)
+            self._policy.accumulate(self._bucket(0), outcomes)
             return
         keys = times // self.bucket
+        if self.half_life is not None:
+            age = (keys + 1) * self.half_life - times
+            outcomes = replace(outcomes, weight=outcomes.weight * 2.0 ** (-age / self.half_life))
         for key in np.unique(keys).tolist():  # few buckets, never per outcome
-            self._policy.accumulate(self._bucket(key), weighed.rows(keys == key))
+            self._policy.accumulate(self._bucket(key), outcomes.rows(keys == key))
 
     def look(self, now: Instant) -> Sums:
         """Return the sums as they count at the tick of `now`."""
         tick = self.tick(now)
-        oldest = None if self.bucket is None else tick // self.bucket - _N_BUCKETS
         total = self._policy.init(self.space)
+        if self.half_life is not None:
+            self.buckets = gathered(self.buckets, tick, self.half_life)
+            for key, sums in self.buckets.items():
+                ahead = (key + 1) * self.half_life - tick
+                power = ahead / self.half_life if tick >= key * self.half_life else 0.0
+                if power > -FORGOTTEN:
+                    total = add_sums(total, scaled(sums, 2.0**power))
+            return total
+        oldest = None if self.bucket is None else tick // self.bucket - _N_BUCKETS
         for key, sums in self.buckets.items():
             if oldest is None or key > oldest:
                 total = add_sums(total, sums)
-        if self.half_life is not None and self.landmark is not None:
-            factor = 2.0 ** (-(tick - self.landmark) / self.half_life)
-            total = {name: value * factor for name, value in total.items()}
         return total
 
     def widen(self, space: Space) -> None:
@@ -89,37 +100,15 @@ class FadingSums:
             key: widen(sums, self._policy.init(space)) for key, sums in self.buckets.items()
         }
 
-    def move(self, landmark: int) -> None:
-        """Move the landmark; every sum is multiplied by one power of two."""
-        if self.half_life is None or self.landmark == landmark:
-            return
-        if self.landmark is not None:
-            factor = 2.0 ** (-(landmark - self.landmark) / self.half_life)
-            self.map(lambda value: value * factor)
-        self.landmark = landmark
-
-    def map(self, change: Callable[[FloatArray], FloatArray]) -> None:
-        """Replace every array by `change` of it."""
-        self.buckets = {
-            key: {name: change(value) for name, value in sums.items()}
-            for key, sums in self.buckets.items()
-        }
-
     def absorb(self, other: FadingSums) -> None:
         """Add what another memory of the same kind holds."""
-        if other.landmark is not None:
-            if self.landmark is None:
-                self.landmark = other.landmark
-            high = max(self.landmark, other.landmark)
-            self.move(high)
-            other.move(high)
         for key, sums in other.buckets.items():
             self.buckets[key] = add_sums(self._bucket(key), sums)
 
     def copy(self) -> FadingSums:
         """Return a memory that changes apart from this one."""
         twin = FadingSums(self._policy, self.space, self.half_life, None)
-        twin.bucket, twin.landmark = self.bucket, self.landmark
+        twin.bucket = self.bucket
         twin.buckets = {
             key: {name: value.copy() for name, value in sums.items()}
             for key, sums in self.buckets.items()
@@ -131,19 +120,24 @@ class FadingSums:
             self.buckets[key] = self._policy.init(self.space)
         return self.buckets[key]
 
-    def _weighed(self, outcomes: Outcomes, times: IntArray) -> Outcomes:
-        if self.half_life is None:
-            return outcomes
-        period = _LANDMARK * self.half_life
-        latest = int(times.max())
-        if self.landmark is None or latest - self.landmark > _REBASE * self.half_life:
-            self.move(latest // period * period)
-        growth = 2.0 ** ((times - (self.landmark or 0)) / self.half_life)
-        return Outcomes(
-            cell=outcomes.cell,
-            arm=outcomes.arm,
-            reward=outcomes.reward,
-            weight=outcomes.weight * growth,
-            propensity=outcomes.propensity,
-            features=outcomes.features,
-        )
+
+def scaled(sums: Sums, factor: float) -> Sums:
+    """Return sums times a factor."""
+    return {name: value * factor for name, value in sums.items()}
+
+
+def gathered(buckets: Mapping[int, Sums], tick: int, half_life: int) -> dict[int, Sums]:
+    """Return buckets of which those that ended some half-lives before `tick` are one.
+
+    They count the same from any later instant, and from an earlier one at most once.
+    """
+    old = sorted(key for key in buckets if key + 1 + _KEPT <= tick // half_life)
+    if len(old) <= _KEPT:  # not one by one, at every look
+        return dict(buckets)
+    kept = {key: sums for key, sums in buckets.items() if key not in set(old)}
+    last = old[-1]
+    kept[last] = buckets[last]
+    for key in old[:-1]:
+        if key > last - FORGOTTEN:
+            kept[last] = add_sums(kept[last], scaled(buckets[key], 2.0 ** (key - last)))
+    return kept

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import numpy as np
 from typing_extensions import override
 
+from siamrec._core.clock import DAY
 from siamrec._core.table import Record
 from siamrec.bandits.log.changes import ALWAYS, starts
 from siamrec.bandits.log.delay import ageing_step, seen_share
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 
 _NO_CELLS = np.empty(0, dtype=np.int64)
+
+
+WAIT = 30 * DAY
+"""How long a reward waits for a decision that nobody has told, besides the attribution window."""
 
 
 @final
@@ -180,8 +185,16 @@ class Journal:
         )
         return len(ids), self.post_early(ids, arms)
 
-    def post_one(self, id_: str, one: Early, arms: Roster) -> tuple[RewardReceipt, IntArray]:
+    def post_one(
+        self, id_: str, one: Early, arms: Roster, *, told: bool = True
+    ) -> tuple[RewardReceipt, IntArray]:
         """Take in one reward: what `post` does with a batch of one, without its arrays.
+
+        Args:
+            id_: Id of the decision.
+            one: The reward.
+            arms: Which arms there are.
+            told: Whether its time was told, so that it is another than an equal one.
 
         Raises:
             InvalidDataError: If a number is out of range, or the decision did not choose the arm.
@@ -203,7 +216,8 @@ class Journal:
         decided = int(self.ledger.column("time")[row])
         if self.attribution is not None and one.time > decided + self.attribution:
             return RewardReceipt(late=1), _NO_CELLS
-        outcomes = self.ledger.post_one(row, one)
+        again = not told and bool(self.ledger.says(row, one.reward, one.weight))
+        outcomes = None if again else self.ledger.post_one(row, one)
         if outcomes is None:
             return RewardReceipt(unchanged=1), _NO_CELLS
         self.memory.add(outcomes, np.full(outcomes.arm.size, decided))
@@ -243,18 +257,29 @@ class Journal:
         if self.attribution is not None:
             decided = self.ledger.column("time")
             late[known] = times[known] > decided[rows[known]] + self.attribution
-        use = known & ~late
+        again = np.zeros(n, dtype=np.bool_)
+        if rewards.time is None:
+            again[known] = self.ledger.says(rows[known], rewards.reward[known], weights[known])
+        use = known & ~late & ~again
         applied, cells = self._apply(rows[use], rewards.reward[use], times[use], weights[use])
         receipt = RewardReceipt(
             applied=applied,
-            unchanged=int(use.sum()) - applied,
+            unchanged=int(use.sum()) - applied + int((again & ~late).sum()),
             early=len(early),
             late=int(late.sum()),
         )
         return receipt, cells
 
     def expire(self, now: Instant, attribution: int) -> tuple[RewardReceipt, IntArray]:
-        """Post 0 to every pick whose attribution window has passed without a reward."""
+        """Post 0 to every pick whose attribution window has passed without a reward.
+
+        A reward that has waited much longer for its decision is given up.
+        """
+        early = self.ledger.early
+        for id_, waiting in list(early.items()):
+            early[id_] = [one for one in waiting if one.time > now - attribution - WAIT]
+            if not early[id_]:
+                del early[id_]
         rows = self.ledger.pending()
         closed = self.ledger.column("time")[rows] + attribution
         over = closed <= now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -185,6 +185,12 @@ class Ledger:
             propensity=columns["propensity"][rows],
             features=self._features[rows] if self.n_features else None,
         )
+
+    def says(self, row: Any, reward: Any, weight: Any) -> Any:
+        """Whether rows have just this reward now, of the same weight."""
+        columns = self._columns
+        had = columns["reward_time"][row] != _NO_REWARD
+        return had & (columns["reward"][row] == reward) & (columns["weight"][row] == weight)
 
     def _newer(
         self, row: IntArray, reward: FloatArray, time: IntArray, weight: FloatArray

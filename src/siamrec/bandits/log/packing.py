@@ -40,7 +40,7 @@ def pack(journal: Journal, header: Mapping[str, Any]) -> Snapshot:
         arrays["pick/features"] = np.array(ledger.features(np.arange(ledger.n_rows)))
     settled = []
     for worker, (horizon, memory) in journal.settled.items():
-        settled.append({"worker": worker, "horizon": horizon, "landmark": memory.landmark})
+        settled.append({"worker": worker, "horizon": horizon})
         for key, sums in memory.buckets.items():
             for name, total in sums.items():
                 arrays[f"settled/{len(settled) - 1}/{key}/{name}"] = total.copy()
@@ -158,7 +158,6 @@ def _absorb_settled(journal: Journal, state: Snapshot) -> None:
         if worker in journal.settled and journal.settled[worker][0] >= horizon:
             continue
         memory: FadingSums = journal.fresh_memory()
-        memory.landmark = entry["landmark"]
         prefix = f"settled/{place}/"
         for name, total in state.arrays.items():
             if name.startswith(prefix):
