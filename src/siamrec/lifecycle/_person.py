@@ -39,6 +39,25 @@ class Person(NamedTuple):
         """Items of the history."""
         return [] if self.feedback is None else list(self.feedback.items.ids)
 
+    def histories_of(self, arm: FittedRecommender, places: IntArray | None) -> Histories:
+        """Return the history over the items of an arm.
+
+        Args:
+            arm: The arm.
+            places: Code of the release of each item of the arm; None where they are the same.
+        """
+        if places is None:
+            histories = self.histories
+        elif self.feedback is None:
+            histories = Histories(sparse.csr_array((1, len(arm.items)), dtype=np.float32))
+        else:
+            histories = Histories.of(self.feedback, self.feedback.users, arm.items)
+        if self.user is not None:
+            code = arm.users.encode([self.user], unknown="code")
+            if code[0] >= 0:
+                histories = replace(histories, user=code)
+        return histories
+
     def ranked(
         self,
         arm: FittedRecommender,
@@ -54,18 +73,7 @@ class Person(NamedTuple):
             known: Which items of the release may be shown; what was met is no exception.
             k: Most items.
         """
-        if places is None:
-            histories, allowed = self.histories, known
-        else:
-            histories = (
-                Histories(sparse.csr_array((1, len(arm.items)), dtype=np.float32))
-                if self.feedback is None
-                else Histories.of(self.feedback, self.feedback.users, arm.items)
-            )
-            allowed = np.where(places >= 0, known[places], False)
-        if self.user is not None:
-            code = arm.users.encode([self.user], unknown="code")
-            if code[0] >= 0:
-                histories = replace(histories, user=code)
+        allowed = known if places is None else np.where(places >= 0, known[places], False)
+        histories = self.histories_of(arm, places)
         item, score = arm.best(histories, k=k, allowed=allowed, exclude_seen=False)
         return Pool(item if places is None else places[item], score)
