@@ -283,3 +283,27 @@ def test_numpy_columns_and_durations() -> None:
     assert Expression("d == now() - days(1)").mask(columns, now=NOW).tolist() == mask.tolist()
     assert Expression("hours(24) == days(1) and minutes(60) == seconds(3600)").holds({})
     assert Expression(f"days(1) == {DAY}").holds({})
+
+
+def test_conditions_are_what_and_joins() -> None:
+    whole = Expression("stock > 0 and (new or 'kids' in tags) and not old")
+    assert [each.text for each in whole.conditions] == [
+        "stock > 0", "new or 'kids' in tags", "not old"
+    ]  # fmt: skip
+    assert Expression("a or b").conditions == (Expression("a or b"),)
+    assert Expression("user.age > 3 and current.genre == genre").scopes == {"user", "current"}
+    assert Expression("item.stock > 3").scopes == frozenset()
+
+
+def test_a_row_lacks_what_is_read_and_not_asked_after() -> None:
+    rows: dict[str, list[Any]] = {"stock": [3, None, 1], "tags": [None, ["new"], []]}
+    for text, expected in (
+        ("stock > 0", [False, True, False]),
+        ("'new' not in tags", [True, False, False]),
+        ("stock > 0 and 'new' in tags", [True, True, False]),
+        ("stock is None or stock > 0", [False] * 3),
+        ("exists(tags) and stock > 0", [False, True, False]),
+        ("user.age > 3", [False] * 3),
+        ("price > 3", [True] * 3),  # a column that is not there
+    ):
+        assert Expression(text).lacking(rows).tolist() == expected, text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,12 @@ import pytest
 
 from siamrec.bandits import Context
 from siamrec.data import Catalog, Decision, Feedback, Vocabulary
-from siamrec.errors import InvalidDataError, StaleWriteError
+from siamrec.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    StaleWriteError,
+    UnknownNameError,
+)
 from siamrec.storage import Heads, Store, StoredList
 
 if TYPE_CHECKING:
@@ -223,3 +229,67 @@ def test_the_diary_is_read_as_it_was_written(store: Store) -> None:
     store.diary.write("else", "trained", {})
     assert [entry.what for entry in store.diary.read("home")] == ["trained", "promoted"]
     assert store.diary.read("home")[0].body == {"verdict": "kept"}
+
+
+# --- what one person is kept from, and what was taken back -------------------------------------
+
+
+def test_a_block_is_of_one_person_and_of_one_kind_of_id(store: Store) -> None:
+    blocks = store.blocks
+    assert blocks.add("ann", "x", "y", "x") == 2
+    assert (blocks.add("ann", "x"), blocks.add(7, 8, "8"), blocks.add("7", "z")) == (0, 2, 1)
+    assert (blocks.of("ann"), blocks.of("bob")) == (["x", "y"], [])
+    assert sorted(map(repr, blocks.of(7))) == ["'8'", "8"]
+    look = store.recommendations.look("home", "a", user="ann", n=2, id_="l1")
+    assert sorted(look.blocked, key=str) == ["x", "y"]
+    assert (blocks.remove(7, "8"), blocks.remove(7, "8"), blocks.of(7)) == (1, 0, [8])
+    store.erase(7)
+    assert (blocks.of(7), blocks.of("7")) == ([], ["z"])
+    with pytest.raises(InvalidDataError, match="NUL"):
+        blocks.add("ann", "a\0b")
+
+
+def test_impressions_are_what_was_seen(store: Store) -> None:
+    write(store, "l1", "l2", opened=10)
+    write(store, "l3", opened=None)
+    log = store.recommendations
+    assert sorted(log.impressions("ann", 0, None)) == [("x", 10)] * 2 + [("y", 10)] * 2
+    assert log.impressions("ann", 11, None) == []
+    assert log.impressions("ann", 0, "elsewhere") == []
+    assert log.impressions("bob", 0, "home") == []
+    log.tell("l3", [], seen=["y"], time=20)
+    assert log.impressions("ann", 11, "home") == [("y", 20)]
+
+
+def test_a_retracted_event_is_out_of_everything_and_its_list_waits(store: Store) -> None:
+    write(store, "l1")
+    log, feedback = store.recommendations, store.feedback
+    click = Feedback.of(user=["ann", "bob"], item=["x", "x"], kind="click", time=20)
+    rows = feedback.rows(replace(click, decision=np.asarray(["l1", ""])), ["k1", "k2"])
+    log.tell("l1", rows, seen=["x"], time=20)
+    log.settle(log.waiting("home", 100, n=9), {"l1": 1})
+    assert log.waiting("home", 100, n=9) == []
+    taken = store.snapshots.take()
+    assert feedback.retract("k1") == ["l1"]
+    assert feedback.retract("k1", "k2") == ["l1"]
+    assert log.events_of(["l1"]) is None
+    assert [row.id for row in log.waiting("home", 100, n=9)] == ["l1"]
+    assert store.snapshots.get(taken.id).redacted is not None
+    assert (store.counts()["event"], store.counts()["retracted"]) == (0, 2)
+    assert feedback.store(rows, keyed=True).duplicates == 2
+    with pytest.raises(UnknownNameError, match="key of an event"):
+        feedback.retract("k3")
+    store.erase("ann", decisions="delete")
+    assert store.counts()["retracted"] == 1
+    with pytest.raises(InvalidDataError, match="archived or erased"):
+        feedback.retract("k1")
+
+
+def test_any_instant_of_the_catalogue_is_kept_as_one(store: Store) -> None:
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+    items = Vocabulary(("x", "y"))
+    store.catalog.write(Catalog(items=items, attributes={"released": [when, None]}))
+    assert store.catalog.read().attributes["released"] == (1767225600 * SECOND, None)
+    naive = Catalog(items=items, attributes={"released": [datetime(2026, 1, 1), None]})  # noqa: DTZ001
+    with pytest.raises(InvalidParameterError, match="no zone"):
+        store.catalog.write(naive)

@@ -187,7 +187,8 @@ class Expression:
         kinds = dict(known) if isinstance(known, Mapping) else dict.fromkeys(known, "mixed")
         for name in self.names:
             if name not in kinds and f"{name.partition('.')[0]}.*" not in kinds:
-                raise UnknownNameError("column", name, kinds)
+                alike = [each for each in kinds if ("." in each) == ("." in name)]
+                raise UnknownNameError("column", name, alike)
         _check_kinds(self._tree, kinds, self.text)
 
 

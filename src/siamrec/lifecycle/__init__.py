@@ -22,6 +22,7 @@ from siamrec.lifecycle.seen import Seen
 from siamrec.lifecycle.shipped import Shipped, load
 from siamrec.lifecycle.tracking import Tracked, Tracker
 from siamrec.lifecycle.training import Trained
+from siamrec.lifecycle.why import Why
 from siamrec.lifecycle.workspace import Workspace
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "Tracked",
     "Tracker",
     "Trained",
+    "Why",
     "Workspace",
     "WorkspaceCatalog",
     "WorkspaceFeedback",

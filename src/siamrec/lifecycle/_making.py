@@ -12,8 +12,8 @@ import numpy as np
 from siamrec._core import check
 from siamrec._core.clock import SECOND, Stopwatch, duration
 from siamrec._core.table import counted
-from siamrec.data import Decision, Vocabulary
-from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.data import Decision, Feedback, FeedbackKind, Vocabulary
+from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
 from siamrec.lifecycle._draft import Pool, drafted, drawn, weighted
 from siamrec.lifecycle._filling import Filling
 from siamrec.lifecycle._person import Person
@@ -21,11 +21,11 @@ from siamrec.lifecycle._ruling import Ruling
 from siamrec.lifecycle.context import context_of
 from siamrec.lifecycle.eligibility import Gate, Shelf, Wish
 from siamrec.lifecycle.recommendation import FALLBACK, Recommendation
+from siamrec.lifecycle.why import Anchors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from siamrec.data import Feedback
     from siamrec.expressions import Expression
     from siamrec.lifecycle._filling import Blend, Ranked
     from siamrec.lifecycle._ground import Ground
@@ -55,6 +55,10 @@ class Asked:
     diversity: float | None = None
     session: Mapping[str, object] | None = None
     about: Mapping[str, object] = field(default_factory=dict)
+    anchors: Sequence[Id] = ()
+    """Items on the screen, to which the list belongs, instead of a history."""
+    visit: Sequence[Id] = ()
+    """Items of this visit, which follow the history."""
     exclude: Sequence[Id] = ()
     among: Sequence[Id] | None = None
     where: Expression | None = None
@@ -121,7 +125,8 @@ class Maker:
             id=asked.id, placement=self._name, user=asked.user, items=(), scores=(), sources=(),
             time=asked.time, release=None if release is None else release.id, confirm=confirm,
             experiment=None if state.variant is None else config.experiment,
-            variant=state.variant, allocation=state.allocation, filtered=gate.counts,
+            variant=state.variant, allocation=state.allocation, anchors=_anchors(asked, shelf),
+            filtered=gate.counts,
             too_few=_too_few(gate, k),
             limit=None if asked.user is None
             else config.seen.limit(state.heads.archived, asked.time),
@@ -129,7 +134,7 @@ class Maker:
         if release is None:
             why = state.trouble or "nothing has been trained yet"
             return _listed(head, wishes, _in_order(shelf, k), None, why)
-        person = Person.of(known.history, release.items)
+        person = _whose(asked, known.history, release)
         ranked = _Fallback(state, person)
         able = self._able(config, release, asked.time)
         if not able or not gate.n_left or (few and config.too_few == "fallback"):
@@ -141,6 +146,7 @@ class Maker:
             head,
             decision=decision,
             failed=failed,
+            splits=Anchors(state, person),
             versions={
                 arm: release.versions[arm] for arm in decision.arms if arm in release.versions
             },
@@ -252,11 +258,11 @@ class Maker:
 def _wishes(shelf: Shelf, config: Placement, asked: Asked, known: Known, k: int) -> _Wishes:
     """Return what the owner and the request leave to choose from."""
     now, user = asked.time, asked.user
-    scope = {"user": asked.about, "current": {}}
+    scope = {"user": asked.about, "current": _current(shelf, asked)}
     ruling = Ruling(config.rules, shelf, scope=scope, now=now)
     unwanted = () if config.meaning is None else config.meaning.blocked(known.past)
     wish = Wish(
-        exclude=asked.exclude,
+        exclude=(*asked.exclude, *asked.anchors, *asked.visit),
         among=asked.among,
         blocked=(*known.blocked, *unwanted),
         seen=config.seen.left_out(known.past, known.impressions, now),
@@ -278,6 +284,37 @@ def _wishes(shelf: Shelf, config: Placement, asked: Asked, known: Known, k: int)
         code = shelf.items.encode(list(recovered), unknown="code")
         weights[code[code >= 0]] = np.array(list(recovered.values()))[code >= 0]
     return _Wishes(gate, ruling, weights, k)
+
+
+def _anchors(asked: Asked, shelf: Shelf) -> tuple[str | int, ...]:
+    """Return the items that a list is made for; each has to be known to somebody."""
+    listed = (*asked.anchors, *asked.visit)
+    for item in listed:
+        if item not in shelf.items:
+            raise UnknownNameError("item to go by", str(item), list(shelf.items.ids))
+    return tuple(map(_stored_id, listed))
+
+
+def _current(shelf: Shelf, asked: Asked) -> dict[str, Any]:
+    """Return what the catalogue says of the item on the screen."""
+    listed = (*asked.anchors, *asked.visit[-1:])
+    return shelf.row(listed[0]) if listed else {}
+
+
+def _whose(asked: Asked, history: Feedback | None, release: Release) -> Person:
+    """Return whom arms rank for: the person, the visit, or nobody but the items on the screen."""
+    listed = asked.anchors or asked.visit
+    if not listed:
+        return Person.of(history, release.items)
+    user = "" if asked.user is None else asked.user
+    clicks = Feedback.of(
+        user=[user] * len(listed), item=listed, kind=FeedbackKind.CLICK,
+        time=[asked.time + place for place in range(len(listed))],
+    )  # fmt: skip
+    if asked.anchors:
+        return Person.of(clicks, release.items)._replace(user=None)
+    whole = clicks if history is None else Feedback.concat([history, clicks])
+    return Person.of(whole, release.items)._replace(user=asked.user)
 
 
 def _too_few(gate: Gate, k: int) -> str | None:

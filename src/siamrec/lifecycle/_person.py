@@ -43,6 +43,28 @@ class Person:
         """Items of the history."""
         return [] if self.feedback is None else list(self.feedback.items.ids)
 
+    def histories_of(self, arm: FittedRecommender, places: IntArray | None) -> Histories:
+        """Return the history over the items of an arm.
+
+        Args:
+            arm: The arm.
+            places: Code of the release of each item of the arm; None where they are its first.
+        """
+        n_items = len(arm.items)
+        if places is None and n_items not in self._among:
+            self._among[n_items] = self.histories.among(n_items)
+        if places is None:
+            histories = self._among[n_items]
+        elif self.feedback is None:
+            histories = Histories(sparse.csr_array((1, len(arm.items)), dtype=np.float32))
+        else:
+            histories = Histories.of(self.feedback, self.feedback.users, arm.items)
+        if self.user is not None:
+            code = arm.users.encode([self.user], unknown="code")
+            if code[0] >= 0:
+                histories = replace(histories, user=code)
+        return histories
+
     def ranked(
         self,
         arm: FittedRecommender,
@@ -58,21 +80,10 @@ class Person:
             known: Which items of the release may be shown; what was met is no exception.
             k: Most items.
         """
-        if places is None:
-            n_items = len(arm.items)
-            if n_items not in self._among:
-                self._among[n_items] = self.histories.among(n_items)
-            histories, allowed = self._among[n_items], known[:n_items]
-        else:
-            histories = (
-                Histories(sparse.csr_array((1, len(arm.items)), dtype=np.float32))
-                if self.feedback is None
-                else Histories.of(self.feedback, self.feedback.users, arm.items)
-            )
-            allowed = np.where(places >= 0, known[places], False)
-        if self.user is not None:
-            code = arm.users.encode([self.user], unknown="code")
-            if code[0] >= 0:
-                histories = replace(histories, user=code)
+        n_items = len(arm.items)
+        allowed = (
+            known[:n_items] if places is None else np.where(places >= 0, known[places], False)
+        )
+        histories = self.histories_of(arm, places)
         item, score = arm.best(histories, k=k, allowed=allowed, exclude_seen=False)
         return Pool(item if places is None else places[item], score)

@@ -34,8 +34,9 @@ class WorkspaceCatalog(Shown):
     def write(self, catalog: Catalog) -> int:
         """Store items; return how many are new or changed.
 
-        Besides any attributes of the host's own, `genres` is read by the context, `hidden` (a
-        reason), `available_from` and `available_until` (instants) tell what may be shown.
+        Besides any attributes of the host's own, which filters and rules read, `genres` is read
+        by the context, and these tell what may be shown: `hidden` (a reason), `available_from`
+        and `available_until` (instants), `stock` (not at 0) and `owner` (not to that person).
 
         Raises:
             siamrec.errors.InvalidParameterError: If ids are of another kind than the workspace's.

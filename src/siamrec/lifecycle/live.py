@@ -151,7 +151,8 @@ class LivePlacement(Shown):
         k: int | None = None,
         n_arms: int | None = None,
         diversity: float | None = None,
-        session: Mapping[str, object] | None = None,
+        items: Sequence[Id] = (),
+        session: Mapping[str, object] | Sequence[Id] | None = None,
         about: Mapping[str, object] | None = None,
         request: str | None = None,
         exclude: Sequence[Id] = (),
@@ -172,7 +173,11 @@ class LivePlacement(Shown):
             n_arms: Arms that share the list; the placement's when absent.
             diversity: How much unlikeness counts, in [0, 1]; the placement's re-ranking when
                 absent.
-            session: What the application knows of this visit, such as `{"seen": 4}`.
+            items: Items on the screen, in the place of a history: what goes with them, for
+                nobody or for a person who has seen some of it. Expressions read the first of
+                them as `current.genre` and so on.
+            session: What the application knows of this visit, such as `{"seen": 4}`; or the items
+                of it, such as a basket, which arms take as the newest of the history.
             about: What is known of the person, which expressions read as `user.country` and so on.
             request: Id of the request: one that comes again gets the same list, and there is one
                 decision. A new one when absent.
@@ -196,7 +201,11 @@ class LivePlacement(Shown):
             k=k,
             n_arms=n_arms,
             diversity=diversity,
-            session=None if session is None else check.kind("session", session, Mapping),
+            anchors=_ids("items", items),
+            session=session if isinstance(session, Mapping) else None,
+            visit=()
+            if session is None or isinstance(session, Mapping)
+            else _ids("session", session),
             about={} if about is None else check.kind("about", about, Mapping),
             exclude=_ids("exclude", exclude),
             where=None if where is None else Expression.read("where", where),

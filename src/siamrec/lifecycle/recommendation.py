@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 from typing_extensions import override
 
+from siamrec._core import check
 from siamrec._core.hashing import canonical_json
 from siamrec._core.table import Shown, Table, counted
 from siamrec.data import Decision
+from siamrec.errors import InvalidParameterError
+from siamrec.lifecycle.why import Why
 from siamrec.storage import StoredList
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from siamrec.lifecycle.why import Anchors
     from siamrec.typing import Instant
 
 FALLBACK, RULE = "fallback", "rule"
@@ -52,6 +57,7 @@ class Recommendation(Shown):
         too_few: What was done where fewer items were left than asked for; None where enough were.
         rules: For each rule that was in force, the items that it moved: what it put in, lifted or
             put down, or what a quota kept out.
+        anchors: Items on the screen, or of the visit, that the list was made for.
         limit: What the log could not tell any more when the list was made; None where nothing.
         confirm: Whether it counts as seen when served, or when somebody says so.
         logged: Whether it is in the log; nothing is learned from one that is not.
@@ -76,9 +82,18 @@ class Recommendation(Shown):
     filtered: Mapping[str, int] = field(default_factory=dict)
     too_few: str | None = None
     rules: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
+    anchors: tuple[str | int, ...] = ()
     limit: str | None = None
     confirm: str = "on_serve"
     logged: bool = True
+    splits: Anchors | None = field(default=None, compare=False, repr=False)
+    """Splits scores while the list is in the process that made it; it travels no further."""
+
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        values["splits"] = None
+        return partial(Recommendation, **values), ()
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -89,6 +104,29 @@ class Recommendation(Shown):
     def propensities(self) -> tuple[float, ...]:
         """For each chosen arm, the probability of its draw, given the arms above it."""
         return () if self.decision is None else self.decision.propensities
+
+    def why(self, place: int) -> Why:
+        """Return why an item is in the list.
+
+        Args:
+            place: Its place, from 0.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If the list is not that long.
+        """
+        if check.count("place", place, least=0) >= len(self):
+            raise InvalidParameterError("place", place, f"from 0 to {len(self) - 1}")
+        item, source = self.items[place], self.sources[place]
+        arm = None if source in NOBODYS else source
+        split = None if arm is None else self.splits
+        return Why(
+            item=item,
+            arm=arm,
+            version=None if arm is None else self.versions.get(arm),
+            rules=tuple(name for name, moved in self.rules.items() if item in moved),
+            fallback=self.fallback if source == FALLBACK else None,
+            anchors=() if split is None else split.of(source, item),
+        )
 
     @property
     def confidences(self) -> tuple[float, ...]:
@@ -155,6 +193,7 @@ class Recommendation(Shown):
                 "filtered": dict(self.filtered),
                 "too_few": self.too_few,
                 "rules": {name: list(moved) for name, moved in self.rules.items()},
+                "anchors": list(self.anchors),
                 "limit": self.limit,
                 "confirm": self.confirm,
                 "logged": self.logged,
@@ -178,6 +217,7 @@ class Recommendation(Shown):
             "filtered": dict(self.filtered),
             "too_few": self.too_few,
             "rules": {name: list(moved) for name, moved in self.rules.items()},
+            "anchors": list(self.anchors),
             "limit": self.limit,
             "allocation": self.allocation,
         }
@@ -238,14 +278,11 @@ class Recommendation(Shown):
             filtered=body.get("filtered", {}),
             too_few=body.get("too_few"),
             rules={name: tuple(moved) for name, moved in body.get("rules", {}).items()},
+            anchors=tuple(body.get("anchors", ())),
             limit=body.get("limit"),
             allocation=body.get("allocation"),
             confirm=body["confirm"],
         )
-
-
-def _parts(shares: Mapping[str, float]) -> str | None:
-    return canonical_json(dict(shares)) if shares else None
 
 
 def _whole(id_: Any) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
+import numpy as np
 from sqlalchemy import func, select
 
 from siamrec._core import check
@@ -54,9 +56,11 @@ class CatalogLog(OnDatabase):
     def write(self, catalog: Catalog) -> int:
         """Store items with text and attributes; return how many of them are new or changed.
 
-        Attributes that an item has already and that are not given stay as they are.
+        Attributes that an item has already and that are not given stay as they are. Instants
+        with a zone are kept as nanoseconds.
 
         Raises:
+            siamrec.errors.InvalidParameterError: If a time has no zone.
             siamrec.errors.InvalidDataError: If an id is neither text nor a whole number, or an
                 attribute cannot be written as JSON.
         """
@@ -172,7 +176,7 @@ def _bodies(catalog: Catalog) -> Iterable[tuple[Item, dict[str, Any]]]:
         catalog.items.ids, catalog.text, *(catalog.attributes[name] for name in names), strict=True
     )
     for item, text, *values in columns:
-        body = dict(zip(names, map(_listed, values), strict=True))
+        body = {name: _listed(name, value) for name, value in zip(names, values, strict=True)}
         for name in TIMES:
             if body.get(name) is not None:
                 body[name] = check.instant(name, body[name])
@@ -185,9 +189,11 @@ def _bodies(catalog: Catalog) -> Iterable[tuple[Item, dict[str, Any]]]:
         yield item, {**body, _TEXT: text}
 
 
-def _listed(value: Any) -> Any:
+def _listed(name: str, value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
+    if isinstance(value, datetime | np.datetime64):
+        return check.instant(name, value)
     return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
 
 

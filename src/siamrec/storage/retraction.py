@@ -53,11 +53,11 @@ def retract(engine: Engine, key: str, now: Instant) -> str | None:
         }
         connection.execute(insert(retracted).values(row))
         redact(connection, [(found["time"], found["seq"])], now)
-        list_ = found["decision"]
+        list_: str | None = found["decision"] or None
         if list_ is not None:
             mine = update(recommendation).where(recommendation.c.id == list_)
             connection.execute(mine.values(settled=0))
-        return None if list_ is None else str(list_)
+        return list_
 
     return _engine.transact(engine, work)
 
@@ -66,7 +66,7 @@ def _before(connection: Connection, key: str) -> str | None:
     """Return the list of an event that was taken back already."""
     body = connection.execute(select(retracted.c.body).where(retracted.c.key == key)).scalar()
     if body is not None:
-        list_: str | None = json.loads(body)["decision"]
+        list_: str | None = json.loads(body)["decision"] or None
         return list_
     kept = select(spent.c.key).where(spent.c.key.in_([key, erased_key(key)]))
     if connection.execute(kept).first() is not None:

@@ -20,7 +20,7 @@ from siamrec._core import check
 from siamrec._core.recipe import Recipe
 from siamrec._core.table import Shown, Table, counted
 from siamrec.data import Catalog, Feedback, FeedbackKind, Rankings, Vocabulary
-from siamrec.errors import MissingCapabilityError
+from siamrec.errors import InvalidParameterError, MissingCapabilityError
 from siamrec.models.recommenders._lists import best_of, make_lists
 from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.histories import Histories
@@ -309,6 +309,24 @@ class FittedRecommender(Shown):
         """
         _ = user, item, n
         raise self._lacks(Capability.EXPLAIN)
+
+    @final
+    def explain_for_feedback(
+        self, feedback: Feedback, item: Id, *, n: int = 5
+    ) -> list[tuple[Id, float]]:
+        """Return what `explain` would say of somebody, known or not, by that feedback alone.
+
+        Raises:
+            siamrec.errors.MissingCapabilityError: If the arm cannot explain its scores.
+            siamrec.errors.InvalidParameterError: If the feedback is not of one user.
+        """
+        self.require(Capability.EXPLAIN)
+        users = check.kind("feedback", feedback, Feedback).users
+        if len(users) != 1:
+            raise InvalidParameterError("feedback", feedback, "of one user")
+        alone = copy(self)
+        alone.users, alone.history = users, self._taken_in(feedback, users)
+        return alone.explain(users.ids[0], item, n=n)
 
     @final
     def require(self, capability: Capability) -> None:
