@@ -312,9 +312,9 @@ def _whose(asked: Asked, history: Feedback | None, release: Release) -> Person:
         time=[asked.time + place for place in range(len(listed))],
     )  # fmt: skip
     if asked.anchors:
-        return Person.of(clicks, release.items)._replace(user=None)
+        return replace(Person.of(clicks, release.items), user=None)
     whole = clicks if history is None else Feedback.concat([history, clicks])
-    return Person.of(whole, release.items)._replace(user=asked.user)
+    return replace(Person.of(whole, release.items), user=asked.user)
 
 
 def _too_few(gate: Gate, k: int) -> str | None:
