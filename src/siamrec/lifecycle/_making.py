@@ -14,6 +14,7 @@ from siamrec._core.clock import SECOND, Stopwatch, duration
 from siamrec._core.table import counted
 from siamrec.data import Decision, Feedback, FeedbackKind, Vocabulary
 from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
+from siamrec.lifecycle._anchors import Anchors
 from siamrec.lifecycle._draft import Pool, drafted, drawn, weighted
 from siamrec.lifecycle._filling import Filling
 from siamrec.lifecycle._person import Person
@@ -21,7 +22,6 @@ from siamrec.lifecycle._ruling import Ruling
 from siamrec.lifecycle.context import context_of
 from siamrec.lifecycle.eligibility import Gate, Shelf, Wish
 from siamrec.lifecycle.recommendation import FALLBACK, Recommendation
-from siamrec.lifecycle.why import Anchors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

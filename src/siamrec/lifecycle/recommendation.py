@@ -20,7 +20,7 @@ from siamrec.storage import StoredList
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from siamrec.lifecycle.why import Anchors
+    from siamrec.lifecycle.why import Splits
     from siamrec.typing import Instant
 
 FALLBACK, RULE = "fallback", "rule"
@@ -86,7 +86,7 @@ class Recommendation(Shown):
     limit: str | None = None
     confirm: str = "on_serve"
     logged: bool = True
-    splits: Anchors | None = field(default=None, compare=False, repr=False)
+    splits: Splits | None = field(default=None, compare=False, repr=False)
     """Splits scores while the list is in the process that made it; it travels no further."""
 
     @override
