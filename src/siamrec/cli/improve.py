@@ -58,6 +58,9 @@ def improve(
     serving: Annotated[
         str | None, typer.Option(help="Arm that serves today.", show_default="as registered")
     ] = None,
+    warm_start: Annotated[
+        bool, typer.Option("--warm-start", help="Go on from the encoder in use, not the base.")
+    ] = False,
     max_rejected: Annotated[
         float, typer.Option(help="Largest share of bad rows that is put up with.")
     ] = 0.05,

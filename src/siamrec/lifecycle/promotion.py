@@ -133,6 +133,8 @@ def judge(
         f"{promotion.metric} {base:.4f} of {whom} to {compared['after']:.4f}, "
         f"{difference:+.4f} [{low:+.4f}, {high:+.4f}], {users} users"
     )
+    if compared.get("same", False):
+        told = f"{promotion.metric} {base:.4f}, that of {whom} for each of {users} users"
     if not serves:
         good = high >= 0
         return good, (f"{'First release' if good else 'Clearly worse than popularity'}: {told}.",)
