@@ -80,6 +80,7 @@ def improve(
     """
     console = Console()
     arguments: dict[str, Any] = {"out": out, "seed": seed, "strategy": strategy}
+    arguments["warm_start"] = warm_start
     judging: dict[str, Any] = {"holdout": holdout, "cold_share": cold_share, "k": k}
     judging |= {"serving": serving, "max_rejected": max_rejected}
     with one_line(console, out), paths_of(feedback or []) as files:
