@@ -251,3 +251,13 @@ def test_maurer_and_pontil_by_hand() -> None:
     reach = np.sqrt(2 * variance * doubt / 400) + 7 * doubt / (3 * 399)
     found = bounded_interval(x, method="empirical-bernstein", anytime=False)
     assert found == pytest.approx((0.5 - reach, 0.5 + reach))
+
+
+def test_a_floor_holds_up_to_its_last_digits() -> None:
+    """What is left beside .9 is .1 less an ulp, and no other floor."""
+    given = np.where(np.arange(400) % 2 == 0, 0.9, 1 - 0.9)
+    assert given.min() < 0.1
+    rows = np.arange(400) % 2 == 0, np.arange(400) % 3 == 0
+    found = bounded_difference(*rows, given=given, least=0.1)
+    exact = bounded_difference(*rows, given=np.maximum(given, 0.1))
+    assert found.interval == pytest.approx(exact.interval)

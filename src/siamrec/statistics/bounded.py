@@ -18,6 +18,7 @@ Method: TypeAlias = Literal["betting", "empirical-bernstein"]
 
 _METHODS = ("betting", "empirical-bernstein")
 _HALVINGS = 60
+_ROUNDING = 1e-9
 _CAUTION = 0.5
 """Most of the capital, or of what a bet may be at all, that is put on one outcome."""
 
@@ -168,7 +169,8 @@ def bounded_difference(
         raise InvalidDataError("There must be 1 row or more, got 0.")
     _refuse("treated", t, ~np.isin(t, (0.0, 1.0)), "0 or 1")
     floor = check.share("least", float(chance.min()) if least is None else least, open_ends=True)
-    _refuse("given", chance, (chance < floor) | (chance >= 1), f"in [{floor:g}, 1)")
+    below = chance < floor * (1 - _ROUNDING)  # a floor of .1 beside .9 may be .1 less an ulp
+    _refuse("given", chance, below | (chance >= 1), f"in [{floor:g}, 1)")
     before = np.concatenate([[0.5], (0.5 + np.cumsum(y)[:-1]) / np.arange(2, n + 1)])
     score = np.where(t == 1, 1.0, -1.0) * (y - before) / chance
     bets = _bets(np.clip((score * floor + 1) / 2, 0.0, 1.0), alpha)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -136,6 +137,13 @@ class EstimatorContract(ABC):
         plain = self.make().estimate(log, target)
         turned = self.make().estimate(log.rows(order), target[order])
         assert turned.raw == pytest.approx(plain.raw, abs=self.order)
+
+    def test_a_log_without_a_reward_supports_nothing(self) -> None:
+        log = self.log()
+        none = replace(log, reward=np.zeros(len(log)), reward_range=(0.0, 1.0))
+        found = self.make().estimate(none, self.target())
+        assert not found.diagnostics.supported
+        assert 0.0 <= found.interval[0] < found.interval[1] <= 1.0
 
     def test_two_calls_agree(self) -> None:
         with no_global_chance():

@@ -205,16 +205,16 @@ def diagnosis(
         warnings.append(
             f"The effective sample size is {effective:.1f} of {n} rows, below {LEAST_SAMPLE:g}."
         )
-    if rewards < LEAST_REWARDS:
-        warnings.append(
-            f"The effective rewards are {rewards:.1f}, below {LEAST_REWARDS:g}: hardly a row "
-            "tells more than the others."
-        )
     off = abs(mean - 1) > max(_DOUBT * error, 1e-6)
     if off:
         warnings.append(
             f"The mean weight is {mean:.3g} ± {error:.2g} where it should be 1: the log lacks "
             "actions the target takes, or the propensities are wrong."
+        )
+    if rewards < LEAST_REWARDS:
+        warnings.append(
+            f"The effective rewards are {rewards:.1f}, below {LEAST_REWARDS:g}: hardly a row "
+            "tells more than the others."
         )
     if most**2 * effective > _HEAVY * (n * mean) ** 2:
         warnings.append(f"One row carries the estimate: the greatest weight is {most:.3g}.")
