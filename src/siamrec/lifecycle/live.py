@@ -406,7 +406,7 @@ class LivePlacement(Shown):
         else:
             catalog = self._ground.store.catalog.read()
             removed = self._ground.store.catalog.removed()
-        same = old is not None and (old.heads.catalog, old.release) == (heads.catalog, release)
+        same = old is not None and old.heads.catalog == heads.catalog and old.release is release
         return State.of(
             heads,
             config=config,

@@ -98,7 +98,7 @@ class Include:
 @final
 @dataclass(frozen=True, slots=True)
 class Never:
-    """No item that fulfils an expression."""
+    """No item that fulfils an expression; one that lacks what is asked for does not fulfil it."""
 
     where: str
 
