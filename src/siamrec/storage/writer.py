@@ -221,7 +221,8 @@ class FeedbackWriter(Shown):
     def _write(self, batch: list[tuple[Any, ...]]) -> None:
         try:
             receipt = self._log.store(batch, keyed=False)
-        except StorageError as error:
+        except Exception as caught:  # noqa: BLE001 - the thread lives on, and who waits is told
+            error = caught if isinstance(caught, StorageError) else StorageError(str(caught))
             with self._changed:
                 self._rows = batch + self._rows
                 self._writing, self._error, self._urgent = 0, error, False
