@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from siamrec.storage._sqlite import Durability
+
 
 @pytest.fixture(autouse=True)
 def _close(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Close connections to the server: psycopg warns of one that is dropped."""
     opened: list[Engine] = []
 
-    def connect(url: str, durability: _engine.Durability) -> Engine:
+    def connect(url: str, durability: Durability) -> Engine:
         engine = real(url, durability)
         if engine.dialect.name != "sqlite":
             opened.append(engine)

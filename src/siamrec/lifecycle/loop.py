@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -21,6 +22,7 @@ from siamrec.errors import (
 from siamrec.feedback import FEEDBACK_SOURCES, FileFeedback
 from siamrec.lifecycle import _host, _lines, _parts, _placing
 from siamrec.lifecycle._cycle import Cycle
+from siamrec.lifecycle._folder_lock import locked
 from siamrec.lifecycle._journal import write_whole
 from siamrec.lifecycle._settings import Parts, Settings
 from siamrec.lifecycle.events import Observers
@@ -31,7 +33,7 @@ from siamrec.models.training import STRATEGIES
 from siamrec.simulation import World
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from siamrec import protocols
     from siamrec._core.book import Named
@@ -180,9 +182,14 @@ class ImprovementLoop(Shown):
             siamrec.errors.InvalidDataError: If the data cannot carry a cycle; nothing is written.
             siamrec.errors.RejectedDataError: If too many rows are bad; nothing is written.
             siamrec.errors.ModelLoadError: If the encoder cannot be loaded; nothing is written.
-            siamrec.errors.StorageError: If folder or database cannot be written.
+            siamrec.errors.StorageError: If folder or database cannot be written, or another run
+                is at work in the folder.
         """
-        cycle = self._admitted()
+        admitted = self._admitted()
+        with locked(self._parts.out):
+            return self._run(admitted())
+
+    def _run(self, cycle: Cycle) -> CycleReport:
         journal = cycle.journal
         try:
             journal.run("read", cycle.read, _lines.read)
@@ -203,7 +210,7 @@ class ImprovementLoop(Shown):
         write_whole(self._parts.out / "summary.json", text + "\n")
         return CycleReport(self._parts.out, summary)
 
-    def _admitted(self) -> Cycle:
+    def _admitted(self) -> Callable[[], Cycle]:
         """Meet everything that can be wrong before the first file is written."""
         feedback, catalog, rejected, simulated = self._material()
         if not len(feedback):
@@ -219,7 +226,8 @@ class ImprovementLoop(Shown):
             positive=judging.positive,
         )
         _ = self._parts.encoder.dim  # loads the model, or says how to get it
-        return Cycle(
+        return partial(
+            Cycle,
             settings,
             self._parts,
             feedback=feedback,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 import weakref
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Engine, column, create_engine, event, inspect, make_url, select, table
+from sqlalchemy import Engine, column, create_engine, inspect, make_url, select, table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
@@ -23,6 +24,7 @@ from siamrec.errors import (
     MissingExtraError,
     StorageError,
 )
+from siamrec.storage import _sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,8 +32,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import URL, ColumnClause, Connection
 
-Durability = Literal["process", "power"]
-"""What an acknowledged write survives: the end of the process, or a power cut as well."""
+    from siamrec.storage._sqlite import Durability
 
 _ResultT = TypeVar("_ResultT")
 
@@ -43,7 +44,6 @@ _NETWORK = frozenset(
     {"9p", "afs", "ceph", "cifs", "fuse.s3fs", "fuse.sshfs", "glusterfs", "lustre", "ncpfs",
      "nfs", "nfs4", "smb", "smb2", "smb3", "smbfs"}
 )  # fmt: skip
-_LOOK = 2  # milliseconds: SQLite sleeps for one, and once more
 _MOUNTS = Path("/proc/mounts")
 _VERSION_TABLE = "siamrec_schema"
 _LOCK = 0x5349414D  # one advisory lock for all migrations of siamrec
@@ -51,7 +51,6 @@ _URL = (
     "a database URL such as 'sqlite:///siamrec.db' or 'postgresql://user:password@host/name', "
     "signs of the password such as / and @ percent-encoded"
 )
-_SYNCHRONOUS = {"process": "NORMAL", "power": "FULL"}
 
 
 def connect(url: str, durability: Durability) -> Engine:
@@ -75,7 +74,7 @@ def connect(url: str, durability: Durability) -> Engine:
         raise MissingExtraError("postgres", f"A store on {parsed.get_backend_name()}") from error
     if engine.dialect.name == "sqlite":
         _refuse_network(parsed)
-        _set_up_sqlite(engine, durability)
+        _sqlite.set_up(engine, durability, alone=file_of(parsed) is None)
     if engine.dialect.name != "sqlite" or file_of(parsed) is not None:
         _OPENED.add(engine)  # what is in memory is the child's own
     return engine
@@ -149,76 +148,6 @@ def _refuse_network(url: URL) -> None:
         )
 
 
-def _set_up_sqlite(engine: Engine, durability: Durability) -> None:
-    def opened(connection: Any, held: object) -> None:
-        # A store that nobody closes takes its connections with it when it is collected.
-        weakref.finalize(held, _close, connection).atexit = False
-        connection.isolation_level = None  # transactions begin where `begun` says so
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA busy_timeout = 10000")
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten with zeros
-        cursor.close()
-
-    def begun(connection: Connection) -> None:
-        # A transaction that reads first and writes later cannot wait for its lock and fails
-        # with "database is locked": writers take the lock when they begin.
-        if connection.get_execution_options().get("writing", False):
-            _begin_to_write(connection.connection.dbapi_connection)
-        else:
-            connection.exec_driver_sql("BEGIN")
-
-    event.listen(engine, "connect", opened)
-    event.listen(engine, "begin", begun)
-
-
-def emptied_log(connection: Connection, *, patience: int) -> bool:
-    """Empty SQLite's write-ahead log; tell whether no reader was in the way.
-
-    Args:
-        connection: Outside of any transaction.
-        patience: Milliseconds to wait for readers.
-    """
-    driver: Any = connection.connection.dbapi_connection
-    (before,) = driver.execute("PRAGMA busy_timeout").fetchone()
-    driver.execute(f"PRAGMA busy_timeout = {patience}")
-    try:
-        (busy, _, _) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    finally:
-        driver.execute(f"PRAGMA busy_timeout = {before}")
-    return not busy
-
-
-def _close(connection: Any) -> None:
-    with suppress(sqlite3.ProgrammingError):  # of a database in memory: only its thread may
-        connection.close()
-
-
-def _begin_to_write(driver: Any) -> None:
-    """Take the write lock, with a look every millisecond.
-
-    SQLite itself waits longer and longer between two looks, up to a tenth of a second, in which
-    others come and go.
-    """
-    (timeout,) = driver.execute("PRAGMA busy_timeout").fetchone()
-    driver.execute(f"PRAGMA busy_timeout = {min(timeout, _LOOK)}")
-    until = time.monotonic() + timeout / 1_000
-    try:
-        while True:
-            try:
-                driver.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-                if not is_busy or time.monotonic() >= until:
-                    raise
-            else:
-                return
-    finally:
-        driver.execute(f"PRAGMA busy_timeout = {timeout}")
-
-
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Give a connection that sees one state of the database."""
@@ -228,6 +157,9 @@ def reading(engine: Engine) -> Iterator[Connection]:
         with connection.begin():
             _begin(connection, "BEGIN")
             yield connection
+    file = file_of(engine.url)
+    if file is not None and engine.dialect.name == "sqlite":
+        _sqlite.shorten_log(engine, file)
 
 
 @contextmanager
@@ -243,14 +175,58 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 def _begin(connection: Connection, statement: str) -> None:
-    """Begin a transaction on a host's SQLite engine, where the driver waits for the first write.
+    """Begin a transaction where the driver would not, or not at the right place.
 
-    What is read before it would be out of date by then, and updates would be lost.
+    A host's SQLite engine waits for the first write: what is read before it would be out of date
+    by then, and updates would be lost. On PostgreSQL the tables may be in a schema of their own.
     """
     if connection.dialect.name == "sqlite":
         driver: Any = connection.connection.dbapi_connection
         if not driver.in_transaction:
             connection.exec_driver_sql(statement)
+    elif (schema := schema_of(connection.engine)) is not None:
+        connection.exec_driver_sql(f'SET LOCAL search_path TO "{schema}"')
+
+
+def in_schema(engine: Engine, schema: str | None) -> Engine:
+    """Return an engine whose tables are in a schema of PostgreSQL.
+
+    Raises:
+        InvalidParameterError: If it is no name of a schema, or SQLite, which has none.
+    """
+    if schema is None:
+        return engine
+    if engine.dialect.name != "postgresql":
+        raise InvalidParameterError("schema", schema, "left out: give SQLite a file of its own")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", str(schema)):
+        raise InvalidParameterError("schema", schema, "a name of letters, digits and _")
+    return engine.execution_options(siamrec_schema=schema)
+
+
+def schema_of(engine: Engine) -> str | None:
+    """Return the schema of an engine's tables; None for the one that the server would take."""
+    schema: str | None = engine.get_execution_options().get("siamrec_schema")
+    return schema
+
+
+def read_only(url: str, schema: str | None = None) -> Engine:
+    """Return an engine that changes nothing, not even the way in which a file is written.
+
+    Raises:
+        InvalidParameterError: If the URL cannot be read.
+        StorageError: If there is no such file.
+    """
+    parsed = _parsed(url)
+    file = None if parsed is None else file_of(parsed)
+    if file is None:
+        return in_schema(connect(url, "process"), schema)
+    if not file.is_file():
+        raise StorageError(f"There is no database at {file}.")
+    assert parsed is not None
+    engine = create_engine(
+        parsed, creator=lambda: _sqlite.opened_to_read(file), hide_parameters=True
+    )
+    return in_schema(engine, schema)
 
 
 def transact(engine: Engine, work: Callable[[Connection], _ResultT]) -> _ResultT:
@@ -357,6 +333,8 @@ def migrate(engine: Engine) -> None:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
         if revision_of(connection) == head:
             return
+        if (schema := schema_of(engine)) is not None:
+            connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
@@ -372,17 +350,6 @@ def revisions() -> list[str]:
     from alembic.script import ScriptDirectory
 
     return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
-
-
-def existing(engine: Engine) -> None:
-    """Check that a SQLite file is there: opening one that is not would make it.
-
-    Raises:
-        StorageError: If it is not.
-    """
-    file = file_of(engine.url)
-    if file is not None and not file.is_file():
-        raise StorageError(f"There is no database at {file}.")
 
 
 def _config() -> Config:

@@ -46,6 +46,10 @@ class Terminated:
         signal.signal(signal.SIGTERM, self._handler)
         self._installed = True
 
+    def forget(self) -> None:
+        """Forget in a forked child that the parent was told to end."""
+        self._told = False
+
     def remove(self) -> None:
         """Put back what was there before, unless somebody has set another handler since."""
         if not self._installed or current_thread() is not main_thread():

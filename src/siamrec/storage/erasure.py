@@ -16,6 +16,7 @@ from siamrec.data import Decision
 from siamrec.errors import InvalidParameterError, StaleWriteError, shown
 from siamrec.storage import _bulk, _engine, _segments
 from siamrec.storage._events import erased_key
+from siamrec.storage._sqlite import emptied_log
 from siamrec.storage.archive import retried, segment_row
 from siamrec.storage.schema import (
     blocked,
@@ -312,10 +313,12 @@ def _wiped(engine: Engine) -> list[str]:
     with _engine.told(engine), engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             free = connection.execution_options(isolation_level="AUTOCOMMIT")
+            schema = _engine.schema_of(engine)
             for table in _OF_PERSONS:
-                free.exec_driver_sql(f"VACUUM {table}")
+                place = table if schema is None else f'"{schema}".{table}'
+                free.exec_driver_sql(f"VACUUM {place}")
             return [_OF_A_SERVER]
-        if _engine.emptied_log(connection, patience=_PATIENCE):
+        if emptied_log(connection, patience=_PATIENCE):
             return []
     return [_READ]
 

@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from siamrec._core.table import Shown, Table
 from siamrec.errors import StorageError
-from siamrec.storage import _engine, schema
+from siamrec.storage import _engine
+from siamrec.storage.schema import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,24 +61,27 @@ class Inspection(Shown):
         return Table(head=("table", "rows"), rows=rows, title=self.title(), notes=notes)
 
 
-def inspected(url: str) -> Inspection:
-    """Look at a database and change nothing, not even its tables.
+def inspected(url: str, *, schema: str | None = None) -> Inspection:
+    """Look at a database and change nothing, not even the way in which its file is written.
+
+    Args:
+        url: As of `Store`.
+        schema: As of `Store`.
 
     Raises:
         siamrec.errors.InvalidParameterError: If the URL cannot be read.
         siamrec.errors.StorageError: If there is no such database, or it cannot be opened.
     """
-    engine = _engine.connect(url, "process")
+    engine = _engine.read_only(url, schema)
     try:
-        _engine.existing(engine)
         with _engine.reading(engine) as connection:
             revision = _engine.revision_of(connection)
-            there = set(inspect(connection).get_table_names())
+            there = set(inspect(connection).get_table_names(schema=schema))
             counts = {
                 table.name: int(
                     connection.execute(select(func.count()).select_from(table)).scalar_one()
                 )
-                for table in schema.metadata.sorted_tables
+                for table in metadata.sorted_tables
                 if table.name in there and revision is not None
             }
             damage = _damage(connection)

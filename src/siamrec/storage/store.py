@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from siamrec.bandits.policies.base import ModelT
     from siamrec.experiments import Experiment, ExperimentManager, HashAssigner
     from siamrec.protocols import Clock
-    from siamrec.storage._engine import Durability
+    from siamrec.storage._sqlite import Durability
     from siamrec.storage.archive import ArchiveBlobs, Sealed
     from siamrec.storage.erasure import Erasure, OfDecisions
     from siamrec.storage.writer import WhenFull
@@ -63,6 +63,11 @@ class Store(OnDatabase):
         clock: Tells when a row was received.
         archive: Folder (or blobs that can forget) of the sealed files; beside a SQLite file
             when absent. All workers must reach the same one.
+        schema: Schema of PostgreSQL for the tables, made where it is not there, so that they
+            stand apart from a host's own; the server's default when absent.
+
+    Threads may share a store; each opens bandits of its own. Under asyncio every call is handed
+    to a thread: `await asyncio.to_thread(store.feedback.write, feedback)`.
 
     Raises:
         siamrec.errors.InvalidParameterError: If the URL cannot be read.
@@ -85,9 +90,11 @@ class Store(OnDatabase):
         durability: Durability = "process",
         clock: Clock | None = None,
         archive: ArchiveBlobs | str | Path | None = None,
+        schema: str | None = None,
     ) -> None:
         check.one_of("durability", durability, ("process", "power"))
-        self._engine = url if isinstance(url, Engine) else _engine.connect(url, durability)
+        engine = url if isinstance(url, Engine) else _engine.connect(url, durability)
+        self._engine = _engine.in_schema(engine, schema)
         self._own = not isinstance(url, Engine)
         _engine.migrate(self._engine)
         _epoch.entered(self._engine)

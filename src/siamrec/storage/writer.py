@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import os
+import weakref
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any, Literal, final
 
@@ -28,6 +30,19 @@ WhenFull = Literal["block", "drop", "spill"]
 """What happens to an event that finds the queue full."""
 
 
+_WRITERS: weakref.WeakSet[FeedbackWriter] = weakref.WeakSet()
+"""Writers of this process, for the moment after a fork."""
+
+
+def _begin_in_child() -> None:
+    for writer in list(_WRITERS):
+        writer.begin_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_in_child)
+
+
 @final
 class FeedbackWriter(Shown):
     """Collects events and writes them together; made by `Store.writer`. Mutable, thread-safe.
@@ -35,6 +50,7 @@ class FeedbackWriter(Shown):
     Events are checked when they are handed in, and are durable after `flush` or `close`; a
     process that is killed loses what is in the queue. `close` runs at exit by itself, and SIGTERM
     stores the queue before it does what it did before: what the host's handler does, or the end.
+    A forked child has an empty queue and a thread of its own; what waits is its parent's.
 
     Attributes:
         n_accepted: Events stored.
@@ -72,11 +88,24 @@ class FeedbackWriter(Shown):
         self._writing = 0
         self._urgent = self._closed = False
         self._error: StorageError | None = None
+        self._begin()
+        self._signal = Terminated(self)
+        atexit.register(self.close)
+        _WRITERS.add(self)
+
+    def _begin(self) -> None:
         self._changed = Condition()
         self._thread = Thread(target=self._run, name="siamrec-writer", daemon=True)
         self._thread.start()
-        self._signal = Terminated(self)
-        atexit.register(self.close)
+
+    def begin_in_child(self) -> None:
+        """Begin anew in a forked child: what waits is the parent's, and so was the thread."""
+        if self._closed:
+            return
+        self._rows, self._writing, self._urgent, self._error = [], 0, False, None
+        self.n_accepted = self.n_duplicates = self.n_dropped = self.n_spilled = self.n_torn = 0
+        self._signal.forget()
+        self._begin()
 
     @override
     def title(self) -> str:
@@ -192,7 +221,8 @@ class FeedbackWriter(Shown):
     def _write(self, batch: list[tuple[Any, ...]]) -> None:
         try:
             receipt = self._log.store(batch, keyed=False)
-        except StorageError as error:
+        except Exception as caught:  # noqa: BLE001 - the thread lives on, and who waits is told
+            error = caught if isinstance(caught, StorageError) else StorageError(str(caught))
             with self._changed:
                 self._rows = batch + self._rows
                 self._writing, self._error, self._urgent = 0, error, False
