@@ -744,7 +744,8 @@ def test_erasing_a_person_takes_the_lists(ws: Workspace, home: LivePlacement) ->
     assert log.get(kept.id).unit == "person-0002"  # type: ignore[union-attr]
 
 
-def test_nothing_is_lost_or_doubled_by_kills(ws: Workspace, folder: Path) -> None:
+@pytest.mark.parametrize("n_kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_nothing_is_lost_or_doubled_by_kills(ws: Workspace, folder: Path, n_kills: int) -> None:
     code = (
         "import sys; from siamrec import Workspace\n"
         "ws = Workspace(sys.argv[1]); home = ws.placement('home')\n"
@@ -754,7 +755,7 @@ def test_nothing_is_lost_or_doubled_by_kills(ws: Workspace, folder: Path) -> Non
         "    print(shown.id, shown.items[0], flush=True)\n"
     )
     told: list[list[str]] = []
-    for turn in range(3):
+    for turn in range(n_kills):
         run = [sys.executable, "-c", code, f"sqlite:///{folder}/app.db", str(turn)]
         with subprocess.Popen(run, stdout=subprocess.PIPE, text=True) as worker:
             assert worker.stdout is not None
