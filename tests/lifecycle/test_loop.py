@@ -377,7 +377,7 @@ def test_a_trial_checks_its_numbers(settings: dict[str, Any], name: str) -> None
 
 
 def test_the_loop_takes_few_arguments() -> None:
-    assert len(inspect.signature(ImprovementLoop).parameters) <= 15
+    assert len(inspect.signature(ImprovementLoop).parameters) <= 14
 
 
 def test_what_was_improved_serves_in_a_fresh_process(finished: Any) -> None:

@@ -130,7 +130,7 @@ def test_a_warm_start_goes_on_from_the_encoder_in_use(
 ) -> None:
     folder, cold, _ = cycles
     shutil.copytree(folder, tmp_path / "app")
-    warm = cycle(world, tmp_path / "app", "third", warm_start=True)
+    warm = cycle(world, tmp_path / "app", "third", judging=Judging(warm_start=True))
     assert warm["registry"]["versions"]["base"] == cold["registry"]["versions"]["base"]
     assert warm["registry"]["versions"]["tuned"] != cold["registry"]["versions"]["tuned"]
     assert warm["settings"]["warm_start"]

@@ -80,9 +80,8 @@ def improve(
     """
     console = Console()
     arguments: dict[str, Any] = {"out": out, "seed": seed, "strategy": strategy, "store": db}
-    arguments["warm_start"] = warm_start
     judging: dict[str, Any] = {"holdout": holdout, "cold_share": cold_share, "k": k}
-    judging |= {"serving": serving, "max_rejected": max_rejected}
+    judging |= {"serving": serving, "warm_start": warm_start, "max_rejected": max_rejected}
     with one_line(console, out), paths_of(feedback or []) as files:
         material = _material(files, items, written, items_id, text)
         judging["positive"] = _liked(material.get("source")) if positive is None else positive

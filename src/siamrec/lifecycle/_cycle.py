@@ -210,7 +210,7 @@ class Cycle:
             generator=self.parts.pairs,
             strategy=self.settings.strategy,
             previous=self.encoder_in_use,
-            warm_start=self.settings.warm_start,
+            warm_start=self.settings.judging.warm_start,
             seed=self.settings.seed,
             rng=self.settings.rng("pairs"),
             progress=lambda s: self._tell("tune", 0.7 + 0.3 * s),

@@ -40,17 +40,14 @@ class Settings:
     seed: int
     strategy: Strategy
     judging: Judging
-    warm_start: bool = False
 
     def __post_init__(self) -> None:
         check.count("seed", self.seed, least=0)
-        check.kind("warm_start", self.warm_start, bool)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
         strategy = FineTuneConfig(strategy=self.strategy).as_dict()["strategy"]
-        own = {"seed": self.seed, "strategy": strategy, "warm_start": self.warm_start}
-        return {**own, **asdict(self.judging)}
+        return {"seed": self.seed, "strategy": strategy, **asdict(self.judging)}
 
     def rng(self, purpose: str) -> np.random.Generator:
         """Return the generator of one purpose, so that no step depends on another's draws."""

@@ -28,6 +28,8 @@ class Judging:
         metric: Metric of the suite by which the tuned encoder is judged.
         serving: Arm that serves today, the control of the A/B test; by default what the
             placement of the last cycle says, an arm or its bandit, else `"popularity"`.
+        warm_start: Whether the training goes on from the encoder in use, where there is one, so that
+            a step from it is judged and not a step from the base.
         max_rejected: Largest share of bad rows that is put up with, in [0, 1].
 
     Raises:
@@ -46,6 +48,7 @@ class Judging:
     k: int = 10
     metric: str = "ndcg@10"
     serving: str | None = None
+    warm_start: bool = False
     max_rejected: float = 0.05
 
     def __post_init__(self) -> None:
@@ -53,6 +56,7 @@ class Judging:
         check.share("holdout", self.holdout, open_ends=True)
         check.share("cold_share", self.cold_share)
         check.count("k", self.k)
+        check.kind("warm_start", self.warm_start, bool)
         check.share("max_rejected", self.max_rejected)
 
 

@@ -94,7 +94,6 @@ class ImprovementLoop(Shown):
         host: Observers, blobs and a clock.
         out: Folder of the run.
         seed: Seed of everything that is drawn.
-        warm_start: Whether training goes on from the encoder in use, where there is one.
 
     Raises:
         siamrec.errors.InvalidParameterError: If a number is out of its range, or a part cannot do
@@ -120,7 +119,6 @@ class ImprovementLoop(Shown):
         host: Host | None = None,
         out: str | Path = "runs/first",
         seed: int = 7,
-        warm_start: bool = False,
     ) -> None:
         terms = check.kind("judging", Judging() if judging is None else judging, Judging)
         around = check.kind("host", Host() if host is None else host, Host)
@@ -140,9 +138,7 @@ class ImprovementLoop(Shown):
             else FEEDBACK_SOURCES.make(source)
         )
         self._catalog = catalog
-        self._settings = Settings(
-            seed=seed, strategy=STRATEGIES.make(strategy), judging=terms, warm_start=warm_start
-        )
+        self._settings = Settings(seed=seed, strategy=STRATEGIES.make(strategy), judging=terms)
         chosen = _parts.encoder_of(encoder)
         recipes = _host.recipes_of(arms or {}, positive=terms.positive, encoder=chosen)
         names = tuple({**_parts.default_arms(terms.positive, chosen, chosen), **recipes})
