@@ -28,8 +28,8 @@ class Judging:
         metric: Metric of the suite by which the tuned encoder is judged.
         serving: Arm that serves today, the control of the A/B test; by default what the
             placement of the last cycle says, an arm or its bandit, else `"popularity"`.
-        warm_start: Whether the training goes on from the encoder in use, where there is one, so that
-            a step from it is judged and not a step from the base.
+        warm_start: Whether the training goes on from the encoder in use, where there is one, so
+            that a step from it is judged and not a step from the base.
         max_rejected: Largest share of bad rows that is put up with, in [0, 1].
 
     Raises:
