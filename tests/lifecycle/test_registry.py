@@ -154,7 +154,7 @@ def test_bytes_of_any_kind_raise_nothing_of_others(name: str, data: st.DataObjec
 
 def test_lineage_is_json(registry: ModelRegistry) -> None:
     for odd in (float("nan"), np.float32(1), {1, 2}, object()):
-        with pytest.raises(InvalidDataError, match="lineage of a version must be JSON values"):
+        with pytest.raises(InvalidDataError, match="the lineage in it, must be JSON values"):
             registry.register("m", {"a.json": b"1"}, lineage=Lineage(metrics={"ndcg": odd}))
 
 

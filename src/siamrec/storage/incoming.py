@@ -100,7 +100,7 @@ def _id(name: str, value: object) -> str | int:
     try:
         return id_of(name, value)
     except InvalidParameterError as error:
-        raise InvalidDataError(str(error)) from error
+        raise InvalidDataError(str(error.__cause__ or error)) from error
 
 
 def _text(name: str, value: object) -> str | None:
@@ -136,7 +136,7 @@ def _kind(_: str, value: object) -> int:
 
 def _number(low: float, high: float) -> Callable[[str, object], float]:
     def check(name: str, value: object) -> float:
-        if isinstance(value, np.integer | np.floating):
+        if isinstance(value, np.generic):
             value = value.item()
         number = value if isinstance(value, int | float) else math.nan
         if isinstance(value, bool) or not low <= number <= high:
@@ -150,6 +150,8 @@ def _number(low: float, high: float) -> Callable[[str, object], float]:
 
 def _whole(low: int, high: int) -> Callable[[str, object], int]:
     def check(name: str, value: object) -> int:
+        if type(value) is int and low <= value < high:
+            return value
         if isinstance(value, np.integer):
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value < high:

@@ -222,7 +222,7 @@ def version_id(manifest: Mapping[str, Any]) -> str:
     Raises:
         InvalidDataError: If it holds what JSON has no form for.
     """
-    return content_hash(json_of("The manifest of a version", manifest))
+    return content_hash(json_of("manifest, and the lineage in it,", manifest))
 
 
 def unsound(connection: Connection) -> list[str]:

@@ -131,6 +131,8 @@ def gathered(buckets: Mapping[int, Sums], tick: int, half_life: int) -> dict[int
 
     They count the same from any later instant, and from an earlier one at most once.
     """
+    if len(buckets) <= _KEPT:
+        return dict(buckets)
     old = sorted(key for key in buckets if key + 1 + _KEPT <= tick // half_life)
     if len(old) <= _KEPT:  # not one by one, at every look
         return dict(buckets)
