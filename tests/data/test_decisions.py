@@ -16,8 +16,9 @@ shares = st.floats(0, 1, exclude_min=True)
 
 @given(
     shares=st.lists(shares, min_size=1, max_size=4),
-    unit=st.none() | st.text(max_size=5),
-    time=st.integers(0, 2**62),
+    unit=st.none()
+    | st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=5),
+    time=st.integers(0, 2**62 - 1),
 )
 def test_json_brings_the_decision_back(shares: list[float], unit: str | None, time: int) -> None:
     n = len(shares)
