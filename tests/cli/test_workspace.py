@@ -53,7 +53,9 @@ def test_a_day_with_the_command(db: Path) -> None:
     measured = run(db, "measure", "ctr", "coverage", "--by", "arm", "--since", "1d")
     assert measured.exit_code == 0, measured.output
     assert "ctr" in measured.output
-    assert run(db, "what-if", "svd=1", "--json").exit_code == 0
+    early = run(db, "what-if", "svd=1", "--json")
+    assert early.exit_code == 2
+    assert "a window that is over" in early.output
     (row,) = run(db, "versions", "--json").output.splitlines()
     assert json.loads(row)["active"]
     assert "* Version 1" in run(db, "versions").output

@@ -206,8 +206,21 @@ def test_catalogues_find_their_texts(tmp_path: Path) -> None:
     assert catalog.items.ids == ("1", "2", "3")
     assert catalog.text == ("Up (2009). Animation, Drama. A house flies.", "Solaris", None)
     assert catalog.attributes["genres"][0] == ("Animation", "Drama")
-    assert catalog.attributes["votes"] == ("10", "3", None)
+    assert catalog.attributes["votes"] == (10, 3, None)
     assert read_catalog(path, text=["title"]).text[0] == "Up (2009)"
+
+
+def test_catalogues_read_numbers_as_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "items.csv"
+    path.write_text(
+        "item,title,stock,price,code,owner,mixed\n1,a,0,1.50,007,5,1\n2,b,-3,2,100,6,x\n3,c,,,,,\n"
+    )
+    found = read_catalog(path).attributes
+    assert found["stock"] == (0, -3, None)
+    assert found["price"] == (1.5, 2.0, None)
+    assert found["code"] == ("007", "100", None)  # a number has no leading zero
+    assert found["owner"] == ("5", "6", None)  # an id, as those of users are
+    assert found["mixed"] == ("1", "x", None)
 
 
 def test_catalogues_name_what_is_missing(tmp_path: Path) -> None:

@@ -198,7 +198,7 @@ def test_ten_thousand_excluded_ids_are_no_trouble(shelf: LivePlacement) -> None:
 
 def test_propensities_hold_under_filters(shop: Workspace) -> None:
     home = placed(shop, where="language == 'en'", n_arms=1)
-    lists = [home.recommend(f"p{n}", request=f"chi-{n}") for n in range(600)]
+    lists = [home.recommend(f"u{n % 80}", request=f"chi-{n}") for n in range(600)]
     drawn = Counter(each.arms[0] for each in lists)
     chances = dict.fromkeys(home.config.arms, 0.0)
     for each in lists:
@@ -251,3 +251,24 @@ def test_hidden_under_load_is_in_no_list_that_began_after(shop: Workspace) -> No
     for each in workers:
         each.join(timeout=60)
     assert found == [(8 * 40, 0)] * 4
+
+
+def test_a_request_that_comes_again_gets_what_may_still_be_shown(
+    shop: Workspace, shelf: LivePlacement
+) -> None:
+    first = shelf.recommend("u1", request="r")
+    shop.catalog.hide(str(first.items[0]), reason="recalled")
+    shop.block("u1", first.items[1])
+    again = shelf.recommend("u1", request="r")
+    assert again.items == first.items[2:]
+    assert again.sources == first.sources[2:]
+    shop.catalog.unhide(str(first.items[0]))
+    shop.unblock("u1", first.items[1])
+    assert shelf.recommend("u1", request="r") == first
+
+
+def test_ids_of_another_kind_are_refused_wherever_items_are_named(shelf: LivePlacement) -> None:
+    for name in ("exclude", "among", "items", "session"):
+        named: dict[str, Any] = {name: [5]}
+        with pytest.raises(InvalidParameterError, match=f"{name} must be texts, like the others"):
+            shelf.recommend("u1", **named)

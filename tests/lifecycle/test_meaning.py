@@ -101,7 +101,12 @@ def test_what_is_taken_back_corrects_history_and_belief(
     assert shop.settle() >= 1
     assert rewards(shop, shown) == {arm: 0.0}
     shop.verify()
-    assert shop.feedback.click(shown, item).accepted == 0  # its key stays used up
+    again = shop.feedback.click(shown, item)
+    assert again.accepted == 1  # done once more, after it was taken back
+    assert shop.feedback.click(shown, item).accepted == 0
+    assert item not in home.recommend("me", k=40, confirm="on_seen").items
+    shop.feedback.retract(again)
+    assert shop.feedback.click(shown, item).accepted == 1
     shop.store.erase("me", decisions="delete")
     assert shop.store.counts()["retracted"] == 0
 

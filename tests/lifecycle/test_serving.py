@@ -163,7 +163,8 @@ def test_another_process_needs_nothing_but_the_url(ws: Workspace, folder: Path) 
 
 
 def test_propensities_are_those_of_the_draw(home: LivePlacement) -> None:
-    lists = [home.recommend(f"new-{number}") for number in range(800)]
+    users = (f"person-{1 + number % 200:04d}" for number in range(800))
+    lists = [home.recommend(user, request=f"p-{number}") for number, user in enumerate(users)]
     arms = home.config.arms
     drawn = Counter(each.arms[0] for each in lists)
     chances = dict.fromkeys(arms, 0.0)
@@ -181,10 +182,23 @@ def test_somebody_unknown_is_served_and_it_is_said(home: LivePlacement) -> None:
     nobody = home.recommend(None)
     assert len(nobody.items) == 6
     assert nobody.user is None
-    svd = _until(home, "svd", "never-seen")
-    assert svd.fallback == "svd had nothing to show"
-    assert svd.failed == {"svd": "had nothing to show"}
-    assert set(svd.sources) == {"fallback"}
+    assert home.release is not None
+
+
+def test_an_arm_that_needs_a_history_is_not_drawn_for_somebody_without_one(
+    ws: Workspace, home: LivePlacement
+) -> None:
+    """It would never learn that it shows nothing, and win by that."""
+    lists = [home.recommend(f"new-{n}", request=f"r-{n}") for n in range(60)]
+    assert {each.arms for each in lists} == {("top",), ("long_tail",)}  # not svd, not text
+    assert not any(each.failed for each in lists)
+    ws.feedback.write(Feedback.of(user=["new-1"], item=[lists[1].items[0]], value=[5.0], time=NOW))
+    known = [home.recommend("new-1", request=f"k-{n}") for n in range(60)]
+    assert {"svd", "text", "top"} <= {each.arms[0] for each in known}
+    ws.place(replace(home.config, arms={"svd": "pure-svd:factors=8"}))
+    shown = home.recommend("new-2")
+    assert (shown.decision, set(shown.sources)) == (None, {"fallback"})
+    assert shown.fallback == "no arm ranks for somebody who has done nothing yet"
 
 
 def test_before_the_first_training_the_log_serves(tmp_path: Path) -> None:
@@ -255,7 +269,7 @@ def test_exclude_and_among(home: LivePlacement) -> None:
 def test_the_bandit_off_is_a_logged_draw_by_weights(ws: Workspace, home: LivePlacement) -> None:
     ws.place(replace(home.config, static_weights={"svd": 3.0, "top": 1.0}))
     home.switch("static")
-    lists = [home.recommend(f"person-{n:04d}") for n in range(200)]
+    lists = [home.recommend(f"person-{n:04d}") for n in range(1, 201)]
     assert {(each.arms[0], each.propensities[0]) for each in lists} == {
         ("svd", 0.75),
         ("top", 0.25),
@@ -566,7 +580,9 @@ def test_figures_are_those_of_the_lists(ws: Workspace, home: LivePlacement) -> N
         ws.measure(["ctr"], by=("amr",))
 
 
-def test_what_another_policy_would_have_earned(ws: Workspace, home: LivePlacement) -> None:
+def test_what_another_policy_would_have_earned(
+    ws: Workspace, home: LivePlacement, clock: ManualClock
+) -> None:
     ws.place(replace(home.config, arms={"svd": "pure-svd:factors=8", "top": "popularity"}))
     home.switch("static")
     rng = np.random.default_rng(3)
@@ -574,6 +590,9 @@ def test_what_another_policy_would_have_earned(ws: Workspace, home: LivePlacemen
         each = home.recommend(f"person-{n % 200 + 1:04d}", k=1, request=f"what-if-{n}")
         if each.sources[0] == "svd" and rng.random() < 0.6:
             ws.feedback.click(each, each.items[0])
+    with pytest.raises(InvalidDataError, match="a window that is over"):
+        ws.what_if({"svd": 1.0})
+    clock.advance(2 * DAY)
     all_svd = ws.what_if({"svd": 1.0})["snips"]
     assert all_svd.interval[0] < 0.6 < all_svd.interval[1]
     all_top = ws.what_if({"top": 1.0})["snips"]
@@ -586,7 +605,7 @@ def test_what_another_policy_would_have_earned(ws: Workspace, home: LivePlacemen
 
 
 def test_what_other_weights_of_a_blend_would_have_earned(
-    ws: Workspace, home: LivePlacement
+    ws: Workspace, home: LivePlacement, clock: ManualClock
 ) -> None:
     """Two of three arms fill a list; those with `svd` first earn most."""
     arms = {"svd": "pure-svd:factors=8", "top": "popularity", "long_tail": "long-tail:base=ease"}
@@ -601,6 +620,7 @@ def test_what_other_weights_of_a_blend_would_have_earned(
         for item in each.items:
             if each.arms[0] == "svd" and rng.random() < 0.5:
                 ws.feedback.click(each, item)
+    clock.advance(2 * DAY)
     served = ws.what_if({"svd": 1.0, "top": 1.0, "long_tail": 1.0})["snips"]
     assert served.interval[0] < firsts.count("svd") / 600 * 0.5 < served.interval[1]
     always = ws.what_if({"svd": 1.0, "top": 1e-9, "long_tail": 1e-9})["snips"]
@@ -703,12 +723,18 @@ def test_a_placement_survives_json_and_dotted_paths() -> None:
     assert replace(HOME, context=Context.none()).belief != HOME.belief
 
 
-def test_files_that_are_gone_are_said_and_the_log_serves(ws: Workspace, folder: Path) -> None:
-    shutil.rmtree(folder / "app.db.models")
+def test_files_that_are_gone_are_said_and_the_log_serves(
+    ws: Workspace, folder: Path, clock: ManualClock
+) -> None:
+    (folder / "app.db.models").rename(folder / "away")
     shown = ws.placement("home").recommend("person-0001")
     assert shown.fallback is not None
     assert shown.fallback.startswith("the release cannot be loaded")
     assert len(shown.items) == 6
+    (folder / "away").rename(folder / "app.db.models")
+    assert ws.placement("home").recommend("person-0001").release is None
+    clock.advance(11 * SECOND)  # it is tried again after a while
+    assert ws.placement("home").recommend("person-0001").fallback is None
 
 
 def test_a_log_that_cannot_be_written_or_read(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,14 +120,22 @@ def test_whole_and_text_ids_stay_apart(store: Store) -> None:
     "broken",
     [
         lambda: Catalog(items=Vocabulary(("a",)), attributes={"x": [object()]}),
-        lambda: Catalog(items=Vocabulary(("a",)), attributes={"x": [float("nan")]}),
+        lambda: Catalog(items=Vocabulary(("a",)), attributes={"x": [float("inf")]}),
+        lambda: Catalog(items=Vocabulary(("a",)), attributes={"released": [date(2026, 1, 2)]}),
+        lambda: Catalog(items=Vocabulary(("a",)), attributes={"stock": ["3"]}),
         lambda: Catalog(items=Vocabulary((1.5,))),
     ],
 )
 def test_what_cannot_be_kept_is_refused(store: Store, broken: Callable[[], Any]) -> None:
-    with pytest.raises(InvalidDataError):
+    with pytest.raises((InvalidDataError, InvalidParameterError), match=r"'a'|1\.5"):
         store.catalog.write(broken())
     assert store.catalog.revision == 0
+
+
+def test_what_a_frame_does_not_know_is_none(store: Store) -> None:
+    votes = [3.0, float("nan")]
+    store.catalog.write(Catalog(items=Vocabulary(("a", "b")), attributes={"votes": votes}))
+    assert store.catalog.read().attributes["votes"] == (3.0, None)
 
 
 def test_a_list_and_its_decision_are_one(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from siamrec._core import check
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NOTHING = "(no genres listed)"
+_NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d+)?")
+_OWNER = "owner"
 
 
 def read_catalog(
@@ -28,8 +31,9 @@ def read_catalog(
 ) -> Catalog:
     """Return the catalogue in a file of any kind that feedback may be in.
 
-    Every other column becomes an attribute, as text; `genres` is split at `|`. Of rows with one id
-    the first counts; rows without an id are left out.
+    Every other column becomes an attribute: numbers where all that is written in it are numbers,
+    without leading zeros, else texts; `owner` is an id, and a text. `genres` is split at `|`. Of
+    rows with one id the first counts; rows without an id are left out.
 
     Args:
         path: The file.
@@ -61,13 +65,26 @@ def read_catalog(
             first.setdefault(id_, row)
     kept = list(first.values())
     columns = {name: _texts(column.take(kept)) for name, column in found.items()}
-    attributes: dict[str, Any] = {name: texts for name, texts in columns.items() if name != key}
+    attributes: dict[str, Any] = {
+        name: texts if name == _OWNER else _as_numbers(texts)
+        for name, texts in columns.items()
+        if name != key
+    }
     if "genres" in attributes:
         attributes["genres"] = [
             tuple((t or "").split("|")) if t else () for t in attributes["genres"]
         ]
     made = [_joined([columns[name][row] for name in chosen], chosen) for row in range(len(kept))]
     return Catalog(items=Vocabulary(tuple(first)), text=tuple(made), attributes=attributes)
+
+
+def _as_numbers(texts: Sequence[str | None]) -> Sequence[Any]:
+    """Return a column as numbers, where each of its texts is one as a person would write it."""
+    written = [text for text in texts if text is not None]
+    if not written or not all(_NUMBER.fullmatch(text) for text in written):
+        return texts
+    kind = int if all("." not in text for text in written) else float
+    return [None if text is None else kind(text) for text in texts]
 
 
 def _columns(path: str | Path) -> tuple[tuple[str, ...], dict[str, Any]]:

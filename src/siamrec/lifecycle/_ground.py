@@ -223,6 +223,16 @@ class Ground:
         known: str | int = plain
         return known
 
+    def like_items(self, name: str, ids: Sequence[Id]) -> list[Id]:
+        """Return ids that a request names; they decide nothing where no item is known yet.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If they are of another kind than the items.
+        """
+        listed: list[Any] = list(check.many(name, ids))
+        self._one_kind("items", listed, name)
+        return listed
+
     def require_kinds(self, *, users: Iterable[Any] = (), items: Iterable[Any] = ()) -> None:
         """Pass when ids are of the kind of the workspace; the first that come decide it.
 
@@ -237,7 +247,7 @@ class Ground:
                 except StaleWriteError:
                     self._one_kind(what, ids)  # another process was first
 
-    def _one_kind(self, what: str, ids: Iterable[Any]) -> str | None:
+    def _one_kind(self, what: str, ids: Iterable[Any], name: str = "") -> str | None:
         if what not in self._kinds:
             found = self.store.values.get(_WORKSPACE, what)
             if found is not None:
@@ -246,12 +256,12 @@ class Ground:
         kind = None
         for id_ in ids:
             if isinstance(id_, bool) or not isinstance(id_, str | int):
-                raise InvalidParameterError(what, id_, "texts or whole numbers")
+                raise InvalidParameterError(name or what, id_, "texts or whole numbers")
             kind = "text" if isinstance(id_, str) else "whole"
             wanted = wanted or kind
             if kind != wanted:
                 usual = {"text": "texts", "whole": "whole numbers"}[wanted]
-                raise InvalidParameterError(what, id_, f"{usual}, like the others")
+                raise InvalidParameterError(name or what, id_, f"{usual}, like the others")
         return kind
 
     def _salted(self, wanted: str | None) -> str:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from siamrec.typing import BoolArray, FloatArray, Id, Instant
 
 _REST = 30 * SECOND
+_SILENT = "no arm ranks for somebody who has done nothing yet"
 """How long an arm that failed is left alone."""
 _FRESH = 60 * SECOND
 """How long the popularity of the log is believed where nothing has been trained."""
@@ -137,8 +138,11 @@ class Maker:
         person = _whose(asked, known.history, release)
         ranked = _Fallback(state, person)
         able = self._able(config, release, asked.time)
+        idle = "every arm rests after a failure" if not able else _SILENT
+        if not person.histories.value.nnz:
+            able = [arm for arm in able if state.speaks(arm, person.user)]
         if not able or not gate.n_left or (few and config.too_few == "fallback"):
-            why = "every arm rests after a failure" if not able else str(head.too_few)
+            why = idle if not able else str(head.too_few)
             return _listed(head, wishes, ranked, None, why)
         decision = self._decided(state, asked, known.history, able, min(n_arms, len(able)))
         pools, failed = self._pools(state, asked, decision, person, wishes)

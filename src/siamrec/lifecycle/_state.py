@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from scipy import sparse
 
 from siamrec.data import Rankings, Truth, Vocabulary
 from siamrec.experiments import HashAssigner
 from siamrec.lifecycle._draft import Pool
-from siamrec.lifecycle.eligibility import Shelf
+from siamrec.lifecycle.eligibility import Gate, Shelf, Wish
 from siamrec.lifecycle.recommendation import FALLBACK
 from siamrec.lifecycle.release import Release, genres_of, memberships, places_of
+from siamrec.models.recommenders import Histories
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,10 +24,11 @@ if TYPE_CHECKING:
     from siamrec.data import Catalog
     from siamrec.experiments import Experiment
     from siamrec.lifecycle.placement import Placement
+    from siamrec.lifecycle.recommendation import Recommendation
     from siamrec.protocols import Clock
     from siamrec.rerank import Pipeline
     from siamrec.storage import Heads
-    from siamrec.typing import Id, IntArray
+    from siamrec.typing import Id, Instant, IntArray
 
 _MOST_PIPELINES = 100
 
@@ -52,6 +56,8 @@ class State:
     """What each variant shows, where that differs."""
     assigner: HashAssigner | None
     variant: str | None
+    silent: frozenset[str]
+    """Arms that have nothing to say of somebody without a history."""
 
     @classmethod
     def of(
@@ -103,7 +109,30 @@ class State:
             },
             assigner=None if experiment is None else HashAssigner([experiment], clock=clock),
             variant=variant,
+            silent=frozenset() if release is None else _silent(release),
         )
+
+    def speaks(self, arm: str, user: Id | None) -> bool:
+        """Return whether an arm can say anything of somebody who has done nothing yet."""
+        known = self.release is not None and user in self.release.arms[arm].users
+        return known or arm not in self.silent
+
+    def still_shown(
+        self, shown: Recommendation, *, blocked: Sequence[Id], now: Instant
+    ) -> Recommendation:
+        """Return a list that was served before without what may not be shown any more."""
+        gate = Gate(self.shelf)
+        gate.apply(Wish(blocked=blocked), user=shown.user, now=now)
+        code = self.shelf.items.encode(shown.items, unknown="code").tolist()
+        kept = [place for place, item in enumerate(code) if item < 0 or gate.left[item]]
+        if len(kept) == len(shown.items):
+            return shown
+        columns: dict[str, Any] = {
+            name: tuple(getattr(shown, name)[place] for place in kept)
+            for name in ("items", "scores", "sources", "shares")
+            if getattr(shown, name)
+        }
+        return replace(shown, **columns)
 
     @property
     def allocation(self) -> int | None:
@@ -139,3 +168,16 @@ class State:
         made = pipeline.rerank(lists, k=min(k, pool.item.size), history=history, **self.inputs)
         score = np.empty(0) if made.score is None else made.score
         return Pool(made.item.astype(np.int64), score)
+
+
+def _silent(release: Release) -> frozenset[str]:
+    """Return the arms that score everything alike for somebody without a history."""
+    found = set()
+    for name, arm in release.arms.items():
+        n_items = len(arm.items)
+        nobody = Histories(sparse.csr_array((1, n_items), dtype=np.float32))
+        every = np.ones(n_items, dtype=np.bool_)
+        with suppress(Exception):  # an arm of whoever, which serving sets aside when it fails
+            item, _ = arm.best(nobody, k=1, allowed=every, exclude_seen=False)
+            found |= set() if item.size else {name}
+    return frozenset(found)

@@ -168,8 +168,8 @@ class WorkspaceFeedback(Shown):
         """Take back what somebody did; return the lists that it was told of.
 
         History, *seen* and training know nothing of it from now on. A list that was settled with
-        it is settled anew, and the bandit's reward is corrected. Its key stays used up: the same
-        event comes again under a key of its own only.
+        it is settled anew, and the bandit's reward is corrected. Its key stays used up: what is
+        told again on a list, without a key, counts again; with a key it needs another.
 
         Args:
             event: What told it returned, or its key.
@@ -231,6 +231,9 @@ class WorkspaceFeedback(Shown):
         log = self._ground.store.recommendations
         opened = max(when, row.time)  # a device's clock may be behind
         receipt = log.tell(row.id, self._log.rows(event, [own]), seen=seen, time=opened)
+        while key is None and not receipt.accepted and self._log.was_retracted(own):
+            own = content_hash(own, "again")[:40]  # done once more after it was taken back
+            receipt = log.tell(row.id, self._log.rows(event, [own]), seen=seen, time=opened)
         if receipt.conflicts and time is None and key is None:
             again = len(receipt.conflicts)  # told once more, later
             receipt = replace(receipt, duplicates=again, conflicts=())

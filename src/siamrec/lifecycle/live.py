@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from siamrec.typing import Id, Instant
 
 _ATTEMPTS = 5
+_AGAIN = 10 * SECOND
+"""How long a release that could not be loaded is not tried again."""
 _PORTION = 20
 """Lists that one request settles at most."""
 
@@ -63,6 +65,7 @@ class LivePlacement(Shown):
         self._lock = threading.Lock()
         self._settling = threading.Lock()
         self._settled: Instant = 0
+        self._tried: Instant = 0
         self._maker = Maker(ground, name)
         self._states: dict[str | None, State] = {}
         """What serves, by variant; under None what serves outside of every experiment."""
@@ -179,8 +182,8 @@ class LivePlacement(Shown):
             session: What the application knows of this visit, such as `{"seen": 4}`; or the items
                 of it, such as a basket, which arms take as the newest of the history.
             about: What is known of the person, which expressions read as `user.country` and so on.
-            request: Id of the request: one that comes again gets the same list, and there is one
-                decision. A new one when absent.
+            request: Id of the request: one that comes again gets the same list, without what was
+                hidden or blocked since, and there is one decision. A new one when absent.
             exclude: Items not to show.
             among: The only items to show; all when absent.
             where: A filter beside that of the placement, such as `"language == 'en'"`.
@@ -201,15 +204,15 @@ class LivePlacement(Shown):
             k=k,
             n_arms=n_arms,
             diversity=diversity,
-            anchors=_ids("items", items),
+            anchors=self._ground.like_items("items", items),
             session=session if isinstance(session, Mapping) else None,
             visit=()
             if session is None or isinstance(session, Mapping)
-            else _ids("session", session),
+            else self._ground.like_items("session", session),
             about={} if about is None else check.kind("about", about, Mapping),
-            exclude=_ids("exclude", exclude),
+            exclude=self._ground.like_items("exclude", exclude),
             where=None if where is None else Expression.read("where", where),
-            among=None if among is None else _ids("among", among),
+            among=None if among is None else self._ground.like_items("among", among),
             confirm=confirm,
             time=self._ground.now() if time is None else check.instant("time", time),
         )
@@ -220,7 +223,7 @@ class LivePlacement(Shown):
             except StorageError as error:
                 return self._unlogged(asked, error)
             if known is None:
-                return self._again(asked)
+                return self._again(state, asked)
             made = self._maker.made(state, asked, known)
             try:
                 self._write([(state, [made])])
@@ -273,7 +276,7 @@ class LivePlacement(Shown):
                 asked = Asked(user=user, id=id_, k=k, confirm=confirm, time=now)
                 state, known = self._look(asked)
                 if known is None:
-                    done.append(self._again(asked))
+                    done.append(self._again(state, asked))
                     continue
                 done.append(self._maker.made(state, asked, known))
                 begun, lists = new.setdefault(state.variant, (state, []))
@@ -335,15 +338,16 @@ class LivePlacement(Shown):
                 impressions = log.impressions(asked.user, since, here)
         return Known(history=history, past=past, blocked=blocked, impressions=impressions)
 
-    def _again(self, asked: Asked) -> Recommendation:
-        """Return the list that was served to the same request before."""
+    def _again(self, state: State, asked: Asked) -> Recommendation:
+        """Return the list that was served to the same request before, as far as it may be."""
         found = self._ground.store.recommendations.get(asked.id)
         if found is None:
             raise StaleWriteError(f"The recommendation {asked.id} was erased meanwhile.")
         shown = Recommendation.of(found)
         if shown.user != asked.user:
             raise InvalidParameterError("request", asked.id, "of one user: it was another's")
-        return shown
+        blocked = () if asked.user is None else self._ground.store.blocks.of(asked.user)
+        return state.still_shown(shown, blocked=blocked, now=asked.time)
 
     def _write(self, made: Iterable[tuple[State, Sequence[Recommendation]]]) -> None:
         log = self._ground.store.recommendations
@@ -379,14 +383,19 @@ class LivePlacement(Shown):
     def _state_of(self, heads: Heads, variant: str | None) -> State:
         """Return what serves under these heads; what has changed is loaded, once."""
         state = self._states.get(variant)
-        if state is not None and state.heads == heads:
+        if state is not None and self._holds(state, heads):
             return state
         with self._lock:
             state = self._states.get(variant)
-            if state is None or state.heads != heads:
+            if state is None or not self._holds(state, heads):
                 state = self._loaded(heads, variant, state)
                 self._states[variant] = state
         return state
+
+    def _holds(self, state: State, heads: Heads) -> bool:
+        """Whether a state is what serves; one that could not be loaded is tried again at times."""
+        again = state.trouble and not 0 <= self._ground.now() - self._tried < _AGAIN
+        return state.heads == heads and not again
 
     def _loaded(self, heads: Heads, variant: str | None, old: State | None) -> State:
         config = self._ground.config(self.name)
@@ -401,6 +410,7 @@ class LivePlacement(Shown):
                 release = release or loaded_release(heads.release, self._ground.registry)
             except (ModelLoadError, UnknownNameError) as error:
                 trouble = f"the release cannot be loaded: {error}"
+                self._tried = self._ground.now()
         if old is not None and old.heads.catalog == heads.catalog:
             catalog, removed = old.catalog, old.removed
         else:
@@ -419,11 +429,3 @@ class LivePlacement(Shown):
             clock=self._ground.clock,
             shelf=old.shelf if old is not None and same else None,
         )
-
-
-def _ids(name: str, given: Sequence[Id]) -> list[Id]:
-    listed = check.many(name, given)
-    for id_ in listed:
-        if isinstance(id_, bool) or not isinstance(id_, str | int):
-            raise InvalidParameterError(name, id_, "ids of items, texts or whole numbers")
-    return listed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from siamrec._core import check
-from siamrec._core.clock import ManualClock
+from siamrec._core.clock import ManualClock, duration
 from siamrec.bandits import POLICIES, ContextualBandit
 from siamrec.bandits.ope import Log, evaluate
 from siamrec.errors import InvalidDataError, InvalidParameterError, SiamrecError
@@ -52,7 +52,9 @@ def what_if(
             raise InvalidParameterError("policy", policy, expected)
     trials = _trials(ground, config, since, until, blended=blended)
     if not trials:
-        raise InvalidDataError("No seen list with a decision is in the log of this time.")
+        raise InvalidDataError(
+            "No seen list with a decision, and a window that is over, is in the log of this time."
+        )
     drawn = (arm for each in trials for arm in each.shown.arms)
     arms = tuple(dict.fromkeys((*config.arms, *drawn)))
     if isinstance(policy, Mapping):
@@ -80,10 +82,14 @@ def _trials(
     *,
     blended: bool,
 ) -> list[_Trial]:
+    now, window = ground.now(), duration("window", config.settles.window)
     lists = [
         (each, row)
         for each, row in lists_of(ground, config.name, since, until)
-        if each.decision is not None and row.opened is not None and (row.bandit is None) == blended
+        if each.decision is not None
+        and row.opened is not None
+        and int(row.opened) + window <= now  # what is said of the others may still change
+        and (row.bandit is None) == blended
     ]
     rows = [row for _, row in lists]
     told = events_by_list(rows, ground.store.recommendations.events_of([r.id for r in rows]))

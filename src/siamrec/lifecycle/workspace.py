@@ -384,8 +384,9 @@ class Workspace(Shown):
         """Return what another policy would have earned on the lists that were seen.
 
         Off-policy estimates of the reward of the first arm of a list, from the logged
-        propensities; withheld where the log does not support them. Where a placement blends by
-        weights, they are of the reward of whole lists, the mean over their seen items, were
+        propensities; withheld where the log does not support them. Lists count when their window
+        is over; one whose first arm had nothing to show earned nothing. Where a placement blends
+        by weights, they are of the reward of whole lists, the mean over their seen items, were
         their arms drawn by other weights.
 
         Args:

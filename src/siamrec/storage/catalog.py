@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import numpy as np
@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from siamrec._core import check
 from siamrec._core.hashing import canonical_json
 from siamrec.data import Catalog, Vocabulary
-from siamrec.errors import InvalidDataError
+from siamrec.errors import InvalidDataError, InvalidParameterError
 from siamrec.storage import _bulk, _engine
 from siamrec.storage._events import storable
 from siamrec.storage._on_database import OnDatabase
@@ -180,6 +180,7 @@ def _bodies(catalog: Catalog) -> Iterable[tuple[Item, dict[str, Any]]]:
         for name in TIMES:
             if body.get(name) is not None:
                 body[name] = check.instant(name, body[name])
+        _require_writable(item, body)
         try:
             canonical_json(body)
         except (TypeError, ValueError) as error:
@@ -189,7 +190,20 @@ def _bodies(catalog: Catalog) -> Iterable[tuple[Item, dict[str, Any]]]:
         yield item, {**body, _TEXT: text}
 
 
+def _require_writable(item: Item, body: Mapping[str, Any]) -> None:
+    """Pass when every attribute is what it can be; the first that is not is named."""
+    stock = body.get("stock")
+    if stock is not None and (isinstance(stock, bool) or not isinstance(stock, int | float)):
+        raise InvalidParameterError(f"stock of {item!r:.100}", stock, "a number")
+    for name, value in body.items():
+        if isinstance(value, date):
+            expected = "a datetime with a zone, a number or a text"
+            raise InvalidParameterError(f"{name} of {item!r:.100}", value, expected)
+
+
 def _listed(name: str, value: Any) -> Any:
+    if isinstance(value, float | np.floating) and np.isnan(value):
+        return None  # how data frames write that nothing is known
     if isinstance(value, tuple):
         return list(value)
     if isinstance(value, datetime | np.datetime64):

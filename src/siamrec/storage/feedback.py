@@ -31,7 +31,7 @@ from siamrec.storage._pages import Pages
 from siamrec.storage.incoming import Written, sorted_out
 from siamrec.storage.retraction import retract
 from siamrec.storage.schema import decision as decision_table
-from siamrec.storage.schema import event
+from siamrec.storage.schema import event, retracted
 from siamrec.storage.schema import spent as spent_table
 from siamrec.storage.summary import FeedbackSummary, summarised
 
@@ -331,6 +331,12 @@ class FeedbackLog(OnDatabase):
         check.not_negative("seconds", seconds)
         more = _More(query, decision, None)
         return self._one(user, item, seconds, FeedbackKind.DWELL, more, time, key)
+
+    def was_retracted(self, key: str) -> bool:
+        """Whether the event of a key was taken back."""
+        query = select(retracted.c.key).where(retracted.c.key == key)
+        with _engine.reading(self._engine) as connection:
+            return connection.execute(query).first() is not None
 
     def summary(self, *, n_items: int | None = None, middle: float = 3.0) -> FeedbackSummary:
         """Return what was collected: distribution, biases, low-rated items, coverage.
