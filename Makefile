@@ -56,7 +56,7 @@ imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 slow: $(VENV)/.dev  ## simulations, and real data where SIAMREC_DATA is set
-	$(BIN)/python -m pytest -q -m 'slow or realdata'
+	$(BIN)/python -m pytest -q -m 'slow or realdata' -n 2 --dist loadfile
 
 lowest:  ## the rooms without torch, with the lowest versions that are declared
 	VENV=$(VENV) .ci/light lowest
