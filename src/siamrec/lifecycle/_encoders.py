@@ -41,7 +41,9 @@ def behind(alias: str, registry: ModelRegistry, usual: Any) -> tuple[str, Siames
     if active is not None:
         return active, loaded(active, registry)
     if alias != LIVE:
-        raise UnknownNameError(NAME, alias, [LIVE])
+        error = UnknownNameError(NAME, alias, [LIVE])
+        error.add_note(f"Workspace.keep_encoder(encoder, alias={alias!r}) gives it a version.")
+        raise error
     encoder = encoder_of(usual)
     version = registered(encoder, registry)
     registry.activate(LIVE, version.id, reason="first version", expect=None)

@@ -80,5 +80,8 @@ def load(folder: str | Path) -> Shipped:
     """
     path = Path(folder)
     if not (path / "siamrec.db").is_file():
-        raise MissingInputError("siamrec.db", f"the folder of a run, or Workspace(url); {path}")
+        raise MissingInputError(
+            f"siamrec.db in {path}",
+            "the folder of a run; of a run with a database of its own, siamrec.Workspace(url)",
+        )
     return Shipped(Workspace(f"sqlite:///{path / 'siamrec.db'}", blobs=path / "registry"))
