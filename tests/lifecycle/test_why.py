@@ -61,7 +61,8 @@ def test_what_cannot_say_why_is_silent(shop: Workspace) -> None:
     assert (own.arm, own.anchors) == ("top", ())
     svd = placed(shop, "svd", rules=())
     nobody = svd.recommend("new").why(0)
-    assert (nobody.arm, nobody.fallback) == (None, "svd had nothing to show")
+    said = "no arm ranks for somebody who has done nothing yet"
+    assert (nobody.arm, nobody.fallback) == (None, said)
     assert nobody.title().endswith("put in by the fallback")
     first = svd.recommend("u1", request="s")
     assert first.why(0).anchors
@@ -134,7 +135,7 @@ def test_a_basket_is_the_newest_of_a_history(shop: Workspace) -> None:
         Feedback.of(user=["u1"] * 2, item=["i2", "i5"], kind=FeedbackKind.CLICK, time=[NOW] * 2)
     )
     assert home.recommend("u1").items == own.items  # as if they had been told
-    facts = home.recommend("new", session={"seen": 4})
+    facts = home.recommend("u2", session={"seen": 4})
     assert facts.context["session_position"] == "middle"
     with pytest.raises(InvalidParameterError, match="session"):
         home.recommend(session="i2")
