@@ -314,3 +314,31 @@ def test_a_placement_that_cannot_be_read_stops_no_other(
     assert "cannot be read: " in str(ws.table())
     with pytest.raises(UnknownNameError, match="of_tomorrow"):
         ws.placement("a")
+
+
+def test_a_placement_is_read_once_for_each_revision(
+    ws: Workspace, home: LivePlacement, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clicks and settlements ask for it again and again, those on lists of variants too."""
+    home.test(Experiment(key="arms", variants=HALF), {"new": {"arms": {"top": "popularity"}}})
+    lists = [home.recommend(f"person-{n:04}", request=f"r{n}") for n in range(1, 21)]
+    assert {each.variant for each in lists} == {"control", "new"}
+    for each in lists:
+        ws.feedback.click(each, each.items[0])
+    read: list[object] = []
+    made = Placement.from_config.__func__  # type: ignore[attr-defined]
+
+    def counted(cls: type[Placement], config: Any) -> Placement:
+        read.append(config)
+        return made(cls, config)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(Placement, "from_config", classmethod(counted))
+    for each in lists:
+        ws.feedback.click(each, each.items[1])
+    clock.advance(2 * DAY)
+    assert ws.settle() == len(lists)
+    assert len(read) <= 1  # what the variant shows, once
+    read.clear()
+    ws.place(replace(home.config, k=3))
+    assert len(home.recommend("person-0001", request="after").items) == 3
+    assert read

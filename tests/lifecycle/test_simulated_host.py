@@ -25,7 +25,7 @@ CLICKS = {"graph": 0.3, "long_tail": 0.2, "top": 0.1, "fallback": 0.05}
 """Probability of a click on an item, by the arm that put it there."""
 
 
-@pytest.mark.parametrize("n_lists", [400, pytest.param(2_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_lists", [400, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_the_log_says_what_was_counted(
     world: SimulatedWorld, tmp_path: Path, n_lists: int
 ) -> None:

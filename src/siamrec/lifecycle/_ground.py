@@ -75,6 +75,10 @@ class Ground:
         self._encoder = encoder
         self.clock = clock
         self._kinds: dict[str, str] = {}
+        self._read: dict[str, tuple[int, Placement]] = {}
+        """Placements by name, with their revision: to make one of its JSON takes milliseconds."""
+        self._variants: dict[str, tuple[Placement, ...]] = {}
+        self._owners: dict[tuple[str, str], tuple[Placement, Placement | None]] = {}
         self.salt = self._salted(salt)
 
     def now(self) -> Instant:
@@ -129,13 +133,18 @@ class Ground:
         found = self.store.values.get(_PLACEMENT, name)
         if found is None:
             raise UnknownNameError(_PLACEMENT, name, self.placements())
+        held = self._read.get(name)
+        if held is not None and held[0] == found.revision:
+            return held[1]
         try:
-            return Placement.from_config(found.body)
+            config = Placement.from_config(found.body)
         except SiamrecError as error:
             error.add_note(
                 f"The placement {name!r} was kept by another version, or with a plugin."
             )
             raise
+        self._read[name] = (found.revision, config)
+        return config
 
     def keep(self, placement: Placement, *, expect: int | None = None) -> Revision:
         """Store a placement under its name; see `Workspace.place`.
@@ -147,7 +156,7 @@ class Ground:
         return self.store.values.put(_PLACEMENT, placement.name, body, expect=expect)
 
     def _check_wishes(self, placement: Placement) -> None:
-        every = [placement, *(placement.of_variant(*one) for one in placement.variants.items())]
+        every = self.every(placement)
         if not any(each.where is not None or each.rules for each in every):
             return
         catalog = self.store.catalog.read()
@@ -165,16 +174,30 @@ class Ground:
         found = self.store.experiments().record(config.experiment).experiment
         return found if found.status == "running" else None
 
+    def every(self, config: Placement) -> tuple[Placement, ...]:
+        """Return a placement and what each of its variants shows."""
+        held = self._variants.get(config.name)
+        if held is None or held[0] is not config:
+            held = self._variants[config.name] = _every(config)
+        return held
+
     def owner(self, config: Placement, belief: str) -> Placement | None:
         """Return the placement, or the variant or older revision of it, whose belief it is."""
         if config.belief == belief:
             return config
+        held = self._owners.get((config.name, belief))
+        if held is None or held[0] is not config:
+            held = (config, self._owner(config, belief))
+            self._owners[config.name, belief] = held
+        return held[1]
+
+    def _owner(self, config: Placement, belief: str) -> Placement | None:
         for revision in reversed(self.store.values.history(_PLACEMENT, config.name)):
             try:
                 older = Placement.from_config(revision.body)
             except SiamrecError:  # of a plugin that is gone: another revision may have it
                 continue
-            for each in (older, *(older.of_variant(*one) for one in older.variants.items())):
+            for each in _every(older):
                 if each.belief == belief:
                     return each
         return None
@@ -289,3 +312,7 @@ def blobs_of(blobs: BlobStore | str | Path | None, store: Store) -> BlobStore | 
         check.methods("blobs", blobs, ["put", "get"], what="a store of files")
         return blobs
     return None if store.file is None else FolderBlobs.beside(store.file, "models")
+
+
+def _every(config: Placement) -> tuple[Placement, ...]:
+    return (config, *(config.of_variant(*one) for one in config.variants.items()))

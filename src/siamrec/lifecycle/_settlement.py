@@ -134,8 +134,8 @@ class _Owners:
         return duration("window", owner.settles.window)
 
     def shortest(self) -> int:
-        variants = [self._config.of_variant(*one) for one in self._config.variants.items()]
-        return min(duration("window", each.settles.window) for each in (self._config, *variants))
+        every = self._ground.every(self._config)
+        return min(duration("window", each.settles.window) for each in every)
 
 
 def _learn(ground: Ground, owner: Placement, found: dict[str, dict[str, float]]) -> None:

@@ -433,7 +433,7 @@ class Workspace(Shown):
         """
         for name in self.placements():
             config = self._ground.config(name)
-            for each in (config, *(config.of_variant(*one) for one in config.variants.items())):
+            for each in self._ground.every(config):
                 self._ground.bandit(each)
         return self.store.verify()
 
