@@ -7,6 +7,8 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from siamrec.storage import _prepared
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -53,13 +55,16 @@ def insert(
     if connection.dialect.name != "postgresql":
         marks = ", ".join("?" * len(names))
         text = f'INSERT INTO "{table.name}" ({quoted}) VALUES ({marks}){end}'  # noqa: S608 - names are ours
-        return max(connection.exec_driver_sql(text, [tuple(row) for row in rows]).rowcount, 0)
+        values = [tuple(row) for row in rows]
+        if len(values) == 1:
+            return _prepared.run(connection, text, values[0])
+        return _prepared.run(connection, text, values, many=True)
     # One statement for all rows; arrays of columns are parsed faster than many tuples.
     kinds = [table.c[name].type.compile(connection.dialect) for name in names]
     arrays = ", ".join(f"%s::{kind}[]" for kind in kinds)
     text = f'INSERT INTO "{table.name}" ({quoted}) SELECT * FROM unnest({arrays}){end}'  # noqa: S608
     columns = tuple(map(array_literal, zip(*rows, strict=True)))
-    return max(connection.exec_driver_sql(text, columns).rowcount, 0)
+    return _prepared.run(connection, text, columns)
 
 
 def array_literal(values: Sequence[Any]) -> str:
@@ -92,7 +97,7 @@ def delete(connection: Connection, table: Table, name: str, values: Sequence[Any
     """Delete the rows with any of the values in a column; return how many there were."""
     where, given = among(connection, table, name, values)
     text = f'DELETE FROM "{table.name}" WHERE {where}'  # noqa: S608 - names are ours
-    return max(connection.exec_driver_sql(text, given).rowcount, 0)
+    return _prepared.run(connection, text, given)
 
 
 def select(
@@ -103,7 +108,7 @@ def select(
         return []
     where, given = among(connection, table, key, values)
     text = f'SELECT {", ".join(names)} FROM "{table.name}" WHERE {where}'  # noqa: S608
-    return fetched(connection.exec_driver_sql(text, given))
+    return _prepared.rows(connection, text, given)
 
 
 def fetched(result: CursorResult[Any]) -> list[tuple[Any, ...]]:

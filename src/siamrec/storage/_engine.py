@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sqlite3
 import time
 import weakref
 from contextlib import contextmanager
@@ -239,7 +238,8 @@ def transact(engine: Engine, work: Callable[[Connection], _ResultT]) -> _ResultT
             with writing(engine) as connection:
                 return work(connection)
         except StorageError as error:
-            state = getattr(getattr(error.__cause__, "orig", None), "sqlstate", None)
+            cause = error.__cause__
+            state = getattr(getattr(cause, "orig", cause), "sqlstate", None)
             if state not in _PASSING or attempt == _ATTEMPTS - 1:
                 raise
         time.sleep(_pause(attempt))
@@ -284,8 +284,8 @@ def told(engine: Engine) -> Iterator[None]:
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise _failed(engine, reason) from error
-    except sqlite3.Error as error:  # from beginning to write, before SQLAlchemy sees it
-        raise _failed(engine, str(error)) from error
+    except engine.dialect.loaded_dbapi.Error as error:  # what the driver was told by itself
+        raise _failed(engine, str(error).strip().splitlines()[0]) from error
     except UnicodeEncodeError as error:
         raise InvalidDataError(
             f"Text in a store must have no lone surrogate, got {error.object!r:.100}."

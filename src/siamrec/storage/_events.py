@@ -289,9 +289,20 @@ def _contexts(feedback: Feedback) -> list[str | None]:
     return texts
 
 
-def feedback_of(columns: Mapping[str, Sequence[Any]]) -> Feedback:
+def feedback_of(
+    columns: Mapping[str, Sequence[Any]], *, whose: str | int | None = None
+) -> Feedback:
+    """Return rows of the log as feedback.
+
+    Args:
+        columns: The rows, by column.
+        whose: The person of all of them; None for persons of every kind.
+    """
     whole = np.asarray(columns["whole_ids"])
-    users, user = _vocabulary(columns["user"], whole & _WHOLE_USER)
+    if whose is None:
+        users, user = _vocabulary(columns["user"], whole & _WHOLE_USER)
+    else:
+        users, user = Vocabulary((whose,)), np.zeros(len(whole), dtype=np.int32)
     items, item = _vocabulary(columns["item"], whole & _WHOLE_ITEM)
     asked = columns["query"] if _has_any(columns["query"]) else ()
     queries = Vocabulary.of(query for query in asked if query is not None)

@@ -63,7 +63,7 @@ def set_up(engine: Engine, durability: Durability, *, alone: bool) -> None:
         if connection.get_execution_options().get("writing", False):
             _begin_to_write(connection.connection.dbapi_connection)
         else:
-            connection.exec_driver_sql("BEGIN")
+            connection.connection.cursor().execute("BEGIN")
 
     event.listen(engine, "connect", opened)
     event.listen(engine, "begin", begun)

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, delete, select
 from siamrec.storage import _bulk, _engine
 from siamrec.storage._events import storable
 from siamrec.storage._on_database import OnDatabase
+from siamrec.storage._prepared import Prepared
 from siamrec.storage.schema import blocked
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ class BlockLog(OnDatabase):
         self._engine = engine
         self._clock = clock
         c = blocked.c
-        # Made once: to put a statement together takes longer than to run it.
-        self._mine = select(c.item, c.whole_ids).where(c.user == bindparam("user"))
+        self._mine = Prepared(select(c.item, c.whole_ids).where(c.user == bindparam("user")))
 
     def add(self, user: Id, *items: Id) -> int:
         """Keep items from a person; return how many were not kept from them before."""
@@ -65,10 +65,9 @@ class BlockLog(OnDatabase):
 
     def within(self, connection: Connection, user: Id) -> list[Id]:
         """Return the items that are kept from a person as one transaction sees it."""
-        rows = _bulk.fetched(connection.execute(self._mine, {"user": str(user)}))
         return [
             int(item) if whole & 2 else item
-            for item, whole in rows
+            for item, whole in self._mine.rows(connection, user=str(user))
             if (whole & 1) == isinstance(user, int)
         ]
 

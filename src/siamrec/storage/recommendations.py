@@ -17,6 +17,7 @@ from siamrec.storage._decided import columns_of, decided
 from siamrec.storage._events import feedback_of
 from siamrec.storage._on_database import OnDatabase
 from siamrec.storage._pages import READ
+from siamrec.storage._prepared import Prepared
 from siamrec.storage.archive import retried
 from siamrec.storage.schema import alias as alias_table
 from siamrec.storage.schema import (
@@ -130,7 +131,6 @@ class RecommendationLog(OnDatabase):
         self._feedback = feedback
         self._archive = archive
         self._blocks = blocks
-        # Made once: to put a statement together takes longer than to run it.
         revision = select(func.max(stored_value.c.revision)).where(
             stored_value.c.kind == "placement", stored_value.c.name == bindparam("placement")
         )
@@ -139,15 +139,17 @@ class RecommendationLog(OnDatabase):
         changes = select(func.sum(experiment.c.revision))
         archived = select(func.max(segment.c.last))
         parts = (revision, release, newest, changes, archived)
-        self._heads = select(*(part.scalar_subquery() for part in parts))
+        self._heads = Prepared(select(*(part.scalar_subquery() for part in parts)))
         c = event.c
-        self._past = (
+        past = (
             select(*(c[name] for name in READ))
             .where(c.user == bindparam("user"))
             .order_by(c.time.desc().nulls_last(), c.seq.desc())
         )
-        self._history = self._past.limit(bindparam("n"))
-        self._known = select(recommendation.c.id).where(recommendation.c.id == bindparam("id"))
+        self._past = Prepared(past)
+        self._history = Prepared(past.limit(bindparam("n")))
+        known = select(recommendation.c.id).where(recommendation.c.id == bindparam("id"))
+        self._known = Prepared(known)
 
     def heads(self, placement: str, alias: str) -> Heads:
         """Return what a list of this placement would depend on now."""
@@ -168,18 +170,17 @@ class RecommendationLog(OnDatabase):
         """
         with _engine.reading(self._engine) as connection:
             heads = self._heads_in(connection, placement, alias)
-            there = connection.execute(self._known, {"id": id_}).first() is not None
+            there = bool(self._known.rows(connection, id=id_))
             if user is None:
                 return Looked(heads, None, (), there)
-            found = connection.execute(self._history, {"user": str(user), "n": n})
-            rows = _bulk.fetched(found)
+            rows = self._history.rows(connection, user=str(user), n=n)
             blocked = self._blocks.within(connection, user)
         return Looked(heads, _events_of(rows, user), blocked, there)
 
     def past(self, user: str | int) -> Feedback | None:
         """Return every event of a user that is not archived, in time order; None for none."""
         with _engine.reading(self._engine) as connection:
-            rows = _bulk.fetched(connection.execute(self._past, {"user": str(user)}))
+            rows = self._past.rows(connection, user=str(user))
         return _events_of(rows, user)
 
     def impressions(
@@ -402,8 +403,8 @@ class RecommendationLog(OnDatabase):
         return [found[id_] for id_ in ids]
 
     def _heads_in(self, connection: Connection, placement: str, alias: str) -> Heads:
-        given = {"placement": placement, "alias": alias}
-        revision, release, *numbers = connection.execute(self._heads, given).one()
+        (row,) = self._heads.rows(connection, placement=placement, alias=alias)
+        revision, release, *numbers = row
         return Heads(int(revision or 0), release, *(int(number or 0) for number in numbers))
 
 
@@ -413,7 +414,8 @@ def _events_of(rows: Sequence[tuple[Any, ...]], user: str | int) -> Feedback | N
     mine = [row for row in rows if (row[whole] & 1) == isinstance(user, int)]
     if not mine:
         return None
-    return feedback_of(dict(zip(READ, zip(*reversed(mine), strict=True), strict=True)))
+    columns = dict(zip(READ, zip(*reversed(mine), strict=True), strict=True))
+    return feedback_of(columns, whose=user)
 
 
 def _n_seen(row: StoredList) -> int:

@@ -72,7 +72,10 @@ class FittedWeights(FittedRecommender, ABC):
     @final
     @override
     def score(self, histories: Histories) -> Float32Array:
-        product = self.strengths(histories) @ self.weights
+        strengths = self.strengths(histories)
+        if len(histories) == 1 and sparse.issparse(self.weights):
+            return _sum_of_rows(strengths, sparse.csr_array(self.weights))
+        product = strengths @ self.weights
         dense = product.toarray() if sparse.issparse(product) else product
         scores: Float32Array = np.asarray(dense, dtype=np.float32)
         return scores
@@ -143,6 +146,20 @@ class FittedWeights(FittedRecommender, ABC):
             rows.toarray() if sparse.issparse(rows) else rows, dtype=np.float64
         )
         return dense
+
+
+def _sum_of_rows(strengths: sparse.csr_array, weights: sparse.csr_array) -> Float32Array:
+    """Return `s W` of one person, summed in the order of the product of matrices.
+
+    To set up a product of sparse matrices takes longer than to sum a few rows of one.
+    """
+    first = weights.indptr[strengths.indices].astype(np.int64)
+    length = weights.indptr[strengths.indices + 1] - first
+    place = np.arange(length.sum()) + np.repeat(first - (np.cumsum(length) - length), length)
+    scores = np.zeros((1, weights.shape[1]), dtype=np.float32)
+    added = np.repeat(strengths.data, length) * weights.data[place]
+    np.add.at(scores[0], weights.indices[place], added.astype(np.float32, copy=False))
+    return scores
 
 
 FittedT = TypeVar("FittedT", bound=FittedWeights)

@@ -9,7 +9,6 @@ import numpy as np
 
 from siamrec._core import check
 from siamrec.data import Rankings
-from siamrec.data._top import best_columns
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 _BLOCK, _FEWEST = 1024, 64  # people scored at a time, at most and at least
 _CELLS = 1 << 22  # scores of a block, where items are many
+_WIDE = 1 << 16  # items of which one person's few scores are quicker found than all
 
 
 class Scores(Protocol):
@@ -107,20 +107,33 @@ def best_of(
         exclude_seen: Whether what the person met is left out.
     """
     check.count("k", k)
-    few = arm.few_scores(histories)
+    few = arm.few_scores(histories) if len(arm.items) > _WIDE else None
     if few is not None:
         done = Lists.few(few, histories.value if exclude_seen else None, allowed, k)
         if done.length[0] >= 0:
             return done.item.astype(np.int64), done.score
-    table, _ = _masked(arm, histories, allowed, exclude_seen=exclude_seen)
-    if _silent(table).size:
-        return np.empty(0, dtype=np.int64), np.empty(0)
-    if not (table < np.inf).all():
+    scores = arm.traced(histories)[0] if few is None else few.toarray()
+    row = np.where(allowed, _sized(arm, scores, 1)[0], -np.inf)
+    if exclude_seen:
+        row[histories.value.indices] = -np.inf
+    k = min(k, row.size)
+    edge = np.partition(row, row.size - k)[row.size - k] if k else np.inf
+    item = np.flatnonzero(row >= edge)  # NaN is the highest of a partition
+    worth = row[item]
+    best = worth.max(initial=-np.inf)
+    if not (edge < np.inf and best < np.inf):
         raise InvalidDataError(f"score of {type(arm).__name__} must not be NaN or infinite.")
-    row = table.astype(np.float64)
-    item = best_columns(row, min(k, row.shape[1]))[0]
-    item = item[row[0, item] > -np.inf]
-    return item, row[0, item]
+    if best == -np.inf or (edge in (best, -np.inf) and _alike(row, best)):
+        return np.empty(0, dtype=np.int64), np.empty(0)
+    first = np.argsort(-worth, kind="stable")[:k]
+    first = first[worth[first] > -np.inf]
+    return item[first], worth[first].astype(np.float64)
+
+
+def _alike(row: FloatArray, best: float) -> bool:
+    """Whether several items can be shown and all of them have the score `best`."""
+    shown = row[row > -np.inf]
+    return shown.size > 1 and bool((shown == best).all())
 
 
 def _masked(
@@ -139,9 +152,14 @@ def _masked(
 
 def _own(arm: Scores, scores: object, n: int) -> Float32Array:
     """Return a copy of scores, which may be what the arm keeps; other shapes are refused."""
+    return np.array(_sized(arm, scores, n))
+
+
+def _sized(arm: Scores, scores: object, n: int) -> Float32Array:
+    """Return scores as an array of floats; other shapes and types are refused."""
     shape = (n, len(arm.items))
     try:
-        table = np.array(scores)
+        table = np.asarray(scores)
     except ValueError:  # rows of different length
         table = np.empty(0)
     if table.shape != shape or table.dtype.kind not in "fiu":

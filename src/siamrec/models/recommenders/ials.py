@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
+from scipy import sparse
 from typing_extensions import override
 
 from siamrec._core import check
@@ -18,8 +19,6 @@ from siamrec.models.recommenders.search import Float, Integer
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    from scipy import sparse
 
     from siamrec.data import Catalog, Feedback, Vocabulary
     from siamrec.models.recommenders.histories import Strength
@@ -136,19 +135,21 @@ class IALS(RecommenderRecipe):
         n, m = liked.shape
         weak = self._weak(liked)
         common = weak * (other.T @ other if gram is None else gram)
-        liked = liked.astype(np.float64)
-        even = bool((liked.data == 1).all())
-        count = np.asarray(liked.sum(axis=1)).ravel()
+        strength = liked.data.astype(np.float64)
+        even = bool((strength == 1).all())
+        start = liked.indptr
+        owner = np.repeat(np.arange(n), np.diff(start))
+        count = np.bincount(owner, weights=strength, minlength=n)
         penalty = self.l2 * (count + weak * m) ** self.frequency
-        wanted = liked @ other
+        wanted = sparse.csr_array((strength, liked.indices, start), shape=(n, m)) @ other
         solved = np.empty((n, self.factors))
         for first in range(0, n, _BLOCK):
             last = min(first + _BLOCK, n)
             normal = np.tile(common, (last - first, 1, 1))
             for row in range(first, last):  # rows differ in length: one product for each
-                place = slice(int(liked.indptr[row]), int(liked.indptr[row + 1]))
+                place = slice(int(start[row]), int(start[row + 1]))
                 own = other[liked.indices[place]]
-                normal[row - first] += (own.T if even else own.T * liked.data[place]) @ own
+                normal[row - first] += (own.T if even else own.T * strength[place]) @ own
             normal[:, np.arange(self.factors), np.arange(self.factors)] += penalty[
                 first:last, None
             ]

@@ -131,13 +131,14 @@ class FittedTextProfile(FittedRecommender):
         self.positive = positive
         self.users, self.items, self.history = users, items, history
         self.vectors, self.written = vectors, written
+        self._silent = np.flatnonzero(~written)
 
     @override
     def score(self, histories: Histories) -> Float32Array:
         profile = histories.liked(self.positive) @ self.vectors
         length = np.linalg.norm(profile, axis=1, keepdims=True)
         scores: Float32Array = (profile / np.maximum(length, 1e-12)) @ self.vectors.T
-        scores[:, ~self.written] = -np.inf
+        scores[:, self._silent] = -np.inf
         return scores
 
     @override
