@@ -146,6 +146,15 @@ class Ground:
         self._read[name] = (found.revision, config)
         return config
 
+    def revision(self, name: str, number: int) -> Placement | None:
+        """Return a placement as it was at a revision; None where there is none.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If it has a part that is not known here.
+        """
+        found = self.store.values.at(_PLACEMENT, name, number)
+        return None if found is None else Placement.from_config(found.body)
+
     def keep(self, placement: Placement, *, expect: int | None = None) -> Revision:
         """Store a placement under its name; see `Workspace.place`.
 

@@ -17,6 +17,7 @@ from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameE
 from siamrec.lifecycle._anchors import Anchors
 from siamrec.lifecycle._draft import Pool, drafted, drawn, weighted
 from siamrec.lifecycle._filling import Filling
+from siamrec.lifecycle._following import inherited
 from siamrec.lifecycle._person import Person
 from siamrec.lifecycle._ruling import Ruling
 from siamrec.lifecycle.context import context_of
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 
     from siamrec.expressions import Expression
     from siamrec.lifecycle._filling import Blend, Ranked
+    from siamrec.lifecycle._following import Following
     from siamrec.lifecycle._ground import Ground
     from siamrec.lifecycle._state import State
     from siamrec.lifecycle.placement import Placement
+    from siamrec.lifecycle.recommendation import Pager
     from siamrec.lifecycle.release import Release
     from siamrec.storage import StoredBandit
     from siamrec.typing import BoolArray, FloatArray, Id, Instant
@@ -64,6 +67,8 @@ class Asked:
     among: Sequence[Id] | None = None
     where: Expression | None = None
     confirm: Literal["on_serve", "on_seen"] | None = None
+    following: Following | None = None
+    """The list that comes before it."""
 
 
 @final
@@ -100,11 +105,13 @@ class Maker:
     Args:
         ground: The workspace.
         name: Name of the placement.
+        pager: What its lists ask for their next page.
     """
 
-    def __init__(self, ground: Ground, name: str) -> None:
+    def __init__(self, ground: Ground, name: str, pager: Pager) -> None:
         self._ground = ground
         self._name = name
+        self._pager = pager
         self._own = threading.local()
         self._popular: tuple[Instant, int, Shelf] | None = None
         self._resting: dict[str, Instant] = {}
@@ -131,6 +138,7 @@ class Maker:
             too_few=_too_few(gate, k),
             limit=None if asked.user is None
             else config.seen.limit(state.heads.archived, asked.time),
+            revision=state.heads.placement, asked=inherited(asked), pager=self._pager,
         )  # fmt: skip
         if release is None:
             why = state.trouble or "nothing has been trained yet"
@@ -270,6 +278,7 @@ def _wishes(shelf: Shelf, config: Placement, asked: Asked, known: Known, k: int)
         among=asked.among,
         blocked=(*known.blocked, *unwanted),
         seen=config.seen.left_out(known.past, known.impressions, now),
+        shown=() if asked.following is None else asked.following.shown,
     )
     gate = Gate(shelf)
     gate.apply(wish, user=user, now=now)

@@ -58,6 +58,8 @@ class State:
     variant: str | None
     silent: frozenset[str]
     """Arms that have nothing to say of somebody without a history."""
+    alias: str
+    """Alias whose release is that of the heads."""
 
     @classmethod
     def of(
@@ -110,6 +112,7 @@ class State:
             assigner=None if experiment is None else HashAssigner([experiment], clock=clock),
             variant=variant,
             silent=frozenset() if release is None else _silent(release),
+            alias=config.alias,
         )
 
     def speaks(self, arm: str, user: Id | None) -> bool:

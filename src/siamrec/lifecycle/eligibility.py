@@ -196,6 +196,8 @@ class Wish(NamedTuple):
     among: Sequence[Id] | None = None
     blocked: Sequence[Id] = ()
     seen: Sequence[Id] = ()
+    shown: Sequence[Id] = ()
+    """On the pages before this one, and on the rows above it."""
 
 
 @final
@@ -249,7 +251,8 @@ class Gate:
         if user is not None:
             self.shut("own", self.shelf.own(user))
         for reason, items in (
-            ("blocked", wish.blocked), ("seen", wish.seen), ("excluded", wish.exclude),
+            ("blocked", wish.blocked), ("shown", wish.shown), ("seen", wish.seen),
+            ("excluded", wish.exclude),
         ):  # fmt: skip
             if items:
                 self.shut_items(reason, items)

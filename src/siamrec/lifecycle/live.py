@@ -16,19 +16,17 @@ from siamrec._core.clock import SECOND
 from siamrec._core.table import Shown, Table
 from siamrec.errors import (
     InvalidParameterError,
-    ModelLoadError,
     SiamrecError,
     StaleWriteError,
     StorageError,
-    UnknownNameError,
 )
 from siamrec.expressions import Expression
 from siamrec.lifecycle._making import Asked, Known, Maker
+from siamrec.lifecycle._next import next_page
 from siamrec.lifecycle._settlement import settled
-from siamrec.lifecycle._state import State
+from siamrec.lifecycle._states import States
 from siamrec.lifecycle._trying import begun, ended
 from siamrec.lifecycle.recommendation import Recommendation
-from siamrec.lifecycle.release import Release, loaded_release
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,13 +34,12 @@ if TYPE_CHECKING:
     from siamrec.data import Feedback
     from siamrec.experiments import Experiment
     from siamrec.lifecycle._ground import Ground
+    from siamrec.lifecycle._state import State
     from siamrec.lifecycle.placement import Placement
-    from siamrec.storage import Heads
+    from siamrec.lifecycle.release import Release
     from siamrec.typing import Id, Instant
 
 _ATTEMPTS = 5
-_AGAIN = 10 * SECOND
-"""How long a release that could not be loaded is not tried again."""
 _PORTION = 20
 """Lists that one request settles at most."""
 
@@ -62,13 +59,10 @@ class LivePlacement(Shown):
     def __init__(self, ground: Ground, name: str) -> None:
         self._ground = ground
         self.name = name
-        self._lock = threading.Lock()
         self._settling = threading.Lock()
         self._settled: Instant = 0
-        self._tried: Instant = 0
-        self._maker = Maker(ground, name)
-        self._states: dict[str | None, State] = {}
-        """What serves, by variant; under None what serves outside of every experiment."""
+        self._maker = Maker(ground, name, self)
+        self._states = States(ground, name)
 
     @override
     def title(self) -> str:
@@ -77,7 +71,7 @@ class LivePlacement(Shown):
     @override
     def table(self) -> Table:
         """Return what serves now."""
-        state = self._current()
+        state = self._states.current()
         release = state.release
         facts = {
             "revision": state.heads.placement,
@@ -91,12 +85,12 @@ class LivePlacement(Shown):
     @property
     def config(self) -> Placement:
         """The placement as it is stored now."""
-        return self._current().config
+        return self._states.current().config
 
     @property
     def release(self) -> Release | None:
         """The release that serves; None before the first training."""
-        return self._current().release
+        return self._states.current().release
 
     def switch(self, mode: Literal["bandit", "static"]) -> Placement:
         """Turn the bandit on, or off for a draw by the static weights; return the placement.
@@ -105,7 +99,7 @@ class LivePlacement(Shown):
         mode would have done can be told from the log.
         """
         check.one_of("mode", mode, ("bandit", "static"))
-        state = self._current()
+        state = self._states.current()
         changed = state.config.switched(mode)
         self._ground.keep(changed, expect=state.heads.placement)
         self._ground.store.diary.write(self.name, "switched", {"mode": mode})
@@ -127,7 +121,7 @@ class LivePlacement(Shown):
                 used before, or a variant is without settings.
             siamrec.errors.UnknownNameError: If a variant or a path is not known.
         """
-        state = self._current()
+        state = self._states.current()
         return begun(self._ground, state.config, experiment, variants, at=state.heads.placement)
 
     def end_test(self, *, keep: str | None = None, reason: str) -> Placement:
@@ -142,7 +136,7 @@ class LivePlacement(Shown):
             siamrec.errors.InvalidParameterError: If no experiment runs here.
             siamrec.errors.UnknownNameError: If there is no such variant.
         """
-        state = self._current()
+        state = self._states.current()
         return ended(
             self._ground, state.config, keep=keep, reason=reason, at=state.heads.placement
         )
@@ -216,6 +210,43 @@ class LivePlacement(Shown):
             confirm=confirm,
             time=self._ground.now() if time is None else check.instant("time", time),
         )
+        return self._served(asked)
+
+    def next(
+        self,
+        shown: Recommendation | str,
+        k: int | None = None,
+        *,
+        request: str | None = None,
+        time: Instant | None = None,
+    ) -> Recommendation:
+        """Return the next page of a list: new items, by what made the first page.
+
+        Nothing comes again that was shown on an earlier page or beside it, whatever was promoted
+        or changed meanwhile: variant, release and settings are those of the first page, and what
+        it asked for is inherited. What was hidden, blocked or seen since is left out, and the
+        filter and the rules are those of now. Past the last item the page is short or empty, and
+        says so. The same next page asked for again is the same page.
+
+        Args:
+            shown: The list, or its id.
+            k: Length of the page; that of the list when absent.
+            request: Id of the request, where there shall be several pages after one list.
+            time: Instant of the request; the clock's when absent.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If the list is none of this workspace.
+            siamrec.errors.InvalidParameterError: If it is of another placement, or a number is
+                out of range.
+            siamrec.errors.StorageError: If the log cannot be read.
+        """
+        id_ = shown.id if isinstance(shown, Recommendation) else shown
+        now = self._ground.now() if time is None else check.instant("time", time)
+        asked = next_page(self._ground, self.name, id_, k=k, request=request, time=now)
+        return self._served(asked)
+
+    def _served(self, asked: Asked) -> Recommendation:
+        """Return the list of one request, stored before it is returned."""
         self._settle_some()
         for _ in range(_ATTEMPTS):
             try:
@@ -224,7 +255,7 @@ class LivePlacement(Shown):
                 return self._unlogged(asked, error)
             if known is None:
                 return self._again(state, asked)
-            made = self._maker.made(state, asked, known)
+            made = self._made(state, asked, known)
             try:
                 self._write([(state, [made])])
             except StaleWriteError:
@@ -278,7 +309,7 @@ class LivePlacement(Shown):
                 if known is None:
                     done.append(self._again(state, asked))
                     continue
-                done.append(self._maker.made(state, asked, known))
+                done.append(self._made(state, asked, known))
                 begun, lists = new.setdefault(state.variant, (state, []))
                 lists.append(done[-1])
                 if begun is not state:  # changed on the way
@@ -299,17 +330,22 @@ class LivePlacement(Shown):
         try:
             self._settled = now
             with suppress(SiamrecError):  # no list waits for it; `settle` says what is wrong
-                state = self._states.get(None) or self._current()
+                state = self._states.latest()
                 settled(self._ground, state.config, n=_PORTION)
         finally:
             self._settling.release()
 
+    def _made(self, state: State, asked: Asked, known: Known) -> Recommendation:
+        made = self._maker.made(state, asked, known)
+        return made if asked.following is None else asked.following.marked(made, state)
+
     def _look(self, asked: Asked) -> tuple[State, Known | None]:
         """Return what serves this person now, and what is known; None where the list is there."""
-        state = self._states.get(None) or self._current()
+        state = self._states.latest()
         log = self._ground.store.recommendations
+        served = None if asked.following is None else asked.following.served
         for _ in range(_ATTEMPTS):
-            variant = state.assigned(asked.user)
+            variant = None if served else state.assigned(asked.user)
             config = state.variants.get(variant or "", state.config)
             heads, history, blocked, there = log.look(
                 self.name, config.alias, user=asked.user, n=config.history, id_=asked.id
@@ -317,11 +353,14 @@ class LivePlacement(Shown):
             if heads.placement == state.heads.placement and (
                 heads.experiments == state.heads.experiments
             ):
-                state = self._state_of(heads, variant)
+                if served is None:
+                    state = self._states.of(heads, variant)
+                else:
+                    state = self._states.of_first(heads, served)
                 if there:
                     return state, None
-                return state, self._known(config, asked, history, blocked)
-            state = self._current()
+                return state, self._known(state.config, asked, history, blocked)
+            state = self._states.current()
         raise StaleWriteError(f"The placement {self.name!r} changes too often to be served.")
 
     def _known(
@@ -347,6 +386,7 @@ class LivePlacement(Shown):
         if shown.user != asked.user:
             raise InvalidParameterError("request", asked.id, "of one user: it was another's")
         blocked = () if asked.user is None else self._ground.store.blocks.of(asked.user)
+        shown = replace(shown, pager=self)
         return state.still_shown(shown, blocked=blocked, now=asked.time)
 
     def _write(self, made: Iterable[tuple[State, Sequence[Recommendation]]]) -> None:
@@ -360,72 +400,14 @@ class LivePlacement(Shown):
                     for each in lists
                 ]
                 decisions = [each.decision for each in lists if each.decision is not None]
-                expect = (self.name, config.alias, state.heads)
+                expect = (self.name, state.alias, state.heads)
                 write(rows, decisions, context=config.context, expect=expect)
 
     def _unlogged(self, asked: Asked, error: StorageError) -> Recommendation:
         """Serve from memory while the log cannot be read."""
-        state = self._states.get(None)
+        state = self._states.in_memory(asked.user)
         if state is None or state.config.unlogged == "refuse":
             raise error
-        state = self._states.get(state.assigned(asked.user), state)
-        made = self._maker.made(state, asked, Known())
+        made = self._made(state, asked, Known())
         why = f"the log cannot be read: {error}"
         return replace(made, logged=False, fallback=why)
-
-    # --- what serves ---------------------------------------------------------------------------
-
-    def _current(self) -> State:
-        """Return what serves outside of every experiment."""
-        log = self._ground.store.recommendations
-        return self._state_of(log.heads(self.name, f"placement:{self.name}"), None)
-
-    def _state_of(self, heads: Heads, variant: str | None) -> State:
-        """Return what serves under these heads; what has changed is loaded, once."""
-        state = self._states.get(variant)
-        if state is not None and self._holds(state, heads):
-            return state
-        with self._lock:
-            state = self._states.get(variant)
-            if state is None or not self._holds(state, heads):
-                state = self._loaded(heads, variant, state)
-                self._states[variant] = state
-        return state
-
-    def _holds(self, state: State, heads: Heads) -> bool:
-        """Whether a state is what serves; one that could not be loaded is tried again at times."""
-        again = state.trouble and not 0 <= self._ground.now() - self._tried < _AGAIN
-        return state.heads == heads and not again
-
-    def _loaded(self, heads: Heads, variant: str | None, old: State | None) -> State:
-        config = self._ground.config(self.name)
-        experiment = self._ground.experiment(config)
-        if variant is not None and variant in config.variants:
-            config = config.of_variant(variant, config.variants[variant])
-        release, trouble = None, ""
-        if heads.release is not None:
-            held = (each.release for each in self._states.values())
-            release = next((each for each in held if each and each.id == heads.release), None)
-            try:
-                release = release or loaded_release(heads.release, self._ground.registry)
-            except (ModelLoadError, UnknownNameError) as error:
-                trouble = f"the release cannot be loaded: {error}"
-                self._tried = self._ground.now()
-        if old is not None and old.heads.catalog == heads.catalog:
-            catalog, removed = old.catalog, old.removed
-        else:
-            catalog = self._ground.store.catalog.read()
-            removed = self._ground.store.catalog.removed()
-        same = old is not None and old.heads.catalog == heads.catalog and old.release is release
-        return State.of(
-            heads,
-            config=config,
-            release=release,
-            catalog=catalog,
-            removed=removed,
-            trouble=trouble,
-            experiment=experiment,
-            variant=variant,
-            clock=self._ground.clock,
-            shelf=old.shelf if old is not None and same else None,
-        )

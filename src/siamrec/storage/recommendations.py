@@ -18,6 +18,7 @@ from siamrec.storage._events import feedback_of
 from siamrec.storage._on_database import OnDatabase
 from siamrec.storage._pages import READ
 from siamrec.storage.archive import retried
+from siamrec.storage.chains import shown_with
 from siamrec.storage.schema import alias as alias_table
 from siamrec.storage.schema import (
     catalog_item,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 _HEAD = (
     "id", "placement", "bandit", "unit", "whole", "time", "opened", "settled", "experiment",
-    "variant", "release", "fallback", "body",
+    "variant", "release", "fallback", "body", "parent",
 )  # fmt: skip
 _DECISION = READ.index("decision")
 _ITEM = ("recommendation", "position", "item", "score", "source", "shares", "seen")
@@ -93,6 +94,7 @@ class StoredList(Record):
         body: What else was told of it, as JSON.
         items: Rows of `(position, item, score, source, shares, seen)`.
         decision: JSON of the decision; None where nothing was drawn.
+        parent: The list that it comes after: the page before it, or the row above it.
     """
 
     id: str
@@ -110,6 +112,7 @@ class StoredList(Record):
     body: str
     items: tuple[tuple[Any, ...], ...]
     decision: str | None = None
+    parent: str | None = None
 
     @override
     def title(self) -> str:
@@ -278,6 +281,11 @@ class RecommendationLog(OnDatabase):
         """Return the lists of these ids that are there, in no order."""
         with _engine.reading(self._engine) as connection:
             return _lists(connection, ids)
+
+    def shown_with(self, id_: str) -> list[str | int]:
+        """Return every item of a list, of those it comes after, and of those after them."""
+        with _engine.reading(self._engine) as connection:
+            return shown_with(connection, id_)
 
     def tell(
         self,
