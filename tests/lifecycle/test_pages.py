@@ -17,7 +17,12 @@ import pytest
 
 from siamrec._core.clock import DAY, ManualClock
 from siamrec.data import Feedback
-from siamrec.errors import InvalidParameterError, MissingInputError, UnknownNameError
+from siamrec.errors import (
+    InvalidParameterError,
+    MissingInputError,
+    StorageError,
+    UnknownNameError,
+)
 from siamrec.experiments import Experiment
 from siamrec.lifecycle import (
     LivePlacement,
@@ -290,3 +295,152 @@ def test_seen_impressions_and_pages_agree(shop: Workspace, shelf: LivePlacement)
     assert page.filtered["shown"] == 5
     assert "seen" not in page.filtered
     assert not {*page.items} & {*first.items}
+
+
+@pytest.fixture
+def rows(shop: Workspace, shelf: LivePlacement) -> dict[str, int]:
+    """Four placements with lengths; the other three serve the release of the first."""
+    for name in ("hero", "similar", "tail"):
+        shop.place(replace(shelf.config, name=name))
+        shop.activate(name, shop.train(name).release, reason="for tests")
+    return {"hero": 3, "home": 10, "similar": 6, "tail": 8}
+
+
+def test_four_rows_of_a_page_have_no_double_and_are_full_while_items_last(
+    shop: Workspace, rows: dict[str, int]
+) -> None:
+    before = n_rows(shop, "recommendation")
+    page = shop.page("new", rows, request="p", about={"country": "TH"}, exclude=["i0"])
+    assert list(page) == list(rows)
+    assert {name: len(each.items) for name, each in page.items()} == rows
+    lists = list(page.values())
+    assert len(items_of(lists)) == len(set(items_of(lists))) == sum(rows.values())
+    assert "i0" not in items_of(lists)
+    assert [each.parent for each in lists] == [None, *(each.id for each in lists[:-1])]
+    assert [each.filtered.get("shown", 0) for each in lists] == [0, 3, 13, 19]
+    assert n_rows(shop, "recommendation") == before + 4
+    assert all(each.decision and each.decision.id == each.id for each in lists)
+    assert shop.page("new", rows, request="p") == page
+    assert n_rows(shop, "recommendation") == before + 4
+    stored = shop.store.recommendations.get_many([each.id for each in lists])
+    assert {row.id: row.parent for row in stored} == {each.id: each.parent for each in lists}
+    more = page["hero"].next()  # continues one row, and knows of all of them
+    assert not {*more.items} & {*items_of(lists)}
+    assert len(more.items) == 3
+    few = shop.page("new", [("home", 30), ("hero", 30), ("tail", 5)])
+    assert [len(each.items) for each in few.values()] == [30, 10, 0]
+    assert few["tail"].too_few == "0 items left for 5 places"
+    single = shop.page("new", {"home": 3}, request="alone")
+    assert single["home"] == shop.placement("home").recommend("new", k=3, request="alone")
+
+
+def test_a_page_is_stored_whole_or_not_at_all(
+    shop: Workspace, rows: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = shop.store.counts()
+    kept = type(shop.store.recommendations).together
+    broken = 0
+
+    def one_fails(self: Any) -> Any:
+        """Let the first attempt find that somebody else was faster with its last row."""
+        nonlocal broken
+        manager = kept(self)
+        if broken:
+            return manager
+        broken = 1
+        other = shop.placement("tail")
+        other.recommend("new", request="race", k=8)
+        return manager
+
+    monkeypatch.setattr(type(shop.store.recommendations), "together", one_fails)
+    page = shop.page("new", rows, request="race")
+    assert broken == 1
+    after = shop.store.counts()
+    assert after["recommendation"] == counts["recommendation"] + 4
+    assert after["decision"] == counts["decision"] + 4
+    lists = [page[name] for name in ("hero", "home", "similar")]
+    assert len(items_of(lists)) == len(set(items_of(lists)))
+    assert page["tail"].parent is None  # it was served by itself before
+
+
+_PAGES = """
+import sys
+from siamrec import Workspace
+from siamrec._core.clock import DAY, ManualClock
+
+with Workspace(sys.argv[1], clock=ManualClock(20_000 * DAY)) as ws:
+    print("ready", flush=True)
+    for number in range(10_000):
+        ws.page(f"w{number}", {"hero": 3, "home": 4, "similar": 3, "tail": 5})
+        print(number, flush=True)
+"""
+
+
+def test_a_process_that_is_killed_leaves_whole_pages(
+    shop: Workspace, rows: dict[str, int]
+) -> None:
+    before = shop.store.counts()
+    with subprocess.Popen(
+        [sys.executable, "-c", _PAGES, shop.store.url], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.strip() == "7":
+                process.kill()
+                break
+    after = shop.store.counts()
+    new = {name: after[name] - before[name] for name in after}
+    n_pages, rest = divmod(new["recommendation"], len(rows))
+    assert rest == 0
+    assert n_pages >= 8
+    assert new["decision"] == 4 * n_pages
+    assert new["recommendation_item"] == 15 * n_pages
+    shop.verify()
+
+
+def test_what_is_no_page_is_refused_by_name(shop: Workspace, rows: dict[str, int]) -> None:
+    counts = shop.store.counts()
+    with pytest.raises(UnknownNameError, match=r"placement.*'herp'.*hero"):
+        shop.page("new", {"home": 3, "herp": 3})
+    with pytest.raises(InvalidParameterError, match=r"placements of a page.*home"):
+        shop.page("new", [("home", 3), ("hero", 3), ("home", 3)])
+    for nothing in (dict[str, int](), list[tuple[str, int]]()):
+        with pytest.raises(InvalidParameterError, match="placements of a page must be one or"):
+            shop.page("new", nothing)
+    for k in (0, -1, None, 2.5, True):
+        with pytest.raises(InvalidParameterError, match="length of hero"):
+            shop.page("new", {"home": 3, "hero": k})  # type: ignore[dict-item]
+    with pytest.raises(InvalidParameterError, match="rows"):
+        shop.page("new", ["home"])  # type: ignore[list-item]
+    with pytest.raises(InvalidParameterError, match="rows"):
+        shop.page("new", "home")  # type: ignore[arg-type]
+    with pytest.raises(InvalidParameterError, match="users"):
+        shop.page(3, {"home": 3})
+    with pytest.raises(UnknownNameError, match="stok"):
+        shop.page("new", {"home": 3}, where="stok > 3")
+    with pytest.raises(UnknownNameError, match=r"wish.*'wher'.*where"):
+        shop.page("new", {"home": 3}, wher="stock > 3")  # type: ignore[call-arg]
+    assert shop.store.counts() == counts
+
+
+def test_a_page_while_the_log_cannot_be_written(
+    shop: Workspace, rows: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Any) -> Any:
+        raise StorageError("disk full")
+
+    counts = shop.store.counts()
+    monkeypatch.setattr(type(shop.store.recommendations), "together", full)
+    page = shop.page("new", rows)
+    assert not any(each.logged for each in page.values())
+    assert len(set(items_of(list(page.values())))) == sum(rows.values())
+    home = shop.placement("home").config
+    shop.place(replace(home, unlogged="refuse"))
+    with pytest.raises(StorageError, match="disk full"):
+        shop.page("new", rows)
+    after = shop.store.counts()
+    assert {name: after[name] - counts[name] for name in ("decision", "recommendation")} == {
+        "decision": 0, "recommendation": 0,
+    }  # fmt: skip
+    with pytest.raises(InvalidParameterError, match="in the log"):
+        page["hero"].next()

@@ -156,7 +156,10 @@ class Recommendation(Shown):
 
         Raises:
             siamrec.errors.MissingInputError: If the list has left the process that made it.
+            siamrec.errors.InvalidParameterError: If it is not in the log.
         """
+        if not self.logged:
+            raise InvalidParameterError("the list", self.id, "one that is in the log")
         if self.pager is None:
             call = f"ws.placement({self.placement!r}).next({self.id!r})"
             raise MissingInputError("the placement of a list from elsewhere", call)

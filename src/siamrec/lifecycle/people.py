@@ -1,0 +1,73 @@
+"""What a workspace does for one person: whole pages, previews, and what is kept from somebody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from siamrec._core.table import Shown
+from siamrec.errors import InvalidParameterError
+from siamrec.lifecycle._page import page_of
+from siamrec.lifecycle.wishes import known
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from typing_extensions import Unpack
+
+    from siamrec.lifecycle._ground import Ground
+    from siamrec.lifecycle._server import Servers
+    from siamrec.lifecycle.recommendation import Recommendation
+    from siamrec.lifecycle.wishes import Wishes
+    from siamrec.typing import Id
+
+
+class People(Shown):
+    """The part of a workspace that is about one person at a time."""
+
+    _ground: Ground
+    _servers: Servers
+
+    def page(
+        self,
+        user: Id | None,
+        rows: Mapping[str, int] | Sequence[tuple[str, int]],
+        **wishes: Unpack[Wishes],
+    ) -> dict[str, Recommendation]:
+        """Return the lists of a page with several rows, by placement, in the order given.
+
+        No item is on the page twice: the first row keeps it, and later rows are filled with
+        others. All lists and decisions are stored in one transaction. A later row has the row
+        above it as its `parent`: what it shows depends on what is shown there.
+
+        Args:
+            user: The person; None for nobody, known or not.
+            rows: Lengths of the lists by placement.
+            wishes: As in `LivePlacement.recommend`, for all rows; one `request` names the page.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If there is no such placement or wish.
+            siamrec.errors.InvalidParameterError: If a placement is named twice, or none is; a
+                length is below 1; or as for `LivePlacement.recommend`.
+            siamrec.errors.StorageError: As for `LivePlacement.recommend`.
+        """
+        return page_of(self._ground, self._servers, user, rows, known(wishes))
+
+    def block(self, user: Id, *items: Id) -> int:
+        """Keep items from a person, in every placement; return how many were not kept before.
+
+        Every process obeys for every list that is asked for from now on.
+        """
+        whom = self._blocking(user, items)
+        return self._ground.store.blocks.add(whom, *items)  # type: ignore[arg-type]  # checked
+
+    def unblock(self, user: Id, *items: Id) -> int:
+        """Let items be shown to a person again; return how many were kept from them."""
+        whom = self._blocking(user, items)
+        return self._ground.store.blocks.remove(whom, *items)  # type: ignore[arg-type]  # checked
+
+    def _blocking(self, user: Id, items: Sequence[Id]) -> str | int:
+        self._ground.require_kinds(items=items)
+        whom = self._ground.user(user)
+        if whom is None:
+            raise InvalidParameterError("user", user, "the id of a person")
+        return whom
