@@ -18,7 +18,7 @@ from siamrec.errors import (
     StaleWriteError,
     UnknownNameError,
 )
-from siamrec.storage import Heads, Store, StoredList
+from siamrec.storage import Heads, Store, StoredList, Whose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,8 +169,10 @@ def test_a_look_gives_the_newest_events_of_one_person(store: Store) -> None:
     )
     store.feedback.write(events)
     store.feedback.write(Feedback.of(user=[7], item=["x"], time=5))
-    _, history, _, there = store.recommendations.look("home", "a", user="ann", n=2, id_="l1")
+    looked = store.recommendations.look("home", "a", user="ann", n=2, id_="l1")
+    history, there = looked.history, looked.there
     assert history is not None
+    assert (looked.whose, looked.unit) == (Whose("ann", ("ann",)), "ann")
     assert history.items.decode(history.item) == ["y", "x"]  # by time, not by arrival
     assert not there
     assert store.recommendations.look("home", "a", user="7", n=2, id_="l1")[1] is None
@@ -260,13 +262,13 @@ def test_a_block_is_of_one_person_and_of_one_kind_of_id(store: Store) -> None:
 def test_impressions_are_what_was_seen(store: Store) -> None:
     write(store, "l1", "l2", opened=10)
     write(store, "l3", opened=None)
-    log = store.recommendations
-    assert sorted(log.impressions("ann", 0, None)) == [("x", 10)] * 2 + [("y", 10)] * 2
-    assert log.impressions("ann", 11, None) == []
-    assert log.impressions("ann", 0, "elsewhere") == []
-    assert log.impressions("bob", 0, "home") == []
+    log, ann = store.recommendations, Whose("ann", ("ann",))
+    assert sorted(store.persons.impressions(ann, 0, None)) == [("x", 10)] * 2 + [("y", 10)] * 2
+    assert store.persons.impressions(ann, 11, None) == []
+    assert store.persons.impressions(ann, 0, "elsewhere") == []
+    assert store.persons.impressions(Whose("bob", ("bob",)), 0, "home") == []
     log.tell("l3", [], seen=["y"], time=20)
-    assert log.impressions("ann", 11, "home") == [("y", 20)]
+    assert store.persons.impressions(ann, 11, "home") == [("y", 20)]
 
 
 def test_a_retracted_event_is_out_of_everything_and_its_list_waits(store: Store) -> None:

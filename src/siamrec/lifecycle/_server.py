@@ -27,11 +27,11 @@ from siamrec.lifecycle.recommendation import Recommendation
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from siamrec.data import Feedback
     from siamrec.lifecycle._ground import Ground
     from siamrec.lifecycle._state import State
     from siamrec.lifecycle.placement import Placement
     from siamrec.lifecycle.wishes import Wishes
+    from siamrec.storage import Looked
     from siamrec.typing import Id, Instant
 
 ATTEMPTS = 5
@@ -174,41 +174,43 @@ class Server:
 
     def look(self, asked: Asked) -> tuple[State, Known | None]:
         """Return what serves this person now, and what is known; None where the list is there."""
-        state = self.states.latest()
+        state, unit = self.states.latest(), asked.user
         log = self._ground.store.recommendations
         served = None if asked.following is None else asked.following.served
         for _ in range(ATTEMPTS):
-            variant = None if served else state.assigned(asked.user)
+            variant = None if served else state.assigned(unit)
             config = state.variants.get(variant or "", state.config)
-            heads, history, blocked, there = log.look(
-                self.name, config.alias, user=asked.user, n=config.history, id_=asked.id
-            )
-            if heads.placement == state.heads.placement and (
+            looked = log.look(
+                self.name, config.alias, user=asked.user, n=config.history, id_=asked.id,
+                experiment=config.experiment,
+            )  # fmt: skip
+            heads = looked.heads
+            if looked.unit != unit:  # a person of several ids
+                unit = looked.unit
+            elif heads.placement == state.heads.placement and (
                 heads.experiments == state.heads.experiments
             ):
                 if served is None:
                     state = self.states.of(heads, variant)
                 else:
                     state = self.states.of_first(heads, served)
-                if there:
-                    return state, None
-                return state, self._known(state.config, asked, history, blocked)
-            state = self.states.current()
+                return state, None if looked.there else self._known(state.config, asked, looked)
+            else:
+                state = self.states.current()
         raise StaleWriteError(f"The placement {self.name!r} changes too often to be served.")
 
-    def _known(
-        self, config: Placement, asked: Asked, history: Feedback | None, blocked: Sequence[Id]
-    ) -> Known:
+    def _known(self, config: Placement, asked: Asked, looked: Looked) -> Known:
         """Return what is known of a person; more is read where the newest events are not all."""
-        log, past, impressions = self._ground.store.recommendations, history, []
-        if asked.user is not None:
+        log, history, impressions = self._ground.store.persons, looked.history, []
+        past = history
+        if looked.whose is not None:
             if history is not None and len(history) >= config.history:
-                past = log.past(asked.user)
+                past = log.past(looked.whose)
             since = config.seen.since(asked.time)
             if since is not None:
                 here = None if config.seen.at == "everywhere" else self.name
-                impressions = log.impressions(asked.user, since, here)
-        return Known(history=history, past=past, blocked=blocked, impressions=impressions)
+                impressions = log.impressions(looked.whose, since, here)
+        return Known(history=history, past=past, blocked=looked.blocked, impressions=impressions)
 
     def again(self, state: State, asked: Asked) -> Recommendation:
         """Return the list that was served to the same request before, as far as it may be."""

@@ -52,6 +52,35 @@ class People(Shown):
         """
         return page_of(self._ground, self._servers, user, rows, known(wishes))
 
+    def identify(self, alias: Id, person: Id) -> bool:
+        """Let an id be a person's from now on, as when a guest logs in.
+
+        Nothing is rewritten: both ids stay in the log, and what either of them did, does or
+        blocks counts for both, in every process, for every list that is asked for from now on.
+        In an experiment the variant of the id that was exposed first stays. Training has one user
+        for each person. An id may be identified as one that is identified in turn.
+
+        Whoever may call it joins two histories: let a server do so, never a browser.
+
+        Args:
+            alias: The id, such as that of a visitor.
+            person: Whose it is.
+
+        Returns:
+            Whether it was not the person's before.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If the two are one id, the person is identified
+                as the alias, or the alias as somebody else; or an id is of another kind than the
+                users of the workspace.
+        """
+        self._ground.require_kinds(users=[alias, person])
+        return self._ground.store.identities.identify(self._id(alias), self._id(person))
+
+    def unidentify(self, alias: Id) -> bool:
+        """Let an id be itself again; return whether it was somebody's."""
+        return self._ground.store.identities.unidentify(self._id(alias))
+
     def block(self, user: Id, *items: Id) -> int:
         """Keep items from a person, in every placement; return how many were not kept before.
 
@@ -67,6 +96,9 @@ class People(Shown):
 
     def _blocking(self, user: Id, items: Sequence[Id]) -> str | int:
         self._ground.require_kinds(items=items)
+        return self._id(user)
+
+    def _id(self, user: Id) -> str | int:
         whom = self._ground.user(user)
         if whom is None:
             raise InvalidParameterError("user", user, "the id of a person")

@@ -19,6 +19,8 @@ from siamrec.storage._on_database import OnDatabase
 from siamrec.storage._pages import READ
 from siamrec.storage.archive import retried
 from siamrec.storage.chains import shown_with
+from siamrec.storage.identity import LINKED, Whose
+from siamrec.storage.identity import whose as whose_of
 from siamrec.storage.schema import alias as alias_table
 from siamrec.storage.schema import (
     catalog_item,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from siamrec.storage.archive import Archive
     from siamrec.storage.blocks import BlockLog
     from siamrec.storage.feedback import FeedbackLog, Receipt
+    from siamrec.storage.persons import PersonLog
     from siamrec.typing import Instant
 
 _HEAD = (
@@ -65,12 +68,18 @@ class Heads(NamedTuple):
 
 
 class Looked(NamedTuple):
-    """What one state of the log knows when a list is asked for."""
+    """What one state of the log knows when a list is asked for.
+
+    The ids are those of the person, None for nobody; by `unit` the variant is assigned: the id
+    under which the person first saw a list of the experiment.
+    """
 
     heads: Heads
     history: Feedback | None
     blocked: Sequence[str | int]
     there: bool
+    whose: Whose | None = None
+    unit: str | int | None = None
 
 
 @final
@@ -127,12 +136,18 @@ class RecommendationLog(OnDatabase):
     keeps = (recommendation, recommendation_item)
 
     def __init__(
-        self, engine: Engine, feedback: FeedbackLog, archive: Archive, blocks: BlockLog
+        self,
+        engine: Engine,
+        feedback: FeedbackLog,
+        archive: Archive,
+        blocks: BlockLog,
+        persons: PersonLog,
     ) -> None:
         self._engine = engine
         self._feedback = feedback
         self._archive = archive
         self._blocks = blocks
+        self._persons = persons
         # Made once: to put a statement together takes longer than to run it.
         revision = select(func.max(stored_value.c.revision)).where(
             stored_value.c.kind == "placement", stored_value.c.name == bindparam("placement")
@@ -142,14 +157,9 @@ class RecommendationLog(OnDatabase):
         changes = select(func.sum(experiment.c.revision))
         archived = select(func.max(segment.c.last))
         parts = (revision, release, newest, changes, archived)
-        self._heads = select(*(part.scalar_subquery() for part in parts))
-        c = event.c
-        self._past = (
-            select(*(c[name] for name in READ))
-            .where(c.user == bindparam("user"))
-            .order_by(c.time.desc().nulls_last(), c.seq.desc())
-        )
-        self._history = self._past.limit(bindparam("n"))
+        numbers = [part.scalar_subquery() for part in parts]
+        self._heads = select(*numbers)
+        self._heads_and_linked = select(*numbers, LINKED)
         self._known = select(recommendation.c.id).where(recommendation.c.id == bindparam("id"))
 
     def heads(self, placement: str, alias: str) -> Heads:
@@ -158,7 +168,14 @@ class RecommendationLog(OnDatabase):
             return self._heads_in(connection, placement, alias)
 
     def look(
-        self, placement: str, alias: str, *, user: str | int | None, n: int, id_: str
+        self,
+        placement: str,
+        alias: str,
+        *,
+        user: str | int | None,
+        n: int,
+        id_: str,
+        experiment: str | None = None,
     ) -> Looked:
         """Return what one state of the log knows: heads, a user's newest events, and so on.
 
@@ -168,48 +185,26 @@ class RecommendationLog(OnDatabase):
             user: The user; None for nobody.
             n: Most events.
             id_: The list, which may be there already.
+            experiment: Key of the experiment that runs there.
         """
+        text = None if user is None else str(user)
+        given = {"placement": placement, "alias": alias, "user": text}
         with _engine.reading(self._engine) as connection:
-            heads = self._heads_in(connection, placement, alias)
+            *numbers, linked = connection.execute(self._heads_and_linked, given).one()
+            heads = _heads_of(numbers)
             there = connection.execute(self._known, {"id": id_}).first() is not None
             if user is None:
                 return Looked(heads, None, (), there)
-            found = connection.execute(self._history, {"user": str(user), "n": n})
-            rows = _bulk.fetched(found)
-            blocked = self._blocks.within(connection, user)
-        return Looked(heads, _events_of(rows, user), blocked, there)
-
-    def past(self, user: str | int) -> Feedback | None:
-        """Return every event of a user that is not archived, in time order; None for none."""
-        with _engine.reading(self._engine) as connection:
-            rows = _bulk.fetched(connection.execute(self._past, {"user": str(user)}))
-        return _events_of(rows, user)
-
-    def impressions(
-        self, user: str | int, since: Instant, placement: str | None
-    ) -> list[tuple[str | int, Instant]]:
-        """Return what a user has seen in lists since an instant, with the instant of each.
-
-        Args:
-            user: The user.
-            since: From when on.
-            placement: Whose lists; of all placements when absent.
-        """
-        r, c = recommendation.c, recommendation_item.c
-        query = (
-            select(c.item, r.whole, c.seen)
-            .join(recommendation, r.id == c.recommendation)
-            .where(r.unit == str(user), c.seen >= since)
-        )
-        if placement is not None:
-            query = query.where(r.placement == placement)
-        with _engine.reading(self._engine) as connection:
-            rows = _bulk.fetched(connection.execute(query))
-        return [
-            (int(item) if whole & 2 else item, int(when))
-            for item, whole, when in rows
-            if (whole & 1) == isinstance(user, int)
-        ]
+            whose, unit = Whose(user, (user,)), user
+            if linked:
+                whose = whose_of(connection, user)
+                unit = whose.person
+                if experiment is not None:
+                    first = self._persons.first_exposed(connection, whose, experiment)
+                    unit = unit if first is None else first
+            history = self._persons.newest(connection, whose, n)
+            blocked = self._blocks.within(connection, *whose.ids)
+        return Looked(heads, history, blocked, there, whose, unit)
 
     def write(
         self,
@@ -411,17 +406,12 @@ class RecommendationLog(OnDatabase):
 
     def _heads_in(self, connection: Connection, placement: str, alias: str) -> Heads:
         given = {"placement": placement, "alias": alias}
-        revision, release, *numbers = connection.execute(self._heads, given).one()
-        return Heads(int(revision or 0), release, *(int(number or 0) for number in numbers))
+        return _heads_of(connection.execute(self._heads, given).one())
 
 
-def _events_of(rows: Sequence[tuple[Any, ...]], user: str | int) -> Feedback | None:
-    """Return rows of one user, newest first, as feedback in time order."""
-    whole = READ.index("whole_ids")
-    mine = [row for row in rows if (row[whole] & 1) == isinstance(user, int)]
-    if not mine:
-        return None
-    return feedback_of(dict(zip(READ, zip(*reversed(mine), strict=True), strict=True)))
+def _heads_of(row: Sequence[Any]) -> Heads:
+    revision, release, *numbers = row
+    return Heads(int(revision or 0), release, *(int(number or 0) for number in numbers))
 
 
 def _n_seen(row: StoredList) -> int:

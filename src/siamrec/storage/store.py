@@ -27,6 +27,8 @@ from siamrec.storage.diary import Diary
 from siamrec.storage.erasure import erase
 from siamrec.storage.experiments import StoredExperiments, StoredSticky
 from siamrec.storage.feedback import FeedbackLog
+from siamrec.storage.identity import IdentityLog
+from siamrec.storage.persons import PersonLog
 from siamrec.storage.recommendations import RecommendationLog
 from siamrec.storage.snapshots import Snapshots
 from siamrec.storage.tail import Tail
@@ -107,8 +109,10 @@ class Store(OnDatabase):
         self.experiment_records = StoredExperiments(self._engine)
         self.catalog = CatalogLog(self._engine, clock)
         self.blocks = BlockLog(self._engine, clock)
+        self.identities = IdentityLog(self._engine, clock)
+        self.persons = PersonLog(self._engine)
         self.recommendations = RecommendationLog(
-            self._engine, self.feedback, self._archive, self.blocks
+            self._engine, self.feedback, self._archive, self.blocks, self.persons
         )
         self.values = StoredValues(self._engine, clock)
         self.diary = Diary(self._engine, clock)
@@ -357,6 +361,9 @@ class Store(OnDatabase):
         for nobody: what was learned stays, and so do the context levels and features that they
         were made with. `"delete"` takes them and their rewards out, and works out the sums
         anew, as if the user had never been there. `verify` agrees after either.
+
+        What is identified as the user (see `identities`) is erased with it; a person that the
+        user is identified as stays, and `remains` says so.
 
         What cannot be reached from here is told: `remains` of what is returned names a log that
         a reader keeps from being emptied, a user of the other kind who is written alike, and
