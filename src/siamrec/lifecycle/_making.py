@@ -27,6 +27,7 @@ from siamrec.lifecycle.recommendation import FALLBACK, Recommendation
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from siamrec.bandits import ContextualBandit
     from siamrec.expressions import Expression
     from siamrec.lifecycle._filling import Blend, Ranked
     from siamrec.lifecycle._following import Following
@@ -106,15 +107,28 @@ class Maker:
         ground: The workspace.
         name: Name of the placement.
         pager: What its lists ask for their next page.
+        resting: Arms that failed, with the instant; for previews, which write nothing.
     """
 
-    def __init__(self, ground: Ground, name: str, pager: Pager) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        name: str,
+        pager: Pager,
+        *,
+        resting: Mapping[str, Instant] | None = None,
+    ) -> None:
         self._ground = ground
         self._name = name
         self._pager = pager
         self._own = threading.local()
         self._popular: tuple[Instant, int, Shelf] | None = None
-        self._resting: dict[str, Instant] = {}
+        self._resting: dict[str, Instant] = {} if resting is None else dict(resting)
+        self._previews = resting is not None
+
+    def for_previews(self) -> Maker:
+        """Return one whose lists are served to nobody: it opens no bandit and tires no arm."""
+        return Maker(self._ground, self._name, self._pager, resting=self._resting)
 
     def made(self, state: State, asked: Asked, known: Known) -> Recommendation:
         """Return a list; nothing is written."""
@@ -211,12 +225,14 @@ class Maker:
             unit=unit,
         )
 
-    def _bandit(self, state: State) -> StoredBandit[Any]:
+    def _bandit(self, state: State) -> StoredBandit[Any] | ContextualBandit[Any]:
         """Return this thread's bandit of the placement's belief."""
         kept: dict[str, tuple[Any, StoredBandit[Any]]]
         kept = self._own.__dict__.setdefault("bandits", {})
         config = state.config
         arms = (*config.arms, *(() if state.release is None else state.release.arms))
+        if self._previews:
+            return self._ground.believed(config, arms)
         made_of = (arms, config.limits)
         held = kept.get(state.belief)
         if held is None or held[0] != made_of:

@@ -155,6 +155,17 @@ class Server:
         now = self._ground.now() if time is None else check.instant("time", time)
         return self.serve(next_page(self._ground, self.name, id_, k=k, request=request, time=now))
 
+    def preview(self, asked: Asked) -> Recommendation:
+        """Return what would be served to a request; see `Workspace.preview`."""
+        state, known = self.look(asked)
+        if known is None:
+            made = self.again(state, asked)
+        else:
+            made = self._maker.for_previews().made(state, asked, known)
+        id_ = f"preview:{made.id}"
+        decision = None if made.decision is None else replace(made.decision, id=id_)
+        return replace(made, id=id_, decision=decision, logged=False, pager=None)
+
     def made(self, state: State, asked: Asked, known: Known) -> Recommendation:
         """Return a list that is made now; nothing is written."""
         made = self._maker.made(state, asked, known)

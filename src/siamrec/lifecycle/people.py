@@ -52,6 +52,29 @@ class People(Shown):
         """
         return page_of(self._ground, self._servers, user, rows, known(wishes))
 
+    def preview(
+        self, user: Id | None, placement: str, *, k: int | None = None, **wishes: Unpack[Wishes]
+    ) -> Recommendation:
+        """Return what a person would be served, and let it be nothing that happened.
+
+        Nothing is drawn that counts and nothing is written: the list is marked (`logged` is
+        False, its id begins with `preview:`), no event finds it, and it has no next page. Arms
+        are drawn by what is believed now; the same `request` served afterwards shows the same.
+
+        Args:
+            user: The person; None for nobody, known or not.
+            placement: The placement.
+            k: Length of the list; the placement's when absent.
+            wishes: As in `LivePlacement.recommend`.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If there is no such placement or wish.
+            siamrec.errors.InvalidParameterError: As for `LivePlacement.recommend`.
+            siamrec.errors.StorageError: If the log cannot be read.
+        """
+        server = self._servers.of(placement)
+        return server.preview(server.asked(user, k, known(wishes)))
+
     def identify(self, alias: Id, person: Id) -> bool:
         """Let an id be a person's from now on, as when a guest logs in.
 

@@ -16,7 +16,7 @@ from siamrec.errors import InvalidParameterError
 from siamrec.storage import _engine, _epoch, schema
 from siamrec.storage._events import id_of
 from siamrec.storage._on_database import OnDatabase
-from siamrec.storage._shared import Recipe
+from siamrec.storage._shared import Recipe, believed
 from siamrec.storage.archive import Archive
 from siamrec.storage.audit import Past, Verification, verified
 from siamrec.storage.bandit import StoredBandit
@@ -163,7 +163,49 @@ class Store(OnDatabase):
                 other arms, policy, context or memory; or a setting is out of range.
             siamrec.errors.UnknownNameError: If tempering names an unknown factor or level.
         """
-        recipe: Policy[ModelT] = POLICIES.make(policy)
+        recipe = self._recipe(
+            name, policy, arms, context=context, limits=limits, learning=learning,
+            tempering=tempering, seed=seed, worker=worker, n_features=n_features,
+        )  # fmt: skip
+        bandit = StoredBandit(self._engine, self._clock, recipe)
+        self._bandits[name] = bandit
+        return bandit
+
+    def believed(
+        self,
+        name: str,
+        policy: Policy[ModelT] | Named,
+        arms: Sequence[str],
+        *,
+        context: Context | None = None,
+        limits: Limits | None = None,
+        seed: int | str = 0,
+    ) -> ContextualBandit[ModelT]:
+        """Return a bandit in memory that believes what the stored one does; nothing is written.
+
+        One that is not stored yet has learned nothing. Arguments as in `bandit`.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: As for `bandit`.
+        """
+        recipe = self._recipe(name, policy, arms, context=context, limits=limits, seed=seed)
+        return believed(self._engine, self._clock, recipe)
+
+    def _recipe(
+        self,
+        name: str,
+        policy: Policy[ModelT] | Named,
+        arms: Sequence[str],
+        *,
+        context: Context | None,
+        limits: Limits | None,
+        seed: int | str,
+        learning: Learning | None = None,
+        tempering: Mapping[str, Mapping[str, float]] | None = None,
+        worker: str | None = None,
+        n_features: int = 0,
+    ) -> Recipe[ModelT]:
+        weighs: Policy[ModelT] = POLICIES.make(policy)
         learns = Learning() if learning is None else learning
         for setting in ("delay", "reset", "refresh_every"):
             if getattr(learns, setting) != getattr(Learning(), setting):
@@ -177,29 +219,23 @@ class Store(OnDatabase):
 
         def make(names: Sequence[str], clock: Clock) -> ContextualBandit[ModelT]:
             return ContextualBandit(
-                recipe, names, context=context, limits=limits, learning=learns,
+                weighs, names, context=context, limits=limits, learning=learns,
                 tempering=tempering, seed=seed, name=name, worker=worker,
                 n_features=n_features, clock=clock,
             )  # fmt: skip
 
         settings = make(arms, self._clock).memory.settings  # checks them
-        bandit = StoredBandit(
-            self._engine,
-            self._clock,
-            Recipe(
-                name=name,
-                policy=recipe,
-                arms=tuple(arms),
-                context=Context.none() if context is None else context,
-                half_life=settings.half_life,
-                window=settings.window,
-                attribution=settings.attribution,
-                n_features=n_features,
-                make=make,
-            ),
+        return Recipe(
+            name=name,
+            policy=weighs,
+            arms=tuple(arms),
+            context=Context.none() if context is None else context,
+            half_life=settings.half_life,
+            window=settings.window,
+            attribution=settings.attribution,
+            n_features=n_features,
+            make=make,
         )
-        self._bandits[name] = bandit
-        return bandit
 
     def roster(self, name: str) -> tuple[str, ...] | None:
         """Return the arms that a stored bandit was first opened with; None for no such bandit.
