@@ -12,7 +12,7 @@ from sqlalchemy import event as watched
 
 from siamrec._core.clock import DAY, HOUR, SECOND, ManualClock
 from siamrec.bandits import SuccessRule
-from siamrec.data import Feedback
+from siamrec.data import Catalog, Feedback, Vocabulary
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments import Experiment
 from siamrec.lifecycle import Block, LivePlacement, Meaning, Placement, Seen, Workspace
@@ -94,6 +94,37 @@ def test_arms_are_told_the_history_of_all_ids(shop: Workspace, shelf: LivePlacem
     assert shown.items == twin.items
     assert shown.scores == pytest.approx(twin.scores)
     assert {item for item, _ in shown.why(0).anchors} <= {"i1", "i2", "i9"}
+
+
+def test_a_visit_follows_the_history_of_all_ids(shop: Workspace, shelf: LivePlacement) -> None:
+    home = shop.place(replace(shelf.config, arms={"svd": "pure-svd:factors=4"}))
+    clicked(shop, "anon", "i1", "i2")
+    clicked(shop, "person", "i9")
+    clicked(shop, "twin", "i1", "i2", "i9")
+    shop.identify("anon", "person")
+    twin = home.recommend("twin", session=["i12"])
+    for user in ("anon", "person"):
+        shown = home.recommend(user, session=["i12"])
+        assert shown.items == twin.items
+        assert not shown.failed
+    assert home.recommend("anon", items=["i12"]).items == home.recommend(
+        "twin", items=["i12"]
+    ).items  # fmt: skip
+
+
+def test_what_one_id_owns_is_shown_to_none_of_them(shop: Workspace, shelf: LivePlacement) -> None:
+    owner = ["person", "anon"]
+    shop.catalog.write(Catalog(items=Vocabulary(("i1", "i2")), attributes={"owner": owner}))
+    kept = shelf.recommend("anon", k=40, request="before")
+    assert "i1" in kept.items
+    shop.block("person", "i3")
+    shop.identify("anon", "person")
+    for user in ("anon", "person"):
+        shown = shelf.recommend(user, k=40)
+        assert {"i1", "i2", "i3"} & {*shown.items} == set()
+        assert (shown.filtered["own"], shown.filtered["blocked"]) == (2, 1)
+    again = shelf.recommend("anon", k=40, request="before")
+    assert {*again.items} == {*kept.items} - {"i1", "i2", "i3"}
 
 
 def test_impressions_and_meaning_count_for_all_ids(shop: Workspace, shelf: LivePlacement) -> None:

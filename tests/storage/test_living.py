@@ -303,3 +303,33 @@ def test_any_instant_of_the_catalogue_is_kept_as_one(store: Store) -> None:
     naive = Catalog(items=items, attributes={"released": [datetime(2026, 1, 1), None]})  # noqa: DTZ001
     with pytest.raises(InvalidParameterError, match="no zone"):
         store.catalog.write(naive)
+
+
+def test_lists_that_belong_together_are_known_from_each_of_them(store: Store) -> None:
+    parents = {
+        "l1": None,
+        "l2": "l1",
+        "l3": "l2",
+        "n1": "l1",
+        "n2": "n1",
+        "o1": None,
+        "o2": "gone",
+    }
+    rows = [
+        replace(
+            a_list(id_), parent=parent, time=10 + place, whole=2 * (id_ == "n2"),
+            items=((1, id_[1] if id_ == "n2" else f"x{id_}", 0.5, "svd", None, 10),
+                   (2, "7" if id_ == "n2" else "y", 0.5, "svd", None, 10)),
+        )
+        for place, (id_, parent) in enumerate(parents.items())
+    ]  # fmt: skip
+    store.recommendations.write(rows, [], context=Context.none())
+    whole = ["xl1", "y", "xl2", "xl3", "xn1", 2, 7]
+    for id_ in ("l1", "l2", "l3", "n1", "n2"):
+        assert store.recommendations.shown_with(id_) == whole
+    assert store.recommendations.shown_with("o1") == ["xo1", "y"]
+    assert store.recommendations.shown_with("o2") == ["xo2", "y"]
+    assert store.recommendations.shown_with("none") == []
+    found = store.recommendations.get("n2")
+    assert found is not None
+    assert found.parent == "n1"

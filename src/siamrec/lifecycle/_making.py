@@ -78,16 +78,20 @@ class Known:
     """What the log knows of a person when a list is made.
 
     Attributes:
+        ids: All ids of the person; none for nobody.
         history: Newest events, of which arms and context are told.
         past: All events that the log still has.
         blocked: Items that are kept from the person.
         impressions: What the person has seen in lists, as far as the placement asks for it.
+        there: Whether the list was made before, and nothing else is known.
     """
 
+    ids: Sequence[Id]
     history: Feedback | None = None
     past: Feedback | None = None
     blocked: Sequence[Id] = ()
     impressions: Sequence[tuple[Id, Instant]] = ()
+    there: bool = False
 
 
 class _Wishes(NamedTuple):
@@ -285,7 +289,7 @@ class Maker:
 
 def _wishes(shelf: Shelf, config: Placement, asked: Asked, known: Known, k: int) -> _Wishes:
     """Return what the owner and the request leave to choose from."""
-    now, user = asked.time, asked.user
+    now = asked.time
     scope = {"user": asked.about, "current": _current(shelf, asked)}
     ruling = Ruling(config.rules, shelf, scope=scope, now=now)
     unwanted = () if config.meaning is None else config.meaning.blocked(known.past)
@@ -297,7 +301,7 @@ def _wishes(shelf: Shelf, config: Placement, asked: Asked, known: Known, k: int)
         shown=() if asked.following is None else asked.following.shown,
     )
     gate = Gate(shelf)
-    gate.apply(wish, user=user, now=now)
+    gate.apply(wish, users=known.ids, now=now)
     ruling.shut(gate)
     own = () if config.where is None else shelf.conditions(config.where)
     more = () if asked.where is None else shelf.conditions(asked.where)
@@ -335,15 +339,16 @@ def _whose(asked: Asked, history: Feedback | None, release: Release) -> Person:
     listed = asked.anchors or asked.visit
     if not listed:
         return Person.of(history, release.items)
-    user = "" if asked.user is None else asked.user
+    person = asked.user if history is None else history.users[0]
+    named = "" if person is None else person
     clicks = Feedback.of(
-        user=[user] * len(listed), item=listed, kind=FeedbackKind.CLICK,
+        user=[named] * len(listed), item=listed, kind=FeedbackKind.CLICK,
         time=[asked.time + place for place in range(len(listed))],
     )  # fmt: skip
     if asked.anchors:
         return replace(Person.of(clicks, release.items), user=None)
     whole = clicks if history is None else Feedback.concat([history, clicks])
-    return replace(Person.of(whole, release.items), user=asked.user)
+    return replace(Person.of(whole, release.items), user=person)
 
 
 def _too_few(gate: Gate, k: int) -> str | None:

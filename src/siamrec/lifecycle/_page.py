@@ -59,8 +59,8 @@ def _once(
         except StorageError as error:
             made = server.unlogged(asked, error)
         else:
-            if known is None:
-                made = server.again(state, asked)
+            if known.there:
+                made = server.again(state, asked, known)
             else:
                 made = server.made(state, asked, known)
                 new.append((state, [made]))

@@ -91,8 +91,8 @@ class Server:
                 state, known = self.look(asked)
             except StorageError as error:
                 return self.unlogged(asked, error)
-            if known is None:
-                return self.again(state, asked)
+            if known.there:
+                return self.again(state, asked, known)
             made = self.made(state, asked, known)
             try:
                 store_lists(self._ground, [(state, [made])])
@@ -126,8 +126,8 @@ class Server:
                 id_ = self._ground.list_id(self.name, batch, user)
                 asked = Asked(user=user, id=id_, k=k, confirm=confirm, time=time)
                 state, known = self.look(asked)
-                if known is None:
-                    done.append(self.again(state, asked))
+                if known.there:
+                    done.append(self.again(state, asked, known))
                     continue
                 done.append(self.made(state, asked, known))
                 begun, lists = new.setdefault(state.variant, (state, []))
@@ -158,8 +158,8 @@ class Server:
     def preview(self, asked: Asked) -> Recommendation:
         """Return what would be served to a request; see `Workspace.preview`."""
         state, known = self.look(asked)
-        if known is None:
-            made = self.again(state, asked)
+        if known.there:
+            made = self.again(state, asked, known)
         else:
             made = self._maker.for_previews().made(state, asked, known)
         id_ = f"preview:{made.id}"
@@ -183,8 +183,8 @@ class Server:
         finally:
             self._settling.release()
 
-    def look(self, asked: Asked) -> tuple[State, Known | None]:
-        """Return what serves this person now, and what is known; None where the list is there."""
+    def look(self, asked: Asked) -> tuple[State, Known]:
+        """Return what serves this person now, and what is known."""
         state, unit = self.states.latest(), asked.user
         log = self._ground.store.recommendations
         served = None if asked.following is None else asked.following.served
@@ -205,13 +205,16 @@ class Server:
                     state = self.states.of(heads, variant)
                 else:
                     state = self.states.of_first(heads, served)
-                return state, None if looked.there else self._known(state.config, asked, looked)
+                return state, self._known(state.config, asked, looked)
             else:
                 state = self.states.current()
         raise StaleWriteError(f"The placement {self.name!r} changes too often to be served.")
 
     def _known(self, config: Placement, asked: Asked, looked: Looked) -> Known:
         """Return what is known of a person; more is read where the newest events are not all."""
+        ids = () if looked.whose is None else looked.whose.ids
+        if looked.there:
+            return Known(there=True, ids=ids, blocked=looked.blocked)
         log, history, impressions = self._ground.store.persons, looked.history, []
         past = history
         if looked.whose is not None:
@@ -221,9 +224,11 @@ class Server:
             if since is not None:
                 here = None if config.seen.at == "everywhere" else self.name
                 impressions = log.impressions(looked.whose, since, here)
-        return Known(history=history, past=past, blocked=looked.blocked, impressions=impressions)
+        return Known(
+            ids=ids, history=history, past=past, blocked=looked.blocked, impressions=impressions
+        )
 
-    def again(self, state: State, asked: Asked) -> Recommendation:
+    def again(self, state: State, asked: Asked, known: Known) -> Recommendation:
         """Return the list that was served to the same request before, as far as it may be."""
         found = self._ground.store.recommendations.get(asked.id)
         if found is None:
@@ -231,16 +236,16 @@ class Server:
         shown = Recommendation.of(found)
         if shown.user != asked.user:
             raise InvalidParameterError("request", asked.id, "of one user: it was another's")
-        blocked = () if asked.user is None else self._ground.store.blocks.of(asked.user)
         shown = replace(shown, pager=self)
-        return state.still_shown(shown, blocked=blocked, now=asked.time)
+        return state.still_shown(shown, users=known.ids, blocked=known.blocked, now=asked.time)
 
     def unlogged(self, asked: Asked, error: StorageError) -> Recommendation:
         """Serve from memory while the log cannot be read."""
         state = self.states.in_memory(asked.user)
         if state is None or state.config.unlogged == "refuse":
             raise error
-        made = self.made(state, asked, Known())
+        ids = () if asked.user is None else (asked.user,)
+        made = self.made(state, asked, Known(ids=ids))
         why = f"the log cannot be read: {error}"
         return replace(made, logged=False, fallback=why)
 

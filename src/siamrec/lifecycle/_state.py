@@ -121,11 +121,11 @@ class State:
         return known or arm not in self.silent
 
     def still_shown(
-        self, shown: Recommendation, *, blocked: Sequence[Id], now: Instant
+        self, shown: Recommendation, *, users: Sequence[Id], blocked: Sequence[Id], now: Instant
     ) -> Recommendation:
         """Return a list that was served before without what may not be shown any more."""
         gate = Gate(self.shelf)
-        gate.apply(Wish(blocked=blocked), user=shown.user, now=now)
+        gate.apply(Wish(blocked=blocked), users=users, now=now)
         code = self.shelf.items.encode(shown.items, unknown="code").tolist()
         kept = [place for place, item in enumerate(code) if item < 0 or gate.left[item]]
         if len(kept) == len(shown.items):

@@ -241,14 +241,19 @@ class Gate:
         gone[codes[codes >= 0]] = True
         self.shut(reason, gone)
 
-    def apply(self, wish: Wish, *, user: Id | None, now: Instant) -> None:
+    def apply(self, wish: Wish, *, users: Sequence[Id], now: Instant) -> None:
         """Keep back what is out of its time, one's own, blocked, seen or not wished for.
+
+        Args:
+            wish: What the request adds.
+            users: All ids of the person; none for nobody.
+            now: The instant.
 
         Raises:
             siamrec.errors.UnknownNameError: If `among` has an item that nobody knows.
         """
         self.shut("unavailable", self.shelf.out_of_time(now))
-        if user is not None:
+        for user in users:
             self.shut("own", self.shelf.own(user))
         for reason, items in (
             ("blocked", wish.blocked), ("shown", wish.shown), ("seen", wish.seen),
