@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -102,7 +103,7 @@ def test_past_the_last_item_a_page_is_short_and_then_empty(shelf: LivePlacement)
 
 
 def test_five_next_pages_across_an_activation_and_a_changed_placement(
-    shop: Workspace, shelf: LivePlacement
+    shop: Workspace, shelf: LivePlacement, shop_clock: ManualClock
 ) -> None:
     first = shelf.recommend("u3", k=4, exclude=["i7"], diversity=0.2, n_arms=2)
     assert first.release is not None
@@ -127,6 +128,15 @@ def test_five_next_pages_across_an_activation_and_a_changed_placement(
     )
     assert all(each.changed is None for each in pages)
     assert [len(each.items) for each in pages] == [4, 4, 4, 4, 2, 2]
+    belief = first.decision.bandit if first.decision else ""
+    assert {each.decision.bandit for each in pages if each.decision} == {belief}
+    assert shelf.config.belief != belief  # another policy has a belief of its own
+    shop.feedback.click(pages[3], pages[3].items[0])
+    shop_clock.advance(30 * DAY)
+    assert shop.settle() == 7
+    owner = shop._ground.owner(shelf.config, belief)
+    assert owner is not None
+    assert float(shop._ground.bandit(owner).sums()["wins"].sum()) > 0
     shop.verify()
 
 
@@ -444,3 +454,36 @@ def test_a_page_while_the_log_cannot_be_written(
     }  # fmt: skip
     with pytest.raises(InvalidParameterError, match="in the log"):
         page["hero"].next()
+
+
+def test_what_is_hidden_under_load_is_on_no_page_that_began_after(
+    shop: Workspace, rows: dict[str, int], shop_clock: ManualClock
+) -> None:
+    home, hidden = shop.placement("home"), threading.Event()
+    bad: list[Recommendation] = []
+    n_after = [0] * 6
+
+    def work(number: int) -> None:
+        while n_after[number] < 12:
+            began_after = hidden.is_set()
+            kind = n_after[number] % 3
+            if kind == 0:
+                lists = [home.recommend(f"w{number}", k=1).next(39)]
+            elif kind == 1:
+                lists = list(shop.page(f"w{number}", rows).values())
+            else:
+                lists = [shop.preview(f"w{number}", "home", k=40)]
+            if began_after:
+                n_after[number] += 1
+                bad.extend(each for each in lists if "i0" in each.items)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for each in threads:
+        each.start()
+    with Workspace(shop.store.url, clock=shop_clock) as other:
+        other.catalog.hide("i0", reason="recalled")
+    hidden.set()
+    for each in threads:
+        each.join()
+    assert n_after == [12] * 6
+    assert bad == []

@@ -11,6 +11,7 @@ from siamrec.lifecycle.live import LivePlacement
 from siamrec.lifecycle.loop import ImprovementLoop
 from siamrec.lifecycle.meaning import Block, Meaning
 from siamrec.lifecycle.measuring import Measured
+from siamrec.lifecycle.people import People
 from siamrec.lifecycle.placement import Placement
 from siamrec.lifecycle.promotion import Guardrail, Promotion
 from siamrec.lifecycle.recommendation import Recommendation
@@ -48,6 +49,7 @@ __all__ = [
     "Measured",
     "ModelRegistry",
     "Never",
+    "People",
     "Pin",
     "Placement",
     "Promotion",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class People(Shown):
-    """The part of a workspace that is about one person at a time."""
+    """What a `Workspace` does for one person at a time; every workspace can do it."""
 
     _ground: Ground
     _servers: Servers
