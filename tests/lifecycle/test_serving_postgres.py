@@ -86,3 +86,25 @@ def test_threads_and_processes_serve_one_workspace(
     clock.advance(2 * DAY)
     assert ws.settle() == 40
     ws.store.verify()
+
+
+def test_pages_guests_and_previews(ws: Workspace) -> None:
+    home = ws.placement("home")
+    ws.place(Placement(name="hero", arms=ARMS, k=3))
+    ws.train("hero")
+    first = home.recommend("guest", request="r")
+    ws.feedback.click(first, first.items[0])
+    assert ws.identify("guest", "person")
+    counts = ws.store.counts()
+    preview = ws.preview("person", "home", k=20)
+    assert ws.store.counts() == counts
+    assert first.items[0] not in preview.items
+    pages = [first, first.next(), home.next(home.next(first.id).id)]
+    shown = [item for each in pages for item in each.items]
+    assert len(shown) == len(set(shown)) == 12
+    page = ws.page("person", {"hero": 3, "home": 5}, request="p")
+    assert not {*page["hero"].items} & {*page["home"].items}
+    assert first.items[0] not in {*page["hero"].items, *page["home"].items}
+    assert ws.page("person", {"hero": 3, "home": 5}, request="p") == page
+    assert ws.store.erase("person").n_aliases == 1
+    ws.verify()

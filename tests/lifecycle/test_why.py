@@ -13,6 +13,7 @@ from siamrec._core.clock import DAY
 from siamrec.data import Feedback, FeedbackKind
 from siamrec.errors import InvalidParameterError, MissingCapabilityError, UnknownNameError
 from siamrec.lifecycle import Boost, LivePlacement, Pin, Rule, Why, Workspace
+from siamrec.storage import Whose
 
 NOW = 20_000 * DAY
 
@@ -37,7 +38,7 @@ def test_anchors_are_of_the_persons_own_history_and_add_up(shop: Workspace) -> N
         why = shown.why(place)
         assert (why.item, why.arm, why.version) == (item, "svd", shown.versions["svd"])
         assert (why.rules, why.fallback) == ((), None)
-        told = home._ground.store.recommendations.past("u1")
+        told = home._ground.store.persons.past(Whose("u1", ("u1",)))
         assert told is not None
         parts = dict(arm.explain_for_feedback(told, item, n=99))
         assert sum(parts.values()) == pytest.approx(shown.scores[place], rel=1e-4)

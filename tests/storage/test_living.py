@@ -18,7 +18,7 @@ from siamrec.errors import (
     StaleWriteError,
     UnknownNameError,
 )
-from siamrec.storage import Heads, Store, StoredList
+from siamrec.storage import Heads, Store, StoredList, Whose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,8 +169,10 @@ def test_a_look_gives_the_newest_events_of_one_person(store: Store) -> None:
     )
     store.feedback.write(events)
     store.feedback.write(Feedback.of(user=[7], item=["x"], time=5))
-    _, history, _, there = store.recommendations.look("home", "a", user="ann", n=2, id_="l1")
+    looked = store.recommendations.look("home", "a", user="ann", n=2, id_="l1")
+    history, there = looked.history, looked.there
     assert history is not None
+    assert (looked.whose, looked.unit) == (Whose("ann", ("ann",)), "ann")
     assert history.items.decode(history.item) == ["y", "x"]  # by time, not by arrival
     assert not there
     assert store.recommendations.look("home", "a", user="7", n=2, id_="l1")[1] is None
@@ -260,13 +262,13 @@ def test_a_block_is_of_one_person_and_of_one_kind_of_id(store: Store) -> None:
 def test_impressions_are_what_was_seen(store: Store) -> None:
     write(store, "l1", "l2", opened=10)
     write(store, "l3", opened=None)
-    log = store.recommendations
-    assert sorted(log.impressions("ann", 0, None)) == [("x", 10)] * 2 + [("y", 10)] * 2
-    assert log.impressions("ann", 11, None) == []
-    assert log.impressions("ann", 0, "elsewhere") == []
-    assert log.impressions("bob", 0, "home") == []
+    log, ann = store.recommendations, Whose("ann", ("ann",))
+    assert sorted(store.persons.impressions(ann, 0, None)) == [("x", 10)] * 2 + [("y", 10)] * 2
+    assert store.persons.impressions(ann, 11, None) == []
+    assert store.persons.impressions(ann, 0, "elsewhere") == []
+    assert store.persons.impressions(Whose("bob", ("bob",)), 0, "home") == []
     log.tell("l3", [], seen=["y"], time=20)
-    assert log.impressions("ann", 11, "home") == [("y", 20)]
+    assert store.persons.impressions(ann, 11, "home") == [("y", 20)]
 
 
 def test_a_retracted_event_is_out_of_everything_and_its_list_waits(store: Store) -> None:
@@ -301,3 +303,33 @@ def test_any_instant_of_the_catalogue_is_kept_as_one(store: Store) -> None:
     naive = Catalog(items=items, attributes={"released": [datetime(2026, 1, 1), None]})  # noqa: DTZ001
     with pytest.raises(InvalidParameterError, match="no zone"):
         store.catalog.write(naive)
+
+
+def test_lists_that_belong_together_are_known_from_each_of_them(store: Store) -> None:
+    parents = {
+        "l1": None,
+        "l2": "l1",
+        "l3": "l2",
+        "n1": "l1",
+        "n2": "n1",
+        "o1": None,
+        "o2": "gone",
+    }
+    rows = [
+        replace(
+            a_list(id_), parent=parent, time=10 + place, whole=2 * (id_ == "n2"),
+            items=((1, id_[1] if id_ == "n2" else f"x{id_}", 0.5, "svd", None, 10),
+                   (2, "7" if id_ == "n2" else "y", 0.5, "svd", None, 10)),
+        )
+        for place, (id_, parent) in enumerate(parents.items())
+    ]  # fmt: skip
+    store.recommendations.write(rows, [], context=Context.none())
+    whole = ["xl1", "y", "xl2", "xl3", "xn1", 2, 7]
+    for id_ in ("l1", "l2", "l3", "n1", "n2"):
+        assert store.recommendations.shown_with(id_) == whole
+    assert store.recommendations.shown_with("o1") == ["xo1", "y"]
+    assert store.recommendations.shown_with("o2") == ["xo2", "y"]
+    assert store.recommendations.shown_with("none") == []
+    found = store.recommendations.get("n2")
+    assert found is not None
+    assert found.parent == "n1"

@@ -288,8 +288,14 @@ _FUNCTIONS: Mapping[str, tuple[int, Callable[..., Any]]] = {
 def plain(value: Any) -> Any:
     """Return a value as expressions see it: instants as nanoseconds, lists as tuples.
 
+    What they cannot see (a mapping, NaN, an object) is None.
+
     Raises:
         InvalidParameterError: If it is a time without a zone.
+
+    Examples:
+        >>> plain(["th", 1.5, float("nan")]), plain(date(1970, 1, 2))
+        (('th', 1.5, None), 86400000000000)
     """
     if isinstance(value, np.generic) and value.dtype.kind != "M":
         value = value.item()

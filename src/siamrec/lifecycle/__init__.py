@@ -11,6 +11,7 @@ from siamrec.lifecycle.live import LivePlacement
 from siamrec.lifecycle.loop import ImprovementLoop
 from siamrec.lifecycle.meaning import Block, Meaning
 from siamrec.lifecycle.measuring import Measured
+from siamrec.lifecycle.people import People
 from siamrec.lifecycle.placement import Placement
 from siamrec.lifecycle.promotion import Guardrail, Promotion
 from siamrec.lifecycle.recommendation import Recommendation
@@ -23,6 +24,7 @@ from siamrec.lifecycle.shipped import Shipped, load
 from siamrec.lifecycle.tracking import Tracked, Tracker
 from siamrec.lifecycle.training import Trained
 from siamrec.lifecycle.why import Why
+from siamrec.lifecycle.wishes import Wishes
 from siamrec.lifecycle.workspace import Workspace
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "Measured",
     "ModelRegistry",
     "Never",
+    "People",
     "Pin",
     "Placement",
     "Promotion",
@@ -60,6 +63,7 @@ __all__ = [
     "Tracker",
     "Trained",
     "Why",
+    "Wishes",
     "Workspace",
     "WorkspaceCatalog",
     "WorkspaceFeedback",

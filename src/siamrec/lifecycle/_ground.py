@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from siamrec._core.book import Named
+    from siamrec.bandits import ContextualBandit
     from siamrec.experiments import Experiment
     from siamrec.protocols import BlobStore, Clock, SiameseEncoder
     from siamrec.storage import Store, StoredBandit
@@ -146,6 +147,15 @@ class Ground:
         self._read[name] = (found.revision, config)
         return config
 
+    def revision(self, name: str, number: int) -> Placement | None:
+        """Return a placement as it was at a revision; None where there is none.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If it has a part that is not known here.
+        """
+        found = self.store.values.at(_PLACEMENT, name, number)
+        return None if found is None else Placement.from_config(found.body)
+
     def keep(self, placement: Placement, *, expect: int | None = None) -> Revision:
         """Store a placement under its name; see `Workspace.place`.
 
@@ -210,16 +220,9 @@ class Ground:
             arms: Arms that it has to know; those of the placement when absent.
         """
         arms = tuple(dict.fromkeys(arms or config.arms))
-        first = self.store.roster(config.belief) or arms
-        # Arms that are retired stay in the roster: the floor must leave room for them too.
-        floor = min(config.limits.floor, 1 / len({*first, *arms}))
+        first, settings = self._bandit_settings(config, arms)
         bandit: StoredBandit[Any] = self.store.bandit(
-            config.belief,
-            config.policy,
-            first,
-            context=config.context,
-            limits=replace(config.limits, floor=floor),
-            seed=self.salt,
+            config.belief, config.policy, first, **settings
         )
         for arm in arms:
             if arm not in bandit.arms:
@@ -229,6 +232,30 @@ class Ground:
                     if arm not in bandit.arms:  # no other worker has added it meanwhile
                         raise
         return bandit
+
+    def believed(self, config: Placement, arms: Sequence[str]) -> ContextualBandit[Any]:
+        """Return a copy in memory of the bandit of a placement's belief; nothing is written."""
+        first, settings = self._bandit_settings(config, arms)
+        bandit: ContextualBandit[Any] = self.store.believed(
+            config.belief, config.policy, first, **settings
+        )
+        for arm in dict.fromkeys(arms):
+            if arm not in bandit.arms:
+                bandit.add_arm(arm)
+        return bandit
+
+    def _bandit_settings(
+        self, config: Placement, arms: Sequence[str]
+    ) -> tuple[Sequence[str], dict[str, Any]]:
+        """Return the arms that a stored bandit begins with, and its settings."""
+        first = self.store.roster(config.belief) or tuple(dict.fromkeys(arms))
+        # Arms that are retired stay in the roster: the floor must leave room for them too.
+        floor = min(config.limits.floor, 1 / len({*first, *arms}))
+        return first, {
+            "context": config.context,
+            "limits": replace(config.limits, floor=floor),
+            "seed": self.salt,
+        }
 
     # --- ids -----------------------------------------------------------------------------------
 

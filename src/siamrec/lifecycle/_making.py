@@ -17,6 +17,7 @@ from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameE
 from siamrec.lifecycle._anchors import Anchors
 from siamrec.lifecycle._draft import Pool, drafted, drawn, weighted
 from siamrec.lifecycle._filling import Filling
+from siamrec.lifecycle._following import inherited
 from siamrec.lifecycle._person import Person
 from siamrec.lifecycle._ruling import Ruling
 from siamrec.lifecycle.context import context_of
@@ -26,11 +27,14 @@ from siamrec.lifecycle.recommendation import FALLBACK, Recommendation
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from siamrec.bandits import ContextualBandit
     from siamrec.expressions import Expression
     from siamrec.lifecycle._filling import Blend, Ranked
+    from siamrec.lifecycle._following import Following
     from siamrec.lifecycle._ground import Ground
     from siamrec.lifecycle._state import State
     from siamrec.lifecycle.placement import Placement
+    from siamrec.lifecycle.recommendation import Pager
     from siamrec.lifecycle.release import Release
     from siamrec.storage import StoredBandit
     from siamrec.typing import BoolArray, FloatArray, Id, Instant
@@ -64,6 +68,8 @@ class Asked:
     among: Sequence[Id] | None = None
     where: Expression | None = None
     confirm: Literal["on_serve", "on_seen"] | None = None
+    following: Following | None = None
+    """The list that comes before it."""
 
 
 @final
@@ -72,16 +78,20 @@ class Known:
     """What the log knows of a person when a list is made.
 
     Attributes:
+        ids: All ids of the person; none for nobody.
         history: Newest events, of which arms and context are told.
         past: All events that the log still has.
         blocked: Items that are kept from the person.
         impressions: What the person has seen in lists, as far as the placement asks for it.
+        there: Whether the list was made before, and nothing else is known.
     """
 
+    ids: Sequence[Id]
     history: Feedback | None = None
     past: Feedback | None = None
     blocked: Sequence[Id] = ()
     impressions: Sequence[tuple[Id, Instant]] = ()
+    there: bool = False
 
 
 class _Wishes(NamedTuple):
@@ -100,14 +110,29 @@ class Maker:
     Args:
         ground: The workspace.
         name: Name of the placement.
+        pager: What its lists ask for their next page.
+        resting: Arms that failed, with the instant; for previews, which write nothing.
     """
 
-    def __init__(self, ground: Ground, name: str) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        name: str,
+        pager: Pager,
+        *,
+        resting: Mapping[str, Instant] | None = None,
+    ) -> None:
         self._ground = ground
         self._name = name
+        self._pager = pager
         self._own = threading.local()
         self._popular: tuple[Instant, int, Shelf] | None = None
-        self._resting: dict[str, Instant] = {}
+        self._resting: dict[str, Instant] = {} if resting is None else dict(resting)
+        self._previews = resting is not None
+
+    def for_previews(self) -> Maker:
+        """Return one whose lists are served to nobody: it opens no bandit and tires no arm."""
+        return Maker(self._ground, self._name, self._pager, resting=self._resting)
 
     def made(self, state: State, asked: Asked, known: Known) -> Recommendation:
         """Return a list; nothing is written."""
@@ -131,6 +156,7 @@ class Maker:
             too_few=_too_few(gate, k),
             limit=None if asked.user is None
             else config.seen.limit(state.heads.archived, asked.time),
+            revision=state.heads.placement, asked=inherited(asked), pager=self._pager,
         )  # fmt: skip
         if release is None:
             why = state.trouble or "nothing has been trained yet"
@@ -203,12 +229,14 @@ class Maker:
             unit=unit,
         )
 
-    def _bandit(self, state: State) -> StoredBandit[Any]:
+    def _bandit(self, state: State) -> StoredBandit[Any] | ContextualBandit[Any]:
         """Return this thread's bandit of the placement's belief."""
         kept: dict[str, tuple[Any, StoredBandit[Any]]]
         kept = self._own.__dict__.setdefault("bandits", {})
         config = state.config
         arms = (*config.arms, *(() if state.release is None else state.release.arms))
+        if self._previews:
+            return self._ground.believed(config, arms)
         made_of = (arms, config.limits)
         held = kept.get(state.belief)
         if held is None or held[0] != made_of:
@@ -261,7 +289,7 @@ class Maker:
 
 def _wishes(shelf: Shelf, config: Placement, asked: Asked, known: Known, k: int) -> _Wishes:
     """Return what the owner and the request leave to choose from."""
-    now, user = asked.time, asked.user
+    now = asked.time
     scope = {"user": asked.about, "current": _current(shelf, asked)}
     ruling = Ruling(config.rules, shelf, scope=scope, now=now)
     unwanted = () if config.meaning is None else config.meaning.blocked(known.past)
@@ -270,9 +298,10 @@ def _wishes(shelf: Shelf, config: Placement, asked: Asked, known: Known, k: int)
         among=asked.among,
         blocked=(*known.blocked, *unwanted),
         seen=config.seen.left_out(known.past, known.impressions, now),
+        shown=() if asked.following is None else asked.following.shown,
     )
     gate = Gate(shelf)
-    gate.apply(wish, user=user, now=now)
+    gate.apply(wish, users=known.ids, now=now)
     ruling.shut(gate)
     own = () if config.where is None else shelf.conditions(config.where)
     more = () if asked.where is None else shelf.conditions(asked.where)
@@ -310,15 +339,16 @@ def _whose(asked: Asked, history: Feedback | None, release: Release) -> Person:
     listed = asked.anchors or asked.visit
     if not listed:
         return Person.of(history, release.items)
-    user = "" if asked.user is None else asked.user
+    person = asked.user if history is None else history.users[0]
+    named = "" if person is None else person
     clicks = Feedback.of(
-        user=[user] * len(listed), item=listed, kind=FeedbackKind.CLICK,
+        user=[named] * len(listed), item=listed, kind=FeedbackKind.CLICK,
         time=[asked.time + place for place in range(len(listed))],
     )  # fmt: skip
     if asked.anchors:
         return replace(Person.of(clicks, release.items), user=None)
     whole = clicks if history is None else Feedback.concat([history, clicks])
-    return replace(Person.of(whole, release.items), user=asked.user)
+    return replace(Person.of(whole, release.items), user=person)
 
 
 def _too_few(gate: Gate, k: int) -> str | None:

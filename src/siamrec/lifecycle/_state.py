@@ -58,6 +58,8 @@ class State:
     variant: str | None
     silent: frozenset[str]
     """Arms that have nothing to say of somebody without a history."""
+    alias: str
+    """Alias whose release is that of the heads."""
 
     @classmethod
     def of(
@@ -110,6 +112,7 @@ class State:
             assigner=None if experiment is None else HashAssigner([experiment], clock=clock),
             variant=variant,
             silent=frozenset() if release is None else _silent(release),
+            alias=config.alias,
         )
 
     def speaks(self, arm: str, user: Id | None) -> bool:
@@ -118,11 +121,11 @@ class State:
         return known or arm not in self.silent
 
     def still_shown(
-        self, shown: Recommendation, *, blocked: Sequence[Id], now: Instant
+        self, shown: Recommendation, *, users: Sequence[Id], blocked: Sequence[Id], now: Instant
     ) -> Recommendation:
         """Return a list that was served before without what may not be shown any more."""
         gate = Gate(self.shelf)
-        gate.apply(Wish(blocked=blocked), user=shown.user, now=now)
+        gate.apply(Wish(blocked=blocked), users=users, now=now)
         code = self.shelf.items.encode(shown.items, unknown="code").tolist()
         kept = [place for place, item in enumerate(code) if item < 0 or gate.left[item]]
         if len(kept) == len(shown.items):

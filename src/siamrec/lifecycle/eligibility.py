@@ -196,6 +196,8 @@ class Wish(NamedTuple):
     among: Sequence[Id] | None = None
     blocked: Sequence[Id] = ()
     seen: Sequence[Id] = ()
+    shown: Sequence[Id] = ()
+    """On the pages before this one, and on the rows above it."""
 
 
 @final
@@ -239,17 +241,23 @@ class Gate:
         gone[codes[codes >= 0]] = True
         self.shut(reason, gone)
 
-    def apply(self, wish: Wish, *, user: Id | None, now: Instant) -> None:
+    def apply(self, wish: Wish, *, users: Sequence[Id], now: Instant) -> None:
         """Keep back what is out of its time, one's own, blocked, seen or not wished for.
+
+        Args:
+            wish: What the request adds.
+            users: All ids of the person; none for nobody.
+            now: The instant.
 
         Raises:
             siamrec.errors.UnknownNameError: If `among` has an item that nobody knows.
         """
         self.shut("unavailable", self.shelf.out_of_time(now))
-        if user is not None:
+        for user in users:
             self.shut("own", self.shelf.own(user))
         for reason, items in (
-            ("blocked", wish.blocked), ("seen", wish.seen), ("excluded", wish.exclude),
+            ("blocked", wish.blocked), ("shown", wish.shown), ("seen", wish.seen),
+            ("excluded", wish.exclude),
         ):  # fmt: skip
             if items:
                 self.shut_items(reason, items)

@@ -1,50 +1,27 @@
-"""A placement in use: asks the log, draws, ranks, and writes down what it served."""
+"""A placement in use: what it shows to whom, its switch and its experiment."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, final
 from uuid import uuid4
 
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec._core.clock import SECOND
 from siamrec._core.table import Shown, Table
-from siamrec.errors import (
-    InvalidParameterError,
-    ModelLoadError,
-    SiamrecError,
-    StaleWriteError,
-    StorageError,
-    UnknownNameError,
-)
-from siamrec.expressions import Expression
-from siamrec.lifecycle._making import Asked, Known, Maker
-from siamrec.lifecycle._settlement import settled
-from siamrec.lifecycle._state import State
 from siamrec.lifecycle._trying import begun, ended
-from siamrec.lifecycle.recommendation import Recommendation
-from siamrec.lifecycle.release import Release, loaded_release
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from siamrec.data import Feedback
     from siamrec.experiments import Experiment
     from siamrec.lifecycle._ground import Ground
+    from siamrec.lifecycle._server import Server
     from siamrec.lifecycle.placement import Placement
-    from siamrec.storage import Heads
+    from siamrec.lifecycle.recommendation import Recommendation
+    from siamrec.lifecycle.release import Release
+    from siamrec.lifecycle.wishes import Wishes
     from siamrec.typing import Id, Instant
-
-_ATTEMPTS = 5
-_AGAIN = 10 * SECOND
-"""How long a release that could not be loaded is not tried again."""
-_PORTION = 20
-"""Lists that one request settles at most."""
 
 
 @final
@@ -56,19 +33,13 @@ class LivePlacement(Shown):
 
     Args:
         ground: The workspace that it belongs to.
-        name: Its name.
+        server: What makes its lists.
     """
 
-    def __init__(self, ground: Ground, name: str) -> None:
+    def __init__(self, ground: Ground, server: Server) -> None:
         self._ground = ground
-        self.name = name
-        self._lock = threading.Lock()
-        self._settling = threading.Lock()
-        self._settled: Instant = 0
-        self._tried: Instant = 0
-        self._maker = Maker(ground, name)
-        self._states: dict[str | None, State] = {}
-        """What serves, by variant; under None what serves outside of every experiment."""
+        self._server = server
+        self.name = server.name
 
     @override
     def title(self) -> str:
@@ -77,7 +48,7 @@ class LivePlacement(Shown):
     @override
     def table(self) -> Table:
         """Return what serves now."""
-        state = self._current()
+        state = self._server.states.current()
         release = state.release
         facts = {
             "revision": state.heads.placement,
@@ -91,12 +62,12 @@ class LivePlacement(Shown):
     @property
     def config(self) -> Placement:
         """The placement as it is stored now."""
-        return self._current().config
+        return self._server.states.current().config
 
     @property
     def release(self) -> Release | None:
         """The release that serves; None before the first training."""
-        return self._current().release
+        return self._server.states.current().release
 
     def switch(self, mode: Literal["bandit", "static"]) -> Placement:
         """Turn the bandit on, or off for a draw by the static weights; return the placement.
@@ -105,7 +76,7 @@ class LivePlacement(Shown):
         mode would have done can be told from the log.
         """
         check.one_of("mode", mode, ("bandit", "static"))
-        state = self._current()
+        state = self._server.states.current()
         changed = state.config.switched(mode)
         self._ground.keep(changed, expect=state.heads.placement)
         self._ground.store.diary.write(self.name, "switched", {"mode": mode})
@@ -127,7 +98,7 @@ class LivePlacement(Shown):
                 used before, or a variant is without settings.
             siamrec.errors.UnknownNameError: If a variant or a path is not known.
         """
-        state = self._current()
+        state = self._server.states.current()
         return begun(self._ground, state.config, experiment, variants, at=state.heads.placement)
 
     def end_test(self, *, keep: str | None = None, reason: str) -> Placement:
@@ -142,7 +113,7 @@ class LivePlacement(Shown):
             siamrec.errors.InvalidParameterError: If no experiment runs here.
             siamrec.errors.UnknownNameError: If there is no such variant.
         """
-        state = self._current()
+        state = self._server.states.current()
         return ended(
             self._ground, state.config, keep=keep, reason=reason, at=state.heads.placement
         )
@@ -198,44 +169,42 @@ class LivePlacement(Shown):
             siamrec.errors.StorageError: If the log cannot be read and nothing was served before,
                 or it cannot be written and the placement refuses to serve then.
         """
-        asked = Asked(
-            user=self._ground.user(user),
-            id=self._ground.list_id(self.name, uuid4().hex if request is None else request),
-            k=k,
-            n_arms=n_arms,
-            diversity=diversity,
-            anchors=self._ground.like_items("items", items),
-            session=session if isinstance(session, Mapping) else None,
-            visit=()
-            if session is None or isinstance(session, Mapping)
-            else self._ground.like_items("session", session),
-            about={} if about is None else check.kind("about", about, Mapping),
-            exclude=self._ground.like_items("exclude", exclude),
-            where=None if where is None else Expression.read("where", where),
-            among=None if among is None else self._ground.like_items("among", among),
-            confirm=confirm,
-            time=self._ground.now() if time is None else check.instant("time", time),
-        )
-        self._settle_some()
-        for _ in range(_ATTEMPTS):
-            try:
-                state, known = self._look(asked)
-            except StorageError as error:
-                return self._unlogged(asked, error)
-            if known is None:
-                return self._again(state, asked)
-            made = self._maker.made(state, asked, known)
-            try:
-                self._write([(state, [made])])
-            except StaleWriteError:
-                continue  # what it depends on has changed, or another worker was first
-            except StorageError as error:
-                if state.config.unlogged == "refuse":
-                    raise
-                why = f"the log cannot be written: {error}"
-                return replace(made, logged=False, fallback=made.fallback or why)
-            return made
-        raise StaleWriteError(f"The placement {self.name!r} changes too often to be served.")
+        wishes: Wishes = {
+            "n_arms": n_arms, "diversity": diversity, "items": items, "session": session,
+            "about": about, "request": request, "exclude": exclude, "among": among,
+            "where": where, "confirm": confirm, "time": time,
+        }  # fmt: skip
+        return self._server.serve(self._server.asked(user, k, wishes))
+
+    def next(
+        self,
+        shown: Recommendation | str,
+        k: int | None = None,
+        *,
+        request: str | None = None,
+        time: Instant | None = None,
+    ) -> Recommendation:
+        """Return the next page of a list: new items, by what made the first page.
+
+        Nothing comes again that was shown on an earlier page or beside it, whatever was promoted
+        or changed meanwhile: variant, release and settings are those of the first page, and what
+        it asked for is inherited. What was hidden, blocked or seen since is left out, and the
+        filter and the rules are those of now. Past the last item the page is short or empty, and
+        says so. The same next page asked for again is the same page.
+
+        Args:
+            shown: The list, or its id.
+            k: Length of the page; that of the list when absent.
+            request: Id of the request, where there shall be several pages after one list.
+            time: Instant of the request; the clock's when absent.
+
+        Raises:
+            siamrec.errors.UnknownNameError: If the list is none of this workspace.
+            siamrec.errors.InvalidParameterError: If it is of another placement, or a number is
+                out of range.
+            siamrec.errors.StorageError: If the log cannot be read.
+        """
+        return self._server.next(shown, k, request=request, time=time)
 
     def recommend_many(
         self,
@@ -262,170 +231,7 @@ class LivePlacement(Shown):
             siamrec.errors.InvalidParameterError: As for `recommend`, or if a user repeats.
             siamrec.errors.StorageError: If the log cannot be read or written.
         """
-        people = [self._ground.user(user) for user in check.many("users", users)]
-        if not people:
-            return []
-        check.distinct("users", [str(user) for user in people])
         batch = uuid4().hex if request is None else check.text("request", request)
-        now = self._ground.now() if time is None else check.instant("time", time)
-        for _ in range(_ATTEMPTS):
-            done: list[Recommendation] = []
-            new: dict[str | None, tuple[State, list[Recommendation]]] = {}
-            for user in people:
-                id_ = self._ground.list_id(self.name, batch, user)
-                asked = Asked(user=user, id=id_, k=k, confirm=confirm, time=now)
-                state, known = self._look(asked)
-                if known is None:
-                    done.append(self._again(state, asked))
-                    continue
-                done.append(self._maker.made(state, asked, known))
-                begun, lists = new.setdefault(state.variant, (state, []))
-                lists.append(done[-1])
-                if begun is not state:  # changed on the way
-                    break
-            try:
-                if len(done) == len(people):
-                    self._write(new.values())
-                    return done
-            except StaleWriteError:
-                continue
-        raise StaleWriteError(f"The placement {self.name!r} changes too often to be served.")
-
-    def _settle_some(self) -> None:
-        """Settle a few lists, once a second: where no worker does it, requests do."""
-        now = self._ground.now()
-        if 0 <= now - self._settled < SECOND or not self._settling.acquire(blocking=False):
-            return
-        try:
-            self._settled = now
-            with suppress(SiamrecError):  # no list waits for it; `settle` says what is wrong
-                state = self._states.get(None) or self._current()
-                settled(self._ground, state.config, n=_PORTION)
-        finally:
-            self._settling.release()
-
-    def _look(self, asked: Asked) -> tuple[State, Known | None]:
-        """Return what serves this person now, and what is known; None where the list is there."""
-        state = self._states.get(None) or self._current()
-        log = self._ground.store.recommendations
-        for _ in range(_ATTEMPTS):
-            variant = state.assigned(asked.user)
-            config = state.variants.get(variant or "", state.config)
-            heads, history, blocked, there = log.look(
-                self.name, config.alias, user=asked.user, n=config.history, id_=asked.id
-            )
-            if heads.placement == state.heads.placement and (
-                heads.experiments == state.heads.experiments
-            ):
-                state = self._state_of(heads, variant)
-                if there:
-                    return state, None
-                return state, self._known(config, asked, history, blocked)
-            state = self._current()
-        raise StaleWriteError(f"The placement {self.name!r} changes too often to be served.")
-
-    def _known(
-        self, config: Placement, asked: Asked, history: Feedback | None, blocked: Sequence[Id]
-    ) -> Known:
-        """Return what is known of a person; more is read where the newest events are not all."""
-        log, past, impressions = self._ground.store.recommendations, history, []
-        if asked.user is not None:
-            if history is not None and len(history) >= config.history:
-                past = log.past(asked.user)
-            since = config.seen.since(asked.time)
-            if since is not None:
-                here = None if config.seen.at == "everywhere" else self.name
-                impressions = log.impressions(asked.user, since, here)
-        return Known(history=history, past=past, blocked=blocked, impressions=impressions)
-
-    def _again(self, state: State, asked: Asked) -> Recommendation:
-        """Return the list that was served to the same request before, as far as it may be."""
-        found = self._ground.store.recommendations.get(asked.id)
-        if found is None:
-            raise StaleWriteError(f"The recommendation {asked.id} was erased meanwhile.")
-        shown = Recommendation.of(found)
-        if shown.user != asked.user:
-            raise InvalidParameterError("request", asked.id, "of one user: it was another's")
-        blocked = () if asked.user is None else self._ground.store.blocks.of(asked.user)
-        return state.still_shown(shown, blocked=blocked, now=asked.time)
-
-    def _write(self, made: Iterable[tuple[State, Sequence[Recommendation]]]) -> None:
-        log = self._ground.store.recommendations
-        with log.together() as write:
-            for state, lists in made:
-                config = state.config
-                learns = config.blend == "draft"
-                rows = [
-                    each.stored(bandit=state.belief if learns and each.decision else None)
-                    for each in lists
-                ]
-                decisions = [each.decision for each in lists if each.decision is not None]
-                expect = (self.name, config.alias, state.heads)
-                write(rows, decisions, context=config.context, expect=expect)
-
-    def _unlogged(self, asked: Asked, error: StorageError) -> Recommendation:
-        """Serve from memory while the log cannot be read."""
-        state = self._states.get(None)
-        if state is None or state.config.unlogged == "refuse":
-            raise error
-        state = self._states.get(state.assigned(asked.user), state)
-        made = self._maker.made(state, asked, Known())
-        why = f"the log cannot be read: {error}"
-        return replace(made, logged=False, fallback=why)
-
-    # --- what serves ---------------------------------------------------------------------------
-
-    def _current(self) -> State:
-        """Return what serves outside of every experiment."""
-        log = self._ground.store.recommendations
-        return self._state_of(log.heads(self.name, f"placement:{self.name}"), None)
-
-    def _state_of(self, heads: Heads, variant: str | None) -> State:
-        """Return what serves under these heads; what has changed is loaded, once."""
-        state = self._states.get(variant)
-        if state is not None and self._holds(state, heads):
-            return state
-        with self._lock:
-            state = self._states.get(variant)
-            if state is None or not self._holds(state, heads):
-                state = self._loaded(heads, variant, state)
-                self._states[variant] = state
-        return state
-
-    def _holds(self, state: State, heads: Heads) -> bool:
-        """Whether a state is what serves; one that could not be loaded is tried again at times."""
-        again = state.trouble and not 0 <= self._ground.now() - self._tried < _AGAIN
-        return state.heads == heads and not again
-
-    def _loaded(self, heads: Heads, variant: str | None, old: State | None) -> State:
-        config = self._ground.config(self.name)
-        experiment = self._ground.experiment(config)
-        if variant is not None and variant in config.variants:
-            config = config.of_variant(variant, config.variants[variant])
-        release, trouble = None, ""
-        if heads.release is not None:
-            held = (each.release for each in self._states.values())
-            release = next((each for each in held if each and each.id == heads.release), None)
-            try:
-                release = release or loaded_release(heads.release, self._ground.registry)
-            except (ModelLoadError, UnknownNameError) as error:
-                trouble = f"the release cannot be loaded: {error}"
-                self._tried = self._ground.now()
-        if old is not None and old.heads.catalog == heads.catalog:
-            catalog, removed = old.catalog, old.removed
-        else:
-            catalog = self._ground.store.catalog.read()
-            removed = self._ground.store.catalog.removed()
-        same = old is not None and old.heads.catalog == heads.catalog and old.release is release
-        return State.of(
-            heads,
-            config=config,
-            release=release,
-            catalog=catalog,
-            removed=removed,
-            trouble=trouble,
-            experiment=experiment,
-            variant=variant,
-            clock=self._ground.clock,
-            shelf=old.shelf if old is not None and same else None,
-        )
+        when = self._ground.now() if time is None else check.instant("time", time)
+        people = check.many("users", users)
+        return self._server.serve_many(people, k, batch=batch, confirm=confirm, time=when)

@@ -112,9 +112,10 @@ def events_of(
 ) -> tuple[Events, int]:
     """Return what was seen and done on the lists of a time, and how many events were stray."""
     lists = list(lists_of(ground, placement, since, until))
+    persons = ground.store.identities.persons()
     seen, columns = _seen(lists)
     rows: list[tuple[Any, Any, str, int, float, int, int]] = [
-        (_unit(lists[each.list]), each.item, "impression", when, 1.0, code, each.place)
+        (_unit(lists[each.list], persons), each.item, "impression", when, 1.0, code, each.place)
         for code, (each, when) in enumerate(seen)
     ]
     place_of = {(each.list, str(each.item)): code for code, (each, _) in enumerate(seen)}
@@ -134,7 +135,7 @@ def events_of(
             if code < 0 or name is None:
                 continue
             each = seen[code][0]
-            unit = _unit(lists[each.list])
+            unit = _unit(lists[each.list], persons)
             rows.append((unit, item, name, time, value, code, each.place))
             owner.append(code)
     spread = {name: [column[code] for code in owner] for name, column in columns.items()}
@@ -169,10 +170,10 @@ def lists_of(
         yield Recommendation.of(row), row
 
 
-def _unit(pair: tuple[Recommendation, StoredList]) -> Any:
+def _unit(pair: tuple[Recommendation, StoredList], persons: Mapping[Any, Any]) -> Any:
     """Return whose list it is; one that was made for nobody is a unit of its own."""
     each, _ = pair
-    return each.id if each.user is None else str(each.user)
+    return each.id if each.user is None else str(persons.get(each.user, each.user))
 
 
 def _seen(
@@ -336,6 +337,8 @@ def outcomes_of(ground: Ground, experiment: str) -> dict[str, list[Any]]:
         for each, row in lists_of(ground, None, None, None)
         if each.experiment == experiment and row.opened is not None
     ]
+    units = _units(lists, ground.store.identities.persons())
+    lists = [pair for pair in lists if pair[0].id in units]
     rows = [row for _, row in lists]
     told = events_by_list(rows, ground.store.recommendations.events_of([r.id for r in rows]))
     columns: dict[str, list[Any]] = {
@@ -348,7 +351,32 @@ def outcomes_of(ground: Ground, experiment: str) -> dict[str, list[Any]]:
         n_clicks = 0 if events is None else int((events.kind == FeedbackKind.CLICK).sum())
         reward = float(np.mean(list(gained.values()))) if gained else 0.0
         won = any(value > 0 for value in earned(row, events, rules[each.placement]).values())
-        values = (str(each.user), each.variant, float(won), reward, float(n_clicks))
+        values = (units[each.id], each.variant, float(won), reward, float(n_clicks))
         for name, value in zip(columns, values, strict=True):
             columns[name].append(value)
     return columns
+
+
+def _units(
+    lists: Sequence[tuple[Recommendation, StoredList]], persons: Mapping[Any, Any]
+) -> dict[str, str]:
+    """Return the unit of each list that counts: for a person of several ids the first exposed.
+
+    What such a person saw in another variant, before the ids were known to be one person's, does
+    not count; so who is exposed, and in which variant, is as it was drawn.
+    """
+    first: dict[Any, tuple[Recommendation, StoredList]] = {}
+    ordered = sorted(lists, key=lambda pair: (pair[1].opened, pair[0].id))
+    for each, row in ordered:
+        first.setdefault(persons.get(each.user, each.user), (each, row))
+    several = set(persons.values())
+    found = {}
+    for each, _ in lists:
+        person = persons.get(each.user, each.user)
+        if person in several:
+            begun = first[person][0]
+            if each.variant == begun.variant:
+                found[each.id] = str(begun.user)
+        else:
+            found[each.id] = str(each.user)
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Protocol, final
 
 from typing_extensions import override
 
@@ -13,7 +13,7 @@ from siamrec._core import check
 from siamrec._core.hashing import canonical_json
 from siamrec._core.table import Shown, Table, counted
 from siamrec.data import Decision
-from siamrec.errors import InvalidParameterError
+from siamrec.errors import InvalidParameterError, MissingInputError
 from siamrec.lifecycle.why import Why
 from siamrec.storage import StoredList
 
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 FALLBACK, RULE = "fallback", "rule"
 """Sources of items that no arm of the decision put into the list."""
 NOBODYS = (FALLBACK, RULE)
+
+
+class Pager(Protocol):
+    """Makes next pages."""
+
+    def next(self, shown: Recommendation | str, k: int | None = None) -> Recommendation:
+        """Return the page after a list."""
 
 
 @final
@@ -52,14 +59,20 @@ class Recommendation(Shown):
         failed: Arms that were chosen and gave nothing, with the reason.
         filtered: Number of items that could be ranked and were kept back, by the first reason:
             `hidden`, `removed`, `out of stock`, `unavailable` (out of its time), `own`,
-            `blocked`, `seen`, `excluded`, `not among`, `never` (a rule), `unknown` (a filter
-            asks for what is not known of it) or `where`.
+            `blocked`, `shown` (on an earlier page, or above), `seen`, `excluded`, `not among`,
+            `never` (a rule), `unknown` (a filter asks for what is not known of it) or `where`.
         too_few: What was done where fewer items were left than asked for; None where enough were.
         rules: For each rule that was in force, the items that it moved: what it put in, lifted or
             put down, or what a quota kept out.
         anchors: Items on the screen, or of the visit, that the list was made for.
         limit: What the log could not tell any more when the list was made; None where nothing.
         confirm: Whether it counts as seen when served, or when somebody says so.
+        parent: Id of the list that it comes after: the page before it, or the row above it.
+        page: Number of the page, from 1.
+        revision: Revision of the placement that the first page was made by.
+        asked: What the request asked for beside the defaults, as JSON values: the next page
+            inherits it.
+        changed: Why a next page was not made by what made the first one; None where it was.
         logged: Whether it is in the log; nothing is learned from one that is not.
     """
 
@@ -85,14 +98,21 @@ class Recommendation(Shown):
     anchors: tuple[str | int, ...] = ()
     limit: str | None = None
     confirm: str = "on_serve"
+    parent: str | None = None
+    page: int = 1
+    revision: int = 0
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    changed: str | None = None
     logged: bool = True
     splits: Splits | None = field(default=None, compare=False, repr=False)
     """Splits scores while the list is in the process that made it; it travels no further."""
+    pager: Pager | None = field(default=None, compare=False, repr=False)
+    """Makes the next page, in the same process as well."""
 
     @override
     def __reduce__(self) -> tuple[Any, ...]:
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        values["splits"] = None
+        values["splits"] = values["pager"] = None
         return partial(Recommendation, **values), ()
 
     @property
@@ -128,6 +148,23 @@ class Recommendation(Shown):
             anchors=() if split is None else split.of(source, item),
         )
 
+    def next(self, k: int | None = None) -> Recommendation:
+        """Return the next page: new items, by what made this page; see `LivePlacement.next`.
+
+        Args:
+            k: Its length; that of this page when absent.
+
+        Raises:
+            siamrec.errors.MissingInputError: If the list has left the process that made it.
+            siamrec.errors.InvalidParameterError: If it is not in the log.
+        """
+        if not self.logged:
+            raise InvalidParameterError("the list", self.id, "one that is in the log")
+        if self.pager is None:
+            call = f"ws.placement({self.placement!r}).next({self.id!r})"
+            raise MissingInputError("the placement of a list from elsewhere", call)
+        return self.pager.next(self, k)
+
     @property
     def confidences(self) -> tuple[float, ...]:
         """For each chosen arm, the probability that it is the best."""
@@ -153,7 +190,8 @@ class Recommendation(Shown):
         notes = [f"{arm} gave nothing: {why}" for arm, why in self.failed.items()]
         if self.fallback is not None:
             notes.insert(0, f"fallback: {self.fallback}")
-        notes += [note for note in (self.too_few, self.limit) if note is not None]
+        told = (self.too_few, self.limit, self.changed)
+        notes += [note for note in told if note is not None]
         if self.filtered:
             kept = (f"{n:,} {reason}" for reason, n in self.filtered.items())
             notes.append(f"kept back: {', '.join(kept)}")
@@ -196,6 +234,11 @@ class Recommendation(Shown):
                 "anchors": list(self.anchors),
                 "limit": self.limit,
                 "confirm": self.confirm,
+                "parent": self.parent,
+                "page": self.page,
+                "revision": self.revision,
+                "asked": dict(self.asked),
+                "changed": self.changed,
                 "logged": self.logged,
             }
         )
@@ -220,6 +263,10 @@ class Recommendation(Shown):
             "anchors": list(self.anchors),
             "limit": self.limit,
             "allocation": self.allocation,
+            "page": self.page - 1,  # what is nought is left out
+            "revision": self.revision,
+            "asked": dict(self.asked),
+            "changed": self.changed,
         }
         body |= {name: value for name, value in told.items() if value}
         return StoredList(
@@ -236,6 +283,7 @@ class Recommendation(Shown):
             release=self.release,
             fallback=self.fallback,
             body=canonical_json(body),
+            parent=self.parent,
             items=tuple(
                 (
                     place,
@@ -282,6 +330,11 @@ class Recommendation(Shown):
             limit=body.get("limit"),
             allocation=body.get("allocation"),
             confirm=body["confirm"],
+            parent=row.parent,
+            page=1 + body.get("page", 0),
+            revision=body.get("revision", 0),
+            asked=body.get("asked", {}),
+            changed=body.get("changed"),
         )
 
 

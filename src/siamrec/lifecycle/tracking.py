@@ -181,12 +181,17 @@ class Tracker(Shown):
             if each.rating is not None and each.version != "none":
                 groups.setdefault((each.version, each.arm), []).append(place)
         releases = {version: self._release(version) for version, _ in groups}
+        persons = self._ground.store.identities.persons()
         for (version, arm), places in groups.items():
             fitted = releases[version].arms.get(arm)
             if fitted is None or Capability.RATINGS not in fitted.capabilities:
                 continue
             part = [judged[place] for place in places]
-            users, items = [each.user for each in part], [each.item for each in part]
+            users = [  # the release knows an id, or the person that it was known to be then
+                each.user if each.user in fitted.users else persons.get(each.user, each.user)
+                for each in part
+            ]
+            items = [each.item for each in part]
             for place, value in zip(
                 places, fitted.predict(users, items, unknown="fallback").tolist(), strict=True
             ):

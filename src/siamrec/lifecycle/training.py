@@ -118,7 +118,8 @@ def train(
         encoders: Version and encoder of references that are at hand; others are loaded.
     """
     watch = Stopwatch()
-    feedback = ground.store.feedback.read_all() if feedback is None else feedback
+    log = ground.store
+    feedback = log.identities.joined(log.feedback.read_all() if feedback is None else feedback)
     split = held_out(ground.salt, feedback)
     fitted, parents = _fitted(ground, placement, feedback, split, encoders or {})
     active = ground.registry.active(placement.alias)

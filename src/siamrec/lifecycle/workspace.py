@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
@@ -10,11 +9,12 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.clock import clock_or_system, duration
-from siamrec._core.table import Shown, Table
+from siamrec._core.table import Table
 from siamrec.errors import InvalidParameterError, MissingInputError, SiamrecError
 from siamrec.experiments import Mean, Plan, analyze
 from siamrec.lifecycle import _encoders
 from siamrec.lifecycle._ground import Ground, blobs_of
+from siamrec.lifecycle._server import Servers
 from siamrec.lifecycle._settlement import settled
 from siamrec.lifecycle.catalog import WorkspaceCatalog
 from siamrec.lifecycle.comments import Comments
@@ -26,6 +26,7 @@ from siamrec.lifecycle.measuring import (
     measured,
     outcomes_of,
 )
+from siamrec.lifecycle.people import People
 from siamrec.lifecycle.placement import LIVE, Placement
 from siamrec.lifecycle.release import loaded_release
 from siamrec.lifecycle.tracking import Tracker
@@ -56,7 +57,7 @@ _PORTION = 500
 
 
 @final
-class Workspace(Shown):
+class Workspace(People):
     """Event log, catalogue, versions, placements and what was served, in one database.
 
     Opening it needs nothing but the URL. Threads and processes may share it; each process opens
@@ -105,8 +106,7 @@ class Workspace(Shown):
         self._ground = Ground(
             self.store, files, clock_or_system(clock), encoder=encoder, salt=salt
         )
-        self._lock = threading.Lock()
-        self._live: dict[str, LivePlacement] = {}
+        self._servers = Servers(self._ground)
         self.feedback = WorkspaceFeedback(self._ground)
         self.catalog = WorkspaceCatalog(self._ground)
         self.comments = Comments(self._ground)
@@ -177,35 +177,11 @@ class Workspace(Shown):
         Raises:
             siamrec.errors.UnknownNameError: If there is none of that name.
         """
-        if name not in self._live:
-            self._ground.config(name)
-            with self._lock:
-                self._live.setdefault(name, LivePlacement(self._ground, name))
-        return self._live[name]
+        return LivePlacement(self._ground, self._servers.of(name))
 
     def placements(self) -> list[str]:
         """Return the names of the placements, sorted."""
         return self._ground.placements()
-
-    def block(self, user: Id, *items: Id) -> int:
-        """Keep items from a person, in every placement; return how many were not kept before.
-
-        Every process obeys for every list that is asked for from now on.
-        """
-        whom = self._blocking(user, items)
-        return self.store.blocks.add(whom, *items)  # type: ignore[arg-type]  # checked
-
-    def unblock(self, user: Id, *items: Id) -> int:
-        """Let items be shown to a person again; return how many were kept from them."""
-        whom = self._blocking(user, items)
-        return self.store.blocks.remove(whom, *items)  # type: ignore[arg-type]  # checked
-
-    def _blocking(self, user: Id, items: Sequence[Id]) -> str | int:
-        self._ground.require_kinds(items=items)
-        whom = self._ground.user(user)
-        if whom is None:
-            raise InvalidParameterError("user", user, "the id of a person")
-        return whom
 
     # --- training and versions -----------------------------------------------------------------
 

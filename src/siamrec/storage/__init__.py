@@ -11,9 +11,11 @@ from siamrec.storage.diary import Diary, DiaryEntry
 from siamrec.storage.erasure import Erasure
 from siamrec.storage.experiments import StoredExperiments, StoredSticky
 from siamrec.storage.feedback import FeedbackLog, Receipt
+from siamrec.storage.identity import IdentityLog, Whose
 from siamrec.storage.incoming import Written
 from siamrec.storage.inspection import Inspection, inspected
-from siamrec.storage.recommendations import Heads, RecommendationLog, StoredList
+from siamrec.storage.persons import PersonLog
+from siamrec.storage.recommendations import Heads, Looked, RecommendationLog, StoredList
 from siamrec.storage.snapshots import Snapshots, TrainingSnapshot
 from siamrec.storage.store import Store
 from siamrec.storage.summary import FeedbackSummary
@@ -36,8 +38,11 @@ __all__ = [
     "FeedbackWriter",
     "FolderBlobs",
     "Heads",
+    "IdentityLog",
     "Inspection",
+    "Looked",
     "Past",
+    "PersonLog",
     "Receipt",
     "RecommendationLog",
     "Revision",
@@ -54,6 +59,7 @@ __all__ = [
     "TrainingSnapshot",
     "Verification",
     "VersionTable",
+    "Whose",
     "Written",
     "inspected",
 ]

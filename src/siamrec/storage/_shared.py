@@ -19,7 +19,7 @@ from siamrec.storage.schema import projection as projection_table
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Engine
 
     from siamrec.bandits import Context, ContextualBandit, Policy
     from siamrec.bandits.policies import Outcomes, Sums
@@ -207,3 +207,14 @@ class Shared(Generic[ModelT]):
         )
         zeros = self._recipe.policy.init
         self._sums = {part: widen(sums, zeros(space)) for part, sums in self._sums.items()}
+
+
+def believed(engine: Engine, clock: Clock, recipe: Recipe[ModelT]) -> ContextualBandit[ModelT]:
+    """Return a bandit in memory that believes what the stored one does; nothing is written."""
+    there = select(projection_table.c.name).where(
+        projection_table.c.name == f"bandit:{recipe.name}"
+    )
+    with _engine.reading(engine) as connection:
+        if connection.execute(there).first() is None:
+            return recipe.blank(recipe.arms, clock)
+        return Shared(recipe, connection, join=False).refreshed(connection, clock)

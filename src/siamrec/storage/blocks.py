@@ -10,6 +10,7 @@ from siamrec.storage import _bulk, _engine
 from siamrec.storage._events import storable
 from siamrec.storage._on_database import OnDatabase
 from siamrec.storage._prepared import Prepared
+from siamrec.storage.identity import whose
 from siamrec.storage.schema import blocked
 
 if TYPE_CHECKING:
@@ -45,15 +46,15 @@ class BlockLog(OnDatabase):
         return _engine.transact(self._engine, work)
 
     def remove(self, user: Id, *items: Id) -> int:
-        """Let items be shown to a person again; return how many were kept from them."""
+        """Let items be shown to a person again, under all ids; return how many were kept."""
         c = blocked.c
 
         def work(connection: Connection) -> int:
-            gone = 0
+            names, gone = [str(id_) for id_ in whose(connection, user).ids], 0
             for item in dict.fromkeys(items):
-                mine = (c.user == str(user)) & (c.item == str(item))
+                mine = c.user.in_(names) & (c.item == str(item))
                 mine &= c.whole_ids == _whole(user, item)
-                gone += int(connection.execute(delete(blocked).where(mine)).rowcount)
+                gone += bool(connection.execute(delete(blocked).where(mine)).rowcount)
             return gone
 
         return _engine.transact(self._engine, work)
@@ -61,15 +62,28 @@ class BlockLog(OnDatabase):
     def of(self, user: Id) -> list[Id]:
         """Return the items that are kept from a person, sorted by text."""
         with _engine.reading(self._engine) as connection:
-            return sorted(self.within(connection, user), key=str)
+            return sorted(self.within(connection, *whose(connection, user).ids), key=str)
 
-    def within(self, connection: Connection, user: Id) -> list[Id]:
-        """Return the items that are kept from a person as one transaction sees it."""
-        return [
-            int(item) if whole & 2 else item
-            for item, whole in self._mine.rows(connection, user=str(user))
-            if (whole & 1) == isinstance(user, int)
-        ]
+    def within(self, connection: Connection, *ids: Id) -> list[Id]:
+        """Return the items that are kept from a person as one transaction sees it.
+
+        Args:
+            connection: In a transaction.
+            ids: All ids of the person.
+        """
+        if len(ids) == 1:
+            rows = self._mine.rows(connection, user=str(ids[0]))
+        else:
+            names = [str(id_) for id_ in ids]
+            rows = _bulk.select(connection, blocked, ("item", "whole_ids"), "user", names)
+        whole_user = isinstance(ids[0], int)
+        return list(
+            dict.fromkeys(
+                int(item) if whole & 2 else item
+                for item, whole in rows
+                if (whole & 1) == whole_user
+            )
+        )
 
 
 def _whole(user: Id, item: Id) -> int:

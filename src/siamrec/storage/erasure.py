@@ -11,6 +11,7 @@ from sqlalchemy import delete, select, update
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.hashing import canonical_json
 from siamrec._core.table import Record, Table, counted
 from siamrec.data import Decision
 from siamrec.errors import InvalidParameterError, StaleWriteError, shown
@@ -18,6 +19,7 @@ from siamrec.storage import _bulk, _engine, _segments
 from siamrec.storage._events import erased_key
 from siamrec.storage._sqlite import emptied_log
 from siamrec.storage.archive import retried, segment_row
+from siamrec.storage.identity import above, below, forget
 from siamrec.storage.schema import (
     blocked,
     event,
@@ -51,7 +53,7 @@ OfDecisions = Literal["detach", "delete"]
 
 _OF_PERSONS = (
     "event", "decision", "reward", "sticky", "spent", "recommendation", "recommendation_item",
-    "blocked", "retracted",
+    "blocked", "retracted", "identity",
 )  # fmt: skip
 """Tables that hold a person."""
 
@@ -67,6 +69,8 @@ class Erasure(Record):
         n_lists: Number of lists that were served to the user.
         n_segments: Number of segments that were written anew.
         n_redacted: Number of snapshots that can no longer be read as they were.
+        n_aliases: Number of other ids that were identified as the user; all that is told here is
+            of them as well.
         trained: Ids of versions whose training data may have held the user; what they have
             learned is theirs until others take their place.
         remains: Where something of the user may still be, and what to do about it; one line each.
@@ -77,6 +81,7 @@ class Erasure(Record):
     n_lists: int
     n_segments: int
     n_redacted: int
+    n_aliases: int = 0
     trained: tuple[str, ...] = ()
     remains: tuple[str, ...] = ()
 
@@ -90,7 +95,7 @@ class Erasure(Record):
     @override
     def table(self) -> Table:
         """Return the numbers, and below them what remains."""
-        told = ("n_events", "n_decisions", "n_lists", "n_segments", "n_redacted")
+        told = ("n_events", "n_decisions", "n_lists", "n_segments", "n_redacted", "n_aliases")
         facts = {name.replace("_", " "): getattr(self, name) for name in told}
         facts["versions trained"] = len(self.trained)
         return replace(Table.of(self.title(), facts), notes=self.remains)
@@ -130,31 +135,43 @@ def erase(
     archive.sweep()
 
     def attempt() -> Erasure:
-        rewrites = _rewrites(engine, archive, user)
+        with _engine.reading(engine) as connection:
+            ids = [user, *below(connection, user)]
+        rewrites = _rewrites(engine, archive, ids)
 
         def work(connection: Connection) -> Erasure:
             if connection.dialect.name == "sqlite":  # what is deleted is overwritten with zeros
                 connection.exec_driver_sql("PRAGMA secure_delete = ON")
-            _engine.lock(connection, "event", "segment")
-            gone = _from_table(connection, user)
+            _engine.lock(connection, "event", "segment", "identity")
+            if [user, *below(connection, user)] != ids:
+                raise StaleWriteError("Another id was identified as the user meanwhile.")
+            gone = [each for id_ in ids for each in _from_table(connection, id_)]
             for one in rewrites:
                 _replace(connection, one)
                 gone += one.gone
-            keys = [each.key for each in gone] + _from_beside(connection, user)
+            keys = [each.key for each in gone]
+            keys += [key for id_ in ids for key in _from_beside(connection, id_)]
             tombs = sorted((erased_key(key), "") for key in keys)
             _bulk.insert(connection, spent_table, ("key", "digest"), tombs, skip=True)
             held, n_redacted = redact(connection, [(e.time, e.seq) for e in gone], now)
-            n_lists = _from_lists(connection, user, decisions)
-            n_decisions = _from_decisions(connection, bandits, str(user), decisions)
-            connection.execute(delete(sticky_table).where(sticky_table.c.unit == str(user)))
+            n_lists = sum(_from_lists(connection, id_, decisions) for id_ in ids)
+            n_decisions = sum(
+                _from_decisions(connection, bandits, str(id_), decisions) for id_ in ids
+            )
+            units = [str(id_) for id_ in ids]
+            connection.execute(delete(sticky_table).where(sticky_table.c.unit.in_(units)))
+            remains = [line for id_ in ids for line in _of_the_other_kind(connection, id_)]
+            remains += _of_the_person(connection, user)
+            forget(connection, ids)
             return Erasure(
                 n_events=len(gone),
                 n_decisions=n_decisions,
                 n_lists=n_lists,
                 n_segments=len(rewrites),
                 n_redacted=n_redacted,
+                n_aliases=len(ids) - 1,
                 trained=_trained(connection, gone, held),
-                remains=_of_the_other_kind(connection, user),
+                remains=tuple(remains),
             )
 
         return _engine.transact(engine, work)
@@ -172,15 +189,15 @@ def erase(
     return replace(done, remains=tuple(remains))
 
 
-def _rewrites(engine: Engine, archive: Archive, user: str | int) -> list[_Rewrite]:
+def _rewrites(engine: Engine, archive: Archive, users: Sequence[str | int]) -> list[_Rewrite]:
     with _engine.reading(engine) as connection:
         segments = archive.segments(connection)
     found = []
     for segment in segments:
         ids = archive.table(segment, ("user", "whole_ids"))
-        whole = (np.asarray(ids["whole_ids"]) & 1) == isinstance(user, int)
-        names = np.asarray(ids["user"].to_pylist(), dtype=object)
-        mine = whole & (names == str(user))
+        whole = (np.asarray(ids["whole_ids"]) & 1) == isinstance(users[0], int)
+        wanted = {str(user) for user in users}
+        mine = whole & np.array([name in wanted for name in ids["user"].to_pylist()], np.bool_)
         if not mine.any():
             continue
         table = archive.table(segment)
@@ -209,6 +226,15 @@ def _of_the_other_kind(connection: Connection, user: str | int) -> tuple[str, ..
         return ()
     twin = shown(str(user) if isinstance(user, int) else int(user))
     return (f"Events of a user {twin} are another's: erase({twin}) if it is the same.",)
+
+
+def _of_the_person(connection: Connection, user: str | int) -> tuple[str, ...]:
+    """Say whether the user was identified as somebody else, who stays."""
+    persons = above(connection, user)
+    if not persons:
+        return ()
+    person = shown(persons[-1])
+    return (f"The user was identified as {person}, who stays: erase({person}) if they go too.",)
 
 
 def _trained(
@@ -262,9 +288,13 @@ def _from_lists(connection: Connection, user: str | int, decisions: OfDecisions)
     c = recommendation_table.c
     mine = (c.unit == str(user)) & (c.whole.op("&")(1) == int(isinstance(user, int)))
     if decisions == "detach":
-        return int(
-            connection.execute(update(recommendation_table).where(mine).values(unit=None)).rowcount
-        )
+        rows = connection.execute(select(c.id, c.body).where(mine)).all()
+        for id_, text in rows:
+            body = json.loads(text)
+            body.pop("asked", None)  # it may say something of the person
+            kept = {"unit": None, "body": canonical_json(body)}
+            connection.execute(update(recommendation_table).where(c.id == id_).values(kept))
+        return len(rows)
     ids = list(connection.execute(select(c.id).where(mine)).scalars())
     if ids:
         _bulk.delete(connection, recommendation_item, "recommendation", ids)

@@ -19,6 +19,9 @@ from siamrec.storage._on_database import OnDatabase
 from siamrec.storage._pages import READ
 from siamrec.storage._prepared import Prepared
 from siamrec.storage.archive import retried
+from siamrec.storage.chains import shown_with
+from siamrec.storage.identity import LINKED, Whose
+from siamrec.storage.identity import whose as whose_of
 from siamrec.storage.schema import alias as alias_table
 from siamrec.storage.schema import (
     catalog_item,
@@ -41,11 +44,12 @@ if TYPE_CHECKING:
     from siamrec.storage.archive import Archive
     from siamrec.storage.blocks import BlockLog
     from siamrec.storage.feedback import FeedbackLog, Receipt
+    from siamrec.storage.persons import PersonLog
     from siamrec.typing import Instant
 
 _HEAD = (
     "id", "placement", "bandit", "unit", "whole", "time", "opened", "settled", "experiment",
-    "variant", "release", "fallback", "body",
+    "variant", "release", "fallback", "body", "parent",
 )  # fmt: skip
 _DECISION = READ.index("decision")
 _ITEM = ("recommendation", "position", "item", "score", "source", "shares", "seen")
@@ -65,12 +69,18 @@ class Heads(NamedTuple):
 
 
 class Looked(NamedTuple):
-    """What one state of the log knows when a list is asked for."""
+    """What one state of the log knows when a list is asked for.
+
+    The ids are those of the person, None for nobody; by `unit` the variant is assigned: the id
+    under which the person first saw a list of the experiment.
+    """
 
     heads: Heads
     history: Feedback | None
     blocked: Sequence[str | int]
     there: bool
+    whose: Whose | None = None
+    unit: str | int | None = None
 
 
 @final
@@ -94,6 +104,7 @@ class StoredList(Record):
         body: What else was told of it, as JSON.
         items: Rows of `(position, item, score, source, shares, seen)`.
         decision: JSON of the decision; None where nothing was drawn.
+        parent: The list that it comes after: the page before it, or the row above it.
     """
 
     id: str
@@ -111,6 +122,7 @@ class StoredList(Record):
     body: str
     items: tuple[tuple[Any, ...], ...]
     decision: str | None = None
+    parent: str | None = None
 
     @override
     def title(self) -> str:
@@ -125,12 +137,18 @@ class RecommendationLog(OnDatabase):
     keeps = (recommendation, recommendation_item)
 
     def __init__(
-        self, engine: Engine, feedback: FeedbackLog, archive: Archive, blocks: BlockLog
+        self,
+        engine: Engine,
+        feedback: FeedbackLog,
+        archive: Archive,
+        blocks: BlockLog,
+        persons: PersonLog,
     ) -> None:
         self._engine = engine
         self._feedback = feedback
         self._archive = archive
         self._blocks = blocks
+        self._persons = persons
         revision = select(func.max(stored_value.c.revision)).where(
             stored_value.c.kind == "placement", stored_value.c.name == bindparam("placement")
         )
@@ -139,15 +157,9 @@ class RecommendationLog(OnDatabase):
         changes = select(func.sum(experiment.c.revision))
         archived = select(func.max(segment.c.last))
         parts = (revision, release, newest, changes, archived)
-        self._heads = Prepared(select(*(part.scalar_subquery() for part in parts)))
-        c = event.c
-        past = (
-            select(*(c[name] for name in READ))
-            .where(c.user == bindparam("user"))
-            .order_by(c.time.desc().nulls_last(), c.seq.desc())
-        )
-        self._past = Prepared(past)
-        self._history = Prepared(past.limit(bindparam("n")))
+        numbers = [part.scalar_subquery() for part in parts]
+        self._heads = Prepared(select(*numbers))
+        self._heads_and_linked = Prepared(select(*numbers, LINKED))
         known = select(recommendation.c.id).where(recommendation.c.id == bindparam("id"))
         self._known = Prepared(known)
 
@@ -157,7 +169,14 @@ class RecommendationLog(OnDatabase):
             return self._heads_in(connection, placement, alias)
 
     def look(
-        self, placement: str, alias: str, *, user: str | int | None, n: int, id_: str
+        self,
+        placement: str,
+        alias: str,
+        *,
+        user: str | int | None,
+        n: int,
+        id_: str,
+        experiment: str | None = None,
     ) -> Looked:
         """Return what one state of the log knows: heads, a user's newest events, and so on.
 
@@ -167,47 +186,26 @@ class RecommendationLog(OnDatabase):
             user: The user; None for nobody.
             n: Most events.
             id_: The list, which may be there already.
+            experiment: Key of the experiment that runs there.
         """
+        text = None if user is None else str(user)
+        given = {"placement": placement, "alias": alias, "user": text}
         with _engine.reading(self._engine) as connection:
-            heads = self._heads_in(connection, placement, alias)
+            ((*numbers, linked),) = self._heads_and_linked.rows(connection, **given)
+            heads = _heads_of(numbers)
             there = bool(self._known.rows(connection, id=id_))
             if user is None:
                 return Looked(heads, None, (), there)
-            rows = self._history.rows(connection, user=str(user), n=n)
-            blocked = self._blocks.within(connection, user)
-        return Looked(heads, _events_of(rows, user), blocked, there)
-
-    def past(self, user: str | int) -> Feedback | None:
-        """Return every event of a user that is not archived, in time order; None for none."""
-        with _engine.reading(self._engine) as connection:
-            rows = self._past.rows(connection, user=str(user))
-        return _events_of(rows, user)
-
-    def impressions(
-        self, user: str | int, since: Instant, placement: str | None
-    ) -> list[tuple[str | int, Instant]]:
-        """Return what a user has seen in lists since an instant, with the instant of each.
-
-        Args:
-            user: The user.
-            since: From when on.
-            placement: Whose lists; of all placements when absent.
-        """
-        r, c = recommendation.c, recommendation_item.c
-        query = (
-            select(c.item, r.whole, c.seen)
-            .join(recommendation, r.id == c.recommendation)
-            .where(r.unit == str(user), c.seen >= since)
-        )
-        if placement is not None:
-            query = query.where(r.placement == placement)
-        with _engine.reading(self._engine) as connection:
-            rows = _bulk.fetched(connection.execute(query))
-        return [
-            (int(item) if whole & 2 else item, int(when))
-            for item, whole, when in rows
-            if (whole & 1) == isinstance(user, int)
-        ]
+            whose, unit = Whose(user, (user,)), user
+            if linked:
+                whose = whose_of(connection, user)
+                unit = whose.person
+                if experiment is not None:
+                    first = self._persons.first_exposed(connection, whose, experiment)
+                    unit = unit if first is None else first
+            history = self._persons.newest(connection, whose, n)
+            blocked = self._blocks.within(connection, *whose.ids)
+        return Looked(heads, history, blocked, there, whose, unit)
 
     def write(
         self,
@@ -279,6 +277,11 @@ class RecommendationLog(OnDatabase):
         """Return the lists of these ids that are there, in no order."""
         with _engine.reading(self._engine) as connection:
             return _lists(connection, ids)
+
+    def shown_with(self, id_: str) -> list[str | int]:
+        """Return every item of a list, of those it comes after, and of those after them."""
+        with _engine.reading(self._engine) as connection:
+            return shown_with(connection, id_)
 
     def tell(
         self,
@@ -404,18 +407,12 @@ class RecommendationLog(OnDatabase):
 
     def _heads_in(self, connection: Connection, placement: str, alias: str) -> Heads:
         (row,) = self._heads.rows(connection, placement=placement, alias=alias)
-        revision, release, *numbers = row
-        return Heads(int(revision or 0), release, *(int(number or 0) for number in numbers))
+        return _heads_of(row)
 
 
-def _events_of(rows: Sequence[tuple[Any, ...]], user: str | int) -> Feedback | None:
-    """Return rows of one user, newest first, as feedback in time order."""
-    whole = READ.index("whole_ids")
-    mine = [row for row in rows if (row[whole] & 1) == isinstance(user, int)]
-    if not mine:
-        return None
-    columns = dict(zip(READ, zip(*reversed(mine), strict=True), strict=True))
-    return feedback_of(columns, whose=user)
+def _heads_of(row: Sequence[Any]) -> Heads:
+    revision, release, *numbers = row
+    return Heads(int(revision or 0), release, *(int(number or 0) for number in numbers))
 
 
 def _n_seen(row: StoredList) -> int:

@@ -239,11 +239,13 @@ recommendation = Table(
     Column("release", Text),
     Column("fallback", Text),
     Column("body", Text, nullable=False),
+    Column("parent", Text),  # the list it comes after: the page before it, or the row above it
 )
 Index("recommendation_open", recommendation.c.placement, recommendation.c.settled,
       recommendation.c.opened)  # fmt: skip
 Index("recommendation_time", recommendation.c.placement, recommendation.c.time)
 Index("recommendation_unit", recommendation.c.unit)
+Index("recommendation_parent", recommendation.c.parent)  # of those that have one, as above
 
 recommendation_item = Table(
     "recommendation_item",
@@ -290,3 +292,16 @@ retracted = Table(
     Column("body", Text, nullable=False),  # the event as it was, as JSON
 )
 Index("retracted_user", retracted.c.user)
+
+identity = Table(
+    "identity",
+    metadata,
+    Column("seq", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("alias", Text, nullable=False),
+    Column("person", Text),  # none where the alias is itself again
+    Column("whole", SmallInteger, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("identity_alias", identity.c.alias, identity.c.seq)
+Index("identity_person", identity.c.person)

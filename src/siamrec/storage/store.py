@@ -16,7 +16,7 @@ from siamrec.errors import InvalidParameterError
 from siamrec.storage import _engine, _epoch, schema
 from siamrec.storage._events import id_of
 from siamrec.storage._on_database import OnDatabase
-from siamrec.storage._shared import Recipe
+from siamrec.storage._shared import Recipe, believed
 from siamrec.storage.archive import Archive
 from siamrec.storage.audit import Past, Verification, verified
 from siamrec.storage.bandit import StoredBandit
@@ -27,6 +27,8 @@ from siamrec.storage.diary import Diary
 from siamrec.storage.erasure import erase
 from siamrec.storage.experiments import StoredExperiments, StoredSticky
 from siamrec.storage.feedback import FeedbackLog
+from siamrec.storage.identity import IdentityLog
+from siamrec.storage.persons import PersonLog
 from siamrec.storage.recommendations import RecommendationLog
 from siamrec.storage.snapshots import Snapshots
 from siamrec.storage.tail import Tail
@@ -107,8 +109,10 @@ class Store(OnDatabase):
         self.experiment_records = StoredExperiments(self._engine)
         self.catalog = CatalogLog(self._engine, clock)
         self.blocks = BlockLog(self._engine, clock)
+        self.identities = IdentityLog(self._engine, clock)
+        self.persons = PersonLog(self._engine)
         self.recommendations = RecommendationLog(
-            self._engine, self.feedback, self._archive, self.blocks
+            self._engine, self.feedback, self._archive, self.blocks, self.persons
         )
         self.values = StoredValues(self._engine, clock)
         self.diary = Diary(self._engine, clock)
@@ -159,7 +163,49 @@ class Store(OnDatabase):
                 other arms, policy, context or memory; or a setting is out of range.
             siamrec.errors.UnknownNameError: If tempering names an unknown factor or level.
         """
-        recipe: Policy[ModelT] = POLICIES.make(policy)
+        recipe = self._recipe(
+            name, policy, arms, context=context, limits=limits, learning=learning,
+            tempering=tempering, seed=seed, worker=worker, n_features=n_features,
+        )  # fmt: skip
+        bandit = StoredBandit(self._engine, self._clock, recipe)
+        self._bandits[name] = bandit
+        return bandit
+
+    def believed(
+        self,
+        name: str,
+        policy: Policy[ModelT] | Named,
+        arms: Sequence[str],
+        *,
+        context: Context | None = None,
+        limits: Limits | None = None,
+        seed: int | str = 0,
+    ) -> ContextualBandit[ModelT]:
+        """Return a bandit in memory that believes what the stored one does; nothing is written.
+
+        One that is not stored yet has learned nothing. Arguments as in `bandit`.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: As for `bandit`.
+        """
+        recipe = self._recipe(name, policy, arms, context=context, limits=limits, seed=seed)
+        return believed(self._engine, self._clock, recipe)
+
+    def _recipe(
+        self,
+        name: str,
+        policy: Policy[ModelT] | Named,
+        arms: Sequence[str],
+        *,
+        context: Context | None,
+        limits: Limits | None,
+        seed: int | str,
+        learning: Learning | None = None,
+        tempering: Mapping[str, Mapping[str, float]] | None = None,
+        worker: str | None = None,
+        n_features: int = 0,
+    ) -> Recipe[ModelT]:
+        weighs: Policy[ModelT] = POLICIES.make(policy)
         learns = Learning() if learning is None else learning
         for setting in ("delay", "reset", "refresh_every"):
             if getattr(learns, setting) != getattr(Learning(), setting):
@@ -173,29 +219,23 @@ class Store(OnDatabase):
 
         def make(names: Sequence[str], clock: Clock) -> ContextualBandit[ModelT]:
             return ContextualBandit(
-                recipe, names, context=context, limits=limits, learning=learns,
+                weighs, names, context=context, limits=limits, learning=learns,
                 tempering=tempering, seed=seed, name=name, worker=worker,
                 n_features=n_features, clock=clock,
             )  # fmt: skip
 
         settings = make(arms, self._clock).memory.settings  # checks them
-        bandit = StoredBandit(
-            self._engine,
-            self._clock,
-            Recipe(
-                name=name,
-                policy=recipe,
-                arms=tuple(arms),
-                context=Context.none() if context is None else context,
-                half_life=settings.half_life,
-                window=settings.window,
-                attribution=settings.attribution,
-                n_features=n_features,
-                make=make,
-            ),
+        return Recipe(
+            name=name,
+            policy=weighs,
+            arms=tuple(arms),
+            context=Context.none() if context is None else context,
+            half_life=settings.half_life,
+            window=settings.window,
+            attribution=settings.attribution,
+            n_features=n_features,
+            make=make,
         )
-        self._bandits[name] = bandit
-        return bandit
 
     def roster(self, name: str) -> tuple[str, ...] | None:
         """Return the arms that a stored bandit was first opened with; None for no such bandit.
@@ -357,6 +397,9 @@ class Store(OnDatabase):
         for nobody: what was learned stays, and so do the context levels and features that they
         were made with. `"delete"` takes them and their rewards out, and works out the sums
         anew, as if the user had never been there. `verify` agrees after either.
+
+        What is identified as the user (see `identities`) is erased with it; a person that the
+        user is identified as stays, and `remains` says so.
 
         What cannot be reached from here is told: `remains` of what is returned names a log that
         a reader keeps from being emptied, a user of the other kind who is written alike, and

@@ -69,6 +69,14 @@ class StoredValues(OnDatabase):
         with _engine.reading(self._engine) as connection:
             return _newest(connection, kind, name)
 
+    def at(self, kind: str, name: str, revision: int) -> Revision | None:
+        """Return one revision; None where there is none."""
+        c = stored_value.c
+        query = select(stored_value).where(c.kind == kind, c.name == name, c.revision == revision)
+        with _engine.reading(self._engine) as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _revision(row)
+
     def history(self, kind: str, name: str) -> list[Revision]:
         """Return every revision, oldest first."""
         c = stored_value.c
