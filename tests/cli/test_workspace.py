@@ -36,7 +36,7 @@ def run(db: Path, *words: str) -> Any:
 
 
 def test_a_day_with_the_command(db: Path) -> None:
-    assert "nothing has been trained yet" in run(db, "recommend", "person-0001").output
+    assert "no release serves yet" in run(db, "recommend", "person-0001").output
     trained = run(db, "train", "--json")
     assert trained.exit_code == 0, trained.output
     assert json.loads(trained.output)["verdict"] == "promoted"

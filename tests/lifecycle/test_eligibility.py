@@ -89,7 +89,7 @@ def test_a_filter_holds_for_arms_fallback_and_before_training(
     assert shown.filtered == {"unknown": 1, "where": 20}
     fresh = shop.place(Placement(name="fresh", arms={"top": "popularity"}, where="stock >= 30"))
     shown = fresh.recommend("new", where="language == 'en'")
-    assert shown.fallback == "nothing has been trained yet"
+    assert shown.fallback == "no release serves yet"
     assert set(shown.items) == {f"i{n}" for n in range(26, 34, 2)}
 
 

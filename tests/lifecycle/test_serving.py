@@ -209,7 +209,7 @@ def test_before_the_first_training_the_log_serves(tmp_path: Path) -> None:
         ws.feedback.write(clicks)
         later = NOW + HOUR
         shown = home.recommend("a", time=later)
-        assert (shown.items, shown.fallback) == (("y",), "nothing has been trained yet")
+        assert (shown.items, shown.fallback) == (("y",), "no release serves yet")
         assert shown.decision is None
         assert home.recommend("c", time=later).items == ("x", "y")
 
@@ -576,8 +576,67 @@ def test_figures_are_those_of_the_lists(ws: Workspace, home: LivePlacement) -> N
     assert n_lists == len(lists)
     with pytest.raises(UnknownNameError, match="metric"):
         ws.measure(["crt"])
+    for unmeasurable, needs in (("ndcg", "truth"), ("rmse", "scores, truth"), ("rbo", "prev")):
+        with pytest.raises(InvalidParameterError, match=f"it needs {needs}"):
+            ws.measure([unmeasurable])
     with pytest.raises(UnknownNameError, match="column"):
         ws.measure(["ctr"], by=("amr",))
+
+
+def test_figures_by_groups_of_items_are_those_counted_by_hand(
+    ws: Workspace, home: LivePlacement
+) -> None:
+    known = ws.catalog.read()
+    genres = [["drama", "war"], ["drama"], ["comedy"], []]
+    kinds = {item: genres[code % 4] for code, item in enumerate(known.items.ids)}
+    ws.catalog.write(replace(known, attributes={"genres": list(kinds.values())}))
+    shown, clicked = Counter[str](), Counter[str]()
+    for n in range(1, 61):
+        each = home.recommend(f"person-{n:04d}", request=f"genres-{n}")
+        for place, item in enumerate(each.items):
+            groups = kinds[item] or ["unknown"]
+            shown.update(groups)
+            if (n + place) % 3 == 0:
+                ws.feedback.click(each, item)
+                clicked.update(groups)
+    found = ws.measure(["ctr"], by=("item.genres",))
+    assert [row[0][0] for row in found.rows] == sorted(shown)
+    for genre, n in shown.items():
+        ctr = found.value("ctr", **{"item.genres": genre})
+        assert ctr == pytest.approx(clicked[genre] / n)
+    two = ws.measure(["ctr", "long_tail_share"], by=("arm", "item.popularity"))
+    sides = {levels[1]: value for levels, name, value, *_ in two.rows if name != "ctr"}
+    assert sides == {"head": 0.0, "tail": 1.0}
+    with pytest.raises(UnknownNameError, match="genres"):
+        ws.measure(["ctr"], by=("item.genre",))
+
+
+def test_a_rule_of_another_scale_is_refused_when_arms_learn(
+    ws: Workspace, home: LivePlacement
+) -> None:
+    rng = np.random.default_rng(4)
+    rated = Feedback.of(
+        user=[f"person-{n % 90 + 1:04d}" for n in range(300)],
+        item=rng.choice(np.array(ws.catalog.read().items.ids), 300).tolist(),
+        value=rng.integers(1, 11, 300).astype(float), kind="rating",
+    )  # fmt: skip
+    ws.feedback.write(rated)
+    with pytest.raises(InvalidDataError, match=r"good_rating=8, bad_rating=4\) fits them"):
+        ws.train("home")
+    ws.place(replace(home.config, reward=SuccessRule(good_rating=8, bad_rating=4)))
+    assert ws.train("home").release
+
+
+def test_a_batch_obeys_what_it_asks_for(ws: Workspace, home: LivePlacement) -> None:
+    users = [f"person-{n:04d}" for n in range(1, 9)]
+    first = home.recommend(users[0], k=3).items
+    allowed = [item for item in ws.catalog.read().items.ids if item not in first][:30]
+    lists = home.recommend_many(users, k=4, among=[*allowed, *first], exclude=first, request="m")
+    assert [each.user for each in lists] == users
+    assert all(set(each.items) <= set(allowed) and len(each.items) == 4 for each in lists)
+    assert lists[0].filtered["excluded"] == 3  # nothing of it was seen
+    again = home.recommend_many(users, k=4, request="m")
+    assert [each.items for each in again] == [each.items for each in lists]
 
 
 def test_what_another_policy_would_have_earned(

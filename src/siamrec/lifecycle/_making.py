@@ -159,7 +159,7 @@ class Maker:
             revision=state.heads.placement, asked=inherited(asked), pager=self._pager,
         )  # fmt: skip
         if release is None:
-            why = state.trouble or "nothing has been trained yet"
+            why = state.trouble or "no release serves yet"
             return _listed(head, wishes, _in_order(shelf, k), None, why)
         person = _whose(asked, known.history, release)
         ranked = _Fallback(state, person)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
 from siamrec._core.hashing import canonical_json
-from siamrec.bandits import Policy
+from siamrec.bandits import Policy, SuccessRule
 from siamrec.data import Catalog
 from siamrec.errors import InvalidParameterError, SiamrecError
 from siamrec.lifecycle._evaluate import TEXT_BASE, TEXT_IN_USE, TEXT_TUNED
@@ -102,7 +102,8 @@ def placed(
         there = ground.config(PLACEMENT) if PLACEMENT in ground.placements() else None
         if there is None:
             n_arms = min(2, len(arms))
-            made = Placement(name=PLACEMENT, arms=arms, k=judging.k, n_arms=n_arms)
+            reward = SuccessRule(good_rating=judging.positive, bad_rating=judging.positive / 2)
+            made = Placement(name=PLACEMENT, arms=arms, k=judging.k, n_arms=n_arms, reward=reward)
             candidate = chooser.first(chooser.candidate(made))
         else:
             joined = {name: arm for name, arm in arms.items() if name in own}

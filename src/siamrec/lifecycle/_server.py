@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, final
+from typing import TYPE_CHECKING, final
 from uuid import uuid4
 
 from siamrec._core import check
@@ -106,25 +106,21 @@ class Server:
         raise StaleWriteError(f"The placement {self.name!r} changes too often to be served.")
 
     def serve_many(
-        self,
-        users: Sequence[Id],
-        k: int | None,
-        *,
-        batch: str,
-        confirm: Literal["on_serve", "on_seen"],
-        time: Instant,
+        self, users: Sequence[Id], k: int | None, wishes: Wishes
     ) -> list[Recommendation]:
         """Return lists for many people, stored in one transaction; see `recommend_many`."""
         people = [self._ground.user(user) for user in users]
         if not people:
             return []
         check.distinct("users", [str(user) for user in people])
+        batch = wishes.get("request") or uuid4().hex
+        every = self.asked(None, k, wishes)
         for _ in range(ATTEMPTS):
             done: list[Recommendation] = []
             new: dict[str | None, tuple[State, list[Recommendation]]] = {}
             for user in people:
                 id_ = self._ground.list_id(self.name, batch, user)
-                asked = Asked(user=user, id=id_, k=k, confirm=confirm, time=time)
+                asked = replace(every, user=user, id=id_)
                 state, known = self.look(asked)
                 if known.there:
                     done.append(self.again(state, asked, known))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, final
-from uuid import uuid4
 
 from typing_extensions import override
 
@@ -52,7 +51,7 @@ class LivePlacement(Shown):
         release = state.release
         facts = {
             "revision": state.heads.placement,
-            "release": "nothing trained yet" if release is None else release.id[:12],
+            "release": "none serves yet" if release is None else release.id[:12],
             "arms": list(state.config.arms),
             "mode": state.config.mode,
             "fallback": state.config.fallback["name"],
@@ -211,7 +210,12 @@ class LivePlacement(Shown):
         users: Sequence[Id],
         *,
         k: int | None = None,
+        n_arms: int | None = None,
+        diversity: float | None = None,
         request: str | None = None,
+        exclude: Sequence[Id] = (),
+        among: Sequence[Id] | None = None,
+        where: str | None = None,
         confirm: Literal["on_serve", "on_seen"] = "on_seen",
         time: Instant | None = None,
     ) -> list[Recommendation]:
@@ -223,7 +227,13 @@ class LivePlacement(Shown):
         Args:
             users: Different people.
             k: Length of the lists; the placement's when absent.
+            n_arms: As for `recommend`; so are `diversity`, `exclude`, `among` and `where`, the
+                same for everybody.
+            diversity: See there.
             request: Id of the batch; the ids of its lists are made of it and of the person.
+            exclude: See there.
+            among: See there.
+            where: See there.
             confirm: When a list counts as seen.
             time: Instant of the request; the clock's when absent.
 
@@ -231,7 +241,9 @@ class LivePlacement(Shown):
             siamrec.errors.InvalidParameterError: As for `recommend`, or if a user repeats.
             siamrec.errors.StorageError: If the log cannot be read or written.
         """
-        batch = uuid4().hex if request is None else check.text("request", request)
-        when = self._ground.now() if time is None else check.instant("time", time)
-        people = check.many("users", users)
-        return self._server.serve_many(people, k, batch=batch, confirm=confirm, time=when)
+        wishes: Wishes = {
+            "n_arms": n_arms, "diversity": diversity, "exclude": exclude, "among": among,
+            "where": where, "confirm": confirm, "time": time,
+            "request": None if request is None else check.text("request", request),
+        }  # fmt: skip
+        return self._server.serve_many(check.many("users", users), k, wishes)

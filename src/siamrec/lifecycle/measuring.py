@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
@@ -13,7 +14,8 @@ from siamrec._core import check
 from siamrec._core.clock import SECOND
 from siamrec._core.table import Shown, Table, counted
 from siamrec.data import FeedbackKind, Rankings, Vocabulary
-from siamrec.errors import MissingInputError, UnknownNameError
+from siamrec.errors import InvalidParameterError, MissingInputError, UnknownNameError
+from siamrec.lifecycle._groups import ITEM, POPULARITY, item_groups
 from siamrec.lifecycle._settlement import earned, events_by_list, rewards_of
 from siamrec.lifecycle.recommendation import Recommendation
 from siamrec.metrics import METRICS, Suite, online
@@ -37,6 +39,8 @@ _ONLINE: Mapping[str, Callable[[Events], Any]] = {
 """Metrics of events, by name."""
 _OF_LIST = ("placement", "experiment", "variant", "allocation", "version", "day")
 _LEVELS = (*_OF_LIST, "arm", "model")
+_AT_HAND = frozenset({"catalog_size", "embeddings", "n_users", "popularity", "quality"})
+"""What metrics of lists may need: releases know it."""
 _CONTEXT = "context."
 _NONE = "none"
 _KIND_OF = {
@@ -230,8 +234,10 @@ def measured(
     for name in wanted:
         _known(name)
     events, stray = events_of(ground, placement, since, until)
-    known = _known_items(events, release, age) if set(wanted) - set(_ONLINE) else None
-    slices = _slices(events, tuple(check.many("by", by, what="names of columns")))
+    by = tuple(check.many("by", by, what="names of columns"))
+    needed = set(wanted) - set(_ONLINE) or POPULARITY in by
+    known = _known_items(events, release, age) if needed else None
+    slices = _slices(events, _columns(ground, events, by, known))
     rows: list[Any] = []
     for levels, rows_of in slices:
         part = events.where(rows_of)
@@ -244,25 +250,51 @@ def measured(
                 rows.append((levels, name, _of_lists(part, name, known), None, n_lists))
     every = ground.store.recommendations.between(placement, since, until)
     unseen = sum(row.opened is None for row in every)
-    return Measured(by=tuple(by), rows=tuple(rows), n_unseen=unseen, n_stray=stray)
+    return Measured(by=by, rows=tuple(rows), n_unseen=unseen, n_stray=stray)
 
 
 def _known(name: str) -> None:
     plain = name.partition("@")[0]
     if name not in _ONLINE and plain not in METRICS:
         raise UnknownNameError("metric", name, [*_ONLINE, *METRICS.names()])
+    made = () if name in _ONLINE else Suite([name]).metrics.values()
+    missing = sorted({need for metric in made for need in metric.needs} - _AT_HAND)
+    if missing:
+        raise InvalidParameterError(
+            "metric", name, f"one of what was shown and done: it needs {', '.join(missing)}, "
+            "which a log does not have (siamrec.metrics.Suite measures it on held-out events)",
+        )  # fmt: skip
 
 
-def _slices(events: Events, by: tuple[str, ...]) -> list[tuple[tuple[str, ...], IntArray]]:
-    """Return the levels of each slice, and its events."""
+def _columns(
+    ground: Ground, events: Events, by: tuple[str, ...], known: _Items | None
+) -> list[list[tuple[str, ...]]]:
+    """Return for each name the levels of every event: one, or those of the groups of its item."""
+    catalog = None
+    columns = []
     for name in by:
-        check.one_of("column", name, [each for each in events.columns if each != "list"])
-    if not by:
+        if name.startswith(ITEM):
+            catalog = ground.store.catalog.read() if catalog is None else catalog
+            counted_in = None if known is None else (known.items, known.popularity)
+            groups = item_groups(name, events.items, catalog, counted_in)
+            columns.append([groups[code] for code in events.item.tolist()])
+        else:
+            names = [each for each in events.columns if each != "list"]
+            check.one_of("column", name, [*names, POPULARITY])
+            columns.append([(level,) for level in events.columns[name].astype(str).tolist()])
+    return columns
+
+
+def _slices(
+    events: Events, columns: Sequence[Sequence[tuple[str, ...]]]
+) -> list[tuple[tuple[str, ...], IntArray]]:
+    """Return the levels of each slice, and its events."""
+    if not columns:
         return [((), np.arange(len(events)))]
-    columns = (events.columns[name].astype(str).tolist() for name in by)
     rows: dict[tuple[str, ...], list[int]] = {}
-    for row, levels in enumerate(zip(*columns, strict=True)):
-        rows.setdefault(levels, []).append(row)
+    for row, several in enumerate(zip(*columns, strict=True)):
+        for levels in product(*several):
+            rows.setdefault(levels, []).append(row)
     return [(levels, np.array(rows[levels])) for levels in sorted(rows)]
 
 

@@ -12,6 +12,7 @@ from typing_extensions import override
 from siamrec._core.clock import Stopwatch
 from siamrec._core.hashing import canonical_json
 from siamrec._core.table import Shown, Table
+from siamrec.bandits import SuccessRule
 from siamrec.errors import ModelLoadError, StaleWriteError, UnknownNameError
 from siamrec.lifecycle._comparing import (
     CANDIDATE,
@@ -120,6 +121,8 @@ def train(
     watch = Stopwatch()
     log = ground.store
     feedback = log.identities.joined(log.feedback.read_all() if feedback is None else feedback)
+    if isinstance(placement.settles, SuccessRule):
+        placement.settles.require_scale(feedback)
     split = held_out(ground.salt, feedback)
     fitted, parents = _fitted(ground, placement, feedback, split, encoders or {})
     active = ground.registry.active(placement.alias)

@@ -331,7 +331,9 @@ class Workspace(People):
             metrics: Metrics of events such as `"ctr"`, `"thumbs_ratio"`, `"revenue"`, and of
                 lists as `siamrec.metrics.Suite` knows them, such as `"coverage"`, `"gini"`,
                 `"long_tail_share"`, `"ild"` (of the longest list, or `"gini@10"`).
-            by: Columns of `events` to slice by, such as `("arm", "variant", "day")`.
+            by: Columns of `events` to slice by, such as `("arm", "variant", "day")`; and groups
+                of items: `"item.popularity"` (head or tail, as in `long_tail_share`) or `item.`
+                and an attribute of the catalogue. An item of several genres counts in each.
             placement: Whose lists; of all placements when absent.
             since: How far back to look, such as `"7d"`; everything when absent.
 

@@ -12,7 +12,8 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec._core.clock import duration
 from siamrec.data import NO_TIME, FeedbackKind, Rewards
-from siamrec.errors import InvalidParameterError, MissingInputError
+from siamrec.data.liking import places_of
+from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
 
 if TYPE_CHECKING:
     from siamrec.data import Feedback
@@ -101,6 +102,23 @@ class SuccessRule(RewardRule):
         for name in ("between", "click"):
             if getattr(self, name) is not None:
                 check.share(name, getattr(self, name))
+
+    def require_scale(self, feedback: Feedback) -> None:
+        """Pass when good and bad ratings are so on the scale of the ratings that there are.
+
+        Raises:
+            InvalidDataError: If what the rule calls good is a dislike there, or what it calls
+                bad a like, as 4 is of ten and of hundred.
+        """
+        rated = feedback.value[feedback.kind == FeedbackKind.RATING]
+        like, dislike = places_of(rated)
+        fits = self.good_rating > dislike and self.bad_rating < like
+        if not fits and np.isfinite(dislike):  # else they are all alike, or amounts
+            raise InvalidDataError(
+                f"Ratings run from {rated.min():g} to {rated.max():g}, where a good rating of "
+                f"{self.good_rating:g} and a bad one of {self.bad_rating:g} say something else: "
+                f"SuccessRule(good_rating={like:g}, bad_rating={dislike:g}) fits them."
+            )
 
     @override
     def score(self, feedback: Feedback) -> FloatArray:
