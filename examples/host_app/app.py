@@ -1,40 +1,38 @@
-"""Lists at `/home?user=ann`, clicks at `/click?list=…&item=…`: `python app.py app.db`."""
+"""Lists at `/home`, clicks to `/click`: `APP_DB=app.db uvicorn --factory app:application`."""
 
-import sys
-from urllib.parse import parse_qs
-from wsgiref.simple_server import make_server
+import os
+
+from fastapi import FastAPI, Response
+from fastapi.responses import PlainTextResponse
 
 from siamrec import Placement, Workspace
 from siamrec.errors import SiamrecError
 from siamrec.simulation import World
 
 
-def application(path):
-    """Return the WSGI application of a workspace; a new one learns from simulated people."""
-    ws = Workspace(f"sqlite:///{path}")
+def application():
+    """Return the application of a workspace; a new one learns from simulated people."""
+    ws = Workspace(f"sqlite:///{os.environ['APP_DB']}")
     if not ws.placements():
         world = World(n_users=300, n_items=120).simulate(7)
         ws.feedback.write(world.feedback)
         ws.catalog.write(world.catalog)
         ws.place(Placement(name="home", arms={"svd": "pure-svd", "graph": "rp3beta"}))
         ws.train("home")
-    home = ws.placement("home")
+    home, app = ws.placement("home"), FastAPI()
 
-    def answer(environ, start):
-        asked = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
-        try:
-            if environ["PATH_INFO"] == "/click":
-                body = ws.feedback.click(asked["list"], asked["item"]).to_json()
-            else:
-                body = home.recommend(asked.get("user"), request=asked.get("request")).to_json()
-        except (SiamrecError, KeyError) as error:
-            start("400 Bad Request", [("Content-Type", "text/plain; charset=utf-8")])
-            return [str(error).encode()]
-        start("200 OK", [("Content-Type", "application/json")])
-        return [body.encode()]
+    @app.get("/home")
+    def lists(user: str | None = None, request: str | None = None):
+        return Response(
+            home.recommend(user, request=request).to_json(), media_type="application/json"
+        )
 
-    return answer
+    @app.post("/click")
+    def click(shown: str, item: str):
+        return Response(ws.feedback.click(shown, item).to_json(), media_type="application/json")
 
+    @app.exception_handler(SiamrecError)
+    def refused(_request, error):
+        return PlainTextResponse(str(error), status_code=400)
 
-if __name__ == "__main__":
-    make_server("127.0.0.1", 8000, application(sys.argv[1])).serve_forever()
+    return app
