@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -227,12 +228,17 @@ def test_the_variant_of_the_first_exposed_id_stays(
     assert abs(n_old - 80) < 5 * np.sqrt(160 / 4)
     report = shop.results("arms")
     assert "met several variants" not in str(report)
+    (note,) = [each for each in report.checks if each.name == "identity"]
+    assert note.level == "note"
+    n_lists = shop.store.counts()["recommendation"]
+    said = [int(n) for n in re.findall(r"(\d+) of (?:old|new)", note.message)]
+    assert 0 < sum(said) == n_lists - len(frame["unit"])
 
 
 def shop_frame(ws: Workspace) -> dict[str, list[Any]]:
     from siamrec.lifecycle.measuring import outcomes_of
 
-    return outcomes_of(ws._ground, "arms")
+    return outcomes_of(ws._ground, "arms")[0]
 
 
 def test_an_unseen_list_of_the_guest_is_no_exposure(

@@ -344,6 +344,16 @@ def test_four_rows_of_a_page_have_no_double_and_are_full_while_items_last(
     assert single["home"] == shop.placement("home").recommend("new", k=3, request="alone")
 
 
+def test_threads_that_ask_for_one_page_get_the_same(shop: Workspace, rows: dict[str, int]) -> None:
+    before = shop.store.counts()
+    with ThreadPoolExecutor(6) as pool:
+        pages = list(pool.map(lambda _: shop.page("u1", rows, request="one"), range(12)))
+    assert all(page == pages[0] for page in pages)
+    after = shop.store.counts()
+    assert after["recommendation"] == before["recommendation"] + 4
+    assert after["decision"] == before["decision"] + 4
+
+
 def test_a_page_is_stored_whole_or_not_at_all(
     shop: Workspace, rows: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
