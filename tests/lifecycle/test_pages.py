@@ -393,15 +393,18 @@ with Workspace(sys.argv[1], clock=ManualClock(20_000 * DAY)) as ws:
     rows = {"hero": 3, "home": 4, "similar": 3, "tail": 5}
     for number in range(3):
         ws.page(f"w{number}", rows)
-    told = 0
+    engine = ws.store._engine
+    engine.dispose()
 
-    def count(connection, cursor, statement, *rest):
-        global told
-        told += statement.startswith('INSERT INTO "recommendation" ')
-        if told == 4:  # the last row of the page
-            os.kill(os.getpid(), signal.SIGKILL)
+    def opened(connection, record):
+        connection.create_function("die", 0, lambda: os.kill(os.getpid(), signal.SIGKILL))
 
-    event.listen(ws.store._engine, "after_cursor_execute", count)
+    event.listen(engine, "connect", opened)
+    with engine.begin() as connection:  # the last row of the page is written, and no more
+        connection.exec_driver_sql(
+            "CREATE TRIGGER dies AFTER INSERT ON recommendation WHEN NEW.placement = 'tail' "
+            "BEGIN SELECT die(); END"
+        )
     ws.page("w3", rows)
     print("served")
 """
@@ -418,6 +421,8 @@ def test_a_process_that_is_killed_leaves_whole_pages(
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (-9, "", "")
+    with shop.store._engine.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER dies")
     after = shop.store.counts()
     new = {name: after[name] - before[name] for name in after}
     assert (new["recommendation"], new["decision"], new["recommendation_item"]) == (12, 12, 45)
