@@ -67,8 +67,8 @@ RECIPES_IN_SMALL = {
     "TwoTowerTraining", "WideWorld", "World",
 }  # fmt: skip
 """Settings: what their dataclass prints is all there is to see."""
-NOT_HANDED_OUT = {"Columns", "EvaluationView", "LinearSampler", "PluginObserver"}
-"""What parts are handed to work on; nobody keeps one."""
+NOT_HANDED_OUT = {"Columns", "EvaluationView", "LinearSampler", "PluginObserver", "Wishes"}
+"""What parts are handed to work on; nobody keeps one. Wishes are names of arguments."""
 
 
 def public_classes() -> list[type]:

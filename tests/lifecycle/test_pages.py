@@ -211,10 +211,10 @@ def test_what_a_request_asked_for_is_inherited(shop: Workspace, shelf: LivePlace
     first = shelf.recommend(
         "new", k=2, exclude=["i0", "i2"], among=[f"i{n}" for n in range(12)],
         where="language == user.language and released > user.since",
-        about={"language": "en", "since": when, "odd": object()}, session={"seen": 4},
+        about={"language": "en", "since": when}, session={"seen": 4},
         confirm="on_seen",
     )  # fmt: skip
-    assert first.asked["about"] == {"language": "en", "since": when.timestamp() * 1e9, "odd": None}
+    assert first.asked["about"] == {"language": "en", "since": when.timestamp() * 1e9}
     assert set(first.items) < {"i4", "i6", "i8", "i10"}
     page = shelf.next(copy.copy(first))
     assert set(page.items) | set(first.items) == {"i4", "i6", "i8", "i10"}
@@ -344,6 +344,16 @@ def test_four_rows_of_a_page_have_no_double_and_are_full_while_items_last(
     assert single["home"] == shop.placement("home").recommend("new", k=3, request="alone")
 
 
+def test_threads_that_ask_for_one_page_get_the_same(shop: Workspace, rows: dict[str, int]) -> None:
+    before = shop.store.counts()
+    with ThreadPoolExecutor(6) as pool:
+        pages = list(pool.map(lambda _: shop.page("u1", rows, request="one"), range(12)))
+    assert all(page == pages[0] for page in pages)
+    after = shop.store.counts()
+    assert after["recommendation"] == before["recommendation"] + 4
+    assert after["decision"] == before["decision"] + 4
+
+
 def test_a_page_is_stored_whole_or_not_at_all(
     shop: Workspace, rows: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -373,16 +383,30 @@ def test_a_page_is_stored_whole_or_not_at_all(
     assert page["tail"].parent is None  # it was served by itself before
 
 
-_PAGES = """
-import sys
+_KILLED = """
+import os, signal, sys
+from sqlalchemy import event
 from siamrec import Workspace
 from siamrec._core.clock import DAY, ManualClock
 
 with Workspace(sys.argv[1], clock=ManualClock(20_000 * DAY)) as ws:
-    print("ready", flush=True)
-    for number in range(10_000):
-        ws.page(f"w{number}", {"hero": 3, "home": 4, "similar": 3, "tail": 5})
-        print(number, flush=True)
+    rows = {"hero": 3, "home": 4, "similar": 3, "tail": 5}
+    for number in range(3):
+        ws.page(f"w{number}", rows)
+    engine = ws.store._engine
+    engine.dispose()
+
+    def opened(connection, record):
+        connection.create_function("die", 0, lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+    event.listen(engine, "connect", opened)
+    with engine.begin() as connection:  # the last row of the page is written, and no more
+        connection.exec_driver_sql(
+            "CREATE TRIGGER dies AFTER INSERT ON recommendation WHEN NEW.placement = 'tail' "
+            "BEGIN SELECT die(); END"
+        )
+    ws.page("w3", rows)
+    print("served")
 """
 
 
@@ -390,22 +414,37 @@ def test_a_process_that_is_killed_leaves_whole_pages(
     shop: Workspace, rows: dict[str, int]
 ) -> None:
     before = shop.store.counts()
-    with subprocess.Popen(
-        [sys.executable, "-c", _PAGES, shop.store.url], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.strip() == "7":
-                process.kill()
-                break
+    done = subprocess.run(
+        [sys.executable, "-c", _KILLED, shop.store.url],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-9, "", "")
+    with shop.store._engine.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER dies")
     after = shop.store.counts()
     new = {name: after[name] - before[name] for name in after}
-    n_pages, rest = divmod(new["recommendation"], len(rows))
-    assert rest == 0
-    assert n_pages >= 8
-    assert new["decision"] == 4 * n_pages
-    assert new["recommendation_item"] == 15 * n_pages
+    assert (new["recommendation"], new["decision"], new["recommendation_item"]) == (12, 12, 45)
     shop.verify()
+    page = shop.page("w3", {"hero": 3, "home": 4, "similar": 3, "tail": 5})
+    assert len(set(items_of(list(page.values())))) == 15
+
+
+def test_a_row_that_cannot_be_stored_leaves_nothing_of_the_page(
+    shop: Workspace, rows: dict[str, int]
+) -> None:
+    shop.page("u1", rows)  # the bandits are stored
+    with shop.store._engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER full BEFORE INSERT ON recommendation WHEN NEW.placement = 'tail' "
+            "BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+    before = shop.store.counts()
+    page = shop.page("new", rows)
+    assert not any(each.logged for each in page.values())
+    assert "disk full" in str(page["hero"].fallback)
+    assert shop.store.counts() == before
 
 
 def test_what_is_no_page_is_refused_by_name(shop: Workspace, rows: dict[str, int]) -> None:

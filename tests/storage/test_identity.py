@@ -179,3 +179,17 @@ def test_erasing_one_id_leaves_the_person_and_says_so(store: Store) -> None:
     assert store.feedback.read_all().users.ids == ("ann",)
     assert store.counts()["identity"] == 0
     assert not any("identified" in line for line in store.erase("ann").remains)
+
+
+def test_decisions_of_all_ids_are_deleted_and_the_sums_are_as_if_they_had_not_been(
+    store: Store,
+) -> None:
+    bandit = store.bandit("home", BetaThompson(), ("a", "b"))
+    for user in ("anon", "ann", "bob") * 3:
+        bandit.learn(bandit.select(unit=user).id, reward=1.0)
+    store.identities.identify("anon", "ann")
+    done = store.erase("ann", decisions="delete")
+    assert (done.n_decisions, done.n_aliases) == (6, 1)
+    assert float(bandit.sums()["wins"].sum()) == 3
+    assert store.counts()["decision"] == store.counts()["reward"] == 3
+    store.verify()

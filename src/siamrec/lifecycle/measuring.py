@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
@@ -362,14 +363,19 @@ def _of_lists(part: Events, name: str, known: _Items | None) -> float:
     return float(found[full].mean)
 
 
-def outcomes_of(ground: Ground, experiment: str) -> dict[str, list[Any]]:
-    """Return one row for each seen list of an experiment: unit, variant and what came of it."""
+def outcomes_of(ground: Ground, experiment: str) -> tuple[dict[str, list[Any]], dict[str, int]]:
+    """Return one row for each seen list of an experiment: unit, variant and what came of it.
+
+    And by variant the number of lists that are left out: those that a person of several ids saw
+    in another variant than that of the id which was exposed first.
+    """
     lists = [
         (each, row)
         for each, row in lists_of(ground, None, None, None)
         if each.experiment == experiment and row.opened is not None
     ]
     units = _units(lists, ground.store.identities.persons())
+    left = Counter(str(each.variant) for each, _ in lists if each.id not in units)
     lists = [pair for pair in lists if pair[0].id in units]
     rows = [row for _, row in lists]
     told = events_by_list(rows, ground.store.recommendations.events_of([r.id for r in rows]))
@@ -386,7 +392,7 @@ def outcomes_of(ground: Ground, experiment: str) -> dict[str, list[Any]]:
         values = (units[each.id], each.variant, float(won), reward, float(n_clicks))
         for name, value in zip(columns, values, strict=True):
             columns[name].append(value)
-    return columns
+    return columns, dict(sorted(left.items()))
 
 
 def _units(

@@ -12,6 +12,7 @@ from siamrec._core.clock import clock_or_system, duration
 from siamrec._core.table import Table
 from siamrec.errors import InvalidParameterError, MissingInputError, SiamrecError
 from siamrec.experiments import Mean, Plan, analyze
+from siamrec.experiments.analysis import Check
 from siamrec.lifecycle import _encoders
 from siamrec.lifecycle._ground import Ground, blobs_of
 from siamrec.lifecycle._server import Servers
@@ -390,6 +391,9 @@ class Workspace(People):
         One row for each list that was seen; units are users. Columns: `success` (1 where any
         item of the list earned a reward), `reward` (the mean over its seen items), `clicks`.
 
+        A person of several ids (see `identify`) is one unit, the id that was exposed first. What
+        such a person saw in another variant is left out, and counted in a note.
+
         Args:
             experiment: Its key.
             plan: How to analyse; the mean of `success`, looked at once, when absent.
@@ -400,8 +404,14 @@ class Workspace(People):
         """
         control = self.store.experiments().record(experiment).experiment.control
         planned = Plan(metrics=[Mean("success")]) if plan is None else plan
-        frame = outcomes_of(self._ground, experiment)
-        return analyze(frame, planned, unit="unit", control=control)
+        frame, left_out = outcomes_of(self._ground, experiment)
+        report = analyze(frame, planned, unit="unit", control=control)
+        if not left_out:
+            return report
+        lists = ", ".join(f"{n:,} of {variant}" for variant, n in left_out.items())
+        message = f"Lists that a person saw in another variant under another id: {lists}."
+        note = Check("identity", "note", f"{message} They are left out.")
+        return replace(report, checks=(*report.checks, note))
 
     def verify(self) -> Verification:
         """Check that every belief of a placement is the fold of the log, and sealed files.
