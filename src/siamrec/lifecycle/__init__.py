@@ -23,6 +23,7 @@ from siamrec.lifecycle.shipped import Shipped, load
 from siamrec.lifecycle.tracking import Tracked, Tracker
 from siamrec.lifecycle.training import Trained
 from siamrec.lifecycle.why import Why
+from siamrec.lifecycle.withheld import Withheld
 from siamrec.lifecycle.workspace import Workspace
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "Tracker",
     "Trained",
     "Why",
+    "Withheld",
     "Workspace",
     "WorkspaceCatalog",
     "WorkspaceFeedback",

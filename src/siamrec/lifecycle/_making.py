@@ -295,7 +295,7 @@ def _anchors(asked: Asked, shelf: Shelf) -> tuple[str | int, ...]:
     listed = (*asked.anchors, *asked.visit)
     for item in listed:
         if item not in shelf.items:
-            raise UnknownNameError("item to go by", str(item), list(shelf.items.ids))
+            raise UnknownNameError("item to go by", item, shelf.items.ids)
     return tuple(map(_stored_id, listed))
 
 

@@ -27,6 +27,7 @@ from siamrec.lifecycle._making import Asked, Known, Maker
 from siamrec.lifecycle._settlement import settled
 from siamrec.lifecycle._state import State
 from siamrec.lifecycle._trying import begun, ended
+from siamrec.lifecycle.context import session_of, told
 from siamrec.lifecycle.recommendation import Recommendation
 from siamrec.lifecycle.release import Release, loaded_release
 
@@ -205,11 +206,11 @@ class LivePlacement(Shown):
             n_arms=n_arms,
             diversity=diversity,
             anchors=self._ground.like_items("items", items),
-            session=session if isinstance(session, Mapping) else None,
+            session=session_of(session) if isinstance(session, Mapping) else None,
             visit=()
             if session is None or isinstance(session, Mapping)
             else self._ground.like_items("session", session),
-            about={} if about is None else check.kind("about", about, Mapping),
+            about={} if about is None else told("about", check.kind("about", about, Mapping)),
             exclude=self._ground.like_items("exclude", exclude),
             where=None if where is None else Expression.read("where", where),
             among=None if among is None else self._ground.like_items("among", among),
@@ -366,7 +367,7 @@ class LivePlacement(Shown):
     def _unlogged(self, asked: Asked, error: StorageError) -> Recommendation:
         """Serve from memory while the log cannot be read."""
         state = self._states.get(None)
-        if state is None or state.config.unlogged == "refuse":
+        if state is None or state.config.unlogged == "refuse" or self._ground.store.closed:
             raise error
         state = self._states.get(state.assigned(asked.user), state)
         made = self._maker.made(state, asked, Known())

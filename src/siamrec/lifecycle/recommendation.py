@@ -114,6 +114,8 @@ class Recommendation(Shown):
         Raises:
             siamrec.errors.InvalidParameterError: If the list is not that long.
         """
+        if not self.items:
+            raise InvalidParameterError("place", place, "left out: the list is empty")
         if check.count("place", place, least=0) >= len(self):
             raise InvalidParameterError("place", place, f"from 0 to {len(self) - 1}")
         item, source = self.items[place], self.sources[place]

@@ -268,7 +268,7 @@ def check_against(
         then = rule.then
         if isinstance(then, Pin):
             if then.item not in catalog.items:
-                raise UnknownNameError("pinned item", str(then.item), catalog.items.ids)
+                raise UnknownNameError("pinned item", then.item, catalog.items.ids)
         elif isinstance(then, Quota):
             check.one_of("column", then.column, catalog.attributes)
         elif then is not None:

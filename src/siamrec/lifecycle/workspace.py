@@ -31,6 +31,7 @@ from siamrec.lifecycle.release import loaded_release
 from siamrec.lifecycle.tracking import Tracker
 from siamrec.lifecycle.training import Trained, train
 from siamrec.lifecycle.what_if import what_if
+from siamrec.lifecycle.withheld import Withheld, blocked, unblocked
 from siamrec.storage import Store
 
 if TYPE_CHECKING:
@@ -145,7 +146,10 @@ class Workspace(Shown):
         self.close()
 
     def close(self) -> None:
-        """Close what this workspace opened; a host's engine is left alone."""
+        """Close what this workspace opened; a host's engine is left alone.
+
+        What is asked of it, and of its placements, from then on is refused.
+        """
         self.store.close()
 
     # --- placements ----------------------------------------------------------------------------
@@ -187,25 +191,16 @@ class Workspace(Shown):
         """Return the names of the placements, sorted."""
         return self._ground.placements()
 
-    def block(self, user: Id, *items: Id) -> int:
-        """Keep items from a person, in every placement; return how many were not kept before.
+    def block(self, user: Id, *items: Id) -> Withheld:
+        """Keep items from a person in every placement and process, from the next request on.
 
-        Every process obeys for every list that is asked for from now on.
+        What is returned names items that the catalogue does not have, which are kept back too.
         """
-        whom = self._blocking(user, items)
-        return self.store.blocks.add(whom, *items)  # type: ignore[arg-type]  # checked
+        return blocked(self._ground, user, items)
 
     def unblock(self, user: Id, *items: Id) -> int:
         """Let items be shown to a person again; return how many were kept from them."""
-        whom = self._blocking(user, items)
-        return self.store.blocks.remove(whom, *items)  # type: ignore[arg-type]  # checked
-
-    def _blocking(self, user: Id, items: Sequence[Id]) -> str | int:
-        self._ground.require_kinds(items=items)
-        whom = self._ground.user(user)
-        if whom is None:
-            raise InvalidParameterError("user", user, "the id of a person")
-        return whom
+        return unblocked(self._ground, user, items)
 
     # --- training and versions -----------------------------------------------------------------
 

@@ -278,7 +278,10 @@ def place_of(engine: Engine) -> str:
 
 @contextmanager
 def told(engine: Engine) -> Iterator[None]:
-    """Turn database errors into `StorageError`, without the password."""
+    """Turn database errors into `StorageError`, without the password; refuse a closed store."""
+    closed = engine.get_execution_options().get("siamrec_closed")
+    if closed is not None and closed.is_set():
+        raise StorageError(f"The store at {place_of(engine)} is closed: open it again.")
     try:
         yield
     except SQLAlchemyError as error:

@@ -77,13 +77,17 @@ class CatalogLog(OnDatabase):
             items: Ids of items.
             reason: Why; kept with the item.
         """
-        why = {HIDDEN: check.text("reason", reason)}
+        why = {HIDDEN: check.reason(reason)}
         return self._change(dict.fromkeys(items, why), _amended)
 
     def unhide(self, *items: Item) -> int:
         """Let items be shown again; return how many changed."""
         shown: dict[str, Any] = {HIDDEN: None}
-        return self._change(dict.fromkeys(items, shown), _amended)
+
+        def unhidden(old: Any, new: Mapping[str, Any]) -> Any:
+            return {**old, **new} if old and old.get(HIDDEN) is not None else old
+
+        return self._change(dict.fromkeys(items, shown), unhidden)
 
     def remove(self, *items: Item) -> int:
         """Take items out of the catalogue and of every list; return how many changed."""
@@ -93,6 +97,16 @@ class CatalogLog(OnDatabase):
         """Return the items that were taken out."""
         with _engine.reading(self._engine) as connection:
             return {item for item, body in _newest(connection, None).items() if body is None}
+
+    def lacks(self, *items: Item) -> list[Item]:
+        """Return the items of which the catalogue has nothing now, in their order.
+
+        One that was hidden before it came has nothing but the reason.
+        """
+        with _engine.reading(self._engine) as connection:
+            known = _newest(connection, items)
+        told = {item: set(json.loads(body or "{}")) - {HIDDEN} for item, body in known.items()}
+        return [item for item in dict.fromkeys(items) if not told.get(item)]
 
     def read(self) -> Catalog:
         """Return every item that is in the catalogue now, with all attributes that any has."""
@@ -131,7 +145,7 @@ class CatalogLog(OnDatabase):
                 before = {} if not there else None if old is None else json.loads(old)
                 changed = change(before, new)
                 body = None if changed is None else canonical_json(changed)
-                if body != old or (tombs and not there):
+                if body != old if there else changed or tombs:
                     rows.append((str(item), int(isinstance(item, int)), now, body))
             _bulk.insert(connection, catalog_item, _NAMES, rows, skip=False)
             return len(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from threading import Event
 from typing import TYPE_CHECKING, Any, final
 from uuid import uuid4
 
@@ -96,6 +97,8 @@ class Store(OnDatabase):
         engine = url if isinstance(url, Engine) else _engine.connect(url, durability)
         self._engine = _engine.in_schema(engine, schema)
         self._own = not isinstance(url, Engine)
+        self._closed = Event()
+        self._engine = self._engine.execution_options(siamrec_closed=self._closed)
         _engine.migrate(self._engine)
         _epoch.entered(self._engine)
         clock = clock_or_system(clock)
@@ -395,7 +398,16 @@ class Store(OnDatabase):
                 for table in schema.metadata.sorted_tables
             }
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed: what is asked of it then is refused."""
+        return self._closed.is_set()
+
     def close(self) -> None:
-        """Close the connections that this store opened; a host's engine is left alone."""
+        """Close the connections that this store opened; a host's engine is left alone.
+
+        Nothing can be read or written through this store, and what it made, from then on.
+        """
+        self._closed.set()
         if self._own:
             self._engine.dispose()
