@@ -19,9 +19,11 @@ from siamrec.lifecycle._draft import Pool, drafted, drawn, weighted
 from siamrec.lifecycle._filling import Filling
 from siamrec.lifecycle._person import Person
 from siamrec.lifecycle._ruling import Ruling
+from siamrec.lifecycle._searching import answering
 from siamrec.lifecycle.context import context_of
 from siamrec.lifecycle.eligibility import Gate, Shelf, Wish
 from siamrec.lifecycle.recommendation import FALLBACK, Recommendation
+from siamrec.lifecycle.seen import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,6 +62,8 @@ class Asked:
     """Items on the screen, to which the list belongs, instead of a history."""
     visit: Sequence[Id] = ()
     """Items of this visit, which follow the history."""
+    query: str | None = None
+    """What is searched for, instead of what goes with a history."""
     exclude: Sequence[Id] = ()
     among: Sequence[Id] | None = None
     where: Expression | None = None
@@ -129,7 +133,8 @@ class Maker:
             variant=state.variant, allocation=state.allocation, anchors=_anchors(asked, shelf),
             filtered=gate.counts,
             too_few=_too_few(gate, k),
-            limit=None if asked.user is None
+            query=asked.query, unit=config.unit,
+            limit=None if asked.user is None or not _leaves_out(config, asked)
             else config.seen.limit(state.heads.archived, asked.time),
         )  # fmt: skip
         if release is None:
@@ -137,9 +142,9 @@ class Maker:
             return _listed(head, wishes, _in_order(shelf, k), None, why)
         person = _whose(asked, known.history, release)
         ranked = _Fallback(state, person)
-        able = self._able(config, release, asked.time)
+        able = self._able(config, release, asked)
         idle = "every arm rests after a failure" if not able else _SILENT
-        if not person.histories.value.nnz:
+        if asked.query is None and not person.histories.value.nnz:
             able = [arm for arm in able if state.speaks(arm, person.user)]
         if not able or not gate.n_left or (few and config.too_few == "fallback"):
             why = idle if not able else str(head.too_few)
@@ -150,7 +155,7 @@ class Maker:
             head,
             decision=decision,
             failed=failed,
-            splits=Anchors(state, person),
+            splits=Anchors(state, person) if asked.query is None else None,
             versions={
                 arm: release.versions[arm] for arm in decision.arms if arm in release.versions
             },
@@ -159,14 +164,16 @@ class Maker:
         blend = _blend(config, decision, pools, n_arms)
         return _listed(head, wishes, ranked, blend, gone or "the arms had too few items")
 
-    def _able(self, config: Placement, release: Release, now: Instant) -> list[str]:
-        """Return the arms of the release that are wanted, and not at rest.
+    def _able(self, config: Placement, release: Release, asked: Asked) -> list[str]:
+        """Return the arms of the release that are wanted, can do what is asked, and do not rest.
 
         Arms that are new in the placement wait for a release that has them; while it has none of
         them, those of the release go on.
         """
         wanted = [arm for arm in config.arms if arm in release.arms] or list(release.arms)
-        rested = now - _REST
+        if asked.query is not None:
+            wanted = answering(self._name, release, wanted)
+        now, rested = asked.time, asked.time - _REST
         return [arm for arm in wanted if not rested < self._resting.get(arm, rested) <= now]
 
     def _decided(
@@ -269,7 +276,9 @@ def _wishes(shelf: Shelf, config: Placement, asked: Asked, known: Known, k: int)
         exclude=(*asked.exclude, *asked.anchors, *asked.visit),
         among=asked.among,
         blocked=(*known.blocked, *unwanted),
-        seen=config.seen.left_out(known.past, known.impressions, now),
+        seen=config.seen.left_out(known.past, known.impressions, now)
+        if _leaves_out(config, asked)
+        else (),
     )
     gate = Gate(shelf)
     gate.apply(wish, user=user, now=now)
@@ -281,13 +290,18 @@ def _wishes(shelf: Shelf, config: Placement, asked: Asked, known: Known, k: int)
         (*(() if relax else own), *more), own if relax else (), least=k, scope=scope, now=now
     )
     ruling.admit(gate, k)
-    recovered = config.seen.recovered(known.impressions, now)
+    recovered = config.seen.recovered(known.impressions, now) if _leaves_out(config, asked) else {}
     weights = None
     if recovered:
         weights = np.ones(len(shelf.items))
         code = shelf.items.encode(list(recovered), unknown="code")
         weights[code[code >= 0]] = np.array(list(recovered.values()))[code >= 0]
     return _Wishes(gate, ruling, weights, k)
+
+
+def _leaves_out(config: Placement, asked: Asked) -> bool:
+    """Whether what was seen counts: who searches for it finds it, unless the placement says so."""
+    return asked.query is None or config.seen != Seen()
 
 
 def _anchors(asked: Asked, shelf: Shelf) -> tuple[str | int, ...]:
@@ -309,7 +323,7 @@ def _whose(asked: Asked, history: Feedback | None, release: Release) -> Person:
     """Return whom arms rank for: the person, the visit, or nobody but the items on the screen."""
     listed = asked.anchors or asked.visit
     if not listed:
-        return Person.of(history, release.items)
+        return replace(Person.of(history, release.items), query=asked.query)
     user = "" if asked.user is None else asked.user
     clicks = Feedback.of(
         user=[user] * len(listed), item=listed, kind=FeedbackKind.CLICK,

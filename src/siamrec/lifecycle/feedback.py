@@ -13,6 +13,7 @@ from siamrec._core.hashing import content_hash
 from siamrec._core.table import Shown, Table
 from siamrec.data import Feedback, FeedbackKind
 from siamrec.errors import InvalidParameterError, MissingInputError, UnknownNameError
+from siamrec.lifecycle._searching import with_query
 from siamrec.lifecycle._settlement import settle_at_once
 from siamrec.lifecycle.recommendation import Recommendation
 from siamrec.storage import Receipt
@@ -224,6 +225,7 @@ class WorkspaceFeedback(Shown):
             decision=np.asarray([row.id], dtype=np.str_),
             position=None if place is None else np.asarray([place]),
         )
+        event = with_query(event, row)
         said = (row.id, str(item), int(kind), str(user), float(value), repr(context))
         own = content_hash(*said)[:40] if key is None else check.text("key", key, longest=64)
         # Who acts on an item has looked at the list down to it.

@@ -24,6 +24,7 @@ from siamrec.errors import (
 )
 from siamrec.expressions import Expression
 from siamrec.lifecycle._making import Asked, Known, Maker
+from siamrec.lifecycle._searching import query_of
 from siamrec.lifecycle._settlement import settled
 from siamrec.lifecycle._state import State
 from siamrec.lifecycle._trying import begun, ended
@@ -155,6 +156,7 @@ class LivePlacement(Shown):
         k: int | None = None,
         n_arms: int | None = None,
         diversity: float | None = None,
+        query: str | None = None,
         items: Sequence[Id] = (),
         session: Mapping[str, object] | Sequence[Id] | None = None,
         about: Mapping[str, object] | None = None,
@@ -177,6 +179,8 @@ class LivePlacement(Shown):
             n_arms: Arms that share the list; the placement's when absent.
             diversity: How much unlikeness counts, in [0, 1]; the placement's re-ranking when
                 absent.
+            query: What the person searches for: arms that answer queries rank by it alone. What
+                was seen is found again, unless `Placement.seen` is set.
             items: Items on the screen, in the place of a history: what goes with them, for
                 nobody or for a person who has seen some of it. Expressions read the first of
                 them as `current.genre` and so on.
@@ -196,20 +200,23 @@ class LivePlacement(Shown):
                 another kind than the users of the workspace.
             siamrec.errors.UnknownNameError: If `among` has an item that nobody knows, or `where`
                 reads a column that the catalogue does not have.
+            siamrec.errors.MissingCapabilityError: If there is a query and no arm answers one.
             siamrec.errors.StorageError: If the log cannot be read and nothing was served before,
                 or it cannot be written and the placement refuses to serve then.
         """
+        visit: Sequence[Id] = ()
+        if session is not None and not isinstance(session, Mapping):
+            visit = self._ground.like_items("session", session)
         asked = Asked(
             user=self._ground.user(user),
             id=self._ground.list_id(self.name, uuid4().hex if request is None else request),
             k=k,
             n_arms=n_arms,
             diversity=diversity,
+            query=query_of(query, {"items": items, "session": visit}),
             anchors=self._ground.like_items("items", items),
             session=session_of(session) if isinstance(session, Mapping) else None,
-            visit=()
-            if session is None or isinstance(session, Mapping)
-            else self._ground.like_items("session", session),
+            visit=visit,
             about={} if about is None else told("about", check.kind("about", about, Mapping)),
             exclude=self._ground.like_items("exclude", exclude),
             where=None if where is None else Expression.read("where", where),
@@ -310,7 +317,7 @@ class LivePlacement(Shown):
         state = self._states.get(None) or self._current()
         log = self._ground.store.recommendations
         for _ in range(_ATTEMPTS):
-            variant = state.assigned(asked.user)
+            variant = state.assigned(asked.user, asked.query)
             config = state.variants.get(variant or "", state.config)
             heads, history, blocked, there = log.look(
                 self.name, config.alias, user=asked.user, n=config.history, id_=asked.id
@@ -369,7 +376,7 @@ class LivePlacement(Shown):
         state = self._states.get(None)
         if state is None or state.config.unlogged == "refuse" or self._ground.store.closed:
             raise error
-        state = self._states.get(state.assigned(asked.user), state)
+        state = self._states.get(state.assigned(asked.user, asked.query), state)
         made = self._maker.made(state, asked, Known())
         why = f"the log cannot be read: {error}"
         return replace(made, logged=False, fallback=why)

@@ -14,6 +14,7 @@ from siamrec._core.clock import SECOND
 from siamrec._core.table import Shown, Table, counted
 from siamrec.data import FeedbackKind, Rankings, Vocabulary
 from siamrec.errors import MissingInputError, UnknownNameError
+from siamrec.lifecycle._searching import unit_of
 from siamrec.lifecycle._settlement import earned, events_by_list, rewards_of
 from siamrec.lifecycle.recommendation import Recommendation
 from siamrec.metrics import METRICS, Suite, online
@@ -334,7 +335,7 @@ def outcomes_of(ground: Ground, experiment: str) -> dict[str, list[Any]]:
     lists = [
         (each, row)
         for each, row in lists_of(ground, None, None, None)
-        if each.experiment == experiment and row.opened is not None
+        if each.experiment == experiment and row.opened is not None and unit_of(each) is not None
     ]
     rows = [row for _, row in lists]
     told = events_by_list(rows, ground.store.recommendations.events_of([r.id for r in rows]))
@@ -348,7 +349,7 @@ def outcomes_of(ground: Ground, experiment: str) -> dict[str, list[Any]]:
         n_clicks = 0 if events is None else int((events.kind == FeedbackKind.CLICK).sum())
         reward = float(np.mean(list(gained.values()))) if gained else 0.0
         won = any(value > 0 for value in earned(row, events, rules[each.placement]).values())
-        values = (str(each.user), each.variant, float(won), reward, float(n_clicks))
+        values = (unit_of(each), each.variant, float(won), reward, float(n_clicks))
         for name, value in zip(columns, values, strict=True):
             columns[name].append(value)
     return columns

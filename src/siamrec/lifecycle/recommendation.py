@@ -58,6 +58,8 @@ class Recommendation(Shown):
         rules: For each rule that was in force, the items that it moved: what it put in, lifted or
             put down, or what a quota kept out.
         anchors: Items on the screen, or of the visit, that the list was made for.
+        query: What was searched for; None where nothing was.
+        unit: What its variant was given to, the user or the query.
         limit: What the log could not tell any more when the list was made; None where nothing.
         confirm: Whether it counts as seen when served, or when somebody says so.
         logged: Whether it is in the log; nothing is learned from one that is not.
@@ -83,6 +85,8 @@ class Recommendation(Shown):
     too_few: str | None = None
     rules: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
     anchors: tuple[str | int, ...] = ()
+    query: str | None = None
+    unit: str = "user"
     limit: str | None = None
     confirm: str = "on_serve"
     logged: bool = True
@@ -146,6 +150,8 @@ class Recommendation(Shown):
     @override
     def title(self) -> str:
         whom = "nobody" if self.user is None else self.user
+        if self.query is not None:
+            whom = f"{self.query!r:.60} by {whom}"
         return f"{counted(len(self), 'item')} for {whom} at {self.placement}, {self.id[:12]}"
 
     @override
@@ -196,6 +202,8 @@ class Recommendation(Shown):
                 "too_few": self.too_few,
                 "rules": {name: list(moved) for name, moved in self.rules.items()},
                 "anchors": list(self.anchors),
+                "query": self.query,
+                "unit": self.unit,
                 "limit": self.limit,
                 "confirm": self.confirm,
                 "logged": self.logged,
@@ -220,6 +228,8 @@ class Recommendation(Shown):
             "too_few": self.too_few,
             "rules": {name: list(moved) for name, moved in self.rules.items()},
             "anchors": list(self.anchors),
+            "query": self.query,
+            "unit": None if self.unit == "user" else self.unit,
             "limit": self.limit,
             "allocation": self.allocation,
         }
@@ -281,6 +291,8 @@ class Recommendation(Shown):
             too_few=body.get("too_few"),
             rules={name: tuple(moved) for name, moved in body.get("rules", {}).items()},
             anchors=tuple(body.get("anchors", ())),
+            query=body.get("query"),
+            unit=body.get("unit", "user"),
             limit=body.get("limit"),
             allocation=body.get("allocation"),
             confirm=body["confirm"],

@@ -16,6 +16,7 @@ from typing_extensions import override
 from siamrec._core.table import Record, counted
 from siamrec.data import Catalog, FeedbackKind, Vocabulary
 from siamrec.errors import InvalidParameterError, ModelLoadError
+from siamrec.lifecycle._readers import with_encoder
 from siamrec.lifecycle.registry import Lineage
 from siamrec.models.recommenders import (
     Capability,
@@ -129,7 +130,7 @@ def _vectors(
 
 def registered(
     release: Release, placement: Placement, registry: ModelRegistry, *, data: str,
-    metrics: Mapping[str, Any], parents: tuple[str, ...],
+    metrics: Mapping[str, Any], encoders: Mapping[str, str],
 ) -> Release:  # fmt: skip
     """Return the release with every part as a version of the registry.
 
@@ -139,9 +140,10 @@ def registered(
         registry: Where versions are kept.
         data: Fingerprint of the events.
         metrics: What was measured, by arm.
-        parents: Encoder versions that arms were made with.
+        encoders: Versions of encoders that arms were made with, by reference.
     """
     versions = {}
+    parents = tuple(encoders.values())
     parts = {**release.arms, "fallback:": release.fallback}
     with tempfile.TemporaryDirectory(prefix="siamrec-") as folder:
         for name, arm in parts.items():
@@ -166,6 +168,7 @@ def registered(
         "parts": versions,
         "recipes": {**placement.arms, "fallback:": placement.fallback},
         "items": list(release.items.ids),
+        "encoders": dict(encoders),
     }
     whole = registry.register(
         placement.alias,
@@ -207,7 +210,9 @@ def loaded_release(version: str, registry: ModelRegistry) -> Release:
         arms = {}
         for name, id_ in body["parts"].items():
             files = registry.fetch(id_, Path(folder) / id_)
-            arms[name] = load_recommender(files, name=body["recipes"][name]["name"])
+            recipe = body["recipes"][name]
+            arm = load_recommender(files, name=recipe["name"])
+            arms[name] = with_encoder(arm, recipe, body.get("encoders", {}), registry)
     fallback = arms.pop("fallback:")
     return Release(
         id=version,

@@ -404,7 +404,8 @@ class Workspace(Shown):
     def results(self, experiment: str, *, plan: Plan | None = None) -> ExperimentReport:
         """Return what an experiment of a placement has shown so far.
 
-        One row for each list that was seen; units are users. Columns: `success` (1 where any
+        One row for each list that was seen; units are users, or queries where `Placement.unit`
+        says so. Columns: `success` (1 where any
         item of the list earned a reward), `reward` (the mean over its seen items), `clicks`.
 
         Args:

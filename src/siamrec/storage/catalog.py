@@ -166,15 +166,13 @@ def _newest(connection: Connection, items: Iterable[Item] | None) -> dict[Item, 
     """Return the newest body of items, of all where none are named, in order of appearance."""
     c = catalog_item.c
     if items is None:
-        newest = select(func.max(c.seq)).group_by(c.item, c.whole)
-        first = select(c.item, c.whole, func.min(c.seq).label("first"))
-        order = first.group_by(c.item, c.whole).subquery()
-        query = (
-            select(c.item, c.whole, c.body)
-            .join(order, (order.c.item == c.item) & (order.c.whole == c.whole))
-            .where(c.seq.in_(newest))
-            .order_by(order.c.first)
-        )
+        # One pass of two windows: a join of the first with the newest rows is quadratic on SQLite.
+        whose = (c.item, c.whole)
+        first = func.min(c.seq).over(partition_by=whose).label("first")
+        last = func.max(c.seq).over(partition_by=whose).label("last")
+        all_ = select(c.item, c.whole, c.body, c.seq, first, last).subquery()
+        a = all_.c
+        query = select(a.item, a.whole, a.body).where(a.seq == a.last).order_by(a.first)
         rows: Any = connection.execute(query).all()
     else:
         texts = list({str(item) for item in items})

@@ -11,6 +11,7 @@ from sqlalchemy import delete, select, update
 from typing_extensions import override
 
 from siamrec._core import check
+from siamrec._core.hashing import canonical_json
 from siamrec._core.table import Record, Table, counted
 from siamrec.data import Decision
 from siamrec.errors import InvalidParameterError, StaleWriteError, shown
@@ -262,9 +263,13 @@ def _from_lists(connection: Connection, user: str | int, decisions: OfDecisions)
     c = recommendation_table.c
     mine = (c.unit == str(user)) & (c.whole.op("&")(1) == int(isinstance(user, int)))
     if decisions == "detach":
-        return int(
-            connection.execute(update(recommendation_table).where(mine).values(unit=None)).rowcount
-        )
+        rows = connection.execute(select(c.id, c.body).where(mine)).all()
+        for row in rows:
+            told = json.loads(row.body)
+            told.pop("query", None)  # what somebody searched for is theirs
+            one = update(recommendation_table).where(c.id == row.id)
+            connection.execute(one.values(unit=None, body=canonical_json(told)))
+        return len(rows)
     ids = list(connection.execute(select(c.id).where(mine)).scalars())
     if ids:
         _bulk.delete(connection, recommendation_item, "recommendation", ids)

@@ -33,6 +33,9 @@ class Scores(Protocol):
     def traced(self, histories: Histories) -> tuple[Float32Array, CodeArray | None]:
         """Return the scores, and the place in `members` of the arm that each comes from."""
 
+    def score_query(self, query: str) -> Float32Array:
+        """Return the score of every item for the text of a query."""
+
     def few_scores(self, histories: Histories) -> sparse.csr_array | None:
         """Return the scores as sparse rows where most are 0, else None."""
 
@@ -113,6 +116,20 @@ def best_of(
         if done.length[0] >= 0:
             return done.item.astype(np.int64), done.score
     table, _ = _masked(arm, histories, allowed, exclude_seen=exclude_seen)
+    return _best_row(arm, table, k)
+
+
+def best_answers(
+    arm: Scores, query: str, *, k: int, allowed: BoolArray
+) -> tuple[IntArray, FloatArray]:
+    """Return codes and scores of the best of what may be shown for a query; see `best_of`."""
+    check.count("k", k)
+    table = _own(arm, np.asarray(arm.score_query(query))[None, :], 1)
+    table[:, ~allowed] = -np.inf
+    return _best_row(arm, table, k)
+
+
+def _best_row(arm: Scores, table: Float32Array, k: int) -> tuple[IntArray, FloatArray]:
     if _silent(table).size:
         return np.empty(0, dtype=np.int64), np.empty(0)
     if not (table < np.inf).all():
