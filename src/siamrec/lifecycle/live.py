@@ -24,6 +24,7 @@ from siamrec.errors import (
 )
 from siamrec.expressions import Expression
 from siamrec.lifecycle._making import Asked, Known, Maker
+from siamrec.lifecycle._readers import reading
 from siamrec.lifecycle._searching import query_of
 from siamrec.lifecycle._settlement import settled
 from siamrec.lifecycle._state import State
@@ -415,7 +416,8 @@ class LivePlacement(Shown):
             held = (each.release for each in self._states.values())
             release = next((each for each in held if each and each.id == heads.release), None)
             try:
-                release = release or loaded_release(heads.release, self._ground.registry)
+                registry = self._ground.registry
+                release = release or reading(loaded_release(heads.release, registry), registry)
             except (ModelLoadError, UnknownNameError) as error:
                 trouble = f"the release cannot be loaded: {error}"
                 self._tried = self._ground.now()

@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -16,7 +16,7 @@ from typing_extensions import override
 from siamrec._core.table import Record, counted
 from siamrec.data import Catalog, FeedbackKind, Vocabulary
 from siamrec.errors import InvalidParameterError, ModelLoadError
-from siamrec.lifecycle._readers import with_encoder
+from siamrec.lifecycle._recipes import is_reference
 from siamrec.lifecycle.registry import Lineage
 from siamrec.models.recommenders import (
     Capability,
@@ -52,6 +52,7 @@ class Release(Record):
         vectors: Vector of each item, for re-ranking by unlikeness.
         popularity: Number of events of each item.
         quality: Mean rating of each item; 0 where it has none.
+        encoders: Version, or recipe, of the encoder that an arm was made with, by arm.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Release(Record):
     vectors: Float32Array
     popularity: FloatArray
     quality: FloatArray
+    encoders: Mapping[str, Any] = field(default_factory=dict)
 
     @override
     def title(self) -> str:
@@ -207,12 +209,14 @@ def loaded_release(version: str, registry: ModelRegistry) -> Release:
                 facts = {name: arrays[name] for name in ("vectors", "popularity", "quality")}
         except (OSError, ValueError, KeyError) as error:
             raise ModelLoadError(f"{_ITEMS} of release {version[:12]}: {error}.") from error
-        arms = {}
+        arms, encoders = {}, {}
         for name, id_ in body["parts"].items():
             files = registry.fetch(id_, Path(folder) / id_)
             recipe = body["recipes"][name]
-            arm = load_recommender(files, name=recipe["name"])
-            arms[name] = with_encoder(arm, recipe, body.get("encoders", {}), registry)
+            arms[name] = load_recommender(files, name=recipe["name"])
+            wanted = recipe.get("encoder")
+            version = body.get("encoders", {}).get(wanted) if is_reference(wanted) else wanted
+            encoders |= {} if version is None else {name: version}
     fallback = arms.pop("fallback:")
     return Release(
         id=version,
@@ -220,6 +224,7 @@ def loaded_release(version: str, registry: ModelRegistry) -> Release:
         fallback=fallback,
         versions={name: id_ for name, id_ in body["parts"].items() if name in arms},
         items=Vocabulary(tuple(body["items"])),
+        encoders=encoders,
         **facts,
     )
 
