@@ -22,6 +22,7 @@ from siamrec.errors import (
 )
 from siamrec.expressions import Expression
 from siamrec.lifecycle import _encoders
+from siamrec.lifecycle._conflicts import check_conflicts
 from siamrec.lifecycle.eligibility import check_expression
 from siamrec.lifecycle.placement import Placement
 from siamrec.lifecycle.registry import ModelRegistry
@@ -166,6 +167,7 @@ class Ground:
             if each.where is not None:
                 check_expression(Expression(each.where), catalog)
             check_against(each.rules, catalog, known=known, now=self.now())
+            check_conflicts(each.rules, catalog, each.k, known=known)
 
     def experiment(self, config: Placement) -> Experiment | None:
         """Return the experiment that runs in a placement; None where none does."""

@@ -361,6 +361,10 @@ def _listed(
     filled = Filling(gate, wishes.ruling, wishes.k, ranked).filled(blend)
     trouble = f"; {ranked.trouble}" if isinstance(ranked, _Fallback) and ranked.trouble else ""
     picks = filled.picks
+    if filled.relaxed:
+        quotas = " and ".join(filled.relaxed)
+        said = f"let go of the quota of the rule {quotas}: too few items within it"
+        head = replace(head, too_few="; ".join(filter(None, (head.too_few, said))))
     shares = tuple(pick.shares for pick in picks)
     return replace(
         head,

@@ -215,8 +215,8 @@ def loaded_release(version: str, registry: ModelRegistry) -> Release:
             recipe = body["recipes"][name]
             arms[name] = load_recommender(files, name=recipe["name"])
             wanted = recipe.get("encoder")
-            version = body.get("encoders", {}).get(wanted) if is_reference(wanted) else wanted
-            encoders |= {} if version is None else {name: version}
+            read_by = body.get("encoders", {}).get(wanted) if is_reference(wanted) else wanted
+            encoders |= {} if read_by is None else {name: read_by}
     fallback = arms.pop("fallback:")
     return Release(
         id=version,
