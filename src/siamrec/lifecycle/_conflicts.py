@@ -135,7 +135,9 @@ class _Items:
         mask = self.of(where)
         if mask is None or not mask.any():
             return None
-        values = [_listed(self._catalog.attributes[column][row]) for row in np.flatnonzero(mask)]
+        values = [
+            _listed(self._catalog.attributes[column][row]) for row in np.flatnonzero(mask).tolist()
+        ]
         if not all(values) or any(len(each) > 1 for each in values):
             if len({*values}) == 1 and values[0]:
                 return most

@@ -209,7 +209,8 @@ def loaded_release(version: str, registry: ModelRegistry) -> Release:
                 facts = {name: arrays[name] for name in ("vectors", "popularity", "quality")}
         except (OSError, ValueError, KeyError) as error:
             raise ModelLoadError(f"{_ITEMS} of release {version[:12]}: {error}.") from error
-        arms, encoders = {}, {}
+        arms = {}
+        encoders: dict[str, Any] = {}
         for name, id_ in body["parts"].items():
             files = registry.fetch(id_, Path(folder) / id_)
             recipe = body["recipes"][name]

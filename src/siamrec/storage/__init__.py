@@ -2,6 +2,7 @@
 
 from siamrec.storage.archive import ArchiveBlobs, Sealed
 from siamrec.storage.audit import Past, Verification
+from siamrec.storage.backup import Backup, restored
 from siamrec.storage.bandit import StoredBandit
 from siamrec.storage.blobs import FolderBlobs
 from siamrec.storage.blocks import BlockLog
@@ -25,6 +26,7 @@ from siamrec.storage.writer import FeedbackWriter
 __all__ = [
     "Activation",
     "ArchiveBlobs",
+    "Backup",
     "BlockLog",
     "CatalogLog",
     "DecisionLog",
@@ -56,4 +58,5 @@ __all__ = [
     "VersionTable",
     "Written",
     "inspected",
+    "restored",
 ]
