@@ -23,6 +23,7 @@ from siamrec.storage import FolderBlobs, Store, restored, schema
 from siamrec.storage import _engine as engines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 ARMS = ("a", "b")
@@ -40,7 +41,7 @@ def filled(store: Store) -> None:
     """Write something into most tables; some events are archived, and the newest is erased."""
     store.feedback.write(events(0, 300))
     store.feedback.write_events([{"user": "ü'☃\n", "item": 5, "query": "red shoe", "key": "k"}])
-    words = {"stock": [3, None], "genres": [("a",), None]}
+    words: dict[str, list[Any]] = {"stock": [3, None], "genres": [("a",), None]}
     store.catalog.write(Catalog(items=Vocabulary(("x", "y")), attributes=words))
     store.catalog.hide("x", reason="recalled")
     store.blocks.add("u1", "i3", "i4")
@@ -91,7 +92,7 @@ def test_everything_comes_back(
     filled(source)
     blobs = FolderBlobs(tmp_path / "blobs")
     blobs.put_many({"sha256/aa/one": b"1" * 1000, "two": b"\x00\xff"})
-    made = source.backup(tmp_path / "b.zip", blobs=blobs)
+    made = source.copies.backup(tmp_path / "b.zip", blobs=blobs)
     assert made.rows["event"] == source.counts()["event"] > 0
     assert (made.sealed, made.blobs) == (source.counts()["segment"], 2)
     assert made.sealed
@@ -151,7 +152,7 @@ def test_a_backup_under_load_is_of_one_instant(
     writers = [threading.Thread(target=write) for _ in range(2)]
     for each in writers:
         each.start()
-    made = [source.backup(tmp_path / f"b{n}.zip") for n in range(3)]
+    made = [source.copies.backup(tmp_path / f"b{n}.zip") for n in range(3)]
     stop.set()
     for each in writers:
         each.join()
@@ -175,18 +176,19 @@ def test_a_broken_backup_leaves_nothing_behind(tmp_path: Path) -> None:
     source = Store(f"sqlite:///{tmp_path}/a.db", archive=tmp_path / "sealed")
     filled(source)
     good = tmp_path / "good.zip"
-    source.backup(good)
+    source.copies.backup(good)
     with pytest.raises(InvalidParameterError, match="a file that is not there yet"):
-        source.backup(good)
+        source.copies.backup(good)
     with pytest.raises(StorageError, match="cannot be written"):
-        source.backup(tmp_path / "a.db" / "no" / "b.zip")
+        source.copies.backup(tmp_path / "a.db" / "no" / "b.zip")
     place = f"sqlite:///{tmp_path}/b.db"
-    for name, change in {
+    changes: dict[str, Callable[[bytes], bytes]] = {
         "tables/fold.jsonl": lambda data: data.replace(b"1.0", b"9.0"),
         "tables/event.jsonl": lambda data: data[: len(data) // 2],
         "tables/reward.jsonl": lambda _data: b"",
         "manifest.json": lambda data: data.replace(b"siamrec backup", b"something else"),
-    }.items():
+    }
+    for name, change in changes.items():
         broken = tmp_path / "broken.zip"
         with zipfile.ZipFile(good) as old, zipfile.ZipFile(broken, "w") as new:
             for each in old.namelist():

@@ -258,6 +258,15 @@ class Ground:
         self._one_kind("items", listed, name)
         return listed
 
+    def alike(self, *, users: Iterable[Any] = (), items: Iterable[Any] = ()) -> None:
+        """Pass when ids are of the kind of the workspace; they decide nothing.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If they are of another kind, or of two.
+        """
+        for what, ids in (("users", users), ("items", items)):
+            self._one_kind(what, ids)
+
     def require_kinds(self, *, users: Iterable[Any] = (), items: Iterable[Any] = ()) -> None:
         """Pass when ids are of the kind of the workspace; the first that come decide it.
 

@@ -7,6 +7,7 @@ from siamrec.storage.bandit import StoredBandit
 from siamrec.storage.blobs import FolderBlobs
 from siamrec.storage.blocks import BlockLog
 from siamrec.storage.catalog import CatalogLog
+from siamrec.storage.copies import Copies, Exported, Imported
 from siamrec.storage.decisions import DecisionLog
 from siamrec.storage.diary import Diary, DiaryEntry
 from siamrec.storage.erasure import Erasure
@@ -29,15 +30,18 @@ __all__ = [
     "Backup",
     "BlockLog",
     "CatalogLog",
+    "Copies",
     "DecisionLog",
     "Diary",
     "DiaryEntry",
     "Erasure",
+    "Exported",
     "FeedbackLog",
     "FeedbackSummary",
     "FeedbackWriter",
     "FolderBlobs",
     "Heads",
+    "Imported",
     "Inspection",
     "Past",
     "Receipt",

@@ -6,7 +6,7 @@ import hashlib
 import json
 import zipfile
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 from sqlalchemy import func, inspect, select, text
 from typing_extensions import override
 
+from siamrec._core.hashing import canonical_json
 from siamrec._core.table import Record, counted
 from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError, StorageError
 from siamrec.storage import _bulk, _engine, _epoch
@@ -65,11 +66,16 @@ class Backup(Record):
         files = counted(self.sealed + self.blobs, "file")
         return f"Backup {self.path}: {rows} of {tables}, {files}"
 
+    @override
+    def to_json(self) -> str:
+        """Return every field as JSON."""
+        return canonical_json(asdict(self))
+
 
 def backed_up(
     engine: Engine, archive: Archive, path: str | Path, *, blobs: Any, now: Instant
 ) -> Backup:
-    """Write a backup; see `Store.backup`."""
+    """Write a backup; see `Copies.backup`."""
     target = Path(path)
     if target.exists():
         raise InvalidParameterError("path", str(target), "a file that is not there yet")

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from siamrec.protocols import Clock
 
 Item: TypeAlias = str | int
+Change: TypeAlias = (
+    "Callable[[Mapping[str, Any] | None, Mapping[str, Any]], Mapping[str, Any] | None]"
+)
+"""What becomes of what is known of an item (None: it was taken out) by what is told now."""
 _NAMES = ("item", "whole", "time", "body")
 _TEXT = "text"
 TIMES = ("available_from", "available_until")
@@ -64,9 +68,12 @@ class CatalogLog(OnDatabase):
             siamrec.errors.InvalidDataError: If an id is neither text nor a whole number, or an
                 attribute cannot be written as JSON.
         """
-        check.kind("catalog", catalog, Catalog)
-        given = dict(_bodies(catalog))
-        return self._change(given, lambda old, new: {**(old or {}), **new})
+        given = _given(catalog)
+        return self._change(given, _merged)
+
+    def written(self, connection: Connection, catalog: Catalog) -> int:
+        """Store items inside a transaction; see `write`."""
+        return self._changed(connection, _given(catalog), _merged)
 
     def hide(self, *items: Item, reason: str) -> int:
         """Keep items from every list that is asked for from now on; return how many changed.
@@ -125,7 +132,19 @@ class CatalogLog(OnDatabase):
     def _change(
         self,
         given: Mapping[Item, Mapping[str, Any]],
-        change: Callable[[Mapping[str, Any] | None, Mapping[str, Any]], Mapping[str, Any] | None],
+        change: Change,
+        *,
+        tombs: bool = False,
+    ) -> int:
+        return _engine.transact(
+            self._engine, lambda connection: self._changed(connection, given, change, tombs=tombs)
+        )
+
+    def _changed(
+        self,
+        connection: Connection,
+        given: Mapping[Item, Mapping[str, Any]],
+        change: Change,
         *,
         tombs: bool = False,
     ) -> int:
@@ -133,24 +152,28 @@ class CatalogLog(OnDatabase):
             if isinstance(item, bool) or not isinstance(item, str | int):
                 raise InvalidDataError(f"Ids must be text or whole numbers, got {item!r:.100}.")
         storable("Ids", map(str, given))
+        _engine.lock(connection, "catalog_item")
+        now = self._clock.now()
+        known = _newest(connection, given)
+        rows = []
+        for item, new in given.items():
+            old = known.get(item)
+            there = item in known
+            before = {} if not there else None if old is None else json.loads(old)
+            changed = change(before, new)
+            body = None if changed is None else canonical_json(changed)
+            if body != old if there else changed or tombs:
+                rows.append((str(item), int(isinstance(item, int)), now, body))
+        _bulk.insert(connection, catalog_item, _NAMES, rows, skip=False)
+        return len(rows)
 
-        def work(connection: Connection) -> int:
-            _engine.lock(connection, "catalog_item")
-            now = self._clock.now()
-            known = _newest(connection, given)
-            rows = []
-            for item, new in given.items():
-                old = known.get(item)
-                there = item in known
-                before = {} if not there else None if old is None else json.loads(old)
-                changed = change(before, new)
-                body = None if changed is None else canonical_json(changed)
-                if body != old if there else changed or tombs:
-                    rows.append((str(item), int(isinstance(item, int)), now, body))
-            _bulk.insert(connection, catalog_item, _NAMES, rows, skip=False)
-            return len(rows)
 
-        return _engine.transact(self._engine, work)
+def _given(catalog: Catalog) -> dict[Item, dict[str, Any]]:
+    return dict(_bodies(check.kind("catalog", catalog, Catalog)))
+
+
+def _merged(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**(old or {}), **new}
 
 
 def _amended(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> Mapping[str, Any] | None:

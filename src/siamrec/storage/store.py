@@ -20,10 +20,10 @@ from siamrec.storage._on_database import OnDatabase
 from siamrec.storage._shared import Recipe
 from siamrec.storage.archive import Archive
 from siamrec.storage.audit import Past, Verification, verified
-from siamrec.storage.backup import Backup, backed_up
 from siamrec.storage.bandit import StoredBandit
 from siamrec.storage.blocks import BlockLog
 from siamrec.storage.catalog import CatalogLog
+from siamrec.storage.copies import Copies
 from siamrec.storage.decisions import DecisionLog
 from siamrec.storage.diary import Diary
 from siamrec.storage.erasure import erase
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from siamrec.bandits import Limits, Policy
     from siamrec.bandits.policies.base import ModelT
     from siamrec.experiments import Experiment, ExperimentManager, HashAssigner
-    from siamrec.protocols import BlobStore, Clock
+    from siamrec.protocols import Clock
     from siamrec.storage._sqlite import Durability
     from siamrec.storage.archive import ArchiveBlobs, Sealed
     from siamrec.storage.erasure import Erasure, OfDecisions
@@ -116,6 +116,7 @@ class Store(OnDatabase):
         )
         self.values = StoredValues(self._engine, clock)
         self.diary = Diary(self._engine, clock)
+        self.copies = Copies(self._engine, clock, self._archive, self.feedback, self.catalog)
         self._clock = clock
         self._bandits: dict[str, StoredBandit[Any]] = {}
 
@@ -384,24 +385,6 @@ class Store(OnDatabase):
             decisions=decisions,
             now=self._clock.now(),
         )
-
-    def backup(self, path: str | Path, *, blobs: BlobStore | None = None) -> Backup:
-        """Write one consistent copy of everything to a new file, while others read and write.
-
-        `siamrec.storage.restored` fills an empty database from it, on either engine.
-
-        Args:
-            path: The file.
-            blobs: Files of versions, that go with it; left out when absent.
-
-        Raises:
-            siamrec.errors.InvalidParameterError: If the file is there already.
-            siamrec.errors.StorageError: If it cannot be written; no half of it is left.
-        """
-        if blobs is not None:
-            check.methods("blobs", blobs, ["get", "keys"], what="a store of files")
-        now = self._clock.now()
-        return backed_up(self._engine, self._archive, path, blobs=blobs, now=now)
 
     def as_of(self, time: Instant) -> Past:
         """Return the store as it was known at `time`, in nanoseconds."""
