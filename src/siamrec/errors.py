@@ -149,9 +149,14 @@ class UnknownNameError(SiamrecError, LookupError):
     def __init__(self, kind: str, name: object, known: Iterable[object]) -> None:
         self.kind = kind
         self.name = name
-        self.known = tuple(sorted(map(str, known)))
-        near = nearest(name, self.known)
+        there = {str(each): each for each in known}
+        self.known = tuple(sorted(there))
+        near = [there[each] for each in nearest(name, self.known)]
         hint = f" Did you mean {', '.join(map(shown, near))}?" if near else ""
+        other = there.get(str(name))
+        if other is not None and type(other) is not type(name):  # 65 beside "65"
+            said = ("a text" if isinstance(each, str) else "a number" for each in (name, other))
+            hint = f" It is {next(said)}, and {shown(other)} is {next(said)}."
         listed = ", ".join(self.known[:20]) + (", …" if len(self.known) > 20 else "")
         super().__init__(f"No {kind} is named {shown(name)}.{hint} Known: {listed or '-'}.")
 

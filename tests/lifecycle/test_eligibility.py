@@ -15,7 +15,7 @@ import pytest
 from siamrec._core.clock import DAY, HOUR, ManualClock
 from siamrec.data import Catalog, Feedback, Vocabulary
 from siamrec.errors import InvalidParameterError, UnknownNameError
-from siamrec.lifecycle import LivePlacement, Placement, Workspace
+from siamrec.lifecycle import LivePlacement, Placement, Withheld, Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,8 +35,8 @@ def test_a_block_holds_for_one_person_in_every_process_at_once(
     item = shelf.recommend("new").items[0]
     with Workspace(shop.store.url, clock=shop_clock) as other:
         assert other.placement("home").recommend("new", k=40).items
-        assert shop.block("new", item) == 1
-        assert shop.block("new", item) == 0
+        assert shop.block("new", item) == Withheld(n=1)
+        assert shop.block("new", item) == Withheld(n=0)
         lists = [each.placement("home").recommend("new", k=40) for each in (shop, other)]
         lists += shelf.recommend_many(["new"], k=40)
         assert not any(item in each.items for each in lists)

@@ -298,7 +298,7 @@ def test_rollback_walks_back_and_activation_is_compare_and_set(registry: ModelRe
     assert registry.rollback("live", reason="not fixed").version == one
     assert len(registry.history("live")) == 7
     with pytest.raises(InvalidParameterError, match="expect must be True, None or a version id"):
-        registry.activate("live", one, reason="", expect=False)
+        registry.activate("live", one, reason="why", expect=False)
 
 
 def test_lineage_reaches_the_first_parent(registry: ModelRegistry) -> None:

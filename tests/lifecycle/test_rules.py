@@ -200,7 +200,7 @@ def test_rules_survive_json_and_old_ones_may_have_ended(
     rules = (
         Rule("a", then=Pin("i1", 1), until="2024-10-05T00:00+07:00", owner="me"),
         Rule("b", when="now() > 0", then=Boost("stock > 3", 0.5)),
-        Rule("c", then=Bury("stock > 3", 0.5), since=NOW),
+        Rule("c", then=Bury("stock > 4", 0.5), since=NOW),
         Rule("d", then=Quota("genre", 3)),
         Rule("e", then=Include("stock > 3")),
         Rule("f", then=Never("stock > 300")),

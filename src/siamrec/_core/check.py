@@ -30,12 +30,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def real(name: str, value: Number, expected: str = "a number") -> Number:
-    """Return `value` when it is one real number; a text that spells a number is none.
+    """Return `value` when it is one real number; a text that spells one, or a truth, is none.
 
     Raises:
         InvalidParameterError: If it is not.
     """
-    if not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise InvalidParameterError(name, value, expected)
     return value
 
@@ -193,6 +193,17 @@ def text(name: str, value: object, *, longest: int = 1_000_000) -> str:
         except UnicodeEncodeError:
             raise InvalidParameterError(name, value, "valid Unicode") from None
     return value
+
+
+def reason(value: object, *, longest: int = 1_000_000) -> str:
+    """Return why something is done, when it says anything.
+
+    Raises:
+        InvalidParameterError: If it is not a text, or one without a letter.
+    """
+    if isinstance(value, str) and value and not value.strip():
+        raise InvalidParameterError("reason", value, "a text that says why")
+    return text("reason", value, longest=longest)
 
 
 def kind(name: str, value: Part, *kinds: Any) -> Part:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from siamrec import __version__
-from siamrec.cli import database, files, improve, plugins, workspace
+from siamrec.cli import copies, database, files, improve, plugins, workspace
 
 __all__ = ["app", "main"]
 
@@ -27,6 +27,10 @@ app.command()(workspace.versions)
 app.command()(workspace.rollback)
 app.command()(workspace.measure)
 app.command("what-if")(workspace.what_if)
+app.command()(copies.export)
+app.command("import")(copies.import_files)
+app.command()(copies.backup)
+app.command()(copies.restore)
 app.command()(plugins.plugins)
 app.add_typer(database.app)
 app.add_typer(plugins.new)

@@ -74,7 +74,7 @@ class Columns:
     Examples:
         >>> columns = Columns.of({"stock": [3, 0], "genres": [("kids",), ("noir", "heist")]})
         >>> columns.n, sorted(columns.kinds().items())
-        (2, [('genres', 'list'), ('stock', 'number')])
+        (2, [('genres', 'list of texts'), ('stock', 'number')])
     """
 
     columns: Mapping[str, Numbers | Values]
@@ -113,7 +113,11 @@ class Columns:
         return self.columns[name]
 
     def kinds(self) -> dict[str, str]:
-        """Return what each column holds: `number`, `text`, `list`, `mixed` or `nothing`."""
+        """Return what each column holds.
+
+        One of `number`, `text`, `list of texts`, `list of numbers`, `list` (of both, or of
+        nothing), `mixed` and `nothing`.
+        """
         return {name: _kind(column) for name, column in self.columns.items()}
 
 
@@ -138,9 +142,15 @@ def _column(values: list[Any]) -> Numbers | Values:
 def _kind(column: Numbers | Values) -> str:
     if isinstance(column, Numbers):
         return "number" if column.known.any() else "nothing"
-    kinds = {
-        "text" if isinstance(value, str) else "list" if isinstance(value, tuple) else "number"
-        for value in column.distinct
-        if value is not None
-    }
-    return kinds.pop() if len(kinds) == 1 else "mixed"
+    values = [value for value in column.distinct if value is not None]
+    kinds = {_kind_of(value) for value in values}
+    if kinds != {"list"}:
+        return kinds.pop() if len(kinds) == 1 else "mixed"
+    inside = {_kind_of(each) for value in values for each in value}
+    return f"list of {inside.pop()}s" if len(inside) == 1 and "list" not in inside else "list"
+
+
+def _kind_of(value: object) -> str:
+    if isinstance(value, str):
+        return "text"
+    return "list" if isinstance(value, tuple) else "number"

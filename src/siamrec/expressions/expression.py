@@ -11,7 +11,8 @@ import numpy as np
 from typing_extensions import override
 
 from siamrec._core import check
-from siamrec.errors import InvalidParameterError, UnknownNameError
+from siamrec.errors import UnknownNameError
+from siamrec.expressions._kinds import ANY, Kinds
 from siamrec.expressions._parse import Node, parse, plain, truth
 from siamrec.expressions.columns import EXACT, Columns, Numbers, Values
 
@@ -173,23 +174,31 @@ class Expression:
             lacks |= np.True_ if column is None else ~column.there
         return lacks
 
-    def check(self, known: Mapping[str, str] | Iterable[str]) -> None:
-        """Refuse names that are not there, and comparisons that can never hold.
+    def check(self, known: Mapping[str, str] | Iterable[str] | None = None) -> None:
+        """Refuse names that are not there, and what can never hold or is no condition.
 
         Args:
             known: The names, or what each of them holds as `Columns.kinds` tells it. The names
                 of scopes are written with a dot, such as `user.country`; `user.*` allows any.
+                Any name may hold anything when absent.
 
         Raises:
             UnknownNameError: If a name is not known; the nearest are offered.
-            InvalidParameterError: If a text is compared with a number, or the like.
+            InvalidParameterError: If it is no condition, a text is compared with a number, `in`
+                looks into a number, a number is taken from an instant, or the like. The message
+                names the part and what it is.
+
+        Examples:
+            >>> Expression("'kids' in stock").check({"stock": "number"})
+            Traceback (most recent call last):
+            siamrec.errors.InvalidParameterError: expression must be with a list or ...
         """
-        kinds = dict(known) if isinstance(known, Mapping) else dict.fromkeys(known, "mixed")
-        for name in self.names:
+        kinds = dict(known) if isinstance(known, Mapping) else dict.fromkeys(known or (), ANY)
+        for name in () if known is None else self.names:
             if name not in kinds and f"{name.partition('.')[0]}.*" not in kinds:
                 alike = [each for each in kinds if ("." in each) == ("." in name)]
                 raise UnknownNameError("column", name, alike)
-        _check_kinds(self._tree, kinds, self.text)
+        Kinds(kinds, self.text).require_condition(self._tree)
 
 
 @final
@@ -306,28 +315,3 @@ def _found(row: Mapping[str, Any], name: str) -> Any:
         return plain(row.get(name))
     inner = row.get(scope)
     return plain(inner.get(rest)) if isinstance(inner, Mapping) else None
-
-
-def _check_kinds(node: Node, kinds: Mapping[str, str], text: str) -> None:
-    for part in node.parts:
-        _check_kinds(part, kinds, text)
-    if not isinstance(node.source, ast.Compare):
-        return
-    for op, left, right in zip(node.source.ops, node.parts, node.parts[1:], strict=False):
-        if isinstance(op, ast.In | ast.NotIn | ast.Is | ast.IsNot):
-            continue
-        found = {_kind_of(left, kinds), _kind_of(right, kinds)} - {"mixed", "nothing"}
-        if len(found) > 1:
-            said = ast.unparse(ast.Compare(left.source, [op], [right.source]))
-            raise InvalidParameterError(
-                "expression", text, f"one kind on both sides of {said!r}, not {sorted(found)}"
-            )
-
-
-def _kind_of(node: Node, kinds: Mapping[str, str]) -> str:
-    tree = node.source
-    if isinstance(tree, ast.Name | ast.Attribute):
-        return kinds.get(node.names[0], "mixed")
-    if isinstance(tree, ast.Constant):
-        return {str: "text", type(None): "mixed"}.get(type(tree.value), "number")
-    return "number" if isinstance(tree, ast.BinOp) else "mixed"

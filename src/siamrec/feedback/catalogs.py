@@ -31,7 +31,8 @@ def read_catalog(
 ) -> Catalog:
     """Return the catalogue in a file of any kind that feedback may be in.
 
-    Every other column becomes an attribute: numbers where all that is written in it are numbers,
+    Every other column becomes an attribute: what a file keeps as numbers, truths or lists (as
+    Parquet does) is that; a text is a number where all that is written in its column are numbers,
     without leading zeros, else texts; `owner` is an id, and a text. `genres` is split at `|`. Of
     rows with one id the first counts; rows without an id are left out.
 
@@ -64,18 +65,34 @@ def read_catalog(
         if id_ is not None:
             first.setdefault(id_, row)
     kept = list(first.values())
-    columns = {name: _texts(column.take(kept)) for name, column in found.items()}
-    attributes: dict[str, Any] = {
-        name: texts if name == _OWNER else _as_numbers(texts)
-        for name, texts in columns.items()
-        if name != key
-    }
-    if "genres" in attributes:
+    taken = {name: column.take(kept) for name, column in found.items()}
+    columns = {name: _texts(column) for name, column in taken.items()}
+    attributes: dict[str, Any] = {}
+    for name, texts in columns.items():
+        typed = _typed(taken[name])
+        if name != key:
+            told = _as_numbers(texts) if typed is None else typed
+            attributes[name] = texts if name == _OWNER else told
+    if "genres" in attributes and _typed(taken["genres"]) is None:
         attributes["genres"] = [
             tuple((t or "").split("|")) if t else () for t in attributes["genres"]
         ]
     made = [_joined([columns[name][row] for name in chosen], chosen) for row in range(len(kept))]
     return Catalog(items=Vocabulary(tuple(first)), text=tuple(made), attributes=attributes)
+
+
+def _typed(column: Any) -> list[Any] | None:
+    """Return the values of a column that its file keeps as numbers, truths or lists."""
+    import pyarrow as pa
+
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_list)
+    if not any(is_kind(column.type) for is_kind in kinds):
+        return None
+    found = column.to_pylist()
+    return [
+        tuple(each) if isinstance(each, list) else None if each != each else each  # noqa: PLR0124
+        for each in found
+    ]
 
 
 def _as_numbers(texts: Sequence[str | None]) -> Sequence[Any]:

@@ -25,6 +25,7 @@ from siamrec.lifecycle.tracking import Tracked, Tracker
 from siamrec.lifecycle.training import Trained
 from siamrec.lifecycle.why import Why
 from siamrec.lifecycle.wishes import Wishes
+from siamrec.lifecycle.withheld import Withheld
 from siamrec.lifecycle.workspace import Workspace
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "Trained",
     "Why",
     "Wishes",
+    "Withheld",
     "Workspace",
     "WorkspaceCatalog",
     "WorkspaceFeedback",

@@ -39,11 +39,19 @@ class Ranked(Protocol):
 
 
 class Filled(NamedTuple):
-    """A list: picks from the first place on, whether the arms were enough, what rules moved."""
+    """A list.
+
+    Attributes:
+        picks: From the first place on.
+        enough: Whether the arms were enough.
+        rules: What each rule moved.
+        relaxed: Rules whose quotas were let go of.
+    """
 
     picks: list[Pick]
     enough: bool
     rules: dict[str, tuple[str | int, ...]]
+    relaxed: tuple[str, ...]
 
 
 @final
@@ -72,22 +80,24 @@ class Filling:
             quotas.count(code)
         n = self._k - len(self._ruling.pins)
         picks: list[Pick] = []
-        enough = None
+        relaxed: list[str] = []
         while True:
             if blend is not None:
                 taken = {pick.item for pick in picks}
                 picks += blend(k=n - len(picks), taken=taken, takes=quotas.take)
-            enough = len(picks) == n if enough is None else enough
             if len(picks) < n:
                 picks += self._from_fallback(picks, n - len(picks), quotas)
-            if len(picks) == n or not quotas.relax():
+            gone = None if len(picks) == n else quotas.relax()
+            if gone is None:
                 break
+            relaxed.append(gone)
+        enough = len(picks) == n and all(pick.source != FALLBACK for pick in picks)
         for wanted in self._ruling.includes:
             self._include(wanted, picks, n, quotas)
         whole = self._with_pins(picks)
         shown = [pick for pick in whole if self._gate.left[pick.item]]
         rules = self._ruling.told([pick.item for pick in shown], quotas.refused)
-        return Filled(shown, bool(enough), rules)
+        return Filled(shown, enough, rules, tuple(relaxed))
 
     def _from_fallback(self, picks: list[Pick], n: int, quotas: Quotas) -> list[Pick]:
         free = self._free.copy()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 from siamrec._core.hashing import canonical_json
 from siamrec.errors import ModelLoadError, SiamrecError, UnknownNameError
 from siamrec.expressions import Expression, plain
+from siamrec.lifecycle._readers import reading
 from siamrec.lifecycle._state import State
 from siamrec.lifecycle.release import Release, loaded_release
 from siamrec.lifecycle.rules import Pin
@@ -138,7 +139,8 @@ class FirstStates:
         release = next((each for each in held if each and each.id == served.release), None)
         if served.release is not None and release is None:
             try:
-                release = loaded_release(served.release, self._ground.registry)
+                registry = self._ground.registry
+                release = reading(loaded_release(served.release, registry), registry)
             except (ModelLoadError, UnknownNameError) as error:
                 trouble = f"the release of the first page cannot be loaded: {error}"
                 release = self._instead(config, now)
@@ -171,6 +173,6 @@ class FirstStates:
         if active is None or (now.release is not None and active == now.release.id):
             return now.release
         try:
-            return loaded_release(active, self._ground.registry)
+            return reading(loaded_release(active, self._ground.registry), self._ground.registry)
         except (ModelLoadError, UnknownNameError):
             return now.release

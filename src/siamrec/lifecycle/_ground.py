@@ -22,6 +22,7 @@ from siamrec.errors import (
 )
 from siamrec.expressions import Expression
 from siamrec.lifecycle import _encoders
+from siamrec.lifecycle._conflicts import check_conflicts
 from siamrec.lifecycle.eligibility import check_expression
 from siamrec.lifecycle.placement import Placement
 from siamrec.lifecycle.registry import ModelRegistry
@@ -176,6 +177,7 @@ class Ground:
             if each.where is not None:
                 check_expression(Expression(each.where), catalog)
             check_against(each.rules, catalog, known=known, now=self.now())
+            check_conflicts(each.rules, catalog, each.k, known=known)
 
     def experiment(self, config: Placement) -> Experiment | None:
         """Return the experiment that runs in a placement; None where none does."""
@@ -282,6 +284,15 @@ class Ground:
         listed: list[Any] = list(check.many(name, ids))
         self._one_kind("items", listed, name)
         return listed
+
+    def alike(self, *, users: Iterable[Any] = (), items: Iterable[Any] = ()) -> None:
+        """Pass when ids are of the kind of the workspace; they decide nothing.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If they are of another kind, or of two.
+        """
+        for what, ids in (("users", users), ("items", items)):
+            self._one_kind(what, ids)
 
     def require_kinds(self, *, users: Iterable[Any] = (), items: Iterable[Any] = ()) -> None:
         """Pass when ids are of the kind of the workspace; the first that come decide it.

@@ -13,16 +13,19 @@ from siamrec._core import check
 from siamrec._core.clock import SECOND, Stopwatch, duration
 from siamrec._core.table import counted
 from siamrec.data import Decision, Feedback, FeedbackKind, Vocabulary
-from siamrec.errors import InvalidDataError, InvalidParameterError, UnknownNameError
+from siamrec.errors import InvalidParameterError, UnknownNameError
 from siamrec.lifecycle._anchors import Anchors
 from siamrec.lifecycle._draft import Pool, drafted, drawn, weighted
+from siamrec.lifecycle._fallback import Fallback, in_order, line_of, sound
 from siamrec.lifecycle._filling import Filling
 from siamrec.lifecycle._following import inherited
 from siamrec.lifecycle._person import Person
 from siamrec.lifecycle._ruling import Ruling
+from siamrec.lifecycle._searching import answering
 from siamrec.lifecycle.context import context_of
 from siamrec.lifecycle.eligibility import Gate, Shelf, Wish
-from siamrec.lifecycle.recommendation import FALLBACK, Recommendation
+from siamrec.lifecycle.recommendation import Recommendation
+from siamrec.lifecycle.seen import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from siamrec.lifecycle.recommendation import Pager
     from siamrec.lifecycle.release import Release
     from siamrec.storage import StoredBandit
-    from siamrec.typing import BoolArray, FloatArray, Id, Instant
+    from siamrec.typing import FloatArray, Id, Instant
 
 _REST = 30 * SECOND
 _SILENT = "no arm ranks for somebody who has done nothing yet"
@@ -64,6 +67,8 @@ class Asked:
     """Items on the screen, to which the list belongs, instead of a history."""
     visit: Sequence[Id] = ()
     """Items of this visit, which follow the history."""
+    query: str | None = None
+    """What is searched for, instead of what goes with a history."""
     exclude: Sequence[Id] = ()
     among: Sequence[Id] | None = None
     where: Expression | None = None
@@ -154,18 +159,19 @@ class Maker:
             variant=state.variant, allocation=state.allocation, anchors=_anchors(asked, shelf),
             filtered=gate.counts,
             too_few=_too_few(gate, k),
-            limit=None if asked.user is None
+            query=asked.query, unit=config.unit,
+            limit=None if asked.user is None or not _leaves_out(config, asked)
             else config.seen.limit(state.heads.archived, asked.time),
             revision=state.heads.placement, asked=inherited(asked), pager=self._pager,
         )  # fmt: skip
         if release is None:
             why = state.trouble or "no release serves yet"
-            return _listed(head, wishes, _in_order(shelf, k), None, why)
+            return _listed(head, wishes, in_order(shelf, k), None, why)
         person = _whose(asked, known.history, release)
-        ranked = _Fallback(state, person)
-        able = self._able(config, release, asked.time)
+        ranked = Fallback(state, person)
+        able = self._able(config, release, asked)
         idle = "every arm rests after a failure" if not able else _SILENT
-        if not person.histories.value.nnz:
+        if asked.query is None and not person.histories.value.nnz:
             able = [arm for arm in able if state.speaks(arm, person.user)]
         if not able or not gate.n_left or (few and config.too_few == "fallback"):
             why = idle if not able else str(head.too_few)
@@ -176,7 +182,7 @@ class Maker:
             head,
             decision=decision,
             failed=failed,
-            splits=Anchors(state, person),
+            splits=Anchors(state, person) if asked.query is None else None,
             versions={
                 arm: release.versions[arm] for arm in decision.arms if arm in release.versions
             },
@@ -185,14 +191,16 @@ class Maker:
         blend = _blend(config, decision, pools, n_arms)
         return _listed(head, wishes, ranked, blend, gone or "the arms had too few items")
 
-    def _able(self, config: Placement, release: Release, now: Instant) -> list[str]:
-        """Return the arms of the release that are wanted, and not at rest.
+    def _able(self, config: Placement, release: Release, asked: Asked) -> list[str]:
+        """Return the arms of the release that are wanted, can do what is asked, and do not rest.
 
         Arms that are new in the placement wait for a release that has them; while it has none of
         them, those of the release go on.
         """
         wanted = [arm for arm in config.arms if arm in release.arms] or list(release.arms)
-        rested = now - _REST
+        if asked.query is not None:
+            wanted = answering(self._name, release, wanted)
+        now, rested = asked.time, asked.time - _REST
         return [arm for arm in wanted if not rested < self._resting.get(arm, rested) <= now]
 
     def _decided(
@@ -261,12 +269,12 @@ class Maker:
             watch = Stopwatch()
             try:
                 pool = person.ranked(release.arms[arm], state.places[arm], known, wanted)
-                pool = ruling.lifted(_sound(pool, known), weights)
+                pool = ruling.lifted(sound(pool, known), weights)
                 if pool.item.size and pipeline is not None:
                     length = wanted if wide else k
-                    pool = _sound(state.reranked(pipeline, pool, person.met, length), known)
+                    pool = sound(state.reranked(pipeline, pool, person.met, length), known)
             except Exception as error:  # noqa: BLE001 - an arm of whoever: the list goes on
-                failed[arm] = f"failed: {_line(error)}"
+                failed[arm] = f"failed: {line_of(error)}"
                 self._resting[arm] = asked.time
                 continue
             if watch.seconds() * SECOND > patience:
@@ -297,7 +305,9 @@ def _wishes(shelf: Shelf, config: Placement, asked: Asked, known: Known, k: int)
         exclude=(*asked.exclude, *asked.anchors, *asked.visit),
         among=asked.among,
         blocked=(*known.blocked, *unwanted),
-        seen=config.seen.left_out(known.past, known.impressions, now),
+        seen=config.seen.left_out(known.past, known.impressions, now)
+        if _leaves_out(config, asked)
+        else (),
         shown=() if asked.following is None else asked.following.shown,
     )
     gate = Gate(shelf)
@@ -310,7 +320,7 @@ def _wishes(shelf: Shelf, config: Placement, asked: Asked, known: Known, k: int)
         (*(() if relax else own), *more), own if relax else (), least=k, scope=scope, now=now
     )
     ruling.admit(gate, k)
-    recovered = config.seen.recovered(known.impressions, now)
+    recovered = config.seen.recovered(known.impressions, now) if _leaves_out(config, asked) else {}
     weights = None
     if recovered:
         weights = np.ones(len(shelf.items))
@@ -319,12 +329,17 @@ def _wishes(shelf: Shelf, config: Placement, asked: Asked, known: Known, k: int)
     return _Wishes(gate, ruling, weights, k)
 
 
+def _leaves_out(config: Placement, asked: Asked) -> bool:
+    """Whether what was seen counts: who searches for it finds it, unless the placement says so."""
+    return asked.query is None or config.seen != Seen()
+
+
 def _anchors(asked: Asked, shelf: Shelf) -> tuple[str | int, ...]:
     """Return the items that a list is made for; each has to be known to somebody."""
     listed = (*asked.anchors, *asked.visit)
     for item in listed:
         if item not in shelf.items:
-            raise UnknownNameError("item to go by", str(item), list(shelf.items.ids))
+            raise UnknownNameError("item to go by", item, shelf.items.ids)
     return tuple(map(_stored_id, listed))
 
 
@@ -338,7 +353,7 @@ def _whose(asked: Asked, history: Feedback | None, release: Release) -> Person:
     """Return whom arms rank for: the person, the visit, or nobody but the items on the screen."""
     listed = asked.anchors or asked.visit
     if not listed:
-        return Person.of(history, release.items)
+        return replace(Person.of(history, release.items), query=asked.query)
     person = asked.user if history is None else history.users[0]
     named = "" if person is None else person
     clicks = Feedback.of(
@@ -375,8 +390,12 @@ def _listed(
     """Return the list; `reason` says why the arms were not enough, where they were not."""
     gate = wishes.gate
     filled = Filling(gate, wishes.ruling, wishes.k, ranked).filled(blend)
-    trouble = f"; {ranked.trouble}" if isinstance(ranked, _Fallback) and ranked.trouble else ""
+    trouble = f"; {ranked.trouble}" if isinstance(ranked, Fallback) and ranked.trouble else ""
     picks = filled.picks
+    if filled.relaxed:
+        quotas = " and ".join(filled.relaxed)
+        said = f"let go of the quota of the rule {quotas}: too few items within it"
+        head = replace(head, too_few="; ".join(filter(None, (head.too_few, said))))
     shares = tuple(pick.shares for pick in picks)
     return replace(
         head,
@@ -387,58 +406,6 @@ def _listed(
         fallback=None if filled.enough else f"{reason}{trouble}",
         rules=filled.rules,
     )
-
-
-@final
-class _Fallback:
-    """The fallback of a release, and what becomes of one that fails."""
-
-    def __init__(self, state: State, person: Person) -> None:
-        self._state, self._person = state, person
-        self.trouble = ""
-
-    def __call__(self, free: BoolArray, k: int) -> Pool:
-        release = self._state.release
-        assert release is not None
-        free = free[: len(release.items)]
-        pool = Pool(np.empty(0, dtype=np.int64), np.empty(0))
-        try:
-            place = self._state.places[FALLBACK]
-            pool = _sound(self._person.ranked(release.fallback, place, free, k), free)
-        except Exception as error:  # noqa: BLE001 - a fallback of whoever
-            self.trouble = f"the fallback failed: {_line(error)}"
-        if pool.item.size:  # else it failed, or all that is left scores alike
-            return pool
-        item = np.flatnonzero(free)
-        item = item[np.argsort(-release.popularity[item], kind="stable")][:k]
-        return Pool(item, release.popularity[item])
-
-
-def _in_order(shelf: Shelf, best: int) -> Ranked:
-    """Return what ranks items as they stand on the shelf, the first with the score `best`."""
-
-    def ranked(free: BoolArray, k: int) -> Pool:
-        item = np.flatnonzero(free[: shelf.n_ranked])[:k]
-        return Pool(item, best - np.arange(item.size, dtype=np.float64))
-
-    return ranked
-
-
-def _sound(pool: Pool, known: BoolArray) -> Pool:
-    """Return the candidates that may be shown; an arm may have overlooked what it was told.
-
-    Raises:
-        siamrec.errors.InvalidDataError: If a score is not finite.
-    """
-    if not np.isfinite(pool.score).all():
-        raise InvalidDataError("scores must be finite.")
-    keep = known[pool.item]
-    return Pool(pool.item[keep], pool.score[keep])
-
-
-def _line(error: Exception) -> str:
-    """Return an error as one short line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 def _stored_id(id_: Any) -> str | int:

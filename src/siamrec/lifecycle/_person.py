@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from siamrec.lifecycle._draft import Pool
-from siamrec.models.recommenders import Histories
+from siamrec.models.recommenders import Capability, Histories
 
 if TYPE_CHECKING:
     from siamrec.data import Feedback, Vocabulary
@@ -26,6 +26,8 @@ class Person:
     items: Vocabulary
     user: Id | None
     feedback: Feedback | None
+    query: str | None = None
+    """What the person searches for; arms that answer queries rank by it alone."""
     _among: dict[int, Histories] = field(default_factory=dict)
     """The history over the first items alone, by their number: several arms ask for the same."""
 
@@ -84,6 +86,9 @@ class Person:
         allowed = (
             known[:n_items] if places is None else np.where(places >= 0, known[places], False)
         )
+        if self.query is not None and Capability.QUERY in arm.capabilities:
+            item, score = arm.best_for_query(self.query, k=k, allowed=allowed)
+            return Pool(item if places is None else places[item], score)
         histories = self.histories_of(arm, places)
         item, score = arm.best(histories, k=k, allowed=allowed, exclude_seen=False)
         return Pool(item if places is None else places[item], score)

@@ -43,7 +43,7 @@ class Quotas:
     """
 
     def __init__(self, shelf: Shelf, quotas: Sequence[tuple[str, str, int]]) -> None:
-        self._shelf = shelf
+        self._columns = {column: shelf.column(column, missing=None) for _, column, _ in quotas}
         self._quotas = list(quotas)
         self._counts: dict[tuple[str, Any], int] = {}
         self.refused: dict[str, dict[int, None]] = {}
@@ -72,9 +72,9 @@ class Quotas:
             for value in self._values(column, item):
                 self._counts[name, value] -= 1
 
-    def relax(self) -> bool:
-        """Let go of the last quota; False where none is left."""
-        return bool(self._quotas) and bool(self._quotas.pop())
+    def relax(self) -> str | None:
+        """Let go of the last quota and return its rule; None where none is left."""
+        return self._quotas.pop()[0] if self._quotas else None
 
     def _is_full(self, item: int, quota: tuple[str, str, int]) -> bool:
         name, column, most = quota
@@ -82,7 +82,7 @@ class Quotas:
         return any(self._counts.get((name, value), 0) >= most for value in values)
 
     def _values(self, column: str, item: int) -> tuple[Any, ...]:
-        value = self._shelf.column(column, missing=None)
+        value = self._columns[column]
         found = None if value is None else value.at(item)
         if found is None:
             return ()

@@ -20,8 +20,10 @@ from siamrec.errors import (
 from siamrec.expressions import Expression
 from siamrec.lifecycle._making import Asked, Known, Maker
 from siamrec.lifecycle._next import next_page
+from siamrec.lifecycle._searching import query_of
 from siamrec.lifecycle._settlement import settled
 from siamrec.lifecycle._states import States
+from siamrec.lifecycle.context import session_of, told
 from siamrec.lifecycle.recommendation import Recommendation
 
 if TYPE_CHECKING:
@@ -63,19 +65,22 @@ class Server:
     def asked(self, user: Id | None, k: int | None, wishes: Wishes) -> Asked:
         """Return a request, checked; see `LivePlacement.recommend`."""
         session, about, where = wishes.get("session"), wishes.get("about"), wishes.get("where")
+        anchors = self._ground.like_items("items", wishes.get("items", ()))
         among, time, request = wishes.get("among"), wishes.get("time"), wishes.get("request")
         mapped = session if isinstance(session, Mapping) else None
-        visit = () if session is None or mapped is not None else session
+        listed = () if session is None or mapped is not None else session
+        visit = self._ground.like_items("session", listed)  # type: ignore[arg-type]  # no mapping
         return Asked(
             user=self._ground.user(user),
             id=self._ground.list_id(self.name, uuid4().hex if request is None else request),
             k=k,
             n_arms=wishes.get("n_arms"),
             diversity=wishes.get("diversity"),
-            anchors=self._ground.like_items("items", wishes.get("items", ())),
-            session=mapped,
-            visit=self._ground.like_items("session", visit),  # type: ignore[arg-type]  # no mapping
-            about={} if about is None else check.kind("about", about, Mapping),
+            query=query_of(wishes.get("query"), {"items": anchors, "session": visit}),
+            anchors=anchors,
+            session=None if mapped is None else session_of(mapped),
+            visit=visit,
+            about={} if about is None else told("about", check.kind("about", about, Mapping)),
             exclude=self._ground.like_items("exclude", wishes.get("exclude", ())),
             where=None if where is None else Expression.read("where", where),
             among=None if among is None else self._ground.like_items("among", among),
@@ -185,7 +190,7 @@ class Server:
         log = self._ground.store.recommendations
         served = None if asked.following is None else asked.following.served
         for _ in range(ATTEMPTS):
-            variant = None if served else state.assigned(unit)
+            variant = None if served else state.assigned(unit, asked.query)
             config = state.variants.get(variant or "", state.config)
             looked = log.look(
                 self.name, config.alias, user=asked.user, n=config.history, id_=asked.id,
@@ -237,8 +242,8 @@ class Server:
 
     def unlogged(self, asked: Asked, error: StorageError) -> Recommendation:
         """Serve from memory while the log cannot be read."""
-        state = self.states.in_memory(asked.user)
-        if state is None or state.config.unlogged == "refuse":
+        state = self.states.in_memory(asked.user, asked.query)
+        if state is None or state.config.unlogged == "refuse" or self._ground.store.closed:
             raise error
         ids = () if asked.user is None else (asked.user,)
         made = self.made(state, asked, Known(ids=ids))

@@ -15,7 +15,7 @@ from siamrec.lifecycle._draft import Pool
 from siamrec.lifecycle.eligibility import Gate, Shelf, Wish
 from siamrec.lifecycle.recommendation import FALLBACK
 from siamrec.lifecycle.release import Release, genres_of, memberships, places_of
-from siamrec.models.recommenders import Histories
+from siamrec.models.recommenders import Histories, normalised
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -142,11 +142,14 @@ class State:
         """Version of the shares by which users get their variants."""
         return None if self.variant is None or self.experiment is None else self.experiment.version
 
-    def assigned(self, user: str | int | None) -> str | None:
-        """Return the variant of a user; None outside of every experiment."""
-        if self.assigner is None or user is None:
+    def assigned(self, user: str | int | None, query: str | None) -> str | None:
+        """Return the variant of a request; None outside of every experiment."""
+        unit: str | int | None = user
+        if self.config.unit == "query":
+            unit = None if query is None else normalised(query)
+        if self.assigner is None or unit is None:
             return None
-        return self.assigner.assign(user, context={}).variant
+        return self.assigner.assign(unit, context={}).variant
 
     def pipeline(self, diversity: float | None) -> Pipeline | None:
         """Return the re-ranking with so much diversity."""

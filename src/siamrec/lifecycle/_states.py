@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 from siamrec._core.clock import SECOND
 from siamrec.errors import ModelLoadError, UnknownNameError
 from siamrec.lifecycle._following import FirstStates
+from siamrec.lifecycle._readers import reading
 from siamrec.lifecycle._state import State
 from siamrec.lifecycle.release import loaded_release
 
@@ -48,10 +49,10 @@ class States:
         """Return what served last outside of every experiment; it may have changed since."""
         return self._states.get(None) or self.current()
 
-    def in_memory(self, user: str | int | None) -> State | None:
+    def in_memory(self, user: str | int | None, query: str | None) -> State | None:
         """Return what served last, without a look at the log; None where nothing did."""
         state = self._states.get(None)
-        return None if state is None else self._states.get(state.assigned(user), state)
+        return None if state is None else self._states.get(state.assigned(user, query), state)
 
     def of(self, heads: Heads, variant: str | None) -> State:
         """Return what serves under these heads; what has changed is loaded, once."""
@@ -85,7 +86,8 @@ class States:
             held = (each.release for each in self._states.values())
             release = next((each for each in held if each and each.id == heads.release), None)
             try:
-                release = release or loaded_release(heads.release, self._ground.registry)
+                registry = self._ground.registry
+                release = release or reading(loaded_release(heads.release, registry), registry)
             except (ModelLoadError, UnknownNameError) as error:
                 trouble = f"the release cannot be loaded: {error}"
                 self._tried = self._ground.now()

@@ -67,10 +67,10 @@ def ended(
         reason: Why.
         at: Revision of the placement.
     """
+    check.reason(reason)
     if config.experiment is None:
         raise InvalidParameterError("experiment", config.experiment, "one that runs")
     experiment = ground.store.experiments().record(config.experiment).experiment
-    check.text("reason", reason)
     after = replace(config, experiment=None, variants={})
     if keep is not None and check.one_of("variant", keep, experiment.variants) in config.variants:
         changed = config.of_variant(keep, config.variants[keep])

@@ -9,6 +9,7 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec._core.table import Shown, Table
 from siamrec.data import Catalog
+from siamrec.lifecycle.withheld import Withheld
 
 if TYPE_CHECKING:
     from siamrec.lifecycle._ground import Ground
@@ -49,18 +50,27 @@ class WorkspaceCatalog(Shown):
         """Return every item that is in the catalogue now."""
         return self._ground.store.catalog.read()
 
-    def hide(self, *items: Item, reason: str) -> int:
-        """Keep items from every list that is asked for from now on; return how many changed.
+    def hide(self, *items: Item, reason: str) -> Withheld:
+        """Keep items from every list that is asked for from now on.
 
-        Every process obeys at its next request. Training may still use the items.
+        Every process obeys at its next request. Training may still use the items. One that the
+        catalogue does not have yet is hidden when it arrives; what is returned names it.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If ids are of another kind than the workspace's,
+                or the reason says nothing.
         """
         self._ground.require_kinds(items=items)
-        return self._ground.store.catalog.hide(*items, reason=reason)
+        log = self._ground.store.catalog
+        unknown = log.lacks(*items)
+        return Withheld.of(log.hide(*items, reason=reason), unknown, log)
 
     def unhide(self, *items: Item) -> int:
-        """Let items be shown again; return how many changed."""
+        """Let items be shown again; return how many were hidden."""
+        self._ground.require_kinds(items=items)
         return self._ground.store.catalog.unhide(*items)
 
     def remove(self, *items: Item) -> int:
-        """Take items out of the catalogue; return how many were in it."""
+        """Take items out of the catalogue and of every list; return how many changed."""
+        self._ground.require_kinds(items=items)
         return self._ground.store.catalog.remove(*items)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from siamrec._core import check
+from siamrec.errors import InvalidParameterError
+from siamrec.expressions import plain
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from siamrec.bandits import Context
     from siamrec.data import Feedback
@@ -15,6 +20,43 @@ if TYPE_CHECKING:
 
 _RECENT = 20
 """Newest items of a history whose genres tell how narrow it is."""
+
+
+def told(name: str, given: Mapping[str, object]) -> dict[str, object]:
+    """Return what a request tells, when expressions and contexts can read it.
+
+    Args:
+        name: Name of the argument, for messages.
+        given: Texts, numbers, truths, instants with a zone, or lists of these, by name; None for
+            what is not known.
+
+    Raises:
+        siamrec.errors.InvalidParameterError: If a name is no text, a value is something else, or
+            `seen` is no number of lists.
+    """
+    for key, value in given.items():
+        check.text(f"a name of {name}", key)
+        if value is not None and not _is_missing(value) and plain(value) is None:
+            what = "a text, a number, an instant, or a list of these"
+            raise InvalidParameterError(f"{key} of {name}", value, what)
+    return dict(given)
+
+
+def session_of(given: Mapping[str, object]) -> dict[str, object]:
+    """Return what an application knows of a visit; see `told`."""
+    seen: Any = given.get("seen")
+    if seen is not None:
+        check.count("seen of session", seen, least=0)
+    for key, value in given.items():
+        if isinstance(value, list | tuple | set | frozenset | Mapping):
+            raise InvalidParameterError(
+                f"{key} of session", value, "a text, a number or an instant"
+            )
+    return told("session", given)
+
+
+def _is_missing(value: object) -> bool:
+    return isinstance(value, float | np.floating) and bool(np.isnan(value))
 
 
 def context_of(

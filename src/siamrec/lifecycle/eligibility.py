@@ -53,7 +53,7 @@ class Shelf:
         self._code = self.items.translate(catalog.items)
         self._columns: dict[str, Numbers | Values] = {}
         self._masks: dict[str, BoolArray] = {}
-        self._read: dict[str, tuple[Expression, ...]] = {}
+        self._read: dict[tuple[str, bool], tuple[Expression, ...]] = {}
         taken = np.zeros(len(self.items), dtype=np.bool_)
         if removed:
             codes = self.items.encode(list(removed), unknown="code")
@@ -90,17 +90,21 @@ class Shelf:
         return self._columns[name]
 
     def conditions(self, text: str | Expression) -> tuple[Expression, ...]:
-        """Return what a filter joins by `and`, checked against the columns of the catalogue.
+        """Return what a filter joins by `and`.
+
+        The text of an owner was checked when it was kept, and columns may have gone since; an
+        expression of a request is checked against the columns of the catalogue.
 
         Raises:
-            siamrec.errors.UnknownNameError: If it reads a column that is not there.
-            siamrec.errors.InvalidParameterError: If it is no expression, or compares a text with
-                a number.
+            siamrec.errors.UnknownNameError: If a request reads a column that is not there.
+            siamrec.errors.InvalidParameterError: If it is no expression, or can never hold.
         """
-        key = text.text if isinstance(text, Expression) else check.text("where", text)
+        asked = isinstance(text, Expression)
+        key = (text.text if isinstance(text, Expression) else check.text("where", text), asked)
         if key not in self._read:
             whole = Expression.read("where", text)
-            check_expression(whole, self._catalog)
+            if asked:
+                check_expression(whole, self._catalog)
             if len(self._read) >= _MOST_EXPRESSIONS:
                 self._read.clear()
             self._read[key] = whole.conditions
@@ -265,7 +269,7 @@ class Gate:
             known = self.shelf.items
             for item in wish.among:
                 if item not in known:
-                    raise UnknownNameError("item of among", str(item), list(known.ids))
+                    raise UnknownNameError("item of among", item, known.ids)
             outside = np.ones_like(self.left)
             outside[known.encode(wish.among)] = False
             self.shut("not among", outside)
@@ -316,7 +320,7 @@ def check_expression(expression: Expression, catalog: Catalog, *, items: bool = 
 
     Raises:
         siamrec.errors.UnknownNameError: If it reads a column that is not there.
-        siamrec.errors.InvalidParameterError: If it compares a text with a number, or reads
+        siamrec.errors.InvalidParameterError: If it is no condition or can never hold, or reads
             columns of items where there is none.
     """
     bare = [name for name in expression.names if "." not in name]

@@ -13,13 +13,16 @@ from siamrec._core.hashing import content_hash
 from siamrec._core.table import Shown, Table
 from siamrec.data import Feedback, FeedbackKind
 from siamrec.errors import InvalidParameterError, MissingInputError, UnknownNameError
+from siamrec.feedback import LoadedFeedback
+from siamrec.lifecycle._searching import with_query
 from siamrec.lifecycle._settlement import settle_at_once
 from siamrec.lifecycle.recommendation import Recommendation
-from siamrec.storage import Receipt
+from siamrec.storage import Imported, Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from siamrec.data import Catalog
     from siamrec.lifecycle._ground import Ground
     from siamrec.storage import FeedbackSummary, StoredList
     from siamrec.typing import Id, Instant
@@ -57,6 +60,34 @@ class WorkspaceFeedback(Shown):
         check.kind("feedback", feedback, Feedback)
         self._ground.require_kinds(users=feedback.users.ids, items=feedback.items.ids)
         return self._log.write(feedback, keys=keys)
+
+    def load(
+        self, loaded: LoadedFeedback, *, catalog: Catalog | None = None, dry_run: bool = False
+    ) -> Imported:
+        """Store what was read from files, all of it or nothing, and return the counts.
+
+        Args:
+            loaded: What `siamrec.feedback.FileFeedback.load` returned.
+            catalog: Items that go with it.
+            dry_run: Whether only to count: nothing is stored then.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If ids are of another kind than the workspace's.
+        """
+        feedback = check.kind("loaded", loaded, LoadedFeedback).feedback
+        items = (*feedback.items.ids, *(() if catalog is None else catalog.items.ids))
+        kinds = self._ground.alike if dry_run else self._ground.require_kinds
+        kinds(users=feedback.users.ids, items=items)
+        receipt, n_items = self._ground.store.copies.take_in(feedback, catalog, dry_run=dry_run)
+        return Imported(
+            rows=loaded.n_rows,
+            accepted=receipt.accepted,
+            duplicates=receipt.duplicates,
+            rejected=loaded.reasons,
+            left_out=dict(loaded.left_out),
+            items=n_items,
+            dry=dry_run,
+        )
 
     def read(
         self,
@@ -224,6 +255,7 @@ class WorkspaceFeedback(Shown):
             decision=np.asarray([row.id], dtype=np.str_),
             position=None if place is None else np.asarray([place]),
         )
+        event = with_query(event, row)
         said = (row.id, str(item), int(kind), str(user), float(value), repr(context))
         own = content_hash(*said)[:40] if key is None else check.text("key", key, longest=64)
         # Who acts on an item has looked at the list down to it.

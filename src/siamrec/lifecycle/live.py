@@ -124,6 +124,7 @@ class LivePlacement(Shown):
         k: int | None = None,
         n_arms: int | None = None,
         diversity: float | None = None,
+        query: str | None = None,
         items: Sequence[Id] = (),
         session: Mapping[str, object] | Sequence[Id] | None = None,
         about: Mapping[str, object] | None = None,
@@ -146,6 +147,8 @@ class LivePlacement(Shown):
             n_arms: Arms that share the list; the placement's when absent.
             diversity: How much unlikeness counts, in [0, 1]; the placement's re-ranking when
                 absent.
+            query: What the person searches for: arms that answer queries rank by it alone. What
+                was seen is found again, unless `Placement.seen` is set.
             items: Items on the screen, in the place of a history: what goes with them, for
                 nobody or for a person who has seen some of it. Expressions read the first of
                 them as `current.genre` and so on.
@@ -165,13 +168,14 @@ class LivePlacement(Shown):
                 another kind than the users of the workspace.
             siamrec.errors.UnknownNameError: If `among` has an item that nobody knows, or `where`
                 reads a column that the catalogue does not have.
+            siamrec.errors.MissingCapabilityError: If there is a query and no arm answers one.
             siamrec.errors.StorageError: If the log cannot be read and nothing was served before,
                 or it cannot be written and the placement refuses to serve then.
         """
         wishes: Wishes = {
-            "n_arms": n_arms, "diversity": diversity, "items": items, "session": session,
-            "about": about, "request": request, "exclude": exclude, "among": among,
-            "where": where, "confirm": confirm, "time": time,
+            "n_arms": n_arms, "diversity": diversity, "query": query, "items": items,
+            "session": session, "about": about, "request": request, "exclude": exclude,
+            "among": among, "where": where, "confirm": confirm, "time": time,
         }  # fmt: skip
         return self._server.serve(self._server.asked(user, k, wishes))
 

@@ -17,6 +17,7 @@ from siamrec._core.table import Shown, Table, counted
 from siamrec.data import FeedbackKind, Rankings, Vocabulary
 from siamrec.errors import InvalidParameterError, MissingInputError, UnknownNameError
 from siamrec.lifecycle._groups import ITEM, POPULARITY, item_groups
+from siamrec.lifecycle._searching import unit_of
 from siamrec.lifecycle._settlement import earned, events_by_list, rewards_of
 from siamrec.lifecycle.recommendation import Recommendation
 from siamrec.metrics import METRICS, Suite, online
@@ -372,7 +373,7 @@ def outcomes_of(ground: Ground, experiment: str) -> tuple[dict[str, list[Any]], 
     lists = [
         (each, row)
         for each, row in lists_of(ground, None, None, None)
-        if each.experiment == experiment and row.opened is not None
+        if each.experiment == experiment and row.opened is not None and unit_of(each) is not None
     ]
     units = _units(lists, ground.store.identities.persons())
     left = Counter(str(each.variant) for each, _ in lists if each.id not in units)
@@ -411,10 +412,10 @@ def _units(
     found = {}
     for each, _ in lists:
         person = persons.get(each.user, each.user)
-        if person in several:
+        if each.unit == "user" and person in several:
             begun = first[person][0]
             if each.variant == begun.variant:
                 found[each.id] = str(begun.user)
         else:
-            found[each.id] = str(each.user)
+            found[each.id] = str(unit_of(each))
     return found

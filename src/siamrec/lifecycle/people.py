@@ -8,6 +8,7 @@ from siamrec._core.table import Shown
 from siamrec.errors import InvalidParameterError
 from siamrec.lifecycle._page import page_of
 from siamrec.lifecycle.wishes import known
+from siamrec.lifecycle.withheld import Withheld, blocked, unblocked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,22 +105,16 @@ class People(Shown):
         """Let an id be itself again; return whether it was somebody's."""
         return self._ground.store.identities.unidentify(self._id(alias))
 
-    def block(self, user: Id, *items: Id) -> int:
-        """Keep items from a person, in every placement; return how many were not kept before.
+    def block(self, user: Id, *items: Id) -> Withheld:
+        """Keep items from a person in every placement and process, from the next request on.
 
-        Every process obeys for every list that is asked for from now on.
+        What is returned names items that the catalogue does not have, which are kept back too.
         """
-        whom = self._blocking(user, items)
-        return self._ground.store.blocks.add(whom, *items)  # type: ignore[arg-type]  # checked
+        return blocked(self._ground, user, items)
 
     def unblock(self, user: Id, *items: Id) -> int:
         """Let items be shown to a person again; return how many were kept from them."""
-        whom = self._blocking(user, items)
-        return self._ground.store.blocks.remove(whom, *items)  # type: ignore[arg-type]  # checked
-
-    def _blocking(self, user: Id, items: Sequence[Id]) -> str | int:
-        self._ground.require_kinds(items=items)
-        return self._id(user)
+        return unblocked(self._ground, user, items)
 
     def _id(self, user: Id) -> str | int:
         whom = self._ground.user(user)

@@ -86,6 +86,8 @@ class Placement(Record):
             learned from), or refused.
         experiment: Key of the experiment that runs here; see `LivePlacement.test`.
         variants: For variants of it, settings by dotted path.
+        unit: What an experiment gives its variants to: a `"user"`, or a `"query"`, so that the
+            same words (in any case) get the same variant, whoever searches.
         variant: The variant that this is the resolved placement of, where it has a release and a
             belief of its own.
 
@@ -127,6 +129,7 @@ class Placement(Record):
     experiment: str | None = None
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     variant: str | None = None
+    unit: Literal["user", "query"] = "user"
 
     def __post_init__(self) -> None:
         check.text("name", self.name, longest=64)
@@ -380,6 +383,7 @@ _WORDS = {
     "confirm": ("on_serve", "on_seen"),
     "unlogged": ("serve", "refuse"),
     "too_few": ("short", "relax", "fallback"),
+    "unit": ("user", "query"),
 }
 
 

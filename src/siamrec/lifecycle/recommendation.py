@@ -65,6 +65,8 @@ class Recommendation(Shown):
         rules: For each rule that was in force, the items that it moved: what it put in, lifted or
             put down, or what a quota kept out.
         anchors: Items on the screen, or of the visit, that the list was made for.
+        query: What was searched for; None where nothing was.
+        unit: What its variant was given to, the user or the query.
         limit: What the log could not tell any more when the list was made; None where nothing.
         confirm: Whether it counts as seen when served, or when somebody says so.
         parent: Id of the list that it comes after: the page before it, or the row above it.
@@ -96,6 +98,8 @@ class Recommendation(Shown):
     too_few: str | None = None
     rules: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
     anchors: tuple[str | int, ...] = ()
+    query: str | None = None
+    unit: str = "user"
     limit: str | None = None
     confirm: str = "on_serve"
     parent: str | None = None
@@ -134,6 +138,8 @@ class Recommendation(Shown):
         Raises:
             siamrec.errors.InvalidParameterError: If the list is not that long.
         """
+        if not self.items:
+            raise InvalidParameterError("place", place, "left out: the list is empty")
         if check.count("place", place, least=0) >= len(self):
             raise InvalidParameterError("place", place, f"from 0 to {len(self) - 1}")
         item, source = self.items[place], self.sources[place]
@@ -181,6 +187,8 @@ class Recommendation(Shown):
     @override
     def title(self) -> str:
         whom = "nobody" if self.user is None else self.user
+        if self.query is not None:
+            whom = f"{self.query!r:.60} by {whom}"
         return f"{counted(len(self), 'item')} for {whom} at {self.placement}, {self.id[:12]}"
 
     @override
@@ -232,6 +240,8 @@ class Recommendation(Shown):
                 "too_few": self.too_few,
                 "rules": {name: list(moved) for name, moved in self.rules.items()},
                 "anchors": list(self.anchors),
+                "query": self.query,
+                "unit": self.unit,
                 "limit": self.limit,
                 "confirm": self.confirm,
                 "parent": self.parent,
@@ -261,6 +271,8 @@ class Recommendation(Shown):
             "too_few": self.too_few,
             "rules": {name: list(moved) for name, moved in self.rules.items()},
             "anchors": list(self.anchors),
+            "query": self.query,
+            "unit": None if self.unit == "user" else self.unit,
             "limit": self.limit,
             "allocation": self.allocation,
             "page": self.page - 1,  # what is nought is left out
@@ -327,6 +339,8 @@ class Recommendation(Shown):
             too_few=body.get("too_few"),
             rules={name: tuple(moved) for name, moved in body.get("rules", {}).items()},
             anchors=tuple(body.get("anchors", ())),
+            query=body.get("query"),
+            unit=body.get("unit", "user"),
             limit=body.get("limit"),
             allocation=body.get("allocation"),
             confirm=body["confirm"],

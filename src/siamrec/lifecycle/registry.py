@@ -276,6 +276,7 @@ class ModelRegistry(Shown):
             siamrec.errors.StaleWriteError: If another version is in use than expected.
         """
         check.text("alias", alias, longest=_LONGEST_NAME)
+        check.reason(reason, longest=_LONGEST_REASON)
         now = self.active(alias)
         previous = now if expect is True else expect
         if isinstance(previous, bool):
@@ -291,6 +292,7 @@ class ModelRegistry(Shown):
             siamrec.errors.InvalidDataError: If there is none.
         """
         check.text("alias", alias, longest=_LONGEST_NAME)
+        check.reason(reason, longest=_LONGEST_REASON)
         now = self.active(alias)
         path: list[str] = []  # replay the log: a rollback takes the last activation back
         for change in self.history(alias):
@@ -319,7 +321,7 @@ class ModelRegistry(Shown):
             alias,
             version,
             expect=expect,
-            reason=check.text("reason", reason, longest=_LONGEST_REASON) if reason else "",
+            reason=reason,
             action=action,
         )
         if self._on_change is not None:

@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -16,6 +16,7 @@ from typing_extensions import override
 from siamrec._core.table import Record, counted
 from siamrec.data import Catalog, FeedbackKind, Vocabulary
 from siamrec.errors import InvalidParameterError, ModelLoadError
+from siamrec.lifecycle._recipes import is_reference
 from siamrec.lifecycle.registry import Lineage
 from siamrec.models.recommenders import (
     Capability,
@@ -51,6 +52,7 @@ class Release(Record):
         vectors: Vector of each item, for re-ranking by unlikeness.
         popularity: Number of events of each item.
         quality: Mean rating of each item; 0 where it has none.
+        encoders: Version, or recipe, of the encoder that an arm was made with, by arm.
     """
 
     id: str
@@ -61,6 +63,7 @@ class Release(Record):
     vectors: Float32Array
     popularity: FloatArray
     quality: FloatArray
+    encoders: Mapping[str, Any] = field(default_factory=dict)
 
     @override
     def title(self) -> str:
@@ -129,7 +132,7 @@ def _vectors(
 
 def registered(
     release: Release, placement: Placement, registry: ModelRegistry, *, data: str,
-    metrics: Mapping[str, Any], parents: tuple[str, ...],
+    metrics: Mapping[str, Any], encoders: Mapping[str, str],
 ) -> Release:  # fmt: skip
     """Return the release with every part as a version of the registry.
 
@@ -139,9 +142,10 @@ def registered(
         registry: Where versions are kept.
         data: Fingerprint of the events.
         metrics: What was measured, by arm.
-        parents: Encoder versions that arms were made with.
+        encoders: Versions of encoders that arms were made with, by reference.
     """
     versions = {}
+    parents = tuple(encoders.values())
     parts = {**release.arms, "fallback:": release.fallback}
     with tempfile.TemporaryDirectory(prefix="siamrec-") as folder:
         for name, arm in parts.items():
@@ -166,6 +170,7 @@ def registered(
         "parts": versions,
         "recipes": {**placement.arms, "fallback:": placement.fallback},
         "items": list(release.items.ids),
+        "encoders": dict(encoders),
     }
     whole = registry.register(
         placement.alias,
@@ -205,9 +210,14 @@ def loaded_release(version: str, registry: ModelRegistry) -> Release:
         except (OSError, ValueError, KeyError) as error:
             raise ModelLoadError(f"{_ITEMS} of release {version[:12]}: {error}.") from error
         arms = {}
+        encoders: dict[str, Any] = {}
         for name, id_ in body["parts"].items():
             files = registry.fetch(id_, Path(folder) / id_)
-            arms[name] = load_recommender(files, name=body["recipes"][name]["name"])
+            recipe = body["recipes"][name]
+            arms[name] = load_recommender(files, name=recipe["name"])
+            wanted = recipe.get("encoder")
+            read_by = body.get("encoders", {}).get(wanted) if is_reference(wanted) else wanted
+            encoders |= {} if read_by is None else {name: read_by}
     fallback = arms.pop("fallback:")
     return Release(
         id=version,
@@ -215,6 +225,7 @@ def loaded_release(version: str, registry: ModelRegistry) -> Release:
         fallback=fallback,
         versions={name: id_ for name, id_ in body["parts"].items() if name in arms},
         items=Vocabulary(tuple(body["items"])),
+        encoders=encoders,
         **facts,
     )
 

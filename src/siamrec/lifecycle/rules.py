@@ -209,6 +209,15 @@ class Rule:
         return made
 
 
+def meet(one: Rule, other: Rule) -> bool:
+    """Whether two rules can be in force together, as far as can be told.
+
+    They have a time in common, and no conditions that differ.
+    """
+    apart = one.when is not None and other.when is not None and one.when != other.when
+    return max(one.starts, other.starts) < min(one.ends, other.ends) and not apart
+
+
 def check_rules(rules: Sequence[Rule], k: int) -> None:
     """Pass when rules can hold together.
 
@@ -231,11 +240,8 @@ def check_rules(rules: Sequence[Rule], k: int) -> None:
     for one, other in combinations(rules, 2):
         if one.name == other.name:
             raise InvalidParameterError("rules", one.name, "rules with different names")
-        if not (isinstance(one.then, Pin) and isinstance(other.then, Pin)):
-            continue
-        meet = max(one.starts, other.starts) < min(one.ends, other.ends)
-        apart = one.when is not None and other.when is not None and one.when != other.when
-        if not meet or apart:
+        pins = isinstance(one.then, Pin) and isinstance(other.then, Pin)
+        if not pins or not meet(one, other):
             continue
         for what in ("place", "item"):
             if getattr(one.then, what) == getattr(other.then, what):
@@ -268,7 +274,7 @@ def check_against(
         then = rule.then
         if isinstance(then, Pin):
             if then.item not in catalog.items:
-                raise UnknownNameError("pinned item", str(then.item), catalog.items.ids)
+                raise UnknownNameError("pinned item", then.item, catalog.items.ids)
         elif isinstance(then, Quota):
             check.one_of("column", then.column, catalog.attributes)
         elif then is not None:

@@ -124,7 +124,7 @@ def train(
     if isinstance(placement.settles, SuccessRule):
         placement.settles.require_scale(feedback)
     split = held_out(ground.salt, feedback)
-    fitted, parents = _fitted(ground, placement, feedback, split, encoders or {})
+    fitted, versions = _fitted(ground, placement, feedback, split, encoders or {})
     active = ground.registry.active(placement.alias)
     serving, gone = _serving(active, ground.registry)
     there = placement if serves_as is None else serves_as
@@ -142,7 +142,7 @@ def train(
         ground.registry,
         data=feedback.fingerprint(),
         metrics=_by_part(placement, means),
-        parents=parents,
+        encoders=versions,
     )
     against = SERVING if serving is not None else POPULAR
     compared = paired(_listed(measured.get(against)), _listed(measured.get(CANDIDATE)))
@@ -185,8 +185,8 @@ def _fitted(
     feedback: Feedback,
     split: HeldOut | None,
     at_hand: Mapping[str, tuple[str, SiameseEncoder]],
-) -> tuple[Release, tuple[str, ...]]:
-    """Return a release fitted to the users who do not test, and the versions of its encoders."""
+) -> tuple[Release, dict[str, str]]:
+    """Return a release fitted to the users who do not test, and its encoders' versions by name."""
     wanted = sorted(references(dict(placement.arms)))
     encoders = {name: at_hand.get(name) or ground.encoder(name) for name in wanted}
     recipes, fallback = placement.made(lambda name: encoders[name][1], positive_of(feedback))
@@ -194,7 +194,7 @@ def _fitted(
     catalog = ground.store.catalog.read()
     whole = catalog.aligned(catalog.items.extend(feedback.items.ids))
     fitted = fitted_release(recipes, fallback, feedback=train_on, catalog=whole)
-    return fitted, tuple(version for version, _ in encoders.values() if version)
+    return fitted, {name: version for name, (version, _) in encoders.items() if version}
 
 
 def _serving(active: str | None, registry: ModelRegistry) -> tuple[Release | None, str]:

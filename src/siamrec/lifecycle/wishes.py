@@ -18,6 +18,7 @@ class Wishes(TypedDict, total=False):
 
     n_arms: int | None
     diversity: float | None
+    query: str | None
     items: Sequence[Id]
     session: Mapping[str, object] | Sequence[Id] | None
     about: Mapping[str, object] | None

@@ -146,7 +146,10 @@ class Workspace(People):
         self.close()
 
     def close(self) -> None:
-        """Close what this workspace opened; a host's engine is left alone."""
+        """Close what this workspace opened; a host's engine is left alone.
+
+        What is asked of it, and of its placements, from then on is refused.
+        """
         self.store.close()
 
     # --- placements ----------------------------------------------------------------------------
@@ -388,7 +391,8 @@ class Workspace(People):
     def results(self, experiment: str, *, plan: Plan | None = None) -> ExperimentReport:
         """Return what an experiment of a placement has shown so far.
 
-        One row for each list that was seen; units are users. Columns: `success` (1 where any
+        One row for each list that was seen; units are users, or queries where `Placement.unit`
+        says so. Columns: `success` (1 where any
         item of the list earned a reward), `reward` (the mean over its seen items), `clicks`.
 
         A person of several ids (see `identify`) is one unit, the id that was exposed first. What

@@ -2,10 +2,12 @@
 
 from siamrec.storage.archive import ArchiveBlobs, Sealed
 from siamrec.storage.audit import Past, Verification
+from siamrec.storage.backup import Backup, restored
 from siamrec.storage.bandit import StoredBandit
 from siamrec.storage.blobs import FolderBlobs
 from siamrec.storage.blocks import BlockLog
 from siamrec.storage.catalog import CatalogLog
+from siamrec.storage.copies import Copies, Exported, Imported
 from siamrec.storage.decisions import DecisionLog
 from siamrec.storage.diary import Diary, DiaryEntry
 from siamrec.storage.erasure import Erasure
@@ -27,18 +29,22 @@ from siamrec.storage.writer import FeedbackWriter
 __all__ = [
     "Activation",
     "ArchiveBlobs",
+    "Backup",
     "BlockLog",
     "CatalogLog",
+    "Copies",
     "DecisionLog",
     "Diary",
     "DiaryEntry",
     "Erasure",
+    "Exported",
     "FeedbackLog",
     "FeedbackSummary",
     "FeedbackWriter",
     "FolderBlobs",
     "Heads",
     "IdentityLog",
+    "Imported",
     "Inspection",
     "Looked",
     "Past",
@@ -62,4 +68,5 @@ __all__ = [
     "Whose",
     "Written",
     "inspected",
+    "restored",
 ]

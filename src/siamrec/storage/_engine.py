@@ -278,7 +278,10 @@ def place_of(engine: Engine) -> str:
 
 @contextmanager
 def told(engine: Engine) -> Iterator[None]:
-    """Turn database errors into `StorageError`, without the password."""
+    """Turn database errors into `StorageError`, without the password; refuse a closed store."""
+    closed = engine.get_execution_options().get("siamrec_closed")
+    if closed is not None and closed.is_set():
+        raise StorageError(f"The store at {place_of(engine)} is closed: open it again.")
     try:
         yield
     except SQLAlchemyError as error:
@@ -314,8 +317,12 @@ def _secrets(url: URL) -> list[str]:
     return sorted({*found, str(url.password or "")} - {""}, key=len, reverse=True)
 
 
-def migrate(engine: Engine) -> None:
-    """Bring the tables to the newest revision; of racing workers one does it, the others wait.
+def migrate(engine: Engine, *, to: str | None = None) -> None:
+    """Bring the tables to a revision; of racing workers one does it, the others wait.
+
+    Args:
+        engine: The database.
+        to: The revision; the newest when absent.
 
     Raises:
         StorageError: If the database was made by a newer version of siamrec.
@@ -324,7 +331,7 @@ def migrate(engine: Engine) -> None:
     from alembic.util import CommandError
 
     config = _config()
-    head = revisions()[0]
+    head = revisions()[0] if to is None else to
     with reading(engine) as connection:  # so that a database can be opened to read alone
         if revision_of(connection) == head:
             return
@@ -337,7 +344,7 @@ def migrate(engine: Engine) -> None:
             connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
         config.attributes["connection"] = connection
         try:
-            command.upgrade(config, "head")
+            command.upgrade(config, head)
         except CommandError as error:
             raise StorageError(
                 f"The store at {place_of(engine)} was made by a "

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, final
+from uuid import uuid4
 
 from sqlalchemy import bindparam, select, update
 
+from siamrec._core import check
 from siamrec._core.hashing import canonical_json
+from siamrec.bandits import POLICIES, Context, ContextualBandit, Learning
+from siamrec.bandits._roster import LONGEST_NAME
 from siamrec.bandits.policies.base import ModelT, widen
 from siamrec.errors import InvalidParameterError
 from siamrec.storage import _engine
@@ -17,11 +21,12 @@ from siamrec.storage.schema import decision as decision_table
 from siamrec.storage.schema import projection as projection_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Connection, Engine
 
-    from siamrec.bandits import Context, ContextualBandit, Policy
+    from siamrec._core.book import Named
+    from siamrec.bandits import Limits, Policy
     from siamrec.bandits.policies import Outcomes, Sums
     from siamrec.protocols import Clock
     from siamrec.typing import IntArray
@@ -44,6 +49,59 @@ class Recipe(Generic[ModelT]):
     attribution: int | None
     n_features: int
     make: Callable[[Sequence[str], Clock], ContextualBandit[ModelT]]
+
+    @classmethod
+    def of(
+        cls,
+        clock: Clock,
+        name: str,
+        policy: Policy[ModelT] | Named,
+        arms: Sequence[str],
+        *,
+        context: Context | None = None,
+        limits: Limits | None = None,
+        seed: int | str = 0,
+        learning: Learning | None = None,
+        tempering: Mapping[str, Mapping[str, float]] | None = None,
+        worker: str | None = None,
+        n_features: int = 0,
+    ) -> Recipe[ModelT]:
+        """Return the recipe of a bandit; arguments as in `Store.bandit`.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If a setting is out of range.
+        """
+        weighs: Policy[ModelT] = POLICIES.make(policy)
+        learns = Learning() if learning is None else learning
+        for setting in ("delay", "reset", "refresh_every"):
+            if getattr(learns, setting) != getattr(Learning(), setting):
+                raise InvalidParameterError(
+                    setting, getattr(learns, setting), "left out with a stored bandit"
+                )
+        check.text("name", name, longest=LONGEST_NAME)
+        if worker is not None:
+            check.text("worker", worker, longest=LONGEST_NAME)
+        worker = f"{name}.{uuid4().hex[:12] if worker is None else worker}"
+
+        def make(names: Sequence[str], clock: Clock) -> ContextualBandit[ModelT]:
+            return ContextualBandit(
+                weighs, names, context=context, limits=limits, learning=learns,
+                tempering=tempering, seed=seed, name=name, worker=worker,
+                n_features=n_features, clock=clock,
+            )  # fmt: skip
+
+        settings = make(arms, clock).memory.settings  # checks them
+        return cls(
+            name=name,
+            policy=weighs,
+            arms=tuple(arms),
+            context=Context.none() if context is None else context,
+            half_life=settings.half_life,
+            window=settings.window,
+            attribution=settings.attribution,
+            n_features=n_features,
+            make=make,
+        )
 
     def blank(self, arms: Sequence[str], clock: Clock) -> ContextualBandit[ModelT]:
         """Return a bandit of this recipe that has seen nothing."""

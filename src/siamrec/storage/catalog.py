@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from siamrec.protocols import Clock
 
 Item: TypeAlias = str | int
+Change: TypeAlias = (
+    "Callable[[Mapping[str, Any] | None, Mapping[str, Any]], Mapping[str, Any] | None]"
+)
+"""What becomes of what is known of an item (None: it was taken out) by what is told now."""
 _NAMES = ("item", "whole", "time", "body")
 _TEXT = "text"
 TIMES = ("available_from", "available_until")
@@ -64,9 +68,12 @@ class CatalogLog(OnDatabase):
             siamrec.errors.InvalidDataError: If an id is neither text nor a whole number, or an
                 attribute cannot be written as JSON.
         """
-        check.kind("catalog", catalog, Catalog)
-        given = dict(_bodies(catalog))
-        return self._change(given, lambda old, new: {**(old or {}), **new})
+        given = _given(catalog)
+        return self._change(given, _merged)
+
+    def written(self, connection: Connection, catalog: Catalog) -> int:
+        """Store items inside a transaction; see `write`."""
+        return self._changed(connection, _given(catalog), _merged)
 
     def hide(self, *items: Item, reason: str) -> int:
         """Keep items from every list that is asked for from now on; return how many changed.
@@ -77,13 +84,17 @@ class CatalogLog(OnDatabase):
             items: Ids of items.
             reason: Why; kept with the item.
         """
-        why = {HIDDEN: check.text("reason", reason)}
+        why = {HIDDEN: check.reason(reason)}
         return self._change(dict.fromkeys(items, why), _amended)
 
     def unhide(self, *items: Item) -> int:
         """Let items be shown again; return how many changed."""
         shown: dict[str, Any] = {HIDDEN: None}
-        return self._change(dict.fromkeys(items, shown), _amended)
+
+        def unhidden(old: Any, new: Mapping[str, Any]) -> Any:
+            return {**old, **new} if old and old.get(HIDDEN) is not None else old
+
+        return self._change(dict.fromkeys(items, shown), unhidden)
 
     def remove(self, *items: Item) -> int:
         """Take items out of the catalogue and of every list; return how many changed."""
@@ -93,6 +104,16 @@ class CatalogLog(OnDatabase):
         """Return the items that were taken out."""
         with _engine.reading(self._engine) as connection:
             return {item for item, body in _newest(connection, None).items() if body is None}
+
+    def lacks(self, *items: Item) -> list[Item]:
+        """Return the items of which the catalogue has nothing now, in their order.
+
+        One that was hidden before it came has nothing but the reason.
+        """
+        with _engine.reading(self._engine) as connection:
+            known = _newest(connection, items)
+        told = {item: set(json.loads(body or "{}")) - {HIDDEN} for item, body in known.items()}
+        return [item for item in dict.fromkeys(items) if not told.get(item)]
 
     def read(self) -> Catalog:
         """Return every item that is in the catalogue now, with all attributes that any has."""
@@ -111,7 +132,19 @@ class CatalogLog(OnDatabase):
     def _change(
         self,
         given: Mapping[Item, Mapping[str, Any]],
-        change: Callable[[Mapping[str, Any] | None, Mapping[str, Any]], Mapping[str, Any] | None],
+        change: Change,
+        *,
+        tombs: bool = False,
+    ) -> int:
+        return _engine.transact(
+            self._engine, lambda connection: self._changed(connection, given, change, tombs=tombs)
+        )
+
+    def _changed(
+        self,
+        connection: Connection,
+        given: Mapping[Item, Mapping[str, Any]],
+        change: Change,
         *,
         tombs: bool = False,
     ) -> int:
@@ -119,24 +152,28 @@ class CatalogLog(OnDatabase):
             if isinstance(item, bool) or not isinstance(item, str | int):
                 raise InvalidDataError(f"Ids must be text or whole numbers, got {item!r:.100}.")
         storable("Ids", map(str, given))
+        _engine.lock(connection, "catalog_item")
+        now = self._clock.now()
+        known = _newest(connection, given)
+        rows = []
+        for item, new in given.items():
+            old = known.get(item)
+            there = item in known
+            before = {} if not there else None if old is None else json.loads(old)
+            changed = change(before, new)
+            body = None if changed is None else canonical_json(changed)
+            if body != old if there else changed or tombs:
+                rows.append((str(item), int(isinstance(item, int)), now, body))
+        _bulk.insert(connection, catalog_item, _NAMES, rows, skip=False)
+        return len(rows)
 
-        def work(connection: Connection) -> int:
-            _engine.lock(connection, "catalog_item")
-            now = self._clock.now()
-            known = _newest(connection, given)
-            rows = []
-            for item, new in given.items():
-                old = known.get(item)
-                there = item in known
-                before = {} if not there else None if old is None else json.loads(old)
-                changed = change(before, new)
-                body = None if changed is None else canonical_json(changed)
-                if body != old or (tombs and not there):
-                    rows.append((str(item), int(isinstance(item, int)), now, body))
-            _bulk.insert(connection, catalog_item, _NAMES, rows, skip=False)
-            return len(rows)
 
-        return _engine.transact(self._engine, work)
+def _given(catalog: Catalog) -> dict[Item, dict[str, Any]]:
+    return dict(_bodies(check.kind("catalog", catalog, Catalog)))
+
+
+def _merged(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**(old or {}), **new}
 
 
 def _amended(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -152,15 +189,13 @@ def _newest(connection: Connection, items: Iterable[Item] | None) -> dict[Item, 
     """Return the newest body of items, of all where none are named, in order of appearance."""
     c = catalog_item.c
     if items is None:
-        newest = select(func.max(c.seq)).group_by(c.item, c.whole)
-        first = select(c.item, c.whole, func.min(c.seq).label("first"))
-        order = first.group_by(c.item, c.whole).subquery()
-        query = (
-            select(c.item, c.whole, c.body)
-            .join(order, (order.c.item == c.item) & (order.c.whole == c.whole))
-            .where(c.seq.in_(newest))
-            .order_by(order.c.first)
-        )
+        # One pass of two windows: a join of the first with the newest rows is quadratic on SQLite.
+        whose = (c.item, c.whole)
+        first = func.min(c.seq).over(partition_by=whose).label("first")
+        last = func.max(c.seq).over(partition_by=whose).label("last")
+        all_ = select(c.item, c.whole, c.body, c.seq, first, last).subquery()
+        a = all_.c
+        query = select(a.item, a.whole, a.body).where(a.seq == a.last).order_by(a.first)
         rows: Any = connection.execute(query).all()
     else:
         texts = list({str(item) for item in items})

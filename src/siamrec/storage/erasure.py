@@ -292,6 +292,7 @@ def _from_lists(connection: Connection, user: str | int, decisions: OfDecisions)
         for id_, text in rows:
             body = json.loads(text)
             body.pop("asked", None)  # it may say something of the person
+            body.pop("query", None)  # what somebody searched for is theirs
             kept = {"unit": None, "body": canonical_json(body)}
             connection.execute(update(recommendation_table).where(c.id == id_).values(kept))
         return len(rows)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
+from threading import Event
 from typing import TYPE_CHECKING, Any, final
-from uuid import uuid4
 
 from sqlalchemy import Engine, func, select
 
 from siamrec._core import check
 from siamrec._core.clock import clock_or_system
-from siamrec.bandits import POLICIES, Context, ContextualBandit, Learning
 from siamrec.bandits._roster import LONGEST_NAME
 from siamrec.errors import InvalidParameterError
 from siamrec.storage import _engine, _epoch, schema
@@ -22,6 +21,7 @@ from siamrec.storage.audit import Past, Verification, verified
 from siamrec.storage.bandit import StoredBandit
 from siamrec.storage.blocks import BlockLog
 from siamrec.storage.catalog import CatalogLog
+from siamrec.storage.copies import Copies
 from siamrec.storage.decisions import DecisionLog
 from siamrec.storage.diary import Diary
 from siamrec.storage.erasure import erase
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from siamrec._core.book import Named
-    from siamrec.bandits import Limits, Policy
+    from siamrec.bandits import Context, ContextualBandit, Learning, Limits, Policy
     from siamrec.bandits.policies.base import ModelT
     from siamrec.experiments import Experiment, ExperimentManager, HashAssigner
     from siamrec.protocols import Clock
@@ -98,6 +98,8 @@ class Store(OnDatabase):
         engine = url if isinstance(url, Engine) else _engine.connect(url, durability)
         self._engine = _engine.in_schema(engine, schema)
         self._own = not isinstance(url, Engine)
+        self._closed = Event()
+        self._engine = self._engine.execution_options(siamrec_closed=self._closed)
         _engine.migrate(self._engine)
         _epoch.entered(self._engine)
         clock = clock_or_system(clock)
@@ -116,6 +118,7 @@ class Store(OnDatabase):
         )
         self.values = StoredValues(self._engine, clock)
         self.diary = Diary(self._engine, clock)
+        self.copies = Copies(self._engine, clock, self._archive, self.feedback, self.catalog)
         self._clock = clock
         self._bandits: dict[str, StoredBandit[Any]] = {}
 
@@ -163,8 +166,8 @@ class Store(OnDatabase):
                 other arms, policy, context or memory; or a setting is out of range.
             siamrec.errors.UnknownNameError: If tempering names an unknown factor or level.
         """
-        recipe = self._recipe(
-            name, policy, arms, context=context, limits=limits, learning=learning,
+        recipe = Recipe.of(
+            self._clock, name, policy, arms, context=context, limits=limits, learning=learning,
             tempering=tempering, seed=seed, worker=worker, n_features=n_features,
         )  # fmt: skip
         bandit = StoredBandit(self._engine, self._clock, recipe)
@@ -188,54 +191,10 @@ class Store(OnDatabase):
         Raises:
             siamrec.errors.InvalidParameterError: As for `bandit`.
         """
-        recipe = self._recipe(name, policy, arms, context=context, limits=limits, seed=seed)
-        return believed(self._engine, self._clock, recipe)
-
-    def _recipe(
-        self,
-        name: str,
-        policy: Policy[ModelT] | Named,
-        arms: Sequence[str],
-        *,
-        context: Context | None,
-        limits: Limits | None,
-        seed: int | str,
-        learning: Learning | None = None,
-        tempering: Mapping[str, Mapping[str, float]] | None = None,
-        worker: str | None = None,
-        n_features: int = 0,
-    ) -> Recipe[ModelT]:
-        weighs: Policy[ModelT] = POLICIES.make(policy)
-        learns = Learning() if learning is None else learning
-        for setting in ("delay", "reset", "refresh_every"):
-            if getattr(learns, setting) != getattr(Learning(), setting):
-                raise InvalidParameterError(
-                    setting, getattr(learns, setting), "left out with a stored bandit"
-                )
-        check.text("name", name, longest=LONGEST_NAME)
-        if worker is not None:
-            check.text("worker", worker, longest=LONGEST_NAME)
-        worker = f"{name}.{uuid4().hex[:12] if worker is None else worker}"
-
-        def make(names: Sequence[str], clock: Clock) -> ContextualBandit[ModelT]:
-            return ContextualBandit(
-                weighs, names, context=context, limits=limits, learning=learns,
-                tempering=tempering, seed=seed, name=name, worker=worker,
-                n_features=n_features, clock=clock,
-            )  # fmt: skip
-
-        settings = make(arms, self._clock).memory.settings  # checks them
-        return Recipe(
-            name=name,
-            policy=weighs,
-            arms=tuple(arms),
-            context=Context.none() if context is None else context,
-            half_life=settings.half_life,
-            window=settings.window,
-            attribution=settings.attribution,
-            n_features=n_features,
-            make=make,
+        recipe = Recipe.of(
+            self._clock, name, policy, arms, context=context, limits=limits, seed=seed
         )
+        return believed(self._engine, self._clock, recipe)
 
     def roster(self, name: str) -> tuple[str, ...] | None:
         """Return the arms that a stored bandit was first opened with; None for no such bandit.
@@ -438,7 +397,16 @@ class Store(OnDatabase):
                 for table in schema.metadata.sorted_tables
             }
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed: what is asked of it then is refused."""
+        return self._closed.is_set()
+
     def close(self) -> None:
-        """Close the connections that this store opened; a host's engine is left alone."""
+        """Close the connections that this store opened; a host's engine is left alone.
+
+        Nothing can be read or written through this store, and what it made, from then on.
+        """
+        self._closed.set()
         if self._own:
             self._engine.dispose()

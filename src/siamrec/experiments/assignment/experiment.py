@@ -84,8 +84,10 @@ class Experiment(Record):
         check.count("version", self.version)
         _check_range(self.layer_range)
         targeting: object = self.targeting
-        if isinstance(targeting, str):
-            object.__setattr__(self, "targeting", Expression(targeting))
+        if isinstance(targeting, str | Expression):
+            wanted = Expression.read("targeting", targeting)
+            wanted.check()
+            object.__setattr__(self, "targeting", wanted)
         elif targeting is not None and not callable(targeting):
             raise InvalidParameterError("targeting", targeting, "an expression, or a predicate")
         plain = Allocation.of(self.variants)

@@ -31,6 +31,7 @@ from siamrec.models.recommenders.neu_mf import FittedNeuMF, NeuMF
 from siamrec.models.recommenders.neural import EpochEnd, NeuralRecipe, Progress, TrainingRecord
 from siamrec.models.recommenders.popularity import FittedPopularity, Popularity
 from siamrec.models.recommenders.pure_svd import FittedPureSVD, PureSVD
+from siamrec.models.recommenders.queries import AnswersQueries, QueryReader, normalised
 from siamrec.models.recommenders.random_order import FittedRandom, Random
 from siamrec.models.recommenders.rp3beta import RP3beta
 from siamrec.models.recommenders.sansa import SANSA
@@ -54,6 +55,7 @@ __all__ = [
     "RECOMMENDERS",
     "SANSA",
     "SLIT",
+    "AnswersQueries",
     "AttentionMF",
     "BiasModel",
     "Capability",
@@ -104,6 +106,7 @@ __all__ = [
     "Popularity",
     "Progress",
     "PureSVD",
+    "QueryReader",
     "RP3beta",
     "Random",
     "Range",
@@ -119,4 +122,5 @@ __all__ = [
     "TwoTower",
     "UserKNN",
     "load_recommender",
+    "normalised",
 ]

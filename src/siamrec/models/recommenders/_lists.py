@@ -33,6 +33,9 @@ class Scores(Protocol):
     def traced(self, histories: Histories) -> tuple[Float32Array, CodeArray | None]:
         """Return the scores, and the place in `members` of the arm that each comes from."""
 
+    def score_query(self, query: str) -> Float32Array:
+        """Return the score of every item for the text of a query."""
+
     def few_scores(self, histories: Histories) -> sparse.csr_array | None:
         """Return the scores as sparse rows where most are 0, else None."""
 
@@ -116,6 +119,20 @@ def best_of(
     row = np.where(allowed, _sized(arm, scores, 1)[0], -np.inf)
     if exclude_seen:
         row[histories.value.indices] = -np.inf
+    return _best_of_row(arm, row, k)
+
+
+def best_answers(
+    arm: Scores, query: str, *, k: int, allowed: BoolArray
+) -> tuple[IntArray, FloatArray]:
+    """Return codes and scores of the best of what may be shown for a query; see `best_of`."""
+    check.count("k", k)
+    scores = _sized(arm, np.asarray(arm.score_query(query))[None, :], 1)
+    return _best_of_row(arm, np.where(allowed, scores[0], -np.inf), k)
+
+
+def _best_of_row(arm: Scores, row: Float32Array, k: int) -> tuple[IntArray, FloatArray]:
+    """Return places and values of the `k` best of a row; none where all of it is alike."""
     k = min(k, row.size)
     edge = np.partition(row, row.size - k)[row.size - k] if k else np.inf
     item = np.flatnonzero(row >= edge)  # NaN is the highest of a partition
@@ -130,7 +147,7 @@ def best_of(
     return item[first], worth[first].astype(np.float64)
 
 
-def _alike(row: FloatArray, best: float) -> bool:
+def _alike(row: Float32Array, best: float) -> bool:
     """Whether several items can be shown and all of them have the score `best`."""
     shown = row[row > -np.inf]
     return shown.size > 1 and bool((shown == best).all())

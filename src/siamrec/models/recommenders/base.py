@@ -21,7 +21,7 @@ from siamrec._core.recipe import Recipe
 from siamrec._core.table import Shown, Table, counted
 from siamrec.data import Catalog, Feedback, FeedbackKind, Rankings, Vocabulary
 from siamrec.errors import InvalidParameterError, MissingCapabilityError
-from siamrec.models.recommenders._lists import best_of, make_lists
+from siamrec.models.recommenders._lists import best_answers, best_of, make_lists
 from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.histories import Histories
 
@@ -218,6 +218,30 @@ class FittedRecommender(Shown):
         Both are empty where the arm has nothing to say, because all items score alike.
         """
         return best_of(self, histories, k=k, allowed=allowed, exclude_seen=exclude_seen)
+
+    def score_query(self, query: str) -> Float32Array:
+        """Return the score of every item for the text of a query, shape `(n_items,)`.
+
+        An item that the arm cannot rank has the score minus infinity.
+
+        Raises:
+            siamrec.errors.MissingCapabilityError: If the arm answers no queries.
+        """
+        _ = query
+        raise self._lacks(Capability.QUERY)
+
+    @final
+    def best_for_query(
+        self, query: str, *, k: int, allowed: BoolArray
+    ) -> tuple[IntArray, FloatArray]:
+        """Return codes and scores of the `k` best allowed items for the text of a query.
+
+        Both are empty where the arm has nothing to say, because all items score alike.
+
+        Raises:
+            siamrec.errors.MissingCapabilityError: If the arm answers no queries.
+        """
+        return best_answers(self, query, k=k, allowed=allowed)
 
     def predict(
         self,

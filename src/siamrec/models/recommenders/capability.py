@@ -21,6 +21,7 @@ class Capability(Flag):
         INCREMENTAL_EXACT: `update` equals fitting everything anew.
         EXPLAIN: Splits a score into what each seen item adds; the parts sum to the score.
         SIMILAR: Tells which items are alike.
+        QUERY: Scores items for the text of a query.
         WEIGHTS: Counts an event by its weight; other arms refuse events that weigh differently.
     """
 
@@ -33,6 +34,7 @@ class Capability(Flag):
     EXPLAIN = auto()
     SIMILAR = auto()
     WEIGHTS = auto()
+    QUERY = auto()
 
 
 PASSED_ON = (

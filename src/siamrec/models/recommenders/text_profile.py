@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -16,13 +17,16 @@ from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
 from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.histories import Histories
+from siamrec.models.recommenders.queries import QueryReader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy.typing as npt
 
     from siamrec.data import Catalog, Feedback, Vocabulary
+    from siamrec.protocols import SiameseEncoder
     from siamrec.typing import BoolArray, Float32Array
 
 _CAN = (
@@ -43,7 +47,8 @@ class TextProfile(RecommenderRecipe):
     With unit vectors `v_i` of the item texts, a person's profile is
     `p = Σ_{i liked} w_i v_i` with `w` the weights of the events, and the score of an item is
     `p·v_i / ‖p‖`. Items that nobody has rated are ranked like any other; items without a text are
-    never ranked.
+    never ranked. With `c` the vector of a query, read by the same encoder, the score of an item
+    for it is `c·v_i`.
 
     Args:
         encoder: Maps texts to unit vectors: an encoder or its registered name.
@@ -55,7 +60,7 @@ class TextProfile(RecommenderRecipe):
         siamrec.errors.InvalidDataError: On fitting, if no item has a text.
     """
 
-    capabilities: ClassVar[Capability] = _CAN
+    capabilities: ClassVar[Capability] = _CAN | Capability.QUERY
 
     encoder: Encoder
     positive: Threshold = "scale"
@@ -77,7 +82,8 @@ class TextProfile(RecommenderRecipe):
         vectors = np.zeros((len(items), encoder.dim), dtype=np.float32)
         texts = [text for text in aligned.text if text is not None]
         vectors[written] = encoder.encode(texts, kind="document")
-        return self.with_vectors(feedback, items, vectors, written)
+        fitted = self.with_vectors(feedback, items, vectors, written)
+        return fitted.answering(lambda: encoder)
 
     def with_vectors(
         self, feedback: Feedback, items: Vocabulary, vectors: Float32Array, written: BoolArray
@@ -96,7 +102,10 @@ class TextProfile(RecommenderRecipe):
 
     @staticmethod
     def load(path: str | Path) -> FittedTextProfile:
-        """Return an arm that `save` wrote; it ranks without the encoder."""
+        """Return an arm that `save` wrote; it ranks for people without the encoder.
+
+        It answers queries as soon as it has the encoder again: see `answering`.
+        """
         recipe, parts = load_arm(path, kind=_KIND)
         return FittedTextProfile(
             recipe["positive"],
@@ -115,9 +124,8 @@ class FittedTextProfile(FittedRecommender):
     Attributes:
         vectors: Unit vectors, float32, shape `(n_items, dim)`; zero without a text.
         written: Whether an item has a text, shape `(n_items,)`.
+        reader: Reads queries; None where the arm has no encoder.
     """
-
-    capabilities: ClassVar[Capability] = _CAN
 
     def __init__(  # noqa: PLR0917
         self,
@@ -132,6 +140,31 @@ class FittedTextProfile(FittedRecommender):
         self.users, self.items, self.history = users, items, history
         self.vectors, self.written = vectors, written
         self._silent = np.flatnonzero(~written)
+        self.reader: QueryReader | None = None
+
+    @property
+    @override
+    def capabilities(self) -> Capability:
+        """What the arm can do; it answers queries where it has its encoder."""
+        return _CAN if self.reader is None else _CAN | Capability.QUERY
+
+    def answering(self, encoder: Callable[[], SiameseEncoder]) -> FittedTextProfile:
+        """Return the arm with the encoder of its item vectors, by which it reads queries.
+
+        Args:
+            encoder: Returns the encoder; called at the first query.
+        """
+        able = copy(self)
+        able.reader = QueryReader(encoder)
+        return able
+
+    @override
+    def score_query(self, query: str) -> Float32Array:
+        if self.reader is None:
+            raise self._lacks(Capability.QUERY)
+        scores: Float32Array = self.vectors @ self.reader.vector(query)
+        scores[self._silent] = -np.inf
+        return scores
 
     @override
     def score(self, histories: Histories) -> Float32Array:

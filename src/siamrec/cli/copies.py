@@ -1,0 +1,143 @@
+"""`siamrec export`, `import`, `backup` and `restore`: a workspace into files and out of them."""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from siamrec.cli.door import one_line, show, url_of
+from siamrec.cli.files import paths_of, reads_files, source_of
+from siamrec.cli.workspace import opened
+from siamrec.errors import InvalidParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from siamrec._core.table import Shown
+    from siamrec.storage import Store
+
+_Db = Annotated[
+    str, typer.Option("--db", envvar="SIAMREC_DB", help="Workspace: a URL, or a SQLite file.")
+]
+_Blobs = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the files of versions.", show_default="beside a SQLite file"),
+]
+_Archive = Annotated[
+    Path | None, typer.Option(help="Folder of sealed files.", show_default="beside a SQLite file")
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+
+
+def _tell(console: Console, result: Shown, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(result.to_json())
+    else:
+        show(console, result)
+
+
+def _files_of(blobs: Path | None, db: str) -> Any:
+    """Return the folder of the files of versions."""
+    from siamrec.storage import FolderBlobs
+
+    if blobs is not None:
+        return FolderBlobs(blobs)
+    url = url_of(db)
+    if not url.startswith("sqlite:///"):
+        raise InvalidParameterError("--blobs", None, "a folder, since the database is no file")
+    return FolderBlobs.beside(Path(url.removeprefix("sqlite:///")), "models")
+
+
+@contextmanager
+def _store(db: str, archive: Path | None) -> Iterator[Store]:
+    """Open a store that is there; one that is not would be made by a mistyped name."""
+    from siamrec.storage import Store, inspected  # SQLAlchemy takes its time
+
+    url = url_of(db)
+    found = inspected(url)
+    if found.state == "empty":
+        raise InvalidParameterError("--db", found.url, "a workspace that is there")
+    with closing(Store(url, archive=archive)) as store:
+        yield store
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="Folder for feedback.parquet, catalog.parquet.")],
+    db: _Db = "siamrec.db",
+    archive: _Archive = None,
+    *,
+    as_json: _Json = False,
+) -> None:
+    """Write all events and items to Parquet files, which `siamrec import` reads."""
+    console = Console()
+    with one_line(console), _store(db, archive) as store:
+        _tell(console, store.copies.export(folder), as_json=as_json)
+
+
+@reads_files
+def import_files(
+    feedback: Annotated[list[str], typer.Argument(help="Files of events, folders or patterns.")],
+    db: _Db = "siamrec.db",
+    items: Annotated[Path | None, typer.Option(help="File of items.")] = None,
+    items_id: Annotated[str | None, typer.Option(help="Column of item ids in --items.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="Column of --items for the text; may be repeated.")
+    ] = None,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only count what would be stored.")
+    ] = False,
+    as_json: _Json = False,
+    written: dict[str, Any],
+) -> None:
+    """Store events and items of files, all or nothing; told again they are counted as there."""
+    console = Console()
+    with one_line(console), paths_of(feedback) as files, opened(db, None) as workspace:
+        from siamrec.feedback import read_catalog
+
+        source = source_of(files, written)
+        catalog = None
+        if items is not None:
+            catalog = read_catalog(items, item=items_id, text=text or (), ids=source.ids)
+        told = workspace.feedback.load(source.load(), catalog=catalog, dry_run=dry_run)
+        _tell(console, told, as_json=as_json)
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="The new file.")],
+    db: _Db = "siamrec.db",
+    blobs: _Blobs = None,
+    archive: _Archive = None,
+    *,
+    with_blobs: Annotated[
+        bool, typer.Option("--with-blobs", help="The files of versions too.")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    """Write one consistent copy of everything to a file, also while others serve."""
+    console = Console()
+    with one_line(console), _store(db, archive) as store:
+        kept = _files_of(blobs, db) if with_blobs else None
+        _tell(console, store.copies.backup(file, blobs=kept), as_json=as_json)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="The backup.")],
+    db: _Db = "siamrec.db",
+    blobs: _Blobs = None,
+    archive: _Archive = None,
+    *,
+    as_json: _Json = False,
+) -> None:
+    """Fill an empty database from a backup, all of it or nothing."""
+    console = Console()
+    with one_line(console):
+        from siamrec.storage import restored
+
+        url = url_of(db)
+        where = _files_of(blobs, db) if blobs or url.startswith("sqlite:///") else None
+        _tell(console, restored(file, url, blobs=where, archive=archive), as_json=as_json)
