@@ -102,6 +102,9 @@ def test_a_query_is_answered_by_arms_that_read(ws: Workspace, search: LivePlacem
     assert shown.fallback is None
     again = ws.placement("search").recommend(query=query, user="u1", request="r")
     assert again == shown
+    for other_query in ("blue hat", None):
+        with pytest.raises(InvalidParameterError, match="of one query: it was 'red leather shoe'"):
+            search.recommend(query=other_query, user="u1", request="r")
     stored = ws.store.recommendations.get(shown.id)
     assert stored is not None
     assert Recommendation.of(stored).query == query

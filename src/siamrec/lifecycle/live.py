@@ -355,6 +355,10 @@ class LivePlacement(Shown):
         shown = Recommendation.of(found)
         if shown.user != asked.user:
             raise InvalidParameterError("request", asked.id, "of one user: it was another's")
+        if shown.query != asked.query:
+            raise InvalidParameterError(
+                "request", asked.id, f"of one query: it was {shown.query!r}"
+            )
         blocked = () if asked.user is None else self._ground.store.blocks.of(asked.user)
         return state.still_shown(shown, blocked=blocked, now=asked.time)
 
