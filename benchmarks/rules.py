@@ -1,8 +1,8 @@
 """What filters and rules add to a request, over 10,000 items.
 
-Three placements of one release answer the same requests in turns, so that all of them meet the
-same machine: without anything, with a filter, with a filter and three rules. Times are of this
-process's CPU. The target is less than a fifth more.
+One placement answers the same requests in turns, so that all meet the same machine: without
+anything, with a filter, with a filter and three rules. Times are of this process's CPU. The target
+is less than a fifth more.
 """
 
 from __future__ import annotations

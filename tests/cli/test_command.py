@@ -75,7 +75,7 @@ def test_who_only_asks_waits_for_no_array(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "offered"), [("siamrec im", "improve"), ("siamrec db v", "verify")]
+    ("typed", "offered"), [("siamrec impr", "improve"), ("siamrec db v", "verify")]
 )
 def test_the_shell_completes_commands(typed: str, offered: str) -> None:
     asked = {"_SIAMREC_COMPLETE": "complete_bash", "COMP_WORDS": typed}

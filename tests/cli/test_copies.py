@@ -120,10 +120,9 @@ def test_bad_rows_are_counted_by_reason(shop: Path, tmp_path: Path) -> None:
     assert (done["rows"], done["accepted"], done["duplicates"]) == (5, 2, 1)
     whole = tmp_path / "whole.csv"
     whole.write_text("user,item,value,time\n1,2,3,4\n")
+    how = ("--time-unit", "s", "--ids", "number")  # a workspace of texts
     for extra in ((), ("--dry-run",)):
-        refused = runner.invoke(
-            app, [*map(str, ("import", whole, "--db", shop, "--time-unit", "s", *extra))]
-        )
+        refused = runner.invoke(app, [*map(str, ("import", whole, "--db", shop, *how, *extra))])
         assert refused.exit_code == 2
         assert "like the others" in refused.stderr
     missing = runner.invoke(app, ["import", str(file), "--db", str(tmp_path / "none.db")])

@@ -102,6 +102,9 @@ def test_a_query_is_answered_by_arms_that_read(ws: Workspace, search: LivePlacem
     assert shown.fallback is None
     again = ws.placement("search").recommend(query=query, user="u1", request="r")
     assert again == shown
+    for other_query in ("blue hat", None):
+        with pytest.raises(InvalidParameterError, match="of one query: it was 'red leather shoe'"):
+            search.recommend(query=other_query, user="u1", request="r")
     stored = ws.store.recommendations.get(shown.id)
     assert stored is not None
     assert Recommendation.of(stored).query == query
@@ -152,7 +155,8 @@ def test_a_placement_without_such_arms_refuses_by_name(
 ) -> None:
     home = ws.place(Placement(name="home", arms={"top": "popularity"}))
     early = home.recommend(query="red shoe")  # nothing is trained yet: said, not refused
-    assert early.fallback == "no release serves yet"
+    assert early.fallback is not None
+    assert early.release is None
     ws.activate("home", ws.train("home").release, reason="the first")
     said = "placement 'home' (arms top) does not have the capability QUERY. Models that have it: "
     with pytest.raises(MissingCapabilityError, match=re.escape(said + "TextProfile")):

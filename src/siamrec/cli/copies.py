@@ -11,7 +11,6 @@ from rich.console import Console
 
 from siamrec.cli.door import one_line, show, url_of
 from siamrec.cli.files import paths_of, reads_files, source_of
-from siamrec.cli.workspace import opened
 from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -52,16 +51,22 @@ def _files_of(blobs: Path | None, db: str) -> Any:
     return FolderBlobs.beside(Path(url.removeprefix("sqlite:///")), "models")
 
 
-@contextmanager
-def _store(db: str, archive: Path | None) -> Iterator[Store]:
-    """Open a store that is there; one that is not would be made by a mistyped name."""
-    from siamrec.storage import Store, inspected  # SQLAlchemy takes its time
+def _require_there(db: str) -> str:
+    """Return the URL of a workspace that is there; a mistyped name would make a new one."""
+    from siamrec.storage import inspected  # SQLAlchemy takes its time
 
     url = url_of(db)
     found = inspected(url)
     if found.state == "empty":
         raise InvalidParameterError("--db", found.url, "a workspace that is there")
-    with closing(Store(url, archive=archive)) as store:
+    return url
+
+
+@contextmanager
+def _store(db: str, archive: Path | None) -> Iterator[Store]:
+    from siamrec.storage import Store
+
+    with closing(Store(_require_there(db), archive=archive)) as store:
         yield store
 
 
@@ -96,14 +101,18 @@ def import_files(
 ) -> None:
     """Store events and items of files, all or nothing; told again they are counted as there."""
     console = Console()
-    with one_line(console), paths_of(feedback) as files, opened(db, None) as workspace:
+    with one_line(console), paths_of(feedback) as files:
         from siamrec.feedback import read_catalog
+        from siamrec.lifecycle import Workspace  # torch takes its time
 
+        url = _require_there(db)
         source = source_of(files, written)
         catalog = None
         if items is not None:
             catalog = read_catalog(items, item=items_id, text=text or (), ids=source.ids)
-        told = workspace.feedback.load(source.load(), catalog=catalog, dry_run=dry_run)
+        loaded = source.load()
+        with Workspace(url) as workspace:
+            told = workspace.feedback.load(loaded, catalog=catalog, dry_run=dry_run)
         _tell(console, told, as_json=as_json)
 
 

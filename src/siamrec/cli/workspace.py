@@ -34,7 +34,7 @@ _Since = Annotated[str | None, typer.Option(help="How far back to look, such as 
 
 
 @contextmanager
-def opened(db: str, blobs: Path | None) -> Iterator[Workspace]:
+def _opened(db: str, blobs: Path | None) -> Iterator[Workspace]:
     """Open a workspace that is there; one that is not would be made by a mistyped name."""
     from siamrec.lifecycle import Workspace  # torch takes its time
     from siamrec.storage import inspected
@@ -85,7 +85,7 @@ def recommend(
 ) -> None:
     """Serve a list to each user, and log it; nobody has seen it until somebody says so."""
     console = Console()
-    with one_line(console), opened(db, blobs) as workspace:
+    with one_line(console), _opened(db, blobs) as workspace:
         home = workspace.placement(_named(workspace, placement))
         people = [_user(workspace, user) for user in users]
         for shown in home.recommend_many(people, k=k, request=request):
@@ -101,14 +101,14 @@ def train(
 ) -> None:
     """Fit a placement's arms, measure them beside what serves, and promote on evidence."""
     console = Console()
-    with one_line(console), opened(db, blobs) as workspace:
+    with one_line(console), _opened(db, blobs) as workspace:
         _tell(console, workspace.train(_named(workspace, placement)), as_json=as_json)
 
 
 def status(db: _Db = "siamrec.db", blobs: _Blobs = None, *, as_json: _Json = False) -> None:
     """Show every placement and what serves there."""
     console = Console()
-    with one_line(console), opened(db, blobs) as workspace:
+    with one_line(console), _opened(db, blobs) as workspace:
         _tell(console, workspace, as_json=as_json)
 
 
@@ -121,7 +121,7 @@ def versions(
 ) -> None:
     """Show the releases of a placement; the one in use has a mark."""
     console = Console()
-    with one_line(console), opened(db, blobs) as workspace:
+    with one_line(console), _opened(db, blobs) as workspace:
         name = _named(workspace, placement)
         active = workspace.active(name)
         for version in workspace.versions(name):
@@ -151,7 +151,7 @@ def rollback(
 ) -> None:
     """Return to the release that served before, in every process at its next request."""
     console = Console()
-    with one_line(console), opened(db, blobs) as workspace:
+    with one_line(console), _opened(db, blobs) as workspace:
         change = workspace.rollback(_named(workspace, placement), reason=reason)
         _tell(console, change, as_json=as_json)
 
@@ -170,7 +170,7 @@ def measure(
 ) -> None:
     """Show metrics of what was seen, whole or by slice."""
     console = Console()
-    with one_line(console), opened(db, blobs) as workspace:
+    with one_line(console), _opened(db, blobs) as workspace:
         found = workspace.measure(metrics, by=by or (), placement=placement, since=since)
         _tell(console, found, as_json=as_json)
 
@@ -188,7 +188,7 @@ def what_if(
 ) -> None:
     """Show what another policy would have earned on the lists that were seen."""
     console = Console()
-    with one_line(console), opened(db, blobs) as workspace:
+    with one_line(console), _opened(db, blobs) as workspace:
         name = _named(workspace, placement)
         asked: Any = policy
         if "=" in policy and ":" not in policy:

@@ -53,11 +53,15 @@ class Quotas:
 
     def take(self, item: int) -> bool:
         """Count an item in; False where a quota is full, and nothing is counted then."""
-        full = next((each[0] for each in self._quotas if self._is_full(item, each)), None)
-        if full is not None:
-            self.refused.setdefault(full, {})[item] = None
-            return False
-        self.count(item)
+        counted: list[tuple[str, Any]] = []
+        for name, column, most in self._quotas:
+            for value in self._values(column, item):
+                if self._counts.get((name, value), 0) >= most:
+                    self.refused.setdefault(name, {})[item] = None
+                    return False
+                counted.append((name, value))
+        for key in counted:
+            self._counts[key] = self._counts.get(key, 0) + 1
         return True
 
     def count(self, item: int) -> None:
@@ -75,11 +79,6 @@ class Quotas:
     def relax(self) -> str | None:
         """Let go of the last quota and return its rule; None where none is left."""
         return self._quotas.pop()[0] if self._quotas else None
-
-    def _is_full(self, item: int, quota: tuple[str, str, int]) -> bool:
-        name, column, most = quota
-        values = self._values(column, item)
-        return any(self._counts.get((name, value), 0) >= most for value in values)
 
     def _values(self, column: str, item: int) -> tuple[Any, ...]:
         value = self._columns[column]
@@ -138,11 +137,7 @@ class Ruling:
                 self._never.append(self._mask(where))
 
     def _mask(self, where: str) -> BoolArray:
-        mask = np.ones(len(self._shelf.items), dtype=np.bool_)
-        for each in self._shelf.conditions(where):
-            held, lacks = self._shelf.mask(each, scope=self._scope, now=self._now)
-            mask &= held & ~lacks
-        return mask
+        return self._shelf.holding(where, scope=self._scope, now=self._now)
 
     @property
     def wide(self) -> bool:

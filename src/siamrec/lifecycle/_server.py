@@ -237,6 +237,10 @@ class Server:
         shown = Recommendation.of(found)
         if shown.user != asked.user:
             raise InvalidParameterError("request", asked.id, "of one user: it was another's")
+        if shown.query != asked.query:
+            raise InvalidParameterError(
+                "request", asked.id, f"of one query: it was that of {shown.query!r}"
+            )
         shown = replace(shown, pager=self)
         return state.still_shown(shown, users=known.ids, blocked=known.blocked, now=asked.time)
 

@@ -122,6 +122,20 @@ class Shelf:
             lacks = self._remember(key, condition.lacking(self._columns_of(condition)))
         return held, lacks
 
+    def holding(self, where: str, *, scope: Mapping[str, Any], now: Instant) -> BoolArray:
+        """Return which items fulfil an expression of an owner, all of whose columns they have."""
+        key = f"holding {where}"
+        found = self._masks.get(key)
+        if found is not None:
+            return found
+        conditions = self.conditions(where)
+        found = np.ones(len(self.items), dtype=np.bool_)
+        for each in conditions:
+            held, lacks = self.mask(each, scope=scope, now=now)
+            found &= held & ~lacks
+        fixed = not any(each.timed or each.scopes for each in conditions)
+        return self._remember(key, found) if fixed else found
+
     def _kept(
         self,
         key: str,

@@ -160,7 +160,7 @@ def _masked(
     table, origin = arm.traced(histories)
     table = _own(arm, table, len(histories))
     if not allowed.all():
-        table[:, ~allowed] = -np.inf
+        np.copyto(table, -np.inf, where=~allowed)
     if exclude_seen:
         seen = histories.value
         table[np.repeat(np.arange(len(histories)), np.diff(seen.indptr)), seen.indices] = -np.inf
