@@ -170,3 +170,10 @@ def test_letters_of_all_scripts_stay() -> None:
     table = Table(head=("text",), rows=tuple((text,) for text in texts))
     for text in texts:
         assert text in table.text()
+
+
+def test_pairs_are_intervals_only_of_numbers() -> None:
+    facts = {"share": (0.1, 0.5), "anchors": (("i0", 0.5), ("i1", 0.25)), "pair": ("a", "b")}
+    assert Table.of("x", facts).rows == (
+        ("share", (0.1, 0.5)), ("anchors", "i0 0.5, i1 0.25"), ("pair", "a, b"),
+    )  # fmt: skip

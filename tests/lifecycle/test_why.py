@@ -140,3 +140,11 @@ def test_a_basket_is_the_newest_of_a_history(shop: Workspace) -> None:
     assert facts.context["session_position"] == "middle"
     with pytest.raises(InvalidParameterError, match="session"):
         home.recommend(session="i2")
+
+
+def test_it_can_be_printed_with_its_anchors() -> None:
+    why = Why(
+        item="x", arm="svd", version="v1", rules=(), fallback=None,
+        anchors=(("i0", 0.75), ("i1", 0.25)),
+    )  # fmt: skip
+    assert "i0 0.75, i1 0.25" in str(why)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from html import escape
+from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 from typing_extensions import override
@@ -375,10 +376,14 @@ def day(instant: Instant) -> str:
 
 
 def _plain(cell: Any) -> Cell:
-    """Numbers of NumPy become those of Python, which JSON and people can read."""
-    if isinstance(cell, tuple | list) and len(cell) == 2:
-        low, high = cell
-        return float(low), float(high)
+    """Numbers of NumPy become those of Python, which JSON and people can read.
+
+    Two numbers are an interval; other things that belong together are told one after the other.
+    """
+    if isinstance(cell, tuple | list):
+        if len(cell) == 2 and all(isinstance(end, Real) for end in cell):
+            return float(cell[0]), float(cell[1])
+        return " ".join(words(_plain(part)) for part in cell)
     if type(cell).__module__ == "numpy" and hasattr(cell, "item"):
         cell = cell.item()
     return cell if cell is None or isinstance(cell, str | bool | int | float) else str(cell)

@@ -11,7 +11,7 @@ from siamrec.metrics.families.novelty import long_tail
 
 if TYPE_CHECKING:
     from siamrec.data import Catalog, Vocabulary
-    from siamrec.typing import FloatArray
+    from siamrec.typing import BoolArray, FloatArray
 
 ITEM = "item."
 """What the name of such a column begins with."""
@@ -19,6 +19,11 @@ POPULARITY = f"{ITEM}popularity"
 _HEAD = 0.8
 """Share of past interactions that the best-known items hold, as in `long_tail_share`."""
 _UNKNOWN = "unknown"
+
+
+def in_tail(popularity: FloatArray) -> BoolArray:
+    """Return which items lie outside the head, by how often each was met in training."""
+    return long_tail(popularity, _HEAD)
 
 
 def item_groups(
@@ -43,7 +48,7 @@ def item_groups(
         if popularity is None:
             raise MissingInputError("a release", "train the placement: nothing is popular yet")
         known, count = popularity
-        tail = dict(zip(known.ids, long_tail(count, _HEAD).tolist(), strict=True))
+        tail = dict(zip(known.ids, in_tail(count).tolist(), strict=True))
         return [("tail" if tail.get(item, True) else "head",) for item in items.ids]
     attribute = name.removeprefix(ITEM)
     if attribute not in catalog.attributes:

@@ -12,6 +12,7 @@ from scipy import sparse
 from siamrec.data import Rankings, Truth, Vocabulary
 from siamrec.experiments import HashAssigner
 from siamrec.lifecycle._draft import Pool
+from siamrec.lifecycle._groups import in_tail
 from siamrec.lifecycle.eligibility import Gate, Shelf, Wish
 from siamrec.lifecycle.recommendation import FALLBACK
 from siamrec.lifecycle.release import Release, genres_of, memberships, places_of
@@ -84,6 +85,7 @@ class State:
         items = Vocabulary(()) if release is None else release.items
         parts = {} if release is None else {**release.arms, FALLBACK: release.fallback}
         inputs: dict[str, Any] = {}
+        tail = None if release is None else in_tail(release.popularity)
         if release is not None:
             inputs = {
                 "embeddings": release.vectors,
@@ -98,7 +100,7 @@ class State:
             release=release,
             catalog=catalog,
             removed=removed,
-            shelf=Shelf(catalog, removed, items) if shelf is None else shelf,
+            shelf=Shelf(catalog, removed, items, tail) if shelf is None else shelf,
             trouble=trouble,
             genres=genres,
             places={name: places_of(arm, items) for name, arm in parts.items()},

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 STOCK, OWNER = "stock", "owner"
 """Attributes that say how many there are of an item (none: it is not shown), and whose it is
 (it is not shown to that person)."""
+LONG_TAIL = "long_tail"
+"""Column that every catalogue has: whether an item lies outside the best-known ones."""
 _SCOPES = ("user", "current")
+_BUILT_IN = Columns.of({LONG_TAIL: [True, False]}).kinds()
 _MOST_MASKS = 500
 _MOST_EXPRESSIONS = 200
 
@@ -38,6 +41,7 @@ class Shelf:
         catalog: The catalogue.
         removed: Items that were taken out of it.
         items: Items that can be ranked; those that only the catalogue has come after them.
+        tail: Which of those that can be ranked lie in the long tail, where it is known.
 
     Attributes:
         items: All of them.
@@ -46,8 +50,15 @@ class Shelf:
         closed: How many of those that can be ranked are not, by reason.
     """
 
-    def __init__(self, catalog: Catalog, removed: AbstractSet[Id], items: Vocabulary) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        removed: AbstractSet[Id],
+        items: Vocabulary,
+        tail: BoolArray | None = None,
+    ) -> None:
         self.n_ranked = len(items)
+        self._tail = tail
         self.items = items.extend(catalog.items.ids)
         self._catalog = catalog
         self._code = self.items.translate(catalog.items)
@@ -80,12 +91,17 @@ class Shelf:
         """
         if name not in self._columns:
             given = self._catalog.attributes.get(name)
-            if given is None:
-                if missing is None:
-                    return None
+            if given is not None:
+                values = [*given, None]  # the last for what the catalogue does not have: code -1
+                taken = [values[code] for code in self._code.tolist()]
+            elif name == LONG_TAIL:
+                n_new = len(self.items) - self.n_ranked  # what nobody has met yet is in the tail
+                known = [None] * self.n_ranked if self._tail is None else self._tail.tolist()
+                taken = [*known, *[None if self._tail is None else True] * n_new]
+            elif missing is None:
+                return None
+            else:
                 raise UnknownNameError("column", name, self._catalog.attributes)
-            values = [*given, None]  # the last for what the catalogue does not have: code -1
-            taken = [values[code] for code in self._code.tolist()]
             self._columns[name] = Columns.of({name: taken}).columns[name]
         return self._columns[name]
 
@@ -345,7 +361,7 @@ def check_expression(expression: Expression, catalog: Catalog, *, items: bool = 
     wanted = {name.partition(".")[2] for name in expression.names if name.startswith("current.")}
     read = {*bare, *wanted} & set(catalog.attributes)
     kinds = Columns.of({name: catalog.attributes[name] for name in read}).kinds()
-    known = dict.fromkeys(catalog.attributes, "mixed") | kinds
+    known = _BUILT_IN | dict.fromkeys(catalog.attributes, "mixed") | kinds
     scoped = {f"current.{name}": kind for name, kind in known.items()}
     for name in expression.names:
         scope, dot, _ = name.partition(".")
