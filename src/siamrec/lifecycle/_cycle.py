@@ -54,6 +54,7 @@ class Cycle:
         catalog: Items with texts.
         rejected: Bad rows.
         simulated: Whether the data is made up.
+        events: File of the events, where they are those of a source that goes on.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Cycle:
         catalog: Catalog,
         rejected: Sequence[RejectedRow],
         simulated: bool,
+        events: bytes = b"",
     ) -> None:
         self.settings, self.parts = settings, parts
         self.catalog, self.rejected, self.simulated = catalog, tuple(rejected), simulated
@@ -76,9 +78,9 @@ class Cycle:
             "arms": {name: _host.told(recipe) for name, recipe in parts.arms.items()},
             **({} if parts.bandit is None else {"bandit": _host.told(parts.bandit)}),
         }
-        self.journal = Journal(parts.out, key, parts.observers)
+        self.journal = Journal(parts.out, key, parts.observers, events)
         url = parts.store or f"sqlite:///{parts.out / 'siamrec.db'}"
-        own = Store(url, clock=parts.clock) if isinstance(url, str) else url
+        own = Store(url, clock=parts.clock, schema=parts.schema) if isinstance(url, str) else url
         self.store: protocols.Store = own
         self._opened = own if isinstance(url, str) else None
         self._blobs = _parts.blobs_of(parts, own)
