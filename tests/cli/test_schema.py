@@ -85,7 +85,7 @@ def test_a_run_keeps_its_log_in_a_schema(
     def stop(*_: object) -> None:
         raise Stop
 
-    monkeypatch.setattr(_cycle.Cycle, "read", stop)
+    monkeypatch.setattr(_cycle.Cycle, "split_summary", stop)
     engine = create_engine(postgres_url)
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP SCHEMA IF EXISTS learning CASCADE")

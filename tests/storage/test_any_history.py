@@ -241,11 +241,11 @@ class History(RuleBasedStateMachine):
         store, bandit = self.stores[worker], self.workers[worker]
         feedback = Feedback.of(user=[user], item=["x"], value=[1.0], time=[time])
         receipt = store.feedback.write(feedback, keys=[f"{user}-{time}"])
-        n_decisions = sum(map(len, [store.decisions.read("home")]))
+        n_decisions = len([*store.decisions.read("home")])
         decision = bandit.select(self.cell, unit=user)
         if bandit.learn(decision.id, reward=1.0).applied != 1:
             return 2
-        if sum(map(len, [store.decisions.read("home")])) != n_decisions + 1:
+        if len([*store.decisions.read("home")]) != n_decisions + 1:
             return 3
         store.verify()
         return 0 if receipt.accepted == int(new) else 4

@@ -48,8 +48,8 @@ class FileFeedback:
             `"logs/2026-*.jsonl.gz"`, a file in an archive (`"all.zip/ratings.csv"`), or several.
         columns: Column of each role: `user`, `item`, `value`, `time`, `kind` (or a kind for all
             rows, such as `"click"`), `weight`, `position`, `propensity`, `decision`, `query`,
-            `impressions` (lists such as `N1-1 N2-0`: a view of each item, a click on those with
-            1). Those not named are recognised by their usual names. Paths reach into JSON and
+            `impressions` (lists such as `N1-1 N2-0`: an impression of each item, a click on those
+            with 1). Those not named are recognised by their usual names. Paths reach into JSON and
             structs: `data.rating`.
         header: Names of the columns of a file without a header.
         delimiter: What stands between values, one letter or more.

@@ -258,7 +258,12 @@ FILE_FORMATS: Book[FileFormat, FileFormat] = Book(
         ),
         "kuairand": FileFormat(
             about="KuaiRand and KuaiSAR, logs of videos shown",
-            columns={"user": "user_id", "item": "video_id", "time": "time_ms", "kind": "view"},
+            columns={
+                "user": "user_id",
+                "item": "video_id",
+                "time": "time_ms",
+                "kind": "impression",
+            },
             settings={
                 "time_unit": "ms",
                 "marks": {

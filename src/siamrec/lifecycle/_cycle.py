@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 from siamrec._core.clock import ManualClock
 from siamrec._core.installed import tell_plugins
 from siamrec.bandits import HierarchicalBeta, Policy
+from siamrec.data.liking import acted
 from siamrec.errors import InvalidDataError, SiamrecError
 from siamrec.lifecycle import _encoders, _evaluate, _host, _in_use, _parts, _placing, _serve, _tune
 from siamrec.lifecycle._comparing import Served
@@ -90,8 +91,8 @@ class Cycle:
             if isinstance(own, Store)
             else None
         )
-        self.feedback = _host.once(feedback)
-        self._repeated = len(feedback) - len(self.feedback)
+        self.feedback = acted(_host.once(feedback))
+        self._repeated = len(feedback) - len(_host.once(feedback))
         self.store.feedback.write(feedback)
         self._write_rejected()
         self.base = CachedEncoder(parts.encoder, folder=parts.out / "vectors")

@@ -12,6 +12,7 @@ from typing_extensions import override
 from siamrec._core.clock import Stopwatch
 from siamrec._core.hashing import canonical_json
 from siamrec._core.table import Shown, Table
+from siamrec.data.liking import acted
 from siamrec.errors import ModelLoadError, StaleWriteError, UnknownNameError
 from siamrec.lifecycle._comparing import (
     CANDIDATE,
@@ -105,7 +106,7 @@ class TrainingData:
 
     Attributes:
         name: Id of the snapshot of the log; of events that were handed in, their fingerprint.
-        feedback: The events.
+        feedback: What people did.
         catalog: The items.
     """
 
@@ -125,7 +126,7 @@ class TrainingData:
         else:
             taken, feedback = ground.store.snapshots.read()
             name = taken.id
-        return cls(name=name, feedback=feedback, catalog=ground.store.catalog.read())
+        return cls(name=name, feedback=acted(feedback), catalog=ground.store.catalog.read())
 
     def named(self) -> dict[str, Any]:
         """Return what the diary says of it."""

@@ -208,12 +208,16 @@ class FeedbackLog(OnDatabase):
         return retried(work)
 
     def popular(self, n: int) -> list[Id]:
-        """Return the items with most events in the table that are no thumb down, at most `n`."""
+        """Return the items with most events in the table, at most `n`.
+
+        A thumb down and an impression are none.
+        """
         c = event.c
         whole = c.whole_ids.op("&")(2)
         count = func.count()
         down = (c.kind == int(FeedbackKind.THUMB)) & (c.value < 0)
-        query = select(c.item, whole).where(~down).group_by(c.item, whole)
+        shown = c.kind == int(FeedbackKind.IMPRESSION)
+        query = select(c.item, whole).where(~down, ~shown).group_by(c.item, whole)
         query = query.order_by(count.desc(), c.item)
         with _engine.reading(self._engine) as connection:
             rows = connection.execute(query.limit(check.count("n", n))).all()

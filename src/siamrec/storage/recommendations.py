@@ -11,10 +11,12 @@ from sqlalchemy import bindparam, case, func, select, update
 from typing_extensions import override
 
 from siamrec._core.table import Record, day
+from siamrec.data import FeedbackKind
 from siamrec.errors import StaleWriteError
 from siamrec.storage import _bulk, _engine
 from siamrec.storage._decided import columns_of, decided
 from siamrec.storage._events import feedback_of
+from siamrec.storage._impressions import impressions
 from siamrec.storage._on_database import OnDatabase
 from siamrec.storage._pages import READ
 from siamrec.storage.archive import retried
@@ -143,7 +145,7 @@ class RecommendationLog(OnDatabase):
         c = event.c
         self._past = (
             select(*(c[name] for name in READ))
-            .where(c.user == bindparam("user"))
+            .where(c.user == bindparam("user"), c.kind != int(FeedbackKind.IMPRESSION))
             .order_by(c.time.desc().nulls_last(), c.seq.desc())
         )
         self._history = self._past.limit(bindparam("n"))
@@ -177,7 +179,7 @@ class RecommendationLog(OnDatabase):
         return Looked(heads, _events_of(rows, user), blocked, there)
 
     def past(self, user: str | int) -> Feedback | None:
-        """Return every event of a user that is not archived, in time order; None for none."""
+        """Return what a user did and is not archived, in time order; None for nothing."""
         with _engine.reading(self._engine) as connection:
             rows = _bulk.fetched(connection.execute(self._past, {"user": str(user)}))
         return _events_of(rows, user)
@@ -185,28 +187,16 @@ class RecommendationLog(OnDatabase):
     def impressions(
         self, user: str | int, since: Instant, placement: str | None
     ) -> list[tuple[str | int, Instant]]:
-        """Return what a user has seen in lists since an instant, with the instant of each.
+        """Return what a user was shown since an instant, with the instant of each.
+
+        What was seen in lists, and impressions that were written as events; of no placement.
 
         Args:
             user: The user.
             since: From when on.
             placement: Whose lists; of all placements when absent.
         """
-        r, c = recommendation.c, recommendation_item.c
-        query = (
-            select(c.item, r.whole, c.seen)
-            .join(recommendation, r.id == c.recommendation)
-            .where(r.unit == str(user), c.seen >= since)
-        )
-        if placement is not None:
-            query = query.where(r.placement == placement)
-        with _engine.reading(self._engine) as connection:
-            rows = _bulk.fetched(connection.execute(query))
-        return [
-            (int(item) if whole & 2 else item, int(when))
-            for item, whole, when in rows
-            if (whole & 1) == isinstance(user, int)
-        ]
+        return impressions(self._engine, user, since, placement)
 
     def write(
         self,
