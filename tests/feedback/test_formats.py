@@ -346,7 +346,7 @@ def test_a_format_of_ones_own() -> None:
     assert mine.fits(("what", "who", "more"), "")
     assert mine.found(("wer",)) == {"user": "wer"}
     assert "Our shop" in str(mine)
-    assert recognised(("a", "b"), "nothing known") is None
+    assert recognised(FILE_FORMATS.house(), ("a", "b"), "nothing known") is None
 
 
 def votes(**settings: Any) -> FileFormat:
@@ -421,3 +421,21 @@ def test_a_format_that_cannot_be_is_refused_when_it_is_made(
 ) -> None:
     with pytest.raises(SiamrecError, match=re.escape(told)):
         FileFormat(about="Wrong", **wrong)
+
+
+def test_plugins_are_not_loaded_for_a_file_that_is_understood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading them may take seconds."""
+
+    def loaded() -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("siamrec.feedback.formats.installed_plugins", loaded)
+    (tmp_path / "log.csv").write_text("user,item,rating\na,x,3\n")
+    assert len(FileFeedback(path=tmp_path / "log.csv").load().feedback) == 1
+    (tmp_path / "ratings.csv").write_text(CASES[0].text)
+    assert "movielens" in FileFeedback(path=tmp_path / "ratings.csv").load().told["format"]
+    (tmp_path / "odd.csv").write_text("citizen,thing\na,x\n")
+    with pytest.raises(AssertionError):
+        FileFeedback(path=tmp_path / "odd.csv").load()

@@ -19,7 +19,13 @@ from siamrec.feedback._loading import Opened, loaded_from
 from siamrec.feedback._meaning import ROLES, Meaning, Word, marks_of, roles_of, word_of
 from siamrec.feedback._records import Layout
 from siamrec.feedback._typed import is_typed, typed_records
-from siamrec.feedback.formats import FILE_FORMATS, FileFormat, called, recognised
+from siamrec.feedback.formats import (
+    FILE_FORMATS,
+    FileFormat,
+    called,
+    guest_formats,
+    recognised,
+)
 from siamrec.feedback.memory import MemoryFeedback
 
 if TYPE_CHECKING:
@@ -179,16 +185,27 @@ def opened(content: Content, given: FileFeedback) -> Opened:
     Raises:
         InvalidDataError: If it cannot be read, or what its columns mean cannot be told.
     """
+    try:
+        return _opened(content, given, FILE_FORMATS.house())
+    except InvalidDataError:
+        # Of no format of the house, and without usual names: loading plugins takes its time.
+        guests = {} if given.format is not None or given.columns else guest_formats()
+        if not guests:
+            raise
+    return _opened(content, given, guests)
+
+
+def _opened(content: Content, given: FileFeedback, formats: Mapping[str, FileFormat]) -> Opened:
     head = content.head()
     assert not isinstance(given.format, str)
     known, how = given.format, "as was said"
     free = not given.columns and not given.wide
     if known is None and free and not given.header:
-        known, how = _known_by_line(head), "by its first line"
+        known, how = _known_by_line(formats, head), "by its first line"
     settings = _settled(content, given, known)
     records = records_of(content, settings, head)
     if known is None and free:
-        known, how = recognised(records.names), "by its columns"
+        known, how = recognised(formats, records.names), "by its columns"
         settings = _settled(content, given, known)
         if settings.encoding != given.encoding:
             records = records_of(content, settings, head)
@@ -221,11 +238,11 @@ def records_of(content: Content, settings: FileFeedback | None, head: bytes) -> 
     return (json_records if is_json(content, text) else delimited)(content, layout, head)
 
 
-def _known_by_line(head: bytes) -> FileFormat | None:
+def _known_by_line(formats: Mapping[str, FileFormat], head: bytes) -> FileFormat | None:
     if is_typed(head) or b"\x00" in head:
         return None
     line = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n").split(b"\n", 1)[0][:10_000]
-    return recognised((), line.decode("utf-8", errors="replace").rstrip("\r"))
+    return recognised(formats, (), line.decode("utf-8", errors="replace").rstrip("\r"))
 
 
 def _settled(content: Content, given: FileFeedback, known: FileFormat | None) -> FileFeedback:

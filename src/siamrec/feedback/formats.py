@@ -335,28 +335,37 @@ FILE_FORMATS: Book[FileFormat, FileFormat] = Book(
 """Every format of files by name."""
 
 
-def recognised(names: Iterable[str], line: str = "") -> FileFormat | None:
-    """Return the format that a file is of, by its columns or its first line.
+def guest_formats() -> dict[str, FileFormat]:
+    """Return the formats that plugins and the host bring, by name; loads the plugins."""
+    installed_plugins()  # what they offer is in the book from then on
+    names = (name for name in FILE_FORMATS if FILE_FORMATS.owner(name) != HOUSE)
+    return {name: FILE_FORMATS.factory(name) for name in names}
 
-    Installed plugins are asked too. Of formats known by columns the one that asks for all the
-    columns of the others, and more, is the nearest.
+
+def recognised(
+    formats: Mapping[str, FileFormat], names: Iterable[str], line: str = ""
+) -> FileFormat | None:
+    """Return which of the formats a file is of, by its columns or its first line.
+
+    Of those known by columns the one that asks for all the columns of the others, and more, is
+    the nearest.
 
     Raises:
         InvalidDataError: If it may be of several.
     """
-    installed_plugins()  # what they offer is in the book from then on
     listed = tuple(names)
-    fitting = [name for name in FILE_FORMATS if FILE_FORMATS.factory(name).fits(listed, line)]
-    known = {name: FILE_FORMATS.factory(name) for name in fitting}
+    known = {name: each for name, each in formats.items() if each.fits(listed, line)}
     nearest = [
         each
         for name, each in known.items()
         if all(set(each.header) > set(other.header) for key, other in known.items() if key != name)
     ]
     if len(known) > 1 and not nearest:
+        fitting = sorted(known)
+        first = fitting[0]
         raise InvalidDataError(
             f"The file may be of the format {' or '.join(fitting)}. Say which with "
-            f"--format {fitting[0]} (format={fitting[0]!r} from Python)."
+            f"--format {first} (format={first!r} from Python)."
         )
     return nearest[0] if nearest else None
 
