@@ -607,6 +607,7 @@ def test_yes_and_no_are_no_ratings(tmp_path: Path) -> None:
     lines = '{"user":"a","item":"x","rating":true}\n{"user":"b","item":"y","rating":false}\n'
     table = pa.table({"user": ["a", "b"], "item": ["x", "y"], "rating": [True, False]})
     text = "user,item,rating\na,x,true\nb,y,false\n"
+    files: list[tuple[str | bytes, str]]
     files = [(lines, "a.jsonl"), (parquet_bytes(table), "a.parquet"), (text, "a.csv")]
     for content, name in files:
         with pytest.raises(RejectedDataError, match=r"Say that they are thumbs \(--kind thumb\)"):
@@ -815,6 +816,6 @@ def test_parquet_that_becomes_too_much_is_refused(
     table = pa.table({"user": ["a"] * 200_000, "item": ["x"] * 200_000})
     data = parquet_bytes(table)
     assert len(loaded_of(tmp_path, data, "a.parquet").feedback) == 200_000
-    monkeypatch.setattr("siamrec.feedback._typed._MANY", 1000)
+    monkeypatch.setattr("siamrec.feedback._parquet._MANY", 1000)
     with pytest.raises(InvalidDataError, match="becomes 200,000 rows"):
         loaded_of(tmp_path, data, "a.parquet")

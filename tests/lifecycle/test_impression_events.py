@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NOW = 20_000 * DAY
 
 
-def shown(*items: str, user: str = "u1", time: int = NOW - DAY) -> Feedback:
+def shown(*items: str | int, user: str = "u1", time: int = NOW - DAY) -> Feedback:
     return Feedback.of(user=[user] * len(items), item=items, kind="impression", time=time)
 
 

@@ -251,7 +251,7 @@ def test_a_log_that_lost_what_a_run_began_with_is_refused(
         patched.setattr("siamrec.lifecycle._cycle.Cycle.tune", killed)
         with pytest.raises(KeyboardInterrupt):
             make_loop(source=store.feedback).run()
-    store.erase(world.feedback.users.ids[0])
+    store.erase(str(world.feedback.users.ids[0]))
     with pytest.raises(InvalidDataError, match="unfinished run with another data"):
         make_loop(source=store.feedback).run()
     file = tmp_path / "run" / "events.arrow"

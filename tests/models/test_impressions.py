@@ -35,10 +35,12 @@ def with_impressions(feedback: Feedback) -> Feedback:
     """The same events among impressions of people and items that are there, at all times."""
     rng = np.random.default_rng(7)
     n = len(feedback)
-    shown = Feedback(
-        users=feedback.users, items=feedback.items,
-        user=rng.integers(0, len(feedback.users), n), item=rng.integers(0, len(feedback.items), n),
-        value=np.ones(n), kind=np.full(n, FeedbackKind.IMPRESSION), weight=np.ones(n),
+    shown = replace(
+        feedback,
+        user=rng.integers(0, len(feedback.users), n, dtype=np.int32),
+        item=rng.integers(0, len(feedback.items), n, dtype=np.int32),
+        value=np.ones(n, dtype=np.float32),
+        kind=np.full(n, FeedbackKind.IMPRESSION, dtype=np.int8),
         time=feedback.time + rng.integers(-(10**15), 10**15, n),
     )  # fmt: skip
     both = Feedback.concat([feedback, shown])
@@ -57,7 +59,7 @@ def test_every_arm_is_the_same_with_impressions(name: str, tmp_path: Path) -> No
     kinds = [("noir", "war")[code % 2] for code in range(len(PLAIN.items))]
     known = WORLD.catalog.aligned(PLAIN.items)
     catalog = replace(known, attributes={"kind": kinds})
-    saved = []
+    saved: list[dict[str, bytes]] = []
     for feedback in (PLAIN, MIXED):
         arm = make(name).fit(feedback, catalog=catalog)
         folder = tmp_path / str(len(saved))
@@ -115,7 +117,7 @@ def test_an_impression_says_nothing() -> None:
     assert np.isnan(LabelRules(view="no")(feedback)[1:]).all()
     assert np.isnan(SuccessRule().score(feedback)[1:]).all()
     assert Truth.from_feedback(feedback, positive=None).lists() == {"a": {"x": 1.0}}
-    only = feedback.where([1, 2])
+    only = feedback.where(np.array([1, 2]))
     assert threshold("scale", only.kind, only.value) is None
     assert not Truth.from_feedback(only, positive=None).lists().get("a")
 

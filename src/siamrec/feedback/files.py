@@ -17,8 +17,8 @@ from siamrec.feedback._delimited import delimited
 from siamrec.feedback._json import is_json, json_records
 from siamrec.feedback._loading import Opened, loaded_from
 from siamrec.feedback._meaning import ROLES, Meaning, Word, marks_of, roles_of, word_of
+from siamrec.feedback._parquet import is_typed, typed_records
 from siamrec.feedback._records import Layout
-from siamrec.feedback._typed import is_typed, typed_records
 from siamrec.feedback.formats import (
     FILE_FORMATS,
     FileFormat,
