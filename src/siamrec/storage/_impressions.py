@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from siamrec.typing import Instant
 
-_ANY_TIME = -(2**62)  # of an event without a time: only who looks back for ever asks for it
+_ANY_TIME = -(2**62) + 1  # of an event without a time: only who looks back for ever takes it
 
 
 def impressions(
