@@ -100,7 +100,11 @@ OPTIONS: dict[str, tuple[str, list[str], list[tuple[Any, ...]]]] = {
     ),
     "lists shown": (
         "user,seen\nann,x-1 y-0\n", ["--impressions", "seen"],
-        [("ann", "x", "view", 1.0), ("ann", "x", "click", 1.0), ("ann", "y", "view", 1.0)],
+        [
+            ("ann", "x", "impression", 1.0),
+            ("ann", "x", "click", 1.0),
+            ("ann", "y", "impression", 1.0),
+        ],
     ),
     "times": (
         "user,item,on\nann,x,31/12/2025\n", ["--time", "on", "--time-format", "%d/%m/%Y"],

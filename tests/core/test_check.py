@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,3 +74,17 @@ def test_frozen_leaves_the_callers_array_writable() -> None:
     assert view[0] == 1.0
     with pytest.raises(ValueError, match="read-only"):
         view[0] = 2.0
+
+
+@pytest.mark.parametrize("checks", [check.real, check.positive, check.not_negative, check.share])
+def test_a_whole_number_beyond_every_column_is_no_number(checks: Any) -> None:
+    for huge in (10**400, -(10**400), 2**1025):
+        with pytest.raises(InvalidParameterError, match="x must be"):
+            checks("x", huge)
+    assert check.real("x", 2**1000) == 2**1000
+
+
+def test_what_can_be_no_name_is_an_unknown_one() -> None:
+    for odd in ([], {}, [1], {"a": 1}):
+        with pytest.raises(UnknownNameError, match="Known: a"):
+            check.one_of("thing", odd, {"a": 1})  # type: ignore[type-var]

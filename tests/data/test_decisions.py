@@ -119,3 +119,16 @@ def test_rewards_round_trip_and_refuse_nonsense() -> None:
         Rewards(decision=np.array([1]), reward=np.array([0.0, 1.0]))
     with pytest.raises(InvalidDataError, match="arm must hold 1 names"):
         Rewards(decision=np.array([1]), reward=np.array([0.0]), arm=("a", "b"))
+
+
+def test_decisions_of_several_versions_of_a_state_stand_in_one_log() -> None:
+    def one(version: int) -> Decisions:
+        return Decisions(
+            id=np.array([f"d{version}"]), arm=np.array([0]), propensity=np.array([0.5]),
+            cell=np.array([0]), time=np.array([1]), state_version=version, arms=("a", "b"),
+        )  # fmt: skip
+
+    both = Decisions.concat([one(3), one(8)])
+    assert np.asarray(both.state_version).tolist() == [3, 8]
+    assert [row["state_version"] for row in both] == [3, 8]
+    assert np.asarray(both[1:].state_version).tolist() == [8]

@@ -69,3 +69,11 @@ def test_numbers_and_texts_of_numpy_become_those_of_python() -> None:
     assert vocabulary.encode(ids).tolist() == [0, 1, 2, 3, 4]
     instant = np.datetime64("2024-01-01T00:00:00.000000001")
     assert Vocabulary((instant,)).ids == (instant,), "Python's instants are coarser"
+
+
+def test_no_two_vocabularies_have_one_fingerprint() -> None:
+    """An id may hold whatever stands between ids, and look like two."""
+    odd = ["a\x1fstr:b", "a\x1fb", 'a","str:b', "ab", "a,b", 5, "5"]
+    kinds = [("a", "b"), *((each,) for each in odd)]
+    found = {Vocabulary(ids).fingerprint() for ids in kinds}
+    assert len(found) == len(kinds)

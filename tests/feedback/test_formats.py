@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from siamrec.data import FeedbackKind
-from siamrec.errors import InvalidDataError, UnknownNameError
+from siamrec.errors import InvalidDataError, SiamrecError, UnknownNameError
 from siamrec.feedback import FILE_FORMATS, FileFeedback, FileFormat
 from siamrec.feedback.formats import recognised
+from siamrec.plugins import Registry, hookimpl
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -177,10 +179,10 @@ CASES = [
         "behaviors.tsv",
         "1\tU13\t11/13/2019 9:08:07 AM\tN5 N6\tN7-1 N8-0\n2\tU14\t11/14/2019 6:15:16 PM\t\tN7-0\n",
         [
-            ("U13", "N7", K.VIEW, 1.0, at(2019, 11, 13, 9, 8, 7)),
+            ("U13", "N7", K.IMPRESSION, 1.0, at(2019, 11, 13, 9, 8, 7)),
             ("U13", "N7", K.CLICK, 1.0, at(2019, 11, 13, 9, 8, 7)),
-            ("U13", "N8", K.VIEW, 1.0, at(2019, 11, 13, 9, 8, 7)),
-            ("U14", "N7", K.VIEW, 1.0, at(2019, 11, 14, 18, 15, 16)),
+            ("U13", "N8", K.IMPRESSION, 1.0, at(2019, 11, 13, 9, 8, 7)),
+            ("U14", "N7", K.IMPRESSION, 1.0, at(2019, 11, 14, 18, 15, 16)),
         ],
     ),
     Case(
@@ -191,11 +193,11 @@ CASES = [
         "0,38,20220808,900,1660000000829,1,1,0,0,0,0,1,12500,20000\n"
         "0,39,20220808,900,1660000000298,0,0,0,0,0,1,0,0,20000\n",
         [
-            ("0", "38", K.VIEW, 1.0, 1660000000829 * 10**6),
+            ("0", "38", K.IMPRESSION, 1.0, 1660000000829 * 10**6),
             ("0", "38", K.CLICK, 1.0, 1660000000829 * 10**6),
             ("0", "38", K.THUMB, 1.0, 1660000000829 * 10**6),
             ("0", "38", K.DWELL, 12.5, 1660000000829 * 10**6),
-            ("0", "39", K.VIEW, 1.0, 1660000000298 * 10**6),
+            ("0", "39", K.IMPRESSION, 1.0, 1660000000298 * 10**6),
             ("0", "39", K.THUMB, -1.0, 1660000000298 * 10**6),
         ],
     ),
@@ -298,7 +300,7 @@ def test_a_known_format_is_read_as_it_means(case: Case, tmp_path: Path, *, named
 
 
 def test_every_format_has_a_case() -> None:
-    assert {case.format for case in CASES} | {"siamrec"} == set(FILE_FORMATS.names())
+    assert {case.format for case in CASES} | {"siamrec"} == set(FILE_FORMATS.house())
 
 
 def test_a_list_of_what_was_shown_keeps_places_and_the_id_of_the_list(tmp_path: Path) -> None:
@@ -344,4 +346,96 @@ def test_a_format_of_ones_own() -> None:
     assert mine.fits(("what", "who", "more"), "")
     assert mine.found(("wer",)) == {"user": "wer"}
     assert "Our shop" in str(mine)
-    assert recognised(("a", "b"), "nothing known") is None
+    assert recognised(FILE_FORMATS.house(), ("a", "b"), "nothing known") is None
+
+
+def votes(**settings: Any) -> FileFormat:
+    """A format of files with the columns `citizen`, `thing` and `ballot`."""
+    columns = {"user": "citizen", "item": "thing", "kind": "ballot"}
+    header = settings.pop("header", ("citizen", "thing", "ballot"))
+    words = {"kinds": {"aye": "like", "nay": "dislike"}}
+    return FileFormat(about="Votes", header=header, columns=columns, settings=words, **settings)
+
+
+def test_a_format_is_handed_in(tmp_path: Path) -> None:
+    (tmp_path / "votes.csv").write_text("citizen,thing,ballot\nann,boat,aye\nbob,boat,nay\n")
+    loaded = FileFeedback(path=tmp_path / "votes.csv", format=votes()).load()
+    assert loaded.feedback.value.tolist() == [1.0, -1.0]
+    assert loaded.told["format"] == "given, as was said: Votes"
+
+
+@pytest.fixture
+def _own_book(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FILE_FORMATS, "_entries", dict(FILE_FORMATS._entries))
+
+
+@pytest.mark.usefixtures("_own_book")
+def test_a_plugin_brings_a_format(tmp_path: Path) -> None:
+    class Town:
+        @hookimpl
+        def siamrec_file_formats(self) -> dict[str, FileFormat]:
+            return {"town-votes": votes()}
+
+    path = tmp_path / "votes.csv"
+    path.write_text("citizen,thing,ballot\nann,boat,aye\nbob,boat,nay\n")
+    with pytest.raises(InvalidDataError, match="No column stands for the user"):
+        FileFeedback(path=path).load()
+    registry = Registry(Town())
+    with pytest.raises(UnknownNameError, match="town-votes"):  # a registry is a value
+        FileFeedback(path=path, format="town-votes")
+    registry.publish()
+    loaded = FileFeedback(path=path).load()
+    assert loaded.told["format"] == "town-votes of Town, by its columns: Votes"
+    assert loaded.feedback.value.tolist() == [1.0, -1.0]
+    assert FileFeedback(path=path, format="town-votes").load().feedback.value.tolist() == [1, -1]
+
+
+@pytest.mark.usefixtures("_own_book")
+def test_of_two_formats_the_nearer_is_taken_and_neither_where_none_is(tmp_path: Path) -> None:
+    path = tmp_path / "votes.csv"
+    path.write_text("citizen,thing,ballot,town\nann,boat,aye,x\n")
+    FILE_FORMATS.add("votes", votes(), owner="one")
+    FILE_FORMATS.add("town", votes(header=("citizen", "thing", "ballot", "town")), owner="two")
+    assert FileFeedback(path=path).load().told["format"].startswith("town of two")
+    FILE_FORMATS.add("again", votes(), owner="three")
+    FILE_FORMATS.add("other", votes(header=("citizen", "town")), owner="three")
+    assert FileFeedback(path=path).load().told["format"].startswith("town of two")
+    path.write_text("citizen,thing,ballot\nann,boat,aye\n")
+    with pytest.raises(InvalidDataError, match="may be of the format again or votes. Say which"):
+        FileFeedback(path=path).load()
+    assert len(FileFeedback(path=path, format="again").load().feedback) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"columns": {"usr": "who"}}, "No column role is named 'usr'. Did you mean 'user'"),
+        ({"settings": {"scal": (1, 5)}}, "No setting of a format is named 'scal'. Did you"),
+        ({"settings": [("scale", 1)]}, "settings must be a Mapping"),
+        ({"line": "("}, "line must be a regular expression"),
+        ({"header": "who"}, "header must be a list of names of columns"),
+    ],
+)
+def test_a_format_that_cannot_be_is_refused_when_it_is_made(
+    wrong: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(SiamrecError, match=re.escape(told)):
+        FileFormat(about="Wrong", **wrong)
+
+
+def test_plugins_are_not_loaded_for_a_file_that_is_understood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading them may take seconds."""
+
+    def loaded() -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("siamrec.feedback.formats.installed_plugins", loaded)
+    (tmp_path / "log.csv").write_text("user,item,rating\na,x,3\n")
+    assert len(FileFeedback(path=tmp_path / "log.csv").load().feedback) == 1
+    (tmp_path / "ratings.csv").write_text(CASES[0].text)
+    assert "movielens" in FileFeedback(path=tmp_path / "ratings.csv").load().told["format"]
+    (tmp_path / "odd.csv").write_text("citizen,thing\na,x\n")
+    with pytest.raises(AssertionError):
+        FileFeedback(path=tmp_path / "odd.csv").load()

@@ -16,7 +16,13 @@ import pytest
 from pyarrow import feather, parquet
 
 from siamrec.data import Feedback
-from siamrec.errors import InvalidDataError, InvalidParameterError, SiamrecError, UnknownNameError
+from siamrec.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    RejectedDataError,
+    SiamrecError,
+    UnknownNameError,
+)
 from siamrec.feedback import FileFeedback, FileTail, read_catalog
 from siamrec.testing.sample import COLUMNS, every_column, records_of
 
@@ -586,6 +592,30 @@ def test_kinds_by_word(tmp_path: Path) -> None:
     assert loaded.left_out == {"of a kind to skip": 1}
 
 
+def test_a_count_of_impressions_is_no_list_of_items(tmp_path: Path) -> None:
+    """A column of that name is a list of what was shown only where no other is the item."""
+    loaded = loaded_of(tmp_path, "user,item,impressions\na,x,5\nb,y,6\n")
+    assert loaded.feedback.items.ids == ("x", "y")
+    assert loaded.unused == ("impressions",)
+    alone = loaded_of(tmp_path, "user,impressions\na,x-1 y-0\n")
+    assert alone.feedback.items.ids == ("x", "y")
+    assert alone.feedback.kind.tolist() == [7, 1, 7]
+
+
+def test_yes_and_no_are_no_ratings(tmp_path: Path) -> None:
+    """By whichever door they come: they are thumbs, once somebody says so."""
+    lines = '{"user":"a","item":"x","rating":true}\n{"user":"b","item":"y","rating":false}\n'
+    table = pa.table({"user": ["a", "b"], "item": ["x", "y"], "rating": [True, False]})
+    text = "user,item,rating\na,x,true\nb,y,false\n"
+    files: list[tuple[str | bytes, str]]
+    files = [(lines, "a.jsonl"), (parquet_bytes(table), "a.parquet"), (text, "a.csv")]
+    for content, name in files:
+        with pytest.raises(RejectedDataError, match=r"Say that they are thumbs \(--kind thumb\)"):
+            loaded_of(tmp_path, content, name)
+        thumbs = loaded_of(tmp_path, content, name, columns={"kind": "thumb"})
+        assert thumbs.feedback.value.tolist() == [1.0, -1.0]
+
+
 def test_lists_of_what_was_shown(tmp_path: Path) -> None:
     text = "user,shown\na,x-1 y-0\nb, p  q\nc,x-1 q\nd,\ne,a-b-0\n"
     loaded = loaded_of(tmp_path, text, columns={"impressions": "shown"})
@@ -593,7 +623,7 @@ def test_lists_of_what_was_shown(tmp_path: Path) -> None:
     items = loaded.feedback.items.decode(loaded.feedback.item)
     kinds = loaded.feedback.kind.tolist()
     assert list(zip(users, items, kinds, strict=True)) == [
-        ("a", "x", 2), ("a", "x", 1), ("a", "y", 2), ("b", "p", 2), ("b", "q", 2), ("e", "a-b", 2)
+        ("a", "x", 7), ("a", "x", 1), ("a", "y", 7), ("b", "p", 7), ("b", "q", 7), ("e", "a-b", 7)
     ]  # fmt: skip
     assert loaded.feedback.position is not None
     assert loaded.feedback.position.tolist() == [1, 1, 2, 1, 2, 1]
@@ -602,7 +632,7 @@ def test_lists_of_what_was_shown(tmp_path: Path) -> None:
     typed = loaded_of(
         tmp_path, parquet_bytes(lists), "a.parquet", columns={"impressions": "shown"}
     )
-    assert typed.feedback.kind.tolist() == [2, 1, 2]
+    assert typed.feedback.kind.tolist() == [7, 1, 7]
 
 
 def test_marks_of_a_row(tmp_path: Path) -> None:
@@ -786,6 +816,6 @@ def test_parquet_that_becomes_too_much_is_refused(
     table = pa.table({"user": ["a"] * 200_000, "item": ["x"] * 200_000})
     data = parquet_bytes(table)
     assert len(loaded_of(tmp_path, data, "a.parquet").feedback) == 200_000
-    monkeypatch.setattr("siamrec.feedback._typed._MANY", 1000)
+    monkeypatch.setattr("siamrec.feedback._parquet._MANY", 1000)
     with pytest.raises(InvalidDataError, match="becomes 200,000 rows"):
         loaded_of(tmp_path, data, "a.parquet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -360,3 +361,38 @@ def test_plugins_hear_of_every_change_that_a_host_makes(
         ("siamrec_version_activated", two),
         ("siamrec_rolled_back", one),
     ]
+
+
+def test_verify_names_what_is_gone_and_what_was_changed(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    registry = ModelRegistry(Store("sqlite://"), FolderBlobs(folder))
+    ids = [registry.register("m", {"w.json": f"[{n}]".encode()}).id for n in range(8)]
+    files = {path.read_bytes(): path for path in folder.rglob("*") if path.is_file()}
+    files[b"[1]"].unlink()
+    files[b"[2]"].write_bytes(b"[3]")
+    with pytest.raises(ModelLoadError) as told:
+        registry.verify()
+    assert f"w.json of version {ids[1][:12]} is gone" in str(told.value)
+    assert f"w.json of version {ids[2][:12]} was changed" in str(told.value)
+    assert "restore them from a backup" in str(told.value)
+    for n in range(3, 8):
+        files[f"[{n}]".encode()].unlink()
+    with pytest.raises(ModelLoadError, match=", and 2 more: restore"):
+        registry.verify()
+
+
+def test_drafts_of_killed_writers_are_swept_and_no_other(tmp_path: Path) -> None:
+    blobs = FolderBlobs(tmp_path)
+    blobs.put("a/one", b"1")
+    drafts = tmp_path / ".drafts"
+    assert list(drafts.iterdir()) == []
+    old, fresh = drafts / "old", drafts / "fresh"
+    old.write_bytes(b"half")
+    fresh.write_bytes(b"half")
+    long_ago = fresh.stat().st_mtime - 2 * 24 * 3600
+    os.utime(old, (long_ago, long_ago))
+    blobs.put("a/one", b"1")  # nothing is written: nothing is swept
+    assert old.exists()
+    blobs.put("a/two", b"2")
+    assert (old.exists(), fresh.exists()) == (False, True)
+    assert list(blobs.keys()) == ["a/one", "a/two"]

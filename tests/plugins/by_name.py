@@ -93,6 +93,14 @@ def exporters(folder: Path) -> object:
     return (folder / "noted" / "NOTE.txt").read_text(encoding="utf-8")
 
 
+def files(folder: Path) -> object:
+    from siamrec.feedback import FileFeedback
+
+    (folder / "votes.csv").write_text("voter,thing,vote\nann,boat,aye\nbob,boat,nay\n")
+    loaded = FileFeedback(path=folder / "votes.csv").load()  # by its columns, no name is asked for
+    return [loaded.told["format"], loaded.feedback.value.tolist()]
+
+
 def arms(folder: Path) -> object:
     recipes: list[Any] = [
         LongTail(base="shuffled:seed=4"),
@@ -176,6 +184,10 @@ PLACES: dict[str, tuple[Callable[[Path], object], object]] = {
     "Plan": (looking_rules, 500.0),
     "evaluate": (estimators, ["ips", "root"]),
     "export": (exporters, "written by a guest\n"),
+    "FileFeedback": (
+        files,
+        ["guest-votes of guest, by its columns: Votes of a guest's site", [1.0, -1.0]],
+    ),
     "ensembles": (arms, True),
     "tune": (tuning, ["list_length", "shuffled"]),
     "RatingPairs": (miners, 2),

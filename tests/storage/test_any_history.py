@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +216,39 @@ class History(RuleBasedStateMachine):
         assert (receipt.accepted, receipt.duplicates) == (int(new), int(not new))
         if new:
             self.events[key] = (user, time)
+
+    @precondition(lambda self: hasattr(os, "fork"))
+    @rule(worker=st.integers(0, 1), user=st.sampled_from(USERS), time=st.integers(0, 9))
+    def fork(self, worker: int, user: str, time: int) -> None:
+        """A child of a process that opened the store before writes and ends; others go on."""
+        key = f"{user}-{time}"
+        new = key not in self.events and key not in self.erased
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of threads that others started
+            child = os.fork()
+        if child == 0:  # pragma: no cover - another process
+            code = 1
+            try:
+                code = self._in_child(worker, user, time, new=new)
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        self.events[key] = (user, time) if new else self.events.get(key, (user, time))
+        if key in self.erased:
+            del self.events[key]
+
+    def _in_child(self, worker: int, user: str, time: int, *, new: bool) -> int:
+        store, bandit = self.stores[worker], self.workers[worker]
+        feedback = Feedback.of(user=[user], item=["x"], value=[1.0], time=[time])
+        receipt = store.feedback.write(feedback, keys=[f"{user}-{time}"])
+        n_decisions = len([*store.decisions.read("home")])
+        decision = bandit.select(self.cell, unit=user)
+        if bandit.learn(decision.id, reward=1.0).applied != 1:
+            return 2
+        if len([*store.decisions.read("home")]) != n_decisions + 1:
+            return 3
+        store.verify()
+        return 0 if receipt.accepted == int(new) else 4
 
     @rule(worker=st.integers(0, 1), before=st.integers(0, 10))
     def archive(self, worker: int, before: int) -> None:

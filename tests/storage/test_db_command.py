@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,8 @@ from typer.testing import CliRunner
 from siamrec.bandits import BetaThompson
 from siamrec.cli import app
 from siamrec.data import Feedback
-from siamrec.storage import Store, inspected
+from siamrec.lifecycle import ModelRegistry
+from siamrec.storage import FolderBlobs, Store, inspected
 from siamrec.testing.feedback import sample_feedback
 
 if TYPE_CHECKING:
@@ -122,3 +124,17 @@ def test_a_mistyped_name_makes_no_database(tmp_path: Path, command: str) -> None
     done = db(command, "--db", tmp_path / "other.db")
     assert done.exit_code == (1 if command == "check" else 2)
     assert "tables of siamrec" in done.output
+
+
+def test_verify_looks_at_the_files_of_versions(path: Path, tmp_path: Path) -> None:
+    assert "files of versions: none" in db("verify", "--db", path).output
+    files = FolderBlobs.beside(path, "models")
+    with closing(Store(f"sqlite:///{path}")) as store:
+        ModelRegistry(store, files).register("m", {"w.json": b"[1]"})
+    assert "files of versions: as registered" in db("verify", "--db", path).output
+    done = db("verify", "--db", path, "--blobs", tmp_path / "elsewhere")
+    assert (done.exit_code, "is gone" in done.output) == (2, True)
+    (key,) = files.keys()
+    (path.with_name(f"{path.name}.models") / key).write_bytes(b"[2]")
+    done = db("verify", "--db", path)
+    assert (done.exit_code, "was changed" in done.output) == (2, True)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import create_engine, inspect
 
-from siamrec.bandits import BetaThompson
+from siamrec._core.clock import ManualClock
+from siamrec.bandits import BetaThompson, ContextualBandit
 from siamrec.data import Feedback
 from siamrec.errors import InvalidParameterError, StorageError
 from siamrec.storage import Store, inspected
@@ -221,3 +222,35 @@ def test_a_locked_database_says_what_to_do(tmp_path: Path) -> None:
             with pytest.raises(StorageError, match="let it commit or close it.*do this again"):
                 store.feedback.write(sample_feedback())
         assert store.feedback.write(sample_feedback()).accepted == 10
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="There are no forks here.")
+def test_decisions_of_forked_children_have_ids_of_their_own(tmp_path: Path) -> None:
+    """Also where all of them decide in one instant, counting on from the same number."""
+    clock = ManualClock(5)
+    with closing(Store(f"sqlite:///{tmp_path}/log.db", clock=clock)) as store:
+        bandit = store.bandit("home", BetaThompson(), ARMS)
+        bandit.select(unit="before")
+        for _ in range(2):
+            child = os.fork()
+            if child == 0:  # pragma: no cover - another process
+                code = 1
+                try:
+                    bandit.select(unit="child")
+                    code = 0
+                finally:
+                    os._exit(code)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        bandit.select(unit="after")
+        made = [decision.id for decision in store.decisions.read("home")]
+    assert len(made) == len(set(made)) == 4
+
+
+def test_a_bandit_in_memory_that_was_forked_makes_ids_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bandit = ContextualBandit(BetaThompson(), ARMS, clock=ManualClock(5))
+    mine = bandit.memory.new_ids([5, 5])
+    monkeypatch.setattr(os, "getpid", lambda: 12_345)
+    theirs = bandit.memory.new_ids([5, 5])
+    assert not set(mine) & set(theirs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from siamrec.errors import (
     InvalidDataError,
     MissingCapabilityError,
     MissingInputError,
+    StorageError,
     UnknownNameError,
 )
 from siamrec.metrics import Suite
@@ -290,3 +292,24 @@ def test_a_stored_search_answers_one_question(tmp_path: Path) -> None:
     assert again.trials == first.trials
     other = tune(EASE, two_tastes(700), trials=2, storage=place)
     assert other.trials != first.trials
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        "postgresql+psycopg://ann:s3cret@127.0.0.1:1/x",
+        "nosuch://ann:s3cret@host/x",
+        "mysql+nosuch://ann:s3cret@host/x?password=s3cret",
+        "sqlite:////no/such/folder/x.db",
+        "/no/such/folder/x.log",
+    ],
+)
+def test_a_storage_that_cannot_be_used_is_told_in_one_line(storage: str) -> None:
+    def measure(_: dict[str, Any]) -> Iterator[TrialScore]:
+        yield TrialScore(1.0)
+
+    with pytest.raises(StorageError, match="of the study cannot be used") as told:
+        search(measure, {"x": Float(0.0, 1.0)}, trials=1, storage=storage)
+    said = "".join(traceback.format_exception(told.value))
+    assert "s3cret" not in said
+    assert "\n" not in str(told.value)

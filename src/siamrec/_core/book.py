@@ -147,7 +147,7 @@ class Book(Generic[PartT, FactoryT]):
         own = {name: entry for name, entry in self._entries.items() if entry.owner == HOUSE}
         return {name: cast("FactoryT", entry.load()) for name, entry in own.items()}
 
-    def add(self, name: str, factory: Factory, *, owner: str) -> None:
+    def add(self, name: str, factory: FactoryT, *, owner: str) -> None:
         """Write a part into the book.
 
         Args:
@@ -173,7 +173,7 @@ class Book(Generic[PartT, FactoryT]):
                     f"{taken.owner!r} and {owner!r} both offer the {self.kind} {name!r}; "
                     "rename one."
                 )
-            self._entries = {**self._entries, name: Entry(factory, owner)}
+            self._entries = {**self._entries, name: Entry(cast("Factory", factory), owner)}
 
     def contest(self, name: str, reason: str) -> None:
         """Say why a name is nobody's: whoever asks for it is told, while no part has it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from inspect import getattr_static
@@ -35,9 +36,14 @@ def real(name: str, value: Number, expected: str = "a number") -> Number:
     Raises:
         InvalidParameterError: If it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(value, Real) or _no_float_holds(value):
         raise InvalidParameterError(name, value, expected)
     return value
+
+
+def _no_float_holds(value: Real) -> bool:
+    """Whether this is a whole number beyond what any column holds."""
+    return isinstance(value, int) and value.bit_length() > sys.float_info.max_exp
 
 
 def real_or_none(name: str, value: Number | None) -> Number | None:
@@ -128,7 +134,11 @@ def one_of(name: str, value: T, known: Collection[str]) -> T:
     Raises:
         UnknownNameError: If it is not; the message offers the nearest names.
     """
-    if value not in known:
+    try:
+        there = value in known
+    except TypeError:  # a list and the like are no names
+        there = False
+    if not there:
         raise UnknownNameError(name, value, known)
     return value
 

@@ -44,12 +44,14 @@ class Recipe(ABC):
         book: The names of its kind.
         doors: For methods that an author writes, what their arguments must be; each is checked
             before the author's code runs, so that every part says no in the same words.
+        taken: What is made of an argument of a door, by its name, before the author's code has it.
     """
 
     __slots__ = ()
 
     book: ClassVar[Names]
     doors: ClassVar[Mapping[str, Mapping[str, type]]] = {}
+    taken: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
 
     @override
     def __init_subclass__(cls, **settings: Any) -> None:
@@ -58,7 +60,7 @@ class Recipe(ABC):
             method = cls.__dict__.get(name)
             # A dataclass with slots makes its class anew from methods that have their door.
             if method is not None and not hasattr(method, "__wrapped__"):
-                setattr(cls, name, _with_door(method, kinds))
+                setattr(cls, name, _with_door(method, kinds, cls.taken))
         begin = cls.__dict__.get("__post_init__")
         if begin is not None and not hasattr(begin, "__wrapped__"):
             setattr(cls, "__post_init__", _after_plain_numbers(begin))  # noqa: B010
@@ -122,17 +124,24 @@ def _after_plain_numbers(begin: Callable[[Any], None]) -> Callable[[Any], None]:
     return made
 
 
-def _with_door(method: Callable[..., Any], kinds: Mapping[str, type]) -> Callable[..., Any]:
+def _with_door(
+    method: Callable[..., Any],
+    kinds: Mapping[str, type],
+    taken: Mapping[str, Callable[[Any], Any]],
+) -> Callable[..., Any]:
     """Return the method behind a check of its arguments; None passes where it is the default."""
     takes = signature(method)
     optional = {name for name, each in takes.parameters.items() if each.default is None}
 
     @wraps(method)
     def checked(*args: Any, **named: Any) -> Any:
-        given = takes.bind_partial(*args, **named).arguments
+        bound = takes.bind_partial(*args, **named)
+        given = bound.arguments
         for name in given.keys() & kinds.keys():
             if given[name] is not None or name not in optional:
                 check.kind(name, given[name], kinds[name])
-        return method(*args, **named)
+                if name in taken:
+                    given[name] = taken[name](given[name])
+        return method(*bound.args, **bound.kwargs)
 
     return checked

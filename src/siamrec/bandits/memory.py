@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, final
 
@@ -61,6 +62,7 @@ class Memory(Shown, Generic[ModelT]):
             policy, context.space(len(self.names), settings.n_features), settings
         )
         self.counter = 0
+        self._process = os.getpid()
 
     @override
     def title(self) -> str:
@@ -110,8 +112,13 @@ class Memory(Shown, Generic[ModelT]):
         return np.bincount(self.ledger.column("arm"), minlength=len(self.names))
 
     def new_ids(self, times: list[Instant]) -> list[str]:
-        """Return ids that sort by time, for the next decisions of this worker."""
+        """Return ids that sort by time, for the next decisions of this worker.
+
+        In a forked child they name the process too: it counts on from where its parent did.
+        """
         end = f"-{self.settings.worker}" if self.settings.worker else ""
+        if os.getpid() != self._process:
+            end += f".{os.getpid():x}"
         numbers = range(self.counter, self.counter + len(times))
         if len(set(times)) == 1:
             start = f"{times[0]:016x}-"

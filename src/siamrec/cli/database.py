@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from siamrec._core.urls import masked
-from siamrec.cli.door import one_line, plain, say, show, url_of
+from siamrec.cli.door import SchemaOption, one_line, plain, say, show, url_of
 from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ _Archive = Annotated[
 
 
 @contextmanager
-def _opened(db: str, archive: Path | None = None) -> Iterator[Store]:
+def _opened(db: str, schema: str | None, archive: Path | None = None) -> Iterator[Store]:
     """Open a database that is there; one that is not would be made by a mistyped name."""
     from siamrec.storage import Store, inspected  # SQLAlchemy takes its time
 
     url = url_of(db)
-    found = inspected(url)
+    found = inspected(url, schema=schema)
     if found.state == "empty":
         raise InvalidParameterError("--db", found.url, "a database with the tables of siamrec")
-    store = Store(url, archive=archive)
+    store = Store(url, archive=archive, schema=schema)
     try:
         yield store
     finally:
@@ -48,25 +48,25 @@ def _opened(db: str, archive: Path | None = None) -> Iterator[Store]:
 
 
 @app.command()
-def upgrade(db: _Db = "siamrec.db") -> None:
+def upgrade(db: _Db = "siamrec.db", schema: SchemaOption = None) -> None:
     """Bring a database to the newest revision, or make a new one."""
     console = Console()
     with one_line(console):
         from siamrec.storage import Store, inspected
 
-        Store(url_of(db)).close()
-        found = inspected(url_of(db))
+        Store(url_of(db), schema=schema).close()
+        found = inspected(url_of(db), schema=schema)
     say(console, f"{found.url}: revision {found.revision}")
 
 
 @app.command()
-def check(db: _Db = "siamrec.db") -> None:
+def check(db: _Db = "siamrec.db", schema: SchemaOption = None) -> None:
     """Show revision, rows and damage, and change nothing; exit code 1 if something is amiss."""
     console = Console()
     with one_line(console):
         from siamrec.storage import inspected
 
-        found = inspected(url_of(db))
+        found = inspected(url_of(db), schema=schema)
     show(console, found)
     if found.damage or found.state != "current":
         raise typer.Exit(1)
@@ -76,23 +76,33 @@ def check(db: _Db = "siamrec.db") -> None:
 def verify(
     db: _Db = "siamrec.db",
     archive: _Archive = None,
+    schema: SchemaOption = None,
+    blobs: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the files of versions.", show_default="beside a SQLite file"),
+    ] = None,
     bandits: Annotated[
         str | None,
         typer.Option(help="Function 'module:name' that opens your bandits on the store given."),
     ] = None,
 ) -> None:
-    """Check that all derived state is the fold of the log, and sealed files are as sealed."""
+    """Check all that is derived against the log, and events, files and versions as written."""
     console = Console()
-    with one_line(console), _opened(db, archive) as store:
+    with one_line(console), _opened(db, schema, archive) as store:
         if bandits is not None:
             _named(bandits)(store)
         found = store.verify()
+        files = _files_verified(store, blobs) if found.versions else "none"
     for name, n_sums in found.checked.items():
         say(console, f"{name}: {n_sums:,} sums agree with the log")
     for name in found.unchecked:
         say(console, plain(f"{name}: not checked", "yellow"), ", open it with --bandits")
     say(console, f"archive: {found.archived:,} events as sealed")
     say(console, f"log: {found.events:,} events and {found.versions:,} versions as written")
+    if files is None:
+        say(console, plain("files of versions: not checked", "yellow"), ", name their --blobs")
+    else:
+        say(console, f"files of versions: {files}")
 
 
 @app.command("archive")
@@ -102,13 +112,14 @@ def archive_events(
     ],
     db: _Db = "siamrec.db",
     archive: _Archive = None,
+    schema: SchemaOption = None,
     segment_rows: Annotated[int, typer.Option(help="Most events in one file.")] = 100_000,
 ) -> None:
     """Move old events into sealed Parquet files; they stay part of the log."""
     console = Console()
     with one_line(console):
         instant = _instant(before)
-        with _opened(db, archive) as store:
+        with _opened(db, schema, archive) as store:
             sealed = store.archive(instant, segment_rows=segment_rows)
     say(console, f"{sealed.n_events:,} events in {len(sealed.segments)} new files")
     if sealed.held_by:
@@ -120,6 +131,7 @@ def erase(
     user: Annotated[str, typer.Argument(help="Id of the user.")],
     db: _Db = "siamrec.db",
     archive: _Archive = None,
+    schema: SchemaOption = None,
     number: Annotated[bool, typer.Option(help="The id is a whole number, not text.")] = False,  # noqa: FBT002
     yes: Annotated[bool, typer.Option(help="Do not ask.")] = False,  # noqa: FBT002
 ) -> None:
@@ -130,7 +142,7 @@ def erase(
             raise InvalidParameterError("user", user, "a whole number with --number")
         if not yes:
             typer.confirm(f"Erase {user!r} from {masked(url_of(db))} for ever?", abort=True)
-        with _opened(db, archive) as store:
+        with _opened(db, schema, archive) as store:
             done = store.erase(int(user) if number else user)
     say(
         console,
@@ -139,6 +151,28 @@ def erase(
     )
     for line in done.remains:
         say(console, plain("Remains: ", "yellow"), line)
+
+
+def _files_verified(store: Store, blobs: Path | None) -> str | None:
+    """Hash the files of all versions; None where it is not known where they are.
+
+    Raises:
+        siamrec.errors.ModelLoadError: If some are gone or were changed.
+    """
+    from siamrec.lifecycle import ModelRegistry
+    from siamrec.storage import FolderBlobs
+
+    if blobs is not None:
+        files = FolderBlobs(blobs)
+    elif store.file is None:
+        return None
+    else:
+        files = FolderBlobs.beside(store.file, "models")
+        own = store.file.with_name("registry")  # of a run in a folder of its own
+        if not next(files.keys(), None) and own.is_dir():
+            files = FolderBlobs(own)
+    ModelRegistry(store, files).verify()
+    return "as registered"
 
 
 def _instant(text: str) -> int:

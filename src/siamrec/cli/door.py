@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -38,6 +38,14 @@ def show(console: Console, result: Shown) -> None:
     """Print a result as its table."""
     for line in result.to_text().splitlines():
         say(console, line)
+
+
+SchemaOption = Annotated[
+    str | None,
+    typer.Option(
+        "--schema", envvar="SIAMREC_SCHEMA", help="Schema of PostgreSQL that has the tables."
+    ),
+]
 
 
 def url_of(db: str) -> str:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from siamrec.cli.door import one_line, plain, say, show
+from siamrec.cli.door import SchemaOption, one_line, plain, say, show, url_of
 from siamrec.cli.files import paths_of, reads_files, source_of
 from siamrec.errors import InvalidParameterError
 
@@ -35,8 +35,12 @@ def improve(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/first"),
     db: Annotated[
         str | None,
-        typer.Option(help="Database URL of the event log.", show_default="a file in --out"),
+        typer.Option(
+            help="Database of the event log: a URL, or a SQLite file.",
+            show_default="a file in --out",
+        ),
     ] = None,
+    schema: SchemaOption = None,
     model: Annotated[
         str, typer.Option(help="Text encoder: a registered name, a hub name or a local path.")
     ] = "all-MiniLM-L6-v2",
@@ -79,13 +83,14 @@ def improve(
     A run that was interrupted goes on when it is called again with the same --out.
     """
     console = Console()
-    arguments: dict[str, Any] = {"out": out, "seed": seed, "strategy": strategy, "store": db}
+    arguments: dict[str, Any] = {"out": out, "seed": seed, "strategy": strategy}
     judging: dict[str, Any] = {"holdout": holdout, "cold_share": cold_share, "k": k}
     judging |= {"serving": serving, "warm_start": warm_start, "max_rejected": max_rejected}
     with one_line(console, out), paths_of(feedback or []) as files:
         material = _material(files, items, written, items_id, text)
         judging["positive"] = _liked(material.get("source")) if positive is None else positive
-        report = _run(console, {**arguments, **material, "encoder": model}, judging, arm or [])
+        arguments |= {**material, "encoder": model, "store": None if db is None else url_of(db)}
+        report = _run(console, arguments, judging, arm or [], schema)
     if report.summary()["data"]["simulated"]:
         console.print("[yellow]Simulated data:[/] users, items and ratings are made up.")
     show(console, report)
@@ -125,7 +130,11 @@ def _liked(source: FileFeedback | None) -> float:
 
 
 def _run(
-    console: Console, arguments: dict[str, Any], judging: dict[str, Any], arms: list[str]
+    console: Console,
+    arguments: dict[str, Any],
+    judging: dict[str, Any],
+    arms: list[str],
+    schema: str | None,
 ) -> CycleReport:
     with console.status("Loading …"):
         from siamrec.lifecycle import Host, ImprovementLoop, Judging  # torch takes seconds
@@ -152,7 +161,10 @@ def _run(
 
     with progress:
         loop = ImprovementLoop(
-            **arguments, judging=Judging(**judging), arms=arms, host=Host(observers=[tell])
+            **arguments,
+            judging=Judging(**judging),
+            arms=arms,
+            host=Host(observers=[tell], schema=schema),
         )
         return loop.run()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from siamrec.cli.door import one_line, say, show, url_of
+from siamrec.cli.door import SchemaOption, one_line, say, show, url_of
 from siamrec.errors import InvalidParameterError, MissingInputError
 
 if TYPE_CHECKING:
@@ -34,16 +34,16 @@ _Since = Annotated[str | None, typer.Option(help="How far back to look, such as 
 
 
 @contextmanager
-def _opened(db: str, blobs: Path | None) -> Iterator[Workspace]:
+def _opened(db: str, schema: str | None, blobs: Path | None) -> Iterator[Workspace]:
     """Open a workspace that is there; one that is not would be made by a mistyped name."""
     from siamrec.lifecycle import Workspace  # torch takes its time
     from siamrec.storage import inspected
 
     url = url_of(db)
-    found = inspected(url)
+    found = inspected(url, schema=schema)
     if found.state == "empty":
         raise InvalidParameterError("--db", found.url, "a workspace that is there")
-    with Workspace(url, blobs=blobs) as workspace:
+    with Workspace(url, blobs=blobs, schema=schema) as workspace:
         yield workspace
 
 
@@ -81,11 +81,12 @@ def recommend(
     request: Annotated[str | None, typer.Option(help="Id of the request.")] = None,
     blobs: _Blobs = None,
     *,
+    schema: SchemaOption = None,
     as_json: _Json = False,
 ) -> None:
     """Serve a list to each user, and log it; nobody has seen it until somebody says so."""
     console = Console()
-    with one_line(console), _opened(db, blobs) as workspace:
+    with one_line(console), _opened(db, schema, blobs) as workspace:
         home = workspace.placement(_named(workspace, placement))
         people = [_user(workspace, user) for user in users]
         for shown in home.recommend_many(people, k=k, request=request):
@@ -97,18 +98,25 @@ def train(
     placement: _Placement = None,
     blobs: _Blobs = None,
     *,
+    schema: SchemaOption = None,
     as_json: _Json = False,
 ) -> None:
     """Fit a placement's arms, measure them beside what serves, and promote on evidence."""
     console = Console()
-    with one_line(console), _opened(db, blobs) as workspace:
+    with one_line(console), _opened(db, schema, blobs) as workspace:
         _tell(console, workspace.train(_named(workspace, placement)), as_json=as_json)
 
 
-def status(db: _Db = "siamrec.db", blobs: _Blobs = None, *, as_json: _Json = False) -> None:
+def status(
+    db: _Db = "siamrec.db",
+    blobs: _Blobs = None,
+    *,
+    schema: SchemaOption = None,
+    as_json: _Json = False,
+) -> None:
     """Show every placement and what serves there."""
     console = Console()
-    with one_line(console), _opened(db, blobs) as workspace:
+    with one_line(console), _opened(db, schema, blobs) as workspace:
         _tell(console, workspace, as_json=as_json)
 
 
@@ -117,11 +125,12 @@ def versions(
     placement: _Placement = None,
     blobs: _Blobs = None,
     *,
+    schema: SchemaOption = None,
     as_json: _Json = False,
 ) -> None:
     """Show the releases of a placement; the one in use has a mark."""
     console = Console()
-    with one_line(console), _opened(db, blobs) as workspace:
+    with one_line(console), _opened(db, schema, blobs) as workspace:
         name = _named(workspace, placement)
         active = workspace.active(name)
         for version in workspace.versions(name):
@@ -147,11 +156,12 @@ def rollback(
     placement: _Placement = None,
     blobs: _Blobs = None,
     *,
+    schema: SchemaOption = None,
     as_json: _Json = False,
 ) -> None:
     """Return to the release that served before, in every process at its next request."""
     console = Console()
-    with one_line(console), _opened(db, blobs) as workspace:
+    with one_line(console), _opened(db, schema, blobs) as workspace:
         change = workspace.rollback(_named(workspace, placement), reason=reason)
         _tell(console, change, as_json=as_json)
 
@@ -166,11 +176,12 @@ def measure(
     since: _Since = None,
     blobs: _Blobs = None,
     *,
+    schema: SchemaOption = None,
     as_json: _Json = False,
 ) -> None:
     """Show metrics of what was seen, whole or by slice."""
     console = Console()
-    with one_line(console), _opened(db, blobs) as workspace:
+    with one_line(console), _opened(db, schema, blobs) as workspace:
         found = workspace.measure(metrics, by=by or (), placement=placement, since=since)
         _tell(console, found, as_json=as_json)
 
@@ -184,11 +195,12 @@ def what_if(
     since: _Since = None,
     blobs: _Blobs = None,
     *,
+    schema: SchemaOption = None,
     as_json: _Json = False,
 ) -> None:
     """Show what another policy would have earned on the lists that were seen."""
     console = Console()
-    with one_line(console), _opened(db, blobs) as workspace:
+    with one_line(console), _opened(db, schema, blobs) as workspace:
         name = _named(workspace, placement)
         asked: Any = policy
         if "=" in policy and ":" not in policy:

@@ -197,7 +197,8 @@ class Decisions(Columnar):
         propensity: Probability with which that arm was drawn, in `(0, 1]`.
         cell: Context cell of the round, int32.
         time: Instant of the decision in nanoseconds, int64.
-        state_version: Version of the state the batch was made with.
+        state_version: Version of the state that each was made with, int64; one for all may be
+            given.
         arms: Names of the arms.
         bandit: Name of the bandit.
         policy: Name of the policy.
@@ -220,7 +221,7 @@ class Decisions(Columnar):
     propensity: FloatArray
     cell: CodeArray
     time: IntArray
-    state_version: int = 0
+    state_version: IntArray | int = 0
     arms: tuple[str, ...]
     bandit: str = ""
     policy: str = ""
@@ -231,9 +232,15 @@ class Decisions(Columnar):
             object.__setattr__(self, name, check.frozen(getattr(self, name), dtype))
         chances = check.frozen(check.finite("propensity", self.propensity), np.float64)
         object.__setattr__(self, "propensity", chances)
+        version = self.state_version
+        if isinstance(version, int):
+            version = np.full(self.arm.size, check.count("state_version", version, least=0))
+        version = check.frozen(version, np.int64)
+        object.__setattr__(self, "state_version", version)
         check.same_length(
-            id=self.id, arm=self.arm, propensity=chances, cell=self.cell, time=self.time
-        )
+            id=self.id, arm=self.arm, propensity=chances, cell=self.cell, time=self.time,
+            state_version=version,
+        )  # fmt: skip
         if self.arm.size and not (self.arm.min() >= 0 and self.arm.max() < len(self.arms)):
             raise InvalidDataError(f"arm must hold codes of the {len(self.arms)} arms.")
         if chances.size and not (chances.min() > 0 and chances.max() <= 1 + _ROUNDING):
@@ -273,8 +280,7 @@ class Decisions(Columnar):
         """Return all rows of `parts`, one after the other, over the arms of all of them.
 
         Raises:
-            InvalidDataError: If there is no part, or they are of several bandits, policies or
-                versions of a state.
+            InvalidDataError: If there is no part, or they are of several bandits or policies.
         """
         listed = one_or_more(parts, cls, "decisions")
         arms = tuple(dict.fromkeys(name for part in listed for name in part.arms))
@@ -286,7 +292,6 @@ class Decisions(Columnar):
         return cls(
             **{**columns, "arm": np.concatenate(moved)},
             arms=arms,
-            state_version=same("state_version", (part.state_version for part in listed)),
             bandit=same("bandit", (part.bandit for part in listed)),
             policy=same("policy", (part.policy for part in listed)),
         )
@@ -348,4 +353,4 @@ class Decisions(Columnar):
         )
 
 
-_DECISION_COLUMNS = ("id", "arm", "propensity", "cell", "time")
+_DECISION_COLUMNS = ("id", "arm", "propensity", "cell", "time", "state_version")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @final
 class FeedbackKind(IntEnum):
-    """What an event was."""
+    """What an event was; an impression is what was shown, and nothing that its user did."""
 
     RATING = 0
     CLICK = 1
@@ -39,6 +39,7 @@ class FeedbackKind(IntEnum):
     DWELL = 4
     CONVERSION = 5
     COMMENT = 6
+    IMPRESSION = 7
 
 
 @final

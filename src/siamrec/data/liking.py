@@ -2,7 +2,8 @@
 
 An opinion (a rating or a thumb) says more than an act (a click, a conversion, a comment, a
 dwell), and an act more than a view. Of what a user said of an item the strongest speaks, and of
-equally strong events the latest: a page view never takes back a rating.
+equally strong events the latest: a page view never takes back a rating. An impression is of what
+was shown: it says nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "OPINION",
     "Threshold",
+    "acted",
     "disliked",
     "liked",
     "places",
@@ -31,6 +33,7 @@ __all__ = [
     "require_places",
     "require_threshold",
     "speakers",
+    "tells",
     "threshold",
     "top_of",
     "voice",
@@ -43,7 +46,7 @@ where every event counts."""
 OPINION, _ACT, _SEEN = 2, 1, 0
 _VOICE = np.full(len(FeedbackKind), _ACT, dtype=np.int8)
 _VOICE[[FeedbackKind.RATING, FeedbackKind.THUMB]] = OPINION
-_VOICE[FeedbackKind.VIEW] = _SEEN
+_VOICE[[FeedbackKind.VIEW, FeedbackKind.IMPRESSION]] = _SEEN
 _DEEDS = np.zeros(len(FeedbackKind), dtype=bool)
 _DEEDS[[FeedbackKind.CLICK, FeedbackKind.CONVERSION]] = True
 _TOPS = (1.0, 5.0, 10.0, 100.0)  # of the usual scales
@@ -55,12 +58,30 @@ def voice(kind: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
     return strength
 
 
+def acted(feedback: Feedback) -> Feedback:
+    """Return what people did: events without impressions; the same where there are none.
+
+    Examples:
+        >>> feedback = Feedback.of(user=["ann"] * 2, item=["x", "y"], kind=[7, 1])
+        >>> acted(feedback).items.decode(acted(feedback).item)
+        ['y']
+    """
+    did = feedback.kind != FeedbackKind.IMPRESSION
+    return feedback if did.all() else feedback.where(did)
+
+
+def tells(feedback: Feedback) -> BoolArray:
+    """Return which events say something: no impression, and none of weight 0."""
+    says: BoolArray = (feedback.weight > 0) & (feedback.kind != FeedbackKind.IMPRESSION)
+    return says
+
+
 def speakers(feedback: Feedback, within: CodeArray | None = None) -> IntArray:
     """Return the row that speaks for each user and item, in order of time.
 
-    With codes `within`, such as those of queries, one speaks for each user, item and code. Events
-    of weight 0 do not count. An event with a time is later than one without; events of
-    one instant, and those without one, come in the order of their rows.
+    With codes `within`, such as those of queries, one speaks for each user, item and code.
+    Impressions and events of weight 0 do not count. An event with a time is later than one
+    without; events of one instant, and those without one, come in the order of their rows.
 
     Examples:
         >>> feedback = Feedback.of(
@@ -69,7 +90,7 @@ def speakers(feedback: Feedback, within: CodeArray | None = None) -> IntArray:
         >>> speakers(feedback).tolist()  # the rating, not the view after it
         [0]
     """
-    rows = np.flatnonzero(feedback.weight > 0)
+    rows = np.flatnonzero(tells(feedback))
     rows = rows[np.lexsort((feedback.time[rows], voice(feedback.kind[rows])))]
     pair = feedback.user[rows].astype(np.int64) * max(len(feedback.items), 1) + feedback.item[rows]
     if within is not None:
@@ -84,12 +105,13 @@ def speakers(feedback: Feedback, within: CodeArray | None = None) -> IntArray:
 def liked(kind: npt.NDArray[Any], value: npt.NDArray[Any], positive: float | None) -> BoolArray:
     """Return which events are likes.
 
-    Without `positive` every event is one, but a thumb down. With it, ratings from there up are, a
-    thumb up, and a click or conversion above 0; a view, a dwell or a comment is none.
+    Without `positive` every event is one, but a thumb down and an impression. With it, ratings
+    from there up are, a thumb up, and a click or conversion above 0; a view, a dwell or a comment
+    is none.
     """
     up = value > 0
     if positive is None:
-        every: BoolArray = (kind != FeedbackKind.THUMB) | up
+        every: BoolArray = (kind != FeedbackKind.IMPRESSION) & ((kind != FeedbackKind.THUMB) | up)
         return every
     likes: BoolArray = np.where(
         kind == FeedbackKind.RATING,

@@ -170,7 +170,7 @@ class Vocabulary(Shown):
 
     def fingerprint(self) -> str:
         """Return a hash of the ids and their order, as 64 hexadecimal digits."""
-        return content_hash("\x1f".join(f"{type(id_).__name__}:{id_}" for id_ in self.ids))
+        return content_hash([f"{type(id_).__name__}:{id_}" for id_ in self.ids])
 
     @override
     def title(self) -> str:

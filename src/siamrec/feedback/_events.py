@@ -320,6 +320,8 @@ class _Columns:
             self._faults.mark((kind == _RATING) & silent, "rating is missing")
             self._faults.mark((kind == _DWELL) & silent, "dwell is missing")
             return np.where(np.isnan(said), 1.0, said)
+        import pyarrow as pa
+
         column = self._spelt(role)
         thumbs = kind == _THUMB
         values, bad = _values_of(column, role, thumbs)
@@ -330,6 +332,8 @@ class _Columns:
         missing = np.isnan(values) & ~bad
         self._faults.mark(missing & needed & ~self.skipped, f"{named} is missing")
         bad |= np.abs(values) > _GREATEST
+        if pa.types.is_boolean(column.type):
+            bad |= kind == _RATING  # yes and no are thumbs
         self._faults.mark(bad & ~self.skipped, f"{named} is not a number", column)
         self._faults.mark((kind == _DWELL) & (values < 0), "dwell is below 0", column)
         none = thumbs & ~np.isin(values, (-1, 1))

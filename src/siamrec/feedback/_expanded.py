@@ -132,7 +132,7 @@ class Expanded:
         return {**columns, **{name: taken(column, order) for name, column in own.items()}}, at
 
     def _of_impressions(self) -> tuple[dict[str, Any], IntArray]:
-        """A view of each entry, and a click on those that say so."""
+        """An impression of each entry, and a click on those that say so."""
         import pyarrow.compute as pc
 
         name = self._meaning.roles["impressions"]
@@ -141,7 +141,7 @@ class Expanded:
         first = np.searchsorted(lists.at, lists.at)  # where the list of each entry begins
         clicked = np.flatnonzero(lists.clicked)
         entry = np.concatenate([np.arange(n), clicked])
-        kinds = np.repeat([FeedbackKind.VIEW, FeedbackKind.CLICK], [n, len(clicked)])
+        kinds = np.repeat([FeedbackKind.IMPRESSION, FeedbackKind.CLICK], [n, len(clicked)])
         return self._joined(
             lists.at[entry],
             np.argsort(entry, kind="stable"),

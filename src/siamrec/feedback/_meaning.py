@@ -59,12 +59,13 @@ _KINDS: Mapping[FeedbackKind, str] = {
     FeedbackKind.RATING: "rating rate review stars",
     FeedbackKind.CLICK: "click clicked open opened select selected play listen watch read "
     "download",
-    FeedbackKind.VIEW: "view viewed pageview impression shown seen exposure",
+    FeedbackKind.VIEW: "view viewed pageview",
     FeedbackKind.THUMB: "thumb",
     FeedbackKind.DWELL: "dwell",
     FeedbackKind.CONVERSION: "conversion purchase purchased buy bought order ordered transaction "
     "checkout cart addtocart basket",
     FeedbackKind.COMMENT: "comment reply",
+    FeedbackKind.IMPRESSION: "impression shown seen exposure exposed displayed",
 }
 _UP = "like liked up upvote thumbsup favorite favourite positive true yes"
 _DOWN = "dislike disliked down downvote thumbsdown negative false no hate"
@@ -146,8 +147,8 @@ def roles_of(
             raise UnknownNameError(f"column for {role}", name, names)
     found = dict(given)
     for role, usual in roles.items():
-        if role in given:
-            continue
+        if role in given or (role == "impressions" and "item" in found):
+            continue  # beside an item it is how often it was shown
         fitting = [n for n in names if plain_name(n) in usual and n not in given.values()]
         if len(fitting) > 1:
             raise InvalidDataError(
@@ -157,7 +158,7 @@ def roles_of(
         if fitting:
             found[role] = fitting[0]
     for role in required:
-        if role not in found:
+        if role not in found and not (role == "item" and "impressions" in found):
             listed = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
             raise InvalidDataError(
                 f"{file}No column stands for the {role}; found {listed or 'none'}. {_remedy(role)}"

@@ -17,9 +17,15 @@ from siamrec.feedback._delimited import delimited
 from siamrec.feedback._json import is_json, json_records
 from siamrec.feedback._loading import Opened, loaded_from
 from siamrec.feedback._meaning import ROLES, Meaning, Word, marks_of, roles_of, word_of
+from siamrec.feedback._parquet import is_typed, typed_records
 from siamrec.feedback._records import Layout
-from siamrec.feedback._typed import is_typed, typed_records
-from siamrec.feedback.formats import FILE_FORMATS, recognised
+from siamrec.feedback.formats import (
+    FILE_FORMATS,
+    FileFormat,
+    called,
+    guest_formats,
+    recognised,
+)
 from siamrec.feedback.memory import MemoryFeedback
 
 if TYPE_CHECKING:
@@ -48,8 +54,8 @@ class FileFeedback:
             `"logs/2026-*.jsonl.gz"`, a file in an archive (`"all.zip/ratings.csv"`), or several.
         columns: Column of each role: `user`, `item`, `value`, `time`, `kind` (or a kind for all
             rows, such as `"click"`), `weight`, `position`, `propensity`, `decision`, `query`,
-            `impressions` (lists such as `N1-1 N2-0`: a view of each item, a click on those with
-            1). Those not named are recognised by their usual names. Paths reach into JSON and
+            `impressions` (lists such as `N1-1 N2-0`: an impression of each item, a click on those
+            with 1). Those not named are recognised by their usual names. Paths reach into JSON and
             structs: `data.rating`.
         header: Names of the columns of a file without a header.
         delimiter: What stands between values, one letter or more.
@@ -68,7 +74,7 @@ class FileFeedback:
             `"text"` and `"number"` read all as such.
         where: Rows to take, as an `Expression` over the columns: `"country == 'TH'"`.
         context: Further columns to carry along.
-        format: Name of a known format; recognised by its content otherwise.
+        format: A `FileFormat` or the name of one; recognised by its content otherwise.
 
     Raises:
         siamrec.errors.InvalidParameterError: If a setting is out of its range.
@@ -102,7 +108,7 @@ class FileFeedback:
     ids: Literal["written", "text", "number"] = "written"
     where: Expression | str | None = None
     context: Sequence[str] = ()
-    format: str | None = None
+    format: FileFormat | str | None = None
 
     def __post_init__(self) -> None:
         self._check_path()
@@ -123,7 +129,7 @@ class FileFeedback:
         check.one_of("decimal", self.decimal, (".", ","))
         check.one_of("ids", self.ids, ("written", "text", "number"))
         if self.format is not None:
-            FILE_FORMATS.factory(self.format)
+            object.__setattr__(self, "format", FILE_FORMATS.make(self.format))
         if self.where is not None:
             object.__setattr__(self, "where", Expression.read("where", self.where))
         for word in self.kinds.values():
@@ -163,11 +169,10 @@ class FileFeedback:
             siamrec.errors.UnknownNameError: If a column that was named is not there.
         """
         contents = contents_of(self.path)
-        if self.format is not None and len(contents) > 1:
-            known = FILE_FORMATS.factory(self.format)
-            contents = [each for each in contents if known.is_named(each.plain_name)]
+        if isinstance(self.format, FileFormat) and len(contents) > 1:
+            contents = [each for each in contents if self.format.is_named(each.plain_name)]
             if not contents:
-                raise InvalidDataError(f"{self.path} has no file named {known.file}.")
+                raise InvalidDataError(f"{self.path} has no file named {self.format.file}.")
         loaded = loaded_from([opened(content, self) for content in contents])
         if loaded.rejected and len(loaded.rejected) == loaded.n_rows:
             raise RejectedDataError(loaded.nothing_good())
@@ -180,24 +185,36 @@ def opened(content: Content, given: FileFeedback) -> Opened:
     Raises:
         InvalidDataError: If it cannot be read, or what its columns mean cannot be told.
     """
+    try:
+        return _opened(content, given, FILE_FORMATS.house())
+    except InvalidDataError:
+        # Of no format of the house, and without usual names: loading plugins takes its time.
+        guests = {} if given.format is not None or given.columns else guest_formats()
+        if not guests:
+            raise
+    return _opened(content, given, guests)
+
+
+def _opened(content: Content, given: FileFeedback, formats: Mapping[str, FileFormat]) -> Opened:
     head = content.head()
-    name, how = given.format, "named"
+    assert not isinstance(given.format, str)
+    known, how = given.format, "as was said"
     free = not given.columns and not given.wide
-    if name is None and free and not given.header:
-        name, how = _known_by_line(head), "by its first line"
-    settings = _settled(content, given, name)
+    if known is None and free and not given.header:
+        known, how = _known_by_line(formats, head), "by its first line"
+    settings = _settled(content, given, known)
     records = records_of(content, settings, head)
-    if name is None and free:
-        name, how = recognised(records.names), "by its columns"
-        settings = _settled(content, given, name)
+    if known is None and free:
+        known, how = recognised(formats, records.names), "by its columns"
+        settings = _settled(content, given, known)
         if settings.encoding != given.encoding:
             records = records_of(content, settings, head)
     told = dict(records.told)
     if content.packing:
         told["packed with"] = content.packing
-    if name is not None:
-        told["format"] = f"{name}, {how}: {FILE_FORMATS.factory(name).about}"
-    return Opened(content, told, records, _meaning(content, settings, name, records))
+    if known is not None:
+        told["format"] = f"{called(known)}, {how}: {known.about}"
+    return Opened(content, told, records, _meaning(content, settings, known, records))
 
 
 def records_of(content: Content, settings: FileFeedback | None, head: bytes) -> Records:
@@ -221,18 +238,17 @@ def records_of(content: Content, settings: FileFeedback | None, head: bytes) -> 
     return (json_records if is_json(content, text) else delimited)(content, layout, head)
 
 
-def _known_by_line(head: bytes) -> str | None:
+def _known_by_line(formats: Mapping[str, FileFormat], head: bytes) -> FileFormat | None:
     if is_typed(head) or b"\x00" in head:
         return None
     line = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n").split(b"\n", 1)[0][:10_000]
-    return recognised((), line.decode("utf-8", errors="replace").rstrip("\r"))
+    return recognised(formats, (), line.decode("utf-8", errors="replace").rstrip("\r"))
 
 
-def _settled(content: Content, given: FileFeedback, name: str | None) -> FileFeedback:
+def _settled(content: Content, given: FileFeedback, known: FileFormat | None) -> FileFeedback:
     """Return the settings, where they are not given those of the format."""
-    if name is None:
+    if known is None:
         return given
-    known = FILE_FORMATS.factory(name)
     usual = FileFeedback(path=given.path)
     added = {
         key: value
@@ -245,12 +261,12 @@ def _settled(content: Content, given: FileFeedback, name: str | None) -> FileFee
 
 
 def _meaning(
-    content: Content, settings: FileFeedback, name: str | None, records: Records
+    content: Content, settings: FileFeedback, known: FileFormat | None, records: Records
 ) -> Meaning:
     """Return what the columns of a file mean."""
     names = records.names
-    known = {} if name is None else FILE_FORMATS.factory(name).found(names)
-    given = {**known, **settings.columns}
+    given = {**({} if known is None else known.found(names)), **settings.columns}
+    own = known is FILE_FORMATS.factory(_OWN)
     lone = settings.wide or "impressions" in given
     roles = roles_of(
         names,
@@ -280,9 +296,9 @@ def _meaning(
         decimal=settings.decimal,
         time_unit=settings.time_unit,
         time_format=settings.time_format,
-        untimed=name == _OWN,
+        untimed=own,
         marks=marks,
-        context=rest if name == _OWN else tuple(settings.context),
+        context=rest if own else tuple(settings.context),
         wide=rest if settings.wide else (),
         where=where,
     )

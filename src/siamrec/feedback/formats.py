@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any, final
 
 from typing_extensions import override
 
-from siamrec._core.book import Book
+from siamrec._core import check
+from siamrec._core.book import HOUSE, Book
+from siamrec._core.installed import installed_plugins
+from siamrec._core.recipe import Recipe
 from siamrec._core.table import Record
-from siamrec.errors import InvalidDataError
-from siamrec.feedback._meaning import WORDS, plain_name
+from siamrec.errors import InvalidDataError, InvalidParameterError
+from siamrec.feedback._meaning import ROLES, WORDS, plain_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
+
+_SETTINGS = (
+    "header", "delimiter", "quote", "decimal", "time_unit", "time_format", "kinds", "not_rated",
+    "scale", "wide", "marks", "ids", "where", "context",
+)  # fmt: skip
+"""Settings of `FileFeedback` that a format may have."""
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class FileFormat(Record):
+class FileFormat(Recipe, Record):
     """How files of one origin are written and what their columns mean.
 
     Args:
@@ -32,6 +42,10 @@ class FileFormat(Record):
         line: Form of the first line by which a file without a header is recognised.
         file: Form of the names of its files in a folder that has others too, such as `"u.data"`.
         encoding: Encoding of those of its files that are not UTF-8.
+
+    Raises:
+        siamrec.errors.UnknownNameError: If a role or a setting is not known.
+        siamrec.errors.InvalidParameterError: If the form of the first line is none.
 
     Examples:
         >>> mine = FileFormat(about="Our shop", columns={"user": "who", "item": "what"})
@@ -46,6 +60,21 @@ class FileFormat(Record):
     line: str = ""
     file: str = ""
     encoding: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("about", "line", "file", "encoding"):
+            if (told := getattr(self, name)) is not None:
+                check.kind(name, told, str)
+        for role in check.kind("columns", self.columns, Mapping):
+            check.one_of("column role", role, ROLES)
+        for setting in check.kind("settings", self.settings, Mapping):
+            check.one_of("setting of a format", setting, _SETTINGS)
+        header = tuple(check.many("header", self.header, what="names of columns"))
+        object.__setattr__(self, "header", header)
+        try:
+            re.compile(self.line)
+        except re.error as error:
+            raise InvalidParameterError("line", self.line, "a regular expression") from error
 
     @override
     def title(self) -> str:
@@ -229,7 +258,12 @@ FILE_FORMATS: Book[FileFormat, FileFormat] = Book(
         ),
         "kuairand": FileFormat(
             about="KuaiRand and KuaiSAR, logs of videos shown",
-            columns={"user": "user_id", "item": "video_id", "time": "time_ms", "kind": "view"},
+            columns={
+                "user": "user_id",
+                "item": "video_id",
+                "time": "time_ms",
+                "kind": "impression",
+            },
             settings={
                 "time_unit": "ms",
                 "marks": {
@@ -295,13 +329,51 @@ FILE_FORMATS: Book[FileFormat, FileFormat] = Book(
         ),
     },
     contract=FileFormat,
+    recipes=FileFormat,
     factories=FileFormat,
 )
 """Every format of files by name."""
 
 
-def recognised(names: Iterable[str], line: str = "") -> str | None:
-    """Return the name of the format that a file is of, by its columns or its first line."""
+def guest_formats() -> dict[str, FileFormat]:
+    """Return the formats that plugins and the host bring, by name; loads the plugins."""
+    installed_plugins()  # what they offer is in the book from then on
+    names = (name for name in FILE_FORMATS if FILE_FORMATS.owner(name) != HOUSE)
+    return {name: FILE_FORMATS.factory(name) for name in names}
+
+
+def recognised(
+    formats: Mapping[str, FileFormat], names: Iterable[str], line: str = ""
+) -> FileFormat | None:
+    """Return which of the formats a file is of, by its columns or its first line.
+
+    Of those known by columns the one that asks for all the columns of the others, and more, is
+    the nearest.
+
+    Raises:
+        InvalidDataError: If it may be of several.
+    """
     listed = tuple(names)
-    known = ((name, FILE_FORMATS.factory(name)) for name in FILE_FORMATS.names())
-    return next((name for name, each in known if each.fits(listed, line)), None)
+    known = {name: each for name, each in formats.items() if each.fits(listed, line)}
+    nearest = [
+        each
+        for name, each in known.items()
+        if all(set(each.header) > set(other.header) for key, other in known.items() if key != name)
+    ]
+    if len(known) > 1 and not nearest:
+        fitting = sorted(known)
+        first = fitting[0]
+        raise InvalidDataError(
+            f"The file may be of the format {' or '.join(fitting)}. Say which with "
+            f"--format {first} (format={first!r} from Python)."
+        )
+    return nearest[0] if nearest else None
+
+
+def called(known: FileFormat) -> str:
+    """Return what a format is called: its name and who brings it, or that it was given."""
+    name = next((name for name in FILE_FORMATS if FILE_FORMATS.factory(name) is known), None)
+    if name is None:
+        return "given"
+    owner = FILE_FORMATS.owner(name)
+    return name if owner == HOUSE else f"{name} of {owner}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 from siamrec._core.clock import ManualClock
 from siamrec._core.installed import tell_plugins
 from siamrec.bandits import HierarchicalBeta, Policy
+from siamrec.data.liking import acted
 from siamrec.errors import InvalidDataError, SiamrecError
 from siamrec.lifecycle import _encoders, _evaluate, _host, _in_use, _parts, _placing, _serve, _tune
 from siamrec.lifecycle._comparing import Served
@@ -54,6 +55,7 @@ class Cycle:
         catalog: Items with texts.
         rejected: Bad rows.
         simulated: Whether the data is made up.
+        events: File of the events, where they are those of a source that goes on.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Cycle:
         catalog: Catalog,
         rejected: Sequence[RejectedRow],
         simulated: bool,
+        events: bytes = b"",
     ) -> None:
         self.settings, self.parts = settings, parts
         self.catalog, self.rejected, self.simulated = catalog, tuple(rejected), simulated
@@ -76,9 +79,9 @@ class Cycle:
             "arms": {name: _host.told(recipe) for name, recipe in parts.arms.items()},
             **({} if parts.bandit is None else {"bandit": _host.told(parts.bandit)}),
         }
-        self.journal = Journal(parts.out, key, parts.observers)
+        self.journal = Journal(parts.out, key, parts.observers, events)
         url = parts.store or f"sqlite:///{parts.out / 'siamrec.db'}"
-        own = Store(url, clock=parts.clock) if isinstance(url, str) else url
+        own = Store(url, clock=parts.clock, schema=parts.schema) if isinstance(url, str) else url
         self.store: protocols.Store = own
         self._opened = own if isinstance(url, str) else None
         self._blobs = _parts.blobs_of(parts, own)
@@ -88,8 +91,8 @@ class Cycle:
             if isinstance(own, Store)
             else None
         )
-        self.feedback = _host.once(feedback)
-        self._repeated = len(feedback) - len(self.feedback)
+        self.feedback = acted(_host.once(feedback))
+        self._repeated = len(feedback) - len(_host.once(feedback))
         self.store.feedback.write(feedback)
         self._write_rejected()
         self.base = CachedEncoder(parts.encoder, folder=parts.out / "vectors")

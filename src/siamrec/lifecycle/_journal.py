@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
     from siamrec.lifecycle.events import Observers
 
+from siamrec.lifecycle._begun import EVENTS
 from siamrec.lifecycle.events import LoopEvent
 
 _FILE, _EARLIER = "progress.json", "earlier"
 _LAST = "report"
 """The step after which a run is finished."""
-_OF_A_RUN = (_FILE, "report.html", "summary.json", "rejected.jsonl", "encoder", "base")
+_OF_A_RUN = (_FILE, EVENTS, "report.html", "summary.json", "rejected.jsonl", "encoder", "base")
 """What belongs to one run; versions, events and cached vectors belong to all of them."""
 
 
@@ -36,13 +37,17 @@ class Journal:
         folder: Folder of the run.
         key: What the run depends on; a folder with an unfinished run of another key is refused.
         observers: Whom to tell.
+        events: File of the events of a source that goes on, kept before the key is; empty where
+            what was read can be read again.
 
     Raises:
         StorageError: If the folder cannot be written.
         InvalidDataError: If it holds another run that is not finished, or its file is damaged.
     """
 
-    def __init__(self, folder: Path, key: Mapping[str, Any], observers: Observers) -> None:
+    def __init__(
+        self, folder: Path, key: Mapping[str, Any], observers: Observers, events: bytes = b""
+    ) -> None:
         self._path = folder / _FILE
         self._key = json.loads(json.dumps(dict(key)))
         self._observers = observers
@@ -58,6 +63,8 @@ class Journal:
             raise StorageError(f"{folder} cannot be written: {error.strerror}.") from error
         if found:
             self._resume(found, folder)
+        if events and not self._steps:
+            write_whole(folder / EVENTS, events)
         self._save()  # what the run depends on is known before it writes anything else
 
     def _resume(self, text: str, folder: Path) -> None:
@@ -149,7 +156,7 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file that is seen whole or not at all.
 
     Raises:
@@ -157,8 +164,8 @@ def write_whole(path: Path, text: str) -> None:
     """
     draft = path.with_name(f".{path.name}.draft")
     try:
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with draft.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

@@ -14,7 +14,7 @@ from siamrec.lifecycle._ground import Ground
 from siamrec.lifecycle._in_use import PLACEMENT, TEXT
 from siamrec.lifecycle._recipes import arm_config
 from siamrec.lifecycle.placement import LIVE, Placement
-from siamrec.lifecycle.training import train
+from siamrec.lifecycle.training import TrainingData, train
 from siamrec.models.recommenders import EASE, LongTail, Popularity
 
 if TYPE_CHECKING:
@@ -109,8 +109,9 @@ def placed(
             joined = {name: arm for name, arm in arms.items() if name in own}
             candidate = chooser.candidate(replace(there, arms={**arms, **there.arms, **joined}))
         trained = train(
-            ground, candidate, serves_as=there, feedback=feedback, encoders={LIVE: encoder}
-        )
+            ground, candidate, serves_as=there, data=TrainingData.of(ground, feedback),
+            encoders={LIVE: encoder},
+        )  # fmt: skip
     except SiamrecError as error:  # an arm of the host that measures well may not serve
         return {"placement": None, "reason": str(error)}
     better = there is None or chooser.won or trained.verdict == "promoted"

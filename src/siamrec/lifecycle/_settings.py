@@ -66,6 +66,7 @@ class Parts:
     bandit: BanditFactory | Policy[Any] | None
     assigner: ExperimentAssigner | None
     store: Store | str | None
+    schema: str | None
     blobs: BlobStore | None
     clock: Clock
     observers: Observers

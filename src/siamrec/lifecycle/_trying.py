@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from siamrec._core import check
 from siamrec.errors import InvalidParameterError
 from siamrec.experiments import Experiment
-from siamrec.lifecycle.training import train
+from siamrec.lifecycle.training import TrainingData, train
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,10 +43,12 @@ def begun(
         if name != experiment.control and name not in variants:
             raise InvalidParameterError("variants", variants, f"with settings for {name!r}")
     tested = replace(config, experiment=experiment.key, variants=variants)
-    for name, paths in variants.items():
-        changed = tested.of_variant(name, paths)
-        if changed.alias != config.alias:
-            train(ground, changed, always=f"variant {name!r} of {experiment.key}")
+    made = {name: tested.of_variant(name, paths) for name, paths in variants.items()}
+    new = {name: changed for name, changed in made.items() if changed.alias != config.alias}
+    if new:
+        data = TrainingData.of(ground)
+        for name, changed in new.items():
+            train(ground, changed, data=data, always=f"variant {name!r} of {experiment.key}")
     manager = ground.store.experiments()
     manager.define(experiment)
     manager.start(experiment.key)

@@ -35,7 +35,11 @@ def _always(value: Any, _bound: float) -> Any:
 
 
 KINDS: Mapping[str, tuple[FeedbackKind, Callable[[Any, float], Any], float]] = {
-    **{kind.name.lower(): (kind, _always, 0.0) for kind in FeedbackKind},
+    **{
+        kind.name.lower(): (kind, _always, 0.0)
+        for kind in FeedbackKind
+        if kind != FeedbackKind.IMPRESSION  # nobody's deed
+    },
     "convert": (FeedbackKind.CONVERSION, _always, 0.0),
     "thumb_up": (FeedbackKind.THUMB, operator.gt, 0.0),
     "thumb_down": (FeedbackKind.THUMB, operator.lt, 0.0),

@@ -71,8 +71,10 @@ class Host:
             that is named, else a folder of the run.
         clock: Time of what is logged; the system's when absent. A store that is handed in keeps
             its own.
+        schema: Schema of PostgreSQL for the tables, where the store is given by its URL.
     """
 
     observers: Sequence[Observer] = ()
     blobs: BlobStore | None = None
     clock: Clock | None = None
+    schema: str | None = None

@@ -20,7 +20,7 @@ from siamrec.errors import (
     RejectedDataError,
 )
 from siamrec.feedback import FEEDBACK_SOURCES, FileFeedback
-from siamrec.lifecycle import _host, _lines, _parts, _placing
+from siamrec.lifecycle import _begun, _host, _lines, _parts, _placing
 from siamrec.lifecycle._cycle import Cycle
 from siamrec.lifecycle._folder_lock import locked
 from siamrec.lifecycle._journal import write_whole
@@ -132,6 +132,8 @@ class ImprovementLoop(Shown):
         )
         if catalog is None and source is not None:
             raise MissingInputError("catalog", "ImprovementLoop(catalog=…), items with texts")
+        if around.schema is not None and not isinstance(store, str):
+            raise InvalidParameterError("schema", around.schema, "given with the URL of a server")
         self._source: Feedback | FeedbackSource | None = (
             source
             if source is None or isinstance(source, Feedback)
@@ -154,6 +156,7 @@ class ImprovementLoop(Shown):
             bandit=_host.bandit_of(bandit, names, seed),
             assigner=assigner,
             store=store,
+            schema=around.schema,
             blobs=around.blobs,
             clock=clock_or_system(around.clock),
             observers=Observers(around.observers),
@@ -209,6 +212,9 @@ class ImprovementLoop(Shown):
     def _admitted(self) -> Callable[[], Cycle]:
         """Meet everything that can be wrong before the first file is written."""
         feedback, catalog, rejected, simulated = self._material()
+        events = b""
+        if self._goes_on:
+            feedback, events = _begun.told(_begun.begun_with(self._parts.out, feedback))
         if not len(feedback):
             raise InvalidDataError("There is no feedback: no row was read.")
         settings, judging = self._settings, self._settings.judging
@@ -230,7 +236,13 @@ class ImprovementLoop(Shown):
             catalog=catalog,
             rejected=rejected,
             simulated=simulated,
+            events=events,
         )
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the source may have more when it is read again, as a log does."""
+        return self._source is not None and not isinstance(self._source, Feedback | FileFeedback)
 
     def _material(self) -> tuple[Feedback, Catalog, Sequence[RejectedRow], bool]:
         if self._catalog is None:

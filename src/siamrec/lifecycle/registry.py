@@ -200,28 +200,42 @@ class ModelRegistry(Shown):
         """Check every manifest and every file against its hash; return the number of versions.
 
         Raises:
-            siamrec.errors.ModelLoadError: If one was changed, or is gone.
+            siamrec.errors.ModelLoadError: If one was changed, or is gone; the first are named.
         """
         found = self.versions()
-        known: set[str] = set()
+        known: dict[str, str] = {}
+        amiss = []
         for version in found:
-            listing = self._sound(version).manifest["files"]
-            new = {path: e for path, e in listing.items() if e["sha256"] not in known}
-            for _ in self._read(version.id, new):
-                pass
-            known |= {entry["sha256"] for entry in new.values()}
+            try:
+                listing = self._sound(version).manifest["files"]
+            except ModelLoadError as error:
+                amiss.append(str(error).removesuffix("."))
+                continue
+            for path, entry in listing.items():
+                digest = entry["sha256"]
+                if digest not in known:
+                    known[digest] = self._fault(digest)[1]
+                if known[digest]:
+                    amiss.append(f"{path} of version {version.id[:12]} {known[digest]}")
+        if amiss:
+            more = f", and {len(amiss) - 5:,} more" if len(amiss) > 5 else ""
+            raise ModelLoadError(f"{'; '.join(amiss[:5])}{more}: restore them from a backup.")
         return len(found)
+
+    def _fault(self, digest: str) -> tuple[bytes, str]:
+        """Return the bytes of a file, and what is wrong with them; empty where nothing is."""
+        try:
+            data = self._blobs.get(_blob(digest))
+        except LookupError:
+            return b"", "is gone"
+        return data, "" if hashlib.sha256(data).hexdigest() == digest else "was changed"
 
     def _read(self, version: str, listing: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
         """Yield files by their path, each as it was registered."""
         for path, entry in listing.items():
-            digest = entry["sha256"]
-            try:
-                data = self._blobs.get(_blob(digest))
-            except LookupError as error:
-                raise ModelLoadError(f"{path} of version {version[:12]} is gone.") from error
-            if hashlib.sha256(data).hexdigest() != digest:
-                raise ModelLoadError(f"{path} of version {version[:12]} was changed.")
+            data, fault = self._fault(entry["sha256"])
+            if fault:
+                raise ModelLoadError(f"{path} of version {version[:12]} {fault}.")
             yield path, data
 
     def _sound(self, version: StoredVersion) -> StoredVersion:

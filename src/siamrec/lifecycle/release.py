@@ -140,7 +140,7 @@ def registered(
         release: What was fitted.
         placement: What it was fitted for.
         registry: Where versions are kept.
-        data: Fingerprint of the events.
+        data: Name of what it was made from.
         metrics: What was measured, by arm.
         encoders: Versions of encoders that arms were made with, by reference.
     """

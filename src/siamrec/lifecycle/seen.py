@@ -52,7 +52,9 @@ class Seen:
     """
 
     kinds: Mapping[str, str | None] = field(
-        default_factory=lambda: {kind.name.lower(): None for kind in FeedbackKind}
+        default_factory=lambda: {
+            kind.name.lower(): None for kind in FeedbackKind if kind != FeedbackKind.IMPRESSION
+        }
     )
     cap: int = 1
     recover: str | None = None

@@ -13,6 +13,7 @@ from siamrec._core.clock import Stopwatch
 from siamrec._core.hashing import canonical_json
 from siamrec._core.table import Shown, Table
 from siamrec.bandits import SuccessRule
+from siamrec.data.liking import acted
 from siamrec.errors import ModelLoadError, StaleWriteError, UnknownNameError
 from siamrec.lifecycle._comparing import (
     CANDIDATE,
@@ -31,7 +32,7 @@ from siamrec.lifecycle.release import Release, fitted_release, loaded_release, r
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from siamrec.data import Feedback
+    from siamrec.data import Catalog, Feedback
     from siamrec.lifecycle._ground import Ground
     from siamrec.lifecycle.holdout import HeldOut
     from siamrec.lifecycle.placement import Placement
@@ -99,13 +100,53 @@ class Trained(Shown):
         )
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class TrainingData:
+    """What a training reads: one state of log and catalogue, however long it takes.
+
+    Attributes:
+        name: Id of the snapshot of the log; of events that were handed in, their fingerprint.
+        feedback: What people did.
+        catalog: The items.
+    """
+
+    name: str
+    feedback: Feedback
+    catalog: Catalog
+
+    @classmethod
+    def of(cls, ground: Ground, feedback: Feedback | None = None) -> TrainingData:
+        """Return what there is now; `feedback` in the place of all of the log, where it is given.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If the log is empty.
+        """
+        if feedback is not None:
+            name = feedback.fingerprint()
+        else:
+            taken, feedback = ground.store.snapshots.read()
+            name = taken.id
+        # One user for each person, as far as ids are known to be one person's.
+        joined = ground.store.identities.joined(acted(feedback))
+        return cls(name=name, feedback=joined, catalog=ground.store.catalog.read())
+
+    def named(self) -> dict[str, Any]:
+        """Return what the diary says of it."""
+        return {
+            "data": self.name,
+            "events": len(self.feedback),
+            "catalogue": self.catalog.fingerprint(),
+        }
+
+
 def train(
     ground: Ground,
     placement: Placement,
     *,
     always: str | None = None,
     serves_as: Placement | None = None,
-    feedback: Feedback | None = None,
+    data: TrainingData,
     encoders: Mapping[str, tuple[str, SiameseEncoder]] | None = None,
 ) -> Trained:
     """Fit the arms of a placement and let the result serve if it is better than what does.
@@ -115,16 +156,16 @@ def train(
         placement: What to train.
         always: Why the result serves in any case, as that of a variant to be tested does.
         serves_as: The placement as it serves now, where the one to train differs from it.
-        feedback: Events to learn from; all of the log when absent.
+        data: What to learn from, which the diary names before anything else is done.
         encoders: Version and encoder of references that are at hand; others are loaded.
     """
     watch = Stopwatch()
-    log = ground.store
-    feedback = log.identities.joined(log.feedback.read_all() if feedback is None else feedback)
+    ground.store.diary.write(placement.name, "training", data.named())
+    feedback = data.feedback
     if isinstance(placement.settles, SuccessRule):
         placement.settles.require_scale(feedback)
     split = held_out(ground.salt, feedback)
-    fitted, versions = _fitted(ground, placement, feedback, split, encoders or {})
+    fitted, versions = _fitted(ground, placement, data, split, encoders or {})
     active = ground.registry.active(placement.alias)
     serving, gone = _serving(active, ground.registry)
     there = placement if serves_as is None else serves_as
@@ -140,7 +181,7 @@ def train(
         fitted,
         placement,
         ground.registry,
-        data=feedback.fingerprint(),
+        data=data.name,
         metrics=_by_part(placement, means),
         encoders=versions,
     )
@@ -174,7 +215,7 @@ def train(
         comparison=compared,
         n_users=0 if split is None else len(split.profile.users),
     )
-    entry = _entry(trained, feedback, placement, watch.seconds())
+    entry = _entry(trained, data, placement, watch.seconds())
     ground.store.diary.write(placement.name, "trained", entry)
     return trained
 
@@ -182,16 +223,16 @@ def train(
 def _fitted(
     ground: Ground,
     placement: Placement,
-    feedback: Feedback,
+    data: TrainingData,
     split: HeldOut | None,
     at_hand: Mapping[str, tuple[str, SiameseEncoder]],
 ) -> tuple[Release, dict[str, str]]:
     """Return a release fitted to the users who do not test, and its encoders' versions by name."""
     wanted = sorted(references(dict(placement.arms)))
     encoders = {name: at_hand.get(name) or ground.encoder(name) for name in wanted}
+    feedback, catalog = data.feedback, data.catalog
     recipes, fallback = placement.made(lambda name: encoders[name][1], positive_of(feedback))
     train_on = feedback if split is None else split.train
-    catalog = ground.store.catalog.read()
     whole = catalog.aligned(catalog.items.extend(feedback.items.ids))
     fitted = fitted_release(recipes, fallback, feedback=train_on, catalog=whole)
     return fitted, {name: version for name, (version, _) in encoders.items() if version}
@@ -250,8 +291,9 @@ def _recipe_of(ground: Ground, release: Release) -> str:
 
 
 def _entry(
-    trained: Trained, feedback: Feedback, placement: Placement, seconds: float
+    trained: Trained, data: TrainingData, placement: Placement, seconds: float
 ) -> dict[str, Any]:
+    feedback = data.feedback
     known = feedback.time[feedback.time > np.iinfo(np.int64).min]
     return {
         "verdict": trained.verdict,
@@ -262,7 +304,7 @@ def _entry(
         "metrics": {name: _number(value) for name, value in trained.metrics.items()},
         "comparison": dict(trained.comparison),
         "settings": {"arms": dict(placement.arms), "fallback": placement.fallback},
-        "events": len(feedback),
+        **data.named(),
         "from": int(known.min()) if known.size else None,
         "to": int(known.max()) if known.size else None,
         "test_users": trained.n_users,

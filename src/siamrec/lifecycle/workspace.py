@@ -31,7 +31,7 @@ from siamrec.lifecycle.people import People
 from siamrec.lifecycle.placement import LIVE, Placement
 from siamrec.lifecycle.release import loaded_release
 from siamrec.lifecycle.tracking import Tracker
-from siamrec.lifecycle.training import Trained, train
+from siamrec.lifecycle.training import Trained, TrainingData, train
 from siamrec.lifecycle.what_if import what_if
 from siamrec.storage import Store
 
@@ -72,6 +72,7 @@ class Workspace(People):
             encoder or its name, a name of the hub, a path.
         clock: Time of what is logged; the system's when absent.
         salt: Ground of every draw, and of who tests; drawn when the workspace is made, if absent.
+        schema: Schema of PostgreSQL for the tables, as of `Store`.
 
     Raises:
         siamrec.errors.InvalidParameterError: If the URL cannot be read.
@@ -101,8 +102,9 @@ class Workspace(People):
         encoder: SiameseEncoder | Named | Path | None = None,
         clock: Clock | None = None,
         salt: str | None = None,
+        schema: str | None = None,
     ) -> None:
-        self.store = Store(url, clock=clock)
+        self.store = Store(url, clock=clock, schema=schema)
         files = blobs_of(blobs, self.store)
         self._ground = Ground(
             self.store, files, clock_or_system(clock), encoder=encoder, salt=salt
@@ -202,7 +204,8 @@ class Workspace(People):
         """Fit the arms of a placement, measure them beside what serves, and promote on evidence.
 
         A fifth of the users, chosen by a hash for ever, train no version: on them the candidate
-        is compared with what serves and with popularity. Every training is a row of the diary.
+        is compared with what serves and with popularity. What is read is one state of the log,
+        which the diary names first; every training is a row of it.
 
         Raises:
             siamrec.errors.UnknownNameError: If there is no such placement, or no encoder of an
@@ -210,12 +213,13 @@ class Workspace(People):
             siamrec.errors.InvalidDataError: If the log is empty, or an arm cannot learn from it.
         """
         config = self._ground.config(placement)
-        trained = train(self._ground, config)
+        data = TrainingData.of(self._ground)
+        trained = train(self._ground, config, data=data)
         if trained.verdict == "promoted":
             for one in config.variants.items():  # a test compares recipes, not ages of data
                 changed = config.of_variant(*one)
                 if changed.alias != config.alias:
-                    train(self._ground, changed, always="as new as the control")
+                    train(self._ground, changed, data=data, always="as new as the control")
         return trained
 
     def activate(self, placement: str, version: str, *, reason: str) -> Activation | None:

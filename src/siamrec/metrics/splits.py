@@ -14,6 +14,7 @@ from siamrec._core.chance import Chance, generator
 from siamrec._core.clock import duration
 from siamrec._core.table import Record, counted
 from siamrec.data.frames import NO_TIME
+from siamrec.data.liking import acted
 from siamrec.data.truth import Truth
 from siamrec.errors import InvalidDataError, LeakageError
 
@@ -173,6 +174,7 @@ class RandomShare(Splitter):
 
     @override
     def split(self, feedback: Feedback, *, rng: Chance) -> Iterator[Fold]:
+        feedback = acted(feedback)
         rng = generator(rng)
         chance = rng.random(len(feedback))
         if not self.per_user:
@@ -205,6 +207,7 @@ class KFold(Splitter):
 
     @override
     def split(self, feedback: Feedback, *, rng: Chance) -> Iterator[Fold]:
+        feedback = acted(feedback)
         rng = generator(rng)
         size = len(feedback) if self.by == "event" else len(feedback.users)
         part = rng.permutation(size) % self.n_folds
@@ -232,6 +235,7 @@ class LeaveLast(Splitter):
 
     @override
     def split(self, feedback: Feedback, *, rng: Chance) -> Iterator[Fold]:
+        feedback = acted(feedback)
         _need_time(feedback)
         rank, size = _rank_within(feedback.user, np.argsort(feedback.time, kind="stable"))
         yield _fold(feedback, (rank >= size - self.n) & (size > self.n))
@@ -256,6 +260,7 @@ class GlobalTime(Splitter):
 
     @override
     def split(self, feedback: Feedback, *, rng: Chance) -> Iterator[Fold]:
+        feedback = acted(feedback)
         _need_time(feedback)
         at = self.at
         if at is None:
@@ -291,6 +296,7 @@ class RollingWindow(Splitter):
 
     @override
     def split(self, feedback: Feedback, *, rng: Chance) -> Iterator[Fold]:
+        feedback = acted(feedback)
         _need_time(feedback)
         width = duration("test", self.test)
         gap = 0 if self.gap is None else duration("gap", self.gap)
@@ -323,6 +329,7 @@ class NewUsers(Splitter):
 
     @override
     def split(self, feedback: Feedback, *, rng: Chance) -> Iterator[Fold]:
+        feedback = acted(feedback)
         rng = generator(rng)
         n_users = len(feedback.users)
         chosen = np.zeros(n_users, dtype=np.bool_)

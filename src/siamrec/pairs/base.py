@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, final, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, final, runtime_checkable
 
 import numpy as np
 
 from siamrec._core import check
 from siamrec._core.recipe import Recipe
 from siamrec.data import Catalog, Feedback, Pairs
+from siamrec.data.liking import acted
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from siamrec.protocols import DocumentStore, SiameseEncoder
     from siamrec.typing import BoolArray, CodeArray
@@ -28,6 +29,7 @@ class Generator(Recipe, ABC):
     doors: ClassVar[Mapping[str, Mapping[str, type]]] = {
         "generate": {"feedback": Feedback, "catalog": Catalog, "rng": np.random.Generator}
     }
+    taken: ClassVar[Mapping[str, Callable[[Any], Any]]] = {"feedback": acted}
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     @abstractmethod

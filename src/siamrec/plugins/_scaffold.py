@@ -35,6 +35,7 @@ KINDS: dict[str, _Kind] = {
     "encoder": _Kind("siamrec_encoders"),
     "estimator": _Kind("siamrec_estimators"),
     "feedback-source": _Kind("siamrec_feedback_sources"),
+    "file-format": _Kind("siamrec_file_formats", "FORMAT"),
     "format": _Kind("siamrec_exporters", "FORMAT"),
     "hasher": _Kind("siamrec_hashers"),
     "looking-rule": _Kind("siamrec_looking_rules"),

@@ -2,10 +2,10 @@
 
 A component hook returns factories by name and does nothing else; it is called once, when a
 registry is made. A factory is what the book of the kind holds and the constructor that takes the
-part expects: for a loss a `LossSpec`, for a format an `Exporter`, else whatever makes the part
-from keyword settings. An observer hook is told that something happened; what it raises is logged
-and goes no further. Hook specs are protocol classes, so that a plugin can be checked statically:
-`plugin: RecommenderHooks = my_module`.
+part expects: for a loss a `LossSpec`, for a format an `Exporter`, for a file format a
+`FileFormat`, else whatever makes the part from keyword settings. An observer hook is told that
+something happened; what it raises is logged and goes no further. Hook specs are protocol classes,
+so that a plugin can be checked statically: `plugin: RecommenderHooks = my_module`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from siamrec.bandits.ope import Estimator
     from siamrec.experiments.assignment import Hasher
     from siamrec.experiments.sequential import Sequence as LookingRule
+    from siamrec.feedback import FileFormat
     from siamrec.losses import LossSpec
     from siamrec.metrics.base import AnyMetric
     from siamrec.models.export import Exporter
@@ -45,6 +46,11 @@ class FeedbackHooks(Protocol):
     @_hookspec
     def siamrec_feedback_sources(self) -> Mapping[str, Callable[..., FeedbackSource]]:
         """Return feedback sources by name."""
+        ...
+
+    @_hookspec
+    def siamrec_file_formats(self) -> Mapping[str, FileFormat]:
+        """Return formats of files of feedback by name; files are recognised by them."""
         ...
 
 
@@ -186,6 +192,7 @@ COMPONENTS: dict[str, Component] = {
     "siamrec_estimators": Component("estimator", "siamrec.bandits.ope:ESTIMATORS"),
     "siamrec_exporters": Component("format", "siamrec.models.export:EXPORTERS"),
     "siamrec_feedback_sources": Component("feedback source", "siamrec.feedback:FEEDBACK_SOURCES"),
+    "siamrec_file_formats": Component("file format", "siamrec.feedback:FILE_FORMATS"),
     "siamrec_hashers": Component("hasher", "siamrec.experiments.assignment:HASHERS"),
     "siamrec_looking_rules": Component(
         "looking rule", "siamrec.experiments.sequential:LOOKING_RULES"

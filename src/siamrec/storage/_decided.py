@@ -198,6 +198,7 @@ def _single(decisions: Decisions, context: Context) -> list[Decision]:
         decisions.propensity.tolist(),
         decisions.cell.tolist(),
         decisions.time.tolist(),
+        np.asarray(decisions.state_version).tolist(),
         strict=True,
     )
     levels = {cell: context.levels(cell) for cell in np.unique(decisions.cell).tolist()}
@@ -209,8 +210,8 @@ def _single(decisions: Decisions, context: Context) -> list[Decision]:
             arms=(arm,),
             propensities=(propensity,),
             policy=decisions.policy,
-            state_version=decisions.state_version,
+            state_version=version,
             time=time,
         )
-        for id_, arm, propensity, cell, time in columns
+        for id_, arm, propensity, cell, time, version in columns
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
@@ -10,16 +11,18 @@ from sqlalchemy import select, tuple_
 
 from siamrec._core import check
 from siamrec.data import NO_TIME
+from siamrec.errors import InvalidDataError
 from siamrec.storage import _bulk, _engine, _segments
-from siamrec.storage._events import NAMES
+from siamrec.storage._events import NAMES, feedback_of
 from siamrec.storage.archive import retried
 from siamrec.storage.schema import event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
+    from siamrec.data import Feedback
     from siamrec.storage._segments import Columns, Segment
     from siamrec.storage.archive import Archive
     from siamrec.typing import Instant
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 READ = ("seq", *(name for name in NAMES if name not in {"key", "digest", "received"}))
 """Columns of a page: what feedback is made of."""
 _TIME = READ.index("time")
+_EVERY = 2**31 - 1
 _SELECTED = [event.c[name] for name in READ]
 
 
@@ -43,12 +47,19 @@ class Pages:
 
     Each page is the first rows after the last place, of the table and of every segment that can
     have any: so a segment that is sealed between two pages is neither missed nor read twice.
+    With a connection all pages are of the state of the log that its transaction sees.
     """
 
     def __init__(
-        self, engine: Engine, archive: Archive, since: Instant | None, until: Instant | None
+        self,
+        engine: Engine,
+        archive: Archive,
+        since: Instant | None,
+        until: Instant | None,
+        connection: Connection | None = None,
     ) -> None:
         self._engine = engine
+        self._connection = connection
         self._archive = archive
         self._since = None if since is None else check.instant("since", since)
         self._until = None if until is None else check.instant("until", until)
@@ -70,7 +81,8 @@ class Pages:
         return page
 
     def _page(self, n_rows: int) -> Columns | None:
-        with _engine.reading(self._engine) as connection:
+        held = self._connection
+        with _engine.reading(self._engine) if held is None else nullcontext(held) as connection:
             rows = _bulk.fetched(connection.execute(self._query().limit(n_rows)))
             untimed = self._place.time == NO_TIME
             segments = [] if untimed else self._archive.segments(connection)
@@ -129,6 +141,21 @@ class Pages:
         end = times.size if self._until is None else int(np.searchsorted(times, self._until))
         first = int(left + within)
         return table.slice(first, max(end - first, 0))
+
+
+def whole_log(engine: Engine, archive: Archive, connection: Connection) -> Feedback:
+    """Return every event as one value, as the transaction of a connection sees the log.
+
+    Raises:
+        siamrec.errors.InvalidDataError: If there is none.
+    """
+    pages = Pages(engine, archive, None, None, connection)
+    with _bulk.many_rows():
+        # Joined before they are feedback: the columns of its parts would differ.
+        parts = list(iter(lambda: pages.next(_EVERY), None))
+        if not parts:
+            raise InvalidDataError("The log has no event yet.")
+        return feedback_of({name: [*chain(*(part[name] for part in parts))] for name in parts[0]})
 
 
 def end_of(slices: Sequence[Any]) -> int:

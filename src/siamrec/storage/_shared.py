@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, final
 from uuid import uuid4
@@ -82,11 +83,14 @@ class Recipe(Generic[ModelT]):
         if worker is not None:
             check.text("worker", worker, longest=LONGEST_NAME)
         worker = f"{name}.{uuid4().hex[:12] if worker is None else worker}"
+        process = os.getpid()
 
         def make(names: Sequence[str], clock: Clock) -> ContextualBandit[ModelT]:
+            forked = os.getpid() != process  # a child's decisions are its own
+            own = f"{worker}.{os.getpid():x}" if forked else worker
             return ContextualBandit(
                 weighs, names, context=context, limits=limits, learning=learns,
-                tempering=tempering, seed=seed, name=name, worker=worker,
+                tempering=tempering, seed=seed, name=name, worker=own,
                 n_features=n_features, clock=clock,
             )  # fmt: skip
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _AT_ONCE = 16
+_DRAFTS = ".drafts"
+_OLD = 24 * 3600.0
+"""Seconds after which nobody is writing a draft any more: it takes as long as its bytes do."""
 _COMPARED = 1_000
 """Keys that are offered where one is not known, at most: there may be very many."""
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
@@ -28,6 +31,9 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 @final
 class FolderBlobs(Shown):
     """A `BlobStore` in a folder of the file system.
+
+    What is written is a draft first, which a writer that was killed leaves behind; those of a day
+    ago are swept by whoever writes next.
 
     Args:
         folder: Where the blobs lie; made on the first write.
@@ -82,13 +88,17 @@ class FolderBlobs(Shown):
                 if path.is_file() and path.read_bytes() == data:
                     continue
                 path.parent.mkdir(parents=True, exist_ok=True)
-                drafts.append((path.with_name(f".{path.name}.{uuid4().hex}"), path))
+                place = self._folder / _DRAFTS
+                place.mkdir(exist_ok=True)
+                drafts.append((place / uuid4().hex, path))
                 drafts[-1][0].write_bytes(data)
             if len(drafts) < 2:
                 [*map(_rested, drafts)]
             else:
                 with ThreadPoolExecutor(min(_AT_ONCE, len(drafts))) as pool:
                     [*pool.map(_rested, drafts)]
+            if drafts:
+                _swept(drafts[0][0])
             for draft, path in drafts:
                 draft.replace(path)
         except OSError as error:
@@ -136,6 +146,15 @@ class FolderBlobs(Shown):
                 "key", key, "letters, digits, '.', '_' and '-' between single slashes"
             )
         return self._folder / key
+
+
+def _swept(mine: Path) -> None:
+    """Remove the drafts that are old beside one's own, by the clock of the disk that has both."""
+    with suppress(OSError):  # another sweeps too; what stays is seen by nobody
+        now = mine.stat().st_mtime
+        for draft in mine.parent.iterdir():
+            if now - draft.stat().st_mtime > _OLD:
+                draft.unlink(missing_ok=True)
 
 
 def _rested(draft: tuple[Path, Path]) -> None:

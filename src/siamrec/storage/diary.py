@@ -33,7 +33,8 @@ class DiaryEntry(Record):
     Attributes:
         placement: Where it happened.
         time: When.
-        what: What happened: `"trained"`, `"promoted"`, `"rolled_back"` or `"switched"`.
+        what: What happened: `"training"` (it began, with the name of what it reads), `"trained"`,
+            `"promoted"`, `"rolled_back"` or `"switched"`.
         body: Its settings and numbers, as JSON values.
     """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
@@ -15,7 +14,7 @@ from siamrec._core import check
 from siamrec._core.table import Record
 from siamrec.data import Decision, Feedback, FeedbackKind, Vocabulary
 from siamrec.data.rewards import LONGEST_DECISION
-from siamrec.errors import InvalidDataError, InvalidParameterError, MissingInputError
+from siamrec.errors import InvalidParameterError, MissingInputError
 from siamrec.storage import _bulk, _engine
 from siamrec.storage._events import (
     LONGEST_TEXT,
@@ -27,7 +26,8 @@ from siamrec.storage._events import (
     rows_of,
 )
 from siamrec.storage._on_database import OnDatabase
-from siamrec.storage._pages import Pages
+from siamrec.storage._pages import Pages, whole_log
+from siamrec.storage.archive import retried
 from siamrec.storage.incoming import Written, sorted_out
 from siamrec.storage.retraction import retract
 from siamrec.storage.schema import decision as decision_table
@@ -195,27 +195,29 @@ class FeedbackLog(OnDatabase):
             yield batch
 
     def read_all(self) -> Feedback:
-        """Return every event as one value.
+        """Return every event as one value: one state of the log, whatever is written meanwhile.
 
         Raises:
             siamrec.errors.InvalidDataError: If the log is empty.
         """
-        pages = Pages(self._engine, self._archive, None, None)
-        with _bulk.many_rows():
-            # Joined before they are feedback: the columns of its parts would differ.
-            parts = list(iter(lambda: pages.next(_EVERY), None))
-            if not parts:
-                raise InvalidDataError("The log has no event yet.")
-            joined = {name: [*chain(*(part[name] for part in parts))] for name in parts[0]}
-            return feedback_of(joined)
+
+        def work() -> Feedback:
+            with _engine.reading(self._engine) as connection:
+                return whole_log(self._engine, self._archive, connection)
+
+        return retried(work)
 
     def popular(self, n: int) -> list[Id]:
-        """Return the items with most events in the table that are no thumb down, at most `n`."""
+        """Return the items with most events in the table, at most `n`.
+
+        A thumb down and an impression are none.
+        """
         c = event.c
         whole = c.whole_ids.op("&")(2)
         count = func.count()
         down = (c.kind == int(FeedbackKind.THUMB)) & (c.value < 0)
-        query = select(c.item, whole).where(~down).group_by(c.item, whole)
+        shown = c.kind == int(FeedbackKind.IMPRESSION)
+        query = select(c.item, whole).where(~down, ~shown).group_by(c.item, whole)
         query = query.order_by(count.desc(), c.item)
         with _engine.reading(self._engine) as connection:
             rows = connection.execute(query.limit(check.count("n", n))).all()

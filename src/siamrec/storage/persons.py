@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 from sqlalchemy import bindparam, select
 
+from siamrec.data import FeedbackKind
 from siamrec.storage import _bulk, _engine, _prepared
 from siamrec.storage._events import feedback_of
+from siamrec.storage._impressions import impressions
 from siamrec.storage._on_database import OnDatabase
 from siamrec.storage._pages import READ
 from siamrec.storage._prepared import Prepared
-from siamrec.storage.schema import event, recommendation, recommendation_item
+from siamrec.storage.schema import event, recommendation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 Id: TypeAlias = str | int
 _USER, _WHOLE = READ.index("user"), READ.index("whole_ids")
 _COLUMNS = ", ".join(f'"{name}"' for name in READ)
+_DONE = f'"kind" <> {int(FeedbackKind.IMPRESSION)}'
 _ORDER = '"time" DESC NULLS LAST, "seq" DESC'
 
 
@@ -39,14 +42,14 @@ class PersonLog(OnDatabase):
         c = event.c
         past = (
             select(*(c[name] for name in READ))
-            .where(c.user == bindparam("user"))
+            .where(c.user == bindparam("user"), c.kind != int(FeedbackKind.IMPRESSION))
             .order_by(c.time.desc().nulls_last(), c.seq.desc())
         )
         self._past = Prepared(past)
         self._newest = Prepared(past.limit(bindparam("n")))
 
     def newest(self, connection: Connection, whose: Whose, n: int) -> Feedback | None:
-        """Return the newest events of a person, in time order; None for none."""
+        """Return what a person did last, in time order; None for nothing."""
         if len(whose.ids) > 1:
             rows = _of_many(connection, whose.ids, n)
         else:
@@ -54,7 +57,7 @@ class PersonLog(OnDatabase):
         return _events_of(rows, whose.person)
 
     def past(self, whose: Whose) -> Feedback | None:
-        """Return every event of a person that is not archived, in time order; None for none."""
+        """Return what a person did and is not archived, in time order; None for nothing."""
         with _engine.reading(self._engine) as connection:
             if len(whose.ids) > 1:
                 rows = _of_many(connection, whose.ids, None)
@@ -65,28 +68,16 @@ class PersonLog(OnDatabase):
     def impressions(
         self, whose: Whose, since: Instant, placement: str | None
     ) -> list[tuple[Id, Instant]]:
-        """Return what a person has seen in lists since an instant, with the instant of each.
+        """Return what a person was shown since an instant, with the instant of each.
+
+        What was seen in lists, and impressions that were written as events; of no placement.
 
         Args:
             whose: The person.
             since: From when on.
             placement: Whose lists; of all placements when absent.
         """
-        r, c = recommendation.c, recommendation_item.c
-        query = (
-            select(c.item, r.whole, c.seen)
-            .join(recommendation, r.id == c.recommendation)
-            .where(r.unit.in_([str(id_) for id_ in whose.ids]), c.seen >= since)
-        )
-        if placement is not None:
-            query = query.where(r.placement == placement)
-        with _engine.reading(self._engine) as connection:
-            rows = _bulk.fetched(connection.execute(query))
-        return [
-            (int(item) if whole & 2 else item, int(when))
-            for item, whole, when in rows
-            if (whole & 1) == isinstance(whose.person, int)
-        ]
+        return impressions(self._engine, whose, since, placement)
 
     def first_exposed(self, connection: Connection, whose: Whose, experiment: str) -> Id | None:
         """Return the id under which a person first saw a list of an experiment; None for none."""
@@ -106,7 +97,7 @@ def _of_many(connection: Connection, ids: Sequence[Id], n: int | None) -> list[t
     """Return the newest events of several users, newest first."""
     where, given = _bulk.among(connection, event, "user", [str(id_) for id_ in ids])
     end = "" if n is None else f" LIMIT {int(n)}"
-    text = f'SELECT {_COLUMNS} FROM "event" WHERE {where} ORDER BY {_ORDER}{end}'  # noqa: S608 - names are ours
+    text = f'SELECT {_COLUMNS} FROM "event" WHERE {where} AND {_DONE} ORDER BY {_ORDER}{end}'  # noqa: S608 - names are ours
     return _prepared.rows(connection, text, given)
 
 

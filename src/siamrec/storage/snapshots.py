@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from sqlalchemy import func, select, update
 from typing_extensions import override
@@ -14,6 +14,7 @@ from siamrec._core.table import Record, counted, day
 from siamrec.errors import UnknownNameError
 from siamrec.storage import _engine, _segments
 from siamrec.storage._on_database import OnDatabase
+from siamrec.storage._pages import whole_log
 from siamrec.storage.archive import retried
 from siamrec.storage.schema import event
 from siamrec.storage.schema import snapshot as snapshot_table
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from siamrec.data import Feedback
     from siamrec.protocols import Clock
     from siamrec.storage.archive import Archive
     from siamrec.typing import Instant
@@ -58,6 +60,14 @@ class TrainingSnapshot(Record):
         return f"Snapshot {self.id[:12]} of {events}, taken {day(self.created)}"
 
 
+class _Found(NamedTuple):
+    """A set of events: its fingerprint, their number, and the greatest number ever given."""
+
+    fingerprint: str
+    n_events: int
+    last: int
+
+
 @final
 class Snapshots(OnDatabase):
     """Names the training sets of a log; made by `Store`.
@@ -90,8 +100,35 @@ class Snapshots(OnDatabase):
         """Name the events with `since <= time < until` as they are now; all without bounds."""
         since = None if since is None else check.instant("since", since)
         until = None if until is None else check.instant("until", until)
-        found, n_events, last = retried(lambda: self._read(since, until))
-        parts = {"since": since, "until": until, "n": n_events, "events": found}
+
+        def work() -> _Found:
+            with _engine.reading(self._engine) as connection:
+                return self._found(connection, since, until)
+
+        return self._kept(since, until, retried(work))
+
+    def read(self) -> tuple[TrainingSnapshot, Feedback]:
+        """Name every event that there is now, and return exactly those.
+
+        What is written meanwhile is in neither.
+
+        Raises:
+            siamrec.errors.InvalidDataError: If the log is empty.
+        """
+
+        def work() -> tuple[_Found, Feedback]:
+            with _engine.reading(self._engine) as connection:
+                found = self._found(connection, None, None)
+                return found, whole_log(self._engine, self._archive, connection)
+
+        found, feedback = retried(work)
+        return self._kept(None, None, found), feedback
+
+    def _kept(
+        self, since: Instant | None, until: Instant | None, found: _Found
+    ) -> TrainingSnapshot:
+        fingerprint, n_events, last = found
+        parts = {"since": since, "until": until, "n": n_events, "events": fingerprint}
         row = {
             "id": content_hash("snapshot", parts),
             "created": self._clock.now(),
@@ -120,12 +157,13 @@ class Snapshots(OnDatabase):
                 raise UnknownNameError("snapshot", id_, connection.execute(select(c.id)).scalars())
         return TrainingSnapshot(**found)
 
-    def _read(self, since: Instant | None, until: Instant | None) -> tuple[str, int, int]:
-        with _engine.reading(self._engine) as connection:
-            sums = [_segments.fingerprint(counted := _Counted(_hot(connection, since, until)))]
-            segments = self._archive.segments(connection)
-            last = connection.execute(select(func.max(event.c.seq))).scalar() or 0
-            last = max(last, _last_given(connection))
+    def _found(
+        self, connection: Connection, since: Instant | None, until: Instant | None
+    ) -> _Found:
+        sums = [_segments.fingerprint(counted := _Counted(_hot(connection, since, until)))]
+        segments = self._archive.segments(connection)
+        last = connection.execute(select(func.max(event.c.seq))).scalar() or 0
+        last = max(last, _last_given(connection))
         n_events = counted.n
         for segment in segments:
             if (since is not None and segment.last < since) or (
@@ -147,7 +185,7 @@ class Snapshots(OnDatabase):
             )
             sums.append(_segments.fingerprint(counted))
             n_events += counted.n
-        return _segments.as_text(_segments.added(*sums)), n_events, int(last)
+        return _Found(_segments.as_text(_segments.added(*sums)), n_events, int(last))
 
 
 def redact(
@@ -200,7 +238,7 @@ def _hot(
         query = query.where(event.c.time >= since)
     if until is not None:
         query = query.where(event.c.time < until)
-    found = connection.execution_options(yield_per=_FETCHED).execute(query)
+    found = connection.execute(query, execution_options={"yield_per": _FETCHED})
     for part in found.partitions():
         yield from (tuple(row) for row in part)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 from sqlalchemy import bindparam, delete, func, insert, select
 from typing_extensions import override
 
+from siamrec._core import check
 from siamrec._core.hashing import content_hash
 from siamrec._core.table import Record, day
 from siamrec.errors import StaleWriteError, UnknownNameError
@@ -151,6 +152,7 @@ class VersionTable(OnDatabase):
         Raises:
             siamrec.errors.UnknownNameError: If there is none.
         """
+        check.text("id", id_)
         with _engine.reading(self._engine) as connection:
             found = _rows(connection, "id", [id_])
             if found:
@@ -166,6 +168,7 @@ class VersionTable(OnDatabase):
 
     def active(self, alias: str) -> str | None:
         """Return the version id that an alias points at, None where it points at nothing."""
+        check.text("alias", alias)
         with _engine.reading(self._engine) as connection:
             return self._now_at(connection, alias)
 
@@ -211,6 +214,7 @@ class VersionTable(OnDatabase):
 
     def history(self, alias: str) -> list[Activation]:
         """Return every change of an alias, oldest first."""
+        check.text("alias", alias)
         with _engine.reading(self._engine) as connection:
             rows = _bulk.fetched(connection.execute(self._changes, {"alias": alias}))
         return [*map(_changed, rows)]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from siamrec.testing.export import ExporterContract as ExporterContract
     from siamrec.testing.feedback import FeedbackSinkContract as FeedbackSinkContract
     from siamrec.testing.feedback import FeedbackSourceContract as FeedbackSourceContract
+    from siamrec.testing.feedback import FileFormatContract as FileFormatContract
     from siamrec.testing.losses import LossContract as LossContract
     from siamrec.testing.metrics import MetricContract as MetricContract
     from siamrec.testing.metrics import MetricSuiteContract as MetricSuiteContract
@@ -43,6 +44,7 @@ _HOMES = {
     "ExporterContract": "export",
     "FeedbackSinkContract": "feedback",
     "FeedbackSourceContract": "feedback",
+    "FileFormatContract": "feedback",
     "HasherContract": "experiments",
     "LossContract": "losses",
     "MetricContract": "metrics",
@@ -67,6 +69,7 @@ __all__ = [
     "ExporterContract",
     "FeedbackSinkContract",
     "FeedbackSourceContract",
+    "FileFormatContract",
     "HasherContract",
     "LossContract",
     "MetricContract",

@@ -12,11 +12,15 @@ from typing_extensions import override
 
 from siamrec.data import Feedback
 from siamrec.errors import InvalidParameterError
+from siamrec.feedback import FILE_FORMATS, FileFeedback
 from siamrec.protocols import FeedbackSink, FeedbackSource
 from siamrec.testing.sample import COLUMNS, every_column, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
+
+    from siamrec.feedback import FileFormat
 
 
 def sample_feedback() -> Feedback:
@@ -149,3 +153,31 @@ class FeedbackSinkContract(FeedbackSourceContract):
         for row in reversed(range(len(feedback))):
             backwards.write(feedback.where(np.asarray([row])))
         assert sorted(rows_of(backwards.read())) == sorted(rows_of(self.make(feedback).read()))
+
+
+class FileFormatContract(ABC):
+    """Subclass it as `class TestMine(FileFormatContract)`; say how a file of the format looks."""
+
+    @abstractmethod
+    def make(self) -> FileFormat:
+        """Return the format under test."""
+
+    @abstractmethod
+    def sample(self) -> bytes:
+        """Return a file of the format, with good rows only."""
+
+    def test_a_sample_is_read_without_a_row_set_apart(self, tmp_path: Path) -> None:
+        (tmp_path / "sample").write_bytes(self.sample())
+        loaded = FileFeedback(path=tmp_path / "sample", format=self.make()).load()
+        assert len(loaded.feedback)
+        assert not loaded.rejected
+
+    def test_a_sample_is_recognised_and_of_no_format_of_the_house(self, tmp_path: Path) -> None:
+        (tmp_path / "sample").write_bytes(self.sample())
+        known = self.make()
+        loaded = FileFeedback(path=tmp_path / "sample", format=known).load()
+        names = (*loaded.columns.values(), *loaded.unused)
+        line = self.sample().split(b"\n", 1)[0].decode("utf-8", errors="replace").rstrip("\r")
+        assert known.fits((*names, *known.header), line)
+        for other in FILE_FORMATS.house().values():
+            assert other is known or not other.fits(names, line)

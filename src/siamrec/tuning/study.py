@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
@@ -14,7 +15,14 @@ from siamrec._core import check
 from siamrec._core.hashing import content_hash
 from siamrec._core.lazy import extra
 from siamrec._core.table import Record, number
-from siamrec.errors import InvalidDataError, MissingCapabilityError, SiamrecError
+from siamrec._core.urls import masked
+from siamrec.errors import (
+    InvalidDataError,
+    MissingCapabilityError,
+    SiamrecError,
+    StorageError,
+    shown,
+)
 from siamrec.models.recommenders.search import Choice, Integer
 
 if TYPE_CHECKING:
@@ -124,6 +132,7 @@ def search(
     Raises:
         siamrec.errors.MissingExtraError: If Optuna is not installed.
         siamrec.errors.InvalidDataError: If every trial failed.
+        siamrec.errors.StorageError: If the storage cannot be opened, or fails.
         siamrec.errors.UnknownNameError: If sampler or pruner is unknown.
 
     References:
@@ -144,9 +153,7 @@ def search(
     check.one_of("pruner", pruner, _PRUNERS)
     optuna = extra("optuna", extra="tune", purpose="Tuning")
     grid = _grid(space, trials) if sampler == "grid" else None
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # failures are in the trials
-    try:
+    with _quiet(optuna), _told(optuna, storage):
         study = optuna.create_study(
             storage=_storage(optuna, storage),
             study_name=name,
@@ -173,11 +180,9 @@ def search(
                 catch=(_FailedTrial,),
                 callbacks=[] if on_trial is None else [lambda _, trial: on_trial(_read(trial))],
             )
-    finally:
-        optuna.logging.set_verbosity(before)
-    tried = [
-        _read(trial) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()
-    ]
+        tried = [
+            _read(trial) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()
+        ]
     if not any(trial.state == "complete" for trial in tried):
         reasons = "; ".join(sorted({trial.reason for trial in tried if trial.reason})[:3])
         raise InvalidDataError(f"Tuning needs one trial that completes, got none: {reasons}")
@@ -269,6 +274,45 @@ def _sampler(optuna: Any, sampler: Sampler, seed: int, grid: dict[str, list[Any]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return kinds[sampler](seed=seed)
+
+
+@contextmanager
+def _quiet(optuna: Any) -> Iterator[None]:
+    """Keep Optuna from logging failures, which are in the trials."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+@contextmanager
+def _told(optuna: Any, storage: str | Path | None) -> Iterator[None]:
+    """Say in one line that a storage fails; what opens a database is not shown.
+
+    Raises:
+        StorageError: If it does.
+    """
+    if storage is None:
+        yield
+        return
+    from sqlalchemy.exc import SQLAlchemyError  # Optuna has loaded it
+
+    raised = optuna.exceptions
+    kinds = (SQLAlchemyError, raised.StorageInternalError, raised.DuplicatedStudyError, OSError)
+    try:
+        yield
+    except SiamrecError:  # of a part that is tried; it may be an ImportError too
+        raise
+    except (*kinds, ImportError) as error:
+        where = masked(storage)
+        wanted = "give a file, or a URL such as sqlite:///tuning.db or postgresql+psycopg://…"
+        # The words of a driver may repeat the URL: only the kind of what it raised is told.
+        raise StorageError(
+            f"The storage {shown(where)} of the study cannot be used "
+            f"({type(error).__name__}): {wanted}, with its driver installed."
+        ) from None
 
 
 def _storage(optuna: Any, storage: str | Path | None) -> Any:

@@ -14,6 +14,7 @@ from siamrec._core import check
 from siamrec._core.table import Record, Shown, Table, counted, number
 from siamrec.data import frames
 from siamrec.data.columnar import days_of
+from siamrec.data.feedback import FeedbackKind
 from siamrec.data.frames import NO_TIME
 from siamrec.data.truth import in_range
 from siamrec.data.vocabulary import Vocabulary
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from siamrec.statistics.means import Range
     from siamrec.typing import BoolArray, CodeArray, FloatArray, IntArray
 
-KINDS = ("impression", "click", "rating", "thumb", "dwell", "conversion")
+KINDS = tuple(kind.name.lower() for kind in FeedbackKind)
+"""Names of the kinds of events, in the order of `FeedbackKind`."""
 
 
 @final
@@ -43,7 +45,7 @@ class Events(Shown):
         items: Ids of items.
         user: Code of the user, shape `(n,)`.
         item: Code of the item, -1 where there is none, shape `(n,)`.
-        kind: Place of the kind in `KINDS`: impression, click, rating, thumb, dwell, conversion.
+        kind: A `FeedbackKind`, which is its place in `KINDS`.
         time: Instant in nanoseconds, or `NO_TIME`, shape `(n,)`.
         value: Rating, +1 or -1 of a thumb, seconds of a dwell, revenue of a conversion; else 1.
         impression: Code of the impression an event belongs to, -1 where it is not known; or None.

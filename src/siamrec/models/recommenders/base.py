@@ -20,13 +20,14 @@ from siamrec._core import check
 from siamrec._core.recipe import Recipe
 from siamrec._core.table import Shown, Table, counted
 from siamrec.data import Catalog, Feedback, FeedbackKind, Rankings, Vocabulary
+from siamrec.data.liking import acted
 from siamrec.errors import InvalidParameterError, MissingCapabilityError
 from siamrec.models.recommenders._lists import best_answers, best_of, make_lists
 from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.histories import Histories
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -421,6 +422,7 @@ class RecommenderRecipe(Recipe, ABC):
     doors: ClassVar[Mapping[str, Mapping[str, type]]] = {
         "fit": {"feedback": Feedback, "catalog": Catalog}
     }
+    taken: ClassVar[Mapping[str, Callable[[Any], Any]]] = {"feedback": acted}
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     @abstractmethod

@@ -12,7 +12,7 @@ from scipy import sparse
 from siamrec._core import check
 from siamrec._core.table import Arrays
 from siamrec.data import NO_TIME, Feedback, FeedbackKind
-from siamrec.data.liking import liked, speakers, threshold, voice
+from siamrec.data.liking import liked, speakers, tells, threshold, voice
 from siamrec.errors import InvalidDataError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Histories(Arrays):
     def of(cls, feedback: Feedback, users: Vocabulary, items: Vocabulary) -> Histories:
         """Return what speaks for every user and item; items unknown to the arm are dropped.
 
-        Events of weight 0 do not count: it is as if they were not there.
+        Impressions and events of weight 0 do not count: it is as if they were not there.
         """
         check.kind("feedback", feedback, Feedback)
         row = feedback.users.translate(users)[feedback.user].astype(np.int64)
@@ -88,7 +88,7 @@ class Histories(Arrays):
         said, order = said[known], order[known]
         by_pair = np.argsort(pair[said], kind="stable")
         said, order = said[by_pair], order[by_pair]
-        counted = (pair >= 0) & (feedback.weight > 0)
+        counted = (pair >= 0) & tells(feedback)
         place = np.searchsorted(pair[said], pair[counted])
         events = np.bincount(place, weights=feedback.weight[counted], minlength=said.size)
         return cls._over(

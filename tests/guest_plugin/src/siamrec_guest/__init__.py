@@ -54,6 +54,14 @@ def siamrec_feedback_sources() -> Mapping[str, Any]:
 
 
 @hookimpl
+def siamrec_file_formats() -> Mapping[str, Any]:
+    """Offer a format of files."""
+    from siamrec_guest.files import VOTES
+
+    return {"guest-votes": VOTES}
+
+
+@hookimpl
 def siamrec_hashers() -> Mapping[str, Any]:
     """Offer a hasher."""
     from siamrec_guest.experiment import Sha256
