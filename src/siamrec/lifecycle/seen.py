@@ -120,7 +120,10 @@ class Seen:
         gone: dict[Id, None] = {}
         if past is not None:
             out = np.zeros(len(past), dtype=np.bool_)
+            there = set(past.kind.tolist())
             for word, age in self._words:
+                if word.kind not in there:
+                    continue
                 meant = word.meant(past)
                 if age is not None:
                     meant &= (past.time == NO_TIME) | (past.time > now - age)

@@ -7,6 +7,7 @@ import re
 import time
 import weakref
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -133,6 +134,13 @@ def file_of(url: URL) -> Path | None:
     return None if name == ":memory:" or "memory" in str(url.query.get("mode", "")) else Path(name)
 
 
+@lru_cache(maxsize=64)
+def _log_of(url: URL) -> str | None:
+    """Return the write-ahead log of a SQLite file; None for a database in memory."""
+    file = file_of(url)
+    return None if file is None else f"{file}-wal"
+
+
 def _refuse_network(url: URL) -> None:
     path = file_of(url)
     if path is None or not _MOUNTS.is_file():
@@ -156,9 +164,10 @@ def reading(engine: Engine) -> Iterator[Connection]:
         with connection.begin():
             _begin(connection, "BEGIN")
             yield connection
-    file = file_of(engine.url)
-    if file is not None and engine.dialect.name == "sqlite":
-        _sqlite.shorten_log(engine, file)
+    if engine.dialect.name == "sqlite":
+        log = _log_of(engine.url)
+        if log is not None:
+            _sqlite.shorten_log(engine, log)
 
 
 @contextmanager
