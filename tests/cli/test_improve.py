@@ -83,6 +83,7 @@ def test_a_cycle_from_files(files: tuple[Path, Path], tmp_path: Path) -> None:
     assert not (out / "rejected.jsonl").exists()
     again = improve("--feedback", ratings, "--items", items, "--out", out)
     assert again.exit_code == 0
+    assert ("(done before)" in result.output, "(done before)" in again.output) == (False, True)
 
 
 def test_bad_rows_are_written_down_and_the_run_goes_on(

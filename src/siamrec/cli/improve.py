@@ -155,9 +155,10 @@ def _run(
             return  # the step's own line says what is in use
         if event.step not in tasks:
             tasks[event.step] = progress.add_task(event.step, total=1.0, line="")
-        progress.update(tasks[event.step], completed=event.done, line=plain(event.message))
+        message = event.message + (" (done before)" if event.kind == "skipped" else "")
+        progress.update(tasks[event.step], completed=event.done, line=plain(message))
         if event.message and not console.is_terminal:
-            say(console, f"{event.step:>10}  {event.message}")
+            say(console, f"{event.step:>10}  {message}")
 
     with progress:
         loop = ImprovementLoop(
