@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, compress
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
@@ -194,8 +194,8 @@ class FeedbackLog(OnDatabase):
                 return
             yield batch
 
-    def read_all(self) -> Feedback:
-        """Return every event as one value.
+    def read_all(self, *, last: int | None = None) -> Feedback:
+        """Return every event as one value; those up to a number (see `Snapshots.mark`) where told.
 
         Raises:
             siamrec.errors.InvalidDataError: If the log is empty.
@@ -207,6 +207,9 @@ class FeedbackLog(OnDatabase):
             if not parts:
                 raise InvalidDataError("The log has no event yet.")
             joined = {name: [*chain(*(part[name] for part in parts))] for name in parts[0]}
+            if last is not None:
+                told = [seq <= last for seq in joined["seq"]]
+                joined = {name: [*compress(column, told)] for name, column in joined.items()}
             return feedback_of(joined)
 
     def popular(self, n: int) -> list[Id]:

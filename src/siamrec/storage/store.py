@@ -28,6 +28,7 @@ from siamrec.storage.erasure import erase
 from siamrec.storage.experiments import StoredExperiments, StoredSticky
 from siamrec.storage.feedback import FeedbackLog
 from siamrec.storage.identity import IdentityLog
+from siamrec.storage.jobs import JobLog
 from siamrec.storage.persons import PersonLog
 from siamrec.storage.recommendations import RecommendationLog
 from siamrec.storage.snapshots import Snapshots
@@ -118,6 +119,7 @@ class Store(OnDatabase):
         )
         self.values = StoredValues(self._engine, clock)
         self.diary = Diary(self._engine, clock)
+        self.jobs = JobLog(self._engine, clock)
         self.copies = Copies(self._engine, clock, self._archive, self.feedback, self.catalog)
         self._clock = clock
         self._bandits: dict[str, StoredBandit[Any]] = {}
