@@ -234,7 +234,7 @@ def measured(
     """Return metrics of what was seen, by slice; see `Workspace.measure`."""
     wanted = check.many("metrics", metrics, what="names of metrics")
     for name in wanted:
-        _known(name)
+        require_metric(name)
     events, stray = events_of(ground, placement, since, until)
     by = tuple(check.many("by", by, what="names of columns"))
     needed = set(wanted) - set(_ONLINE) or POPULARITY in by
@@ -255,10 +255,16 @@ def measured(
     return Measured(by=by, rows=tuple(rows), n_unseen=unseen, n_stray=stray)
 
 
-def _known(name: str) -> None:
+def require_metric(name: str, *, besides: Sequence[str] = ()) -> None:
+    """Pass when a log can tell a metric.
+
+    Raises:
+        UnknownNameError: If there is none of that name; names that are known besides are offered.
+        InvalidParameterError: If it needs what a log does not have.
+    """
     plain = name.partition("@")[0]
     if name not in _ONLINE and plain not in METRICS:
-        raise UnknownNameError("metric", name, [*_ONLINE, *METRICS.names()])
+        raise UnknownNameError("metric", name, [*besides, *_ONLINE, *METRICS.names()])
     made = () if name in _ONLINE else Suite([name]).metrics.values()
     missing = sorted({need for metric in made for need in metric.needs} - _AT_HAND)
     if missing:

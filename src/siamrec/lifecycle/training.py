@@ -25,14 +25,16 @@ from siamrec.lifecycle._comparing import (
 )
 from siamrec.lifecycle._evaluate import paired
 from siamrec.lifecycle._recipes import references
+from siamrec.lifecycle._run import begun_now
 from siamrec.lifecycle.promotion import judge
 from siamrec.lifecycle.release import Release, fitted_release, loaded_release, registered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from siamrec.data import Feedback
     from siamrec.lifecycle._ground import Ground
+    from siamrec.lifecycle._run import Run
     from siamrec.lifecycle.holdout import HeldOut
     from siamrec.lifecycle.placement import Placement
     from siamrec.lifecycle.registry import ModelRegistry
@@ -107,6 +109,7 @@ def train(
     serves_as: Placement | None = None,
     feedback: Feedback | None = None,
     encoders: Mapping[str, tuple[str, SiameseEncoder]] | None = None,
+    run: Run | None = None,
 ) -> Trained:
     """Fit the arms of a placement and let the result serve if it is better than what does.
 
@@ -117,16 +120,20 @@ def train(
         serves_as: The placement as it serves now, where the one to train differs from it.
         feedback: Events to learn from; all of the log when absent.
         encoders: Version and encoder of references that are at hand; others are loaded.
+        run: What is held fixed where another worker may have begun it; as of now when absent.
     """
     watch = Stopwatch()
     log = ground.store
-    feedback = log.identities.joined(log.feedback.read_all() if feedback is None else feedback)
+    run = begun_now(ground, placement) if run is None else run
+    told = log.feedback.read_all(last=run.mark) if feedback is None else feedback
+    feedback = log.identities.joined(told)
+    run.step(10, f"read {len(feedback):,} events")
     if isinstance(placement.settles, SuccessRule):
         placement.settles.require_scale(feedback)
     split = held_out(ground.salt, feedback)
     fitted, versions = _fitted(ground, placement, feedback, split, encoders or {})
-    active = ground.registry.active(placement.alias)
-    serving, gone = _serving(active, ground.registry)
+    run.step(60, f"fitted {len(fitted.arms)} arms")
+    serving, gone = _serving(run.serving, ground.registry)
     there = placement if serves_as is None else serves_as
     measured, guarded = measured_beside(
         split, (placement, fitted), None if serving is None else (there, serving)
@@ -136,6 +143,7 @@ def train(
         for name, values in measured.items()
         if np.isfinite(values).any()
     }
+    run.step(80, "measured")
     release = registered(
         fitted,
         placement,
@@ -155,12 +163,13 @@ def train(
         and shown_arms(there, serving) == shown_arms(placement, fitted),
         guarded=guarded,
     )
+    run.step(90, f"registered {release.id[:12]}")
     if gone:
         reasons = (f"What serves cannot be loaded ({gone}). {reasons[0]}", *reasons[1:])
     if always is not None:
         good, reasons = True, (f"{always}: {reasons[0]}",)
     verdict, reasons = _decided(
-        ground.registry, placement, release.id, active, good=good, reasons=reasons,
+        ground.registry, placement, release.id, run.serving, good=good, reasons=reasons,
         at_once=always is not None or serving is None,
     )  # fmt: skip
     trained = Trained(
@@ -174,9 +183,30 @@ def train(
         comparison=compared,
         n_users=0 if split is None else len(split.profile.users),
     )
+    run.step(95, verdict)
     entry = _entry(trained, feedback, placement, watch.seconds())
-    ground.store.diary.write(placement.name, "trained", entry)
+    log.diary.write(placement.name, "trained", {**entry, "mark": run.mark, "job": run.job})
+    run.step(99, "written down")
     return trained
+
+
+def train_variants(
+    placement: Placement,
+    trained: Trained,
+    one: Callable[[Placement, str | None], Trained],
+) -> None:
+    """Train the variants of a placement that was promoted: a test compares recipes, not ages.
+
+    Args:
+        placement: The placement.
+        trained: Its training.
+        one: Trains a variant, and lets it serve for the reason that is told.
+    """
+    if trained.verdict == "promoted":
+        for variant in placement.variants.items():
+            changed = placement.of_variant(*variant)
+            if changed.alias != placement.alias:
+                one(changed, "as new as the control")
 
 
 def _fitted(
@@ -261,6 +291,7 @@ def _entry(
         "versions": dict(trained.versions),
         "metrics": {name: _number(value) for name, value in trained.metrics.items()},
         "comparison": dict(trained.comparison),
+        "variant": placement.variant,
         "settings": {"arms": dict(placement.arms), "fallback": placement.fallback},
         "events": len(feedback),
         "from": int(known.min()) if known.size else None,

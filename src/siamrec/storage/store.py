@@ -134,6 +134,11 @@ class Store(OnDatabase):
         """The file of a SQLite database; None for one in memory, and for a server."""
         return _engine.file_of(self._engine.url)
 
+    @property
+    def alone(self) -> bool:
+        """Whether it is a SQLite database in memory, which no other thread can share."""
+        return self._engine.dialect.name == "sqlite" and self.file is None
+
     def bandit(
         self,
         name: str,
@@ -282,7 +287,7 @@ class Store(OnDatabase):
                 in memory, where every thread has its own.
             siamrec.errors.MissingInputError: If spilling has no file.
         """
-        if self._engine.dialect.name == "sqlite" and _engine.file_of(self._engine.url) is None:
+        if self.alone:
             raise InvalidParameterError("url", self.url, "a database that threads can share")
         return FeedbackWriter(
             self.feedback,
