@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from rich.console import Console
 
-from siamrec._core.hashing import canonical_json
 from siamrec.cli.door import one_line, say, show, url_of
 from siamrec.errors import InvalidParameterError, MissingInputError
 
@@ -168,7 +167,7 @@ def jobs(
         found = workspace.jobs.list(status=cast("Any", status), n=n)
         if as_json:
             for job in found:
-                typer.echo(canonical_json(asdict(job)))
+                typer.echo(json.dumps(asdict(job)))
         else:
             for line in str(jobs_table(found, workspace.jobs.title())).splitlines():
                 say(console, line)

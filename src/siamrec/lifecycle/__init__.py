@@ -5,8 +5,9 @@ from siamrec.lifecycle.comments import Comments, CommentSummary
 from siamrec.lifecycle.context import context_of
 from siamrec.lifecycle.events import LoopEvent
 from siamrec.lifecycle.feedback import WorkspaceFeedback
+from siamrec.lifecycle.held import Held
 from siamrec.lifecycle.holdout import HeldOut, hold_out
-from siamrec.lifecycle.jobs import Held, Jobs, Kind
+from siamrec.lifecycle.jobs import Jobs
 from siamrec.lifecycle.judging import Host, Judging
 from siamrec.lifecycle.live import LivePlacement
 from siamrec.lifecycle.loop import ImprovementLoop
@@ -50,7 +51,6 @@ __all__ = [
     "Include",
     "Jobs",
     "Judging",
-    "Kind",
     "Lineage",
     "LivePlacement",
     "LoopEvent",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from siamrec.lifecycle._ground import Ground
-    from siamrec.lifecycle.jobs import Held
+    from siamrec.lifecycle.held import Held
     from siamrec.lifecycle.placement import Placement
 
 _PORTION = 500

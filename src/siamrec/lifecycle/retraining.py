@@ -12,7 +12,7 @@ from siamrec._core.clock import DAY, HOUR, MINUTE, SECOND, duration, isoformat
 from siamrec._core.settings import decoded, encoded
 from siamrec._core.table import Record, Table, counted
 from siamrec.errors import InvalidParameterError, MissingInputError
-from siamrec.lifecycle.measuring import require_metric
+from siamrec.lifecycle._figure_names import require_metric
 from siamrec.storage.jobs import paused
 
 if TYPE_CHECKING:

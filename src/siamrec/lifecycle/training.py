@@ -152,18 +152,10 @@ def train(
         metrics=_by_part(placement, means),
         encoders=versions,
     )
-    against = SERVING if serving is not None else POPULAR
-    compared = paired(_listed(measured.get(against)), _listed(measured.get(CANDIDATE)))
-    good, reasons = judge(
-        compared,
-        placement.promotion,
-        serves=serving is not None,
-        same_recipe=serving is not None
-        and _recipe_of(ground, serving) == placement.recipe
-        and shown_arms(there, serving) == shown_arms(placement, fitted),
-        guarded=guarded,
-    )
     run.step(90, f"registered {release.id[:12]}")
+    compared, good, reasons = _judged(
+        ground, (placement, fitted), (there, serving), measured, guarded
+    )
     if gone:
         reasons = (f"What serves cannot be loaded ({gone}). {reasons[0]}", *reasons[1:])
     if always is not None:
@@ -188,6 +180,32 @@ def train(
     log.diary.write(placement.name, "trained", {**entry, "mark": run.mark, "job": run.job})
     run.step(99, "written down")
     return trained
+
+
+def _judged(
+    ground: Ground,
+    candidate: tuple[Placement, Release],
+    serves: tuple[Placement, Release | None],
+    measured: Mapping[str, FloatArray],
+    guarded: Mapping[str, tuple[float, float]],
+) -> tuple[dict[str, Any], bool, tuple[str, ...]]:
+    """Return the comparison with what serves (popularity, where nothing does), and the verdict."""
+    (placement, fitted), (there, serving) = candidate, serves
+    against = SERVING if serving is not None else POPULAR
+    compared = paired(_listed(measured.get(against)), _listed(measured.get(CANDIDATE)))
+    same = (
+        serving is not None
+        and _recipe_of(ground, serving) == placement.recipe
+        and shown_arms(there, serving) == shown_arms(placement, fitted)
+    )
+    good, reasons = judge(
+        compared,
+        placement.promotion,
+        serves=serving is not None,
+        same_recipe=same,
+        guarded=guarded,
+    )
+    return compared, good, reasons
 
 
 def train_variants(

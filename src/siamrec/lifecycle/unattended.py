@@ -18,7 +18,7 @@ from siamrec._core.table import Record, Table, counted
 from siamrec.errors import InvalidParameterError, SiamrecError, StaleWriteError, StoppedError
 from siamrec.lifecycle._facts import RETRAIN, due_now
 from siamrec.lifecycle._settlement import settled
-from siamrec.lifecycle.jobs import Held
+from siamrec.lifecycle.held import Held
 from siamrec.lifecycle.people import People
 
 if TYPE_CHECKING:
