@@ -355,3 +355,24 @@ def test_a_job_of_a_newer_release_waits_and_is_named(shop: Workspace) -> None:
     shop.jobs.cancel(job.id)
     with pytest.raises(StaleWriteError):
         claim.finish({})
+
+
+def test_a_worker_looks_for_work_until_the_time_it_is_told(
+    due_shop: Workspace, shop_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+
+    def waited(self: Event, seconds: float | None = None) -> bool:
+        if seconds == 7.0:  # the clock goes on while it rests, and no time is spent here
+            rests.append(seconds)
+            shop_clock.advance(HOUR)
+            happened(due_shop)
+            return self.is_set()
+        return wait(self, seconds)
+
+    wait = Event.wait
+    monkeypatch.setattr(Event, "wait", waited)
+    worked = due_shop.work("24h", pause="7s")
+    monkeypatch.undo()
+    assert (worked.started, worked.done) == (5, 5)  # at 0, 6, 12, 18 and 24 hours
+    assert len(rests) == 24

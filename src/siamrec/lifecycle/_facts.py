@@ -9,7 +9,7 @@ from siamrec._core.clock import duration
 from siamrec.errors import SiamrecError
 from siamrec.lifecycle.measuring import measured
 from siamrec.lifecycle.release import loaded_release
-from siamrec.lifecycle.retraining import ACCURACY, Due, Facts, Figure, due
+from siamrec.lifecycle.retraining import ACCURACY, Due, Facts, Figure, due, spoken_against
 from siamrec.lifecycle.tracking import Tracker
 
 if TYPE_CHECKING:
@@ -45,19 +45,23 @@ def _facts(ground: Ground, config: Placement, now: Instant) -> Facts:
     over = [each for each in jobs if each.status in {"failed", "cancelled"}]
     failed = [each.changed for each in over if trained is None or each.changed > trained]
     active = log.versions.active(config.alias)
-    return Facts(
+    facts = Facts(
         trained=trained,
         new_events=log.snapshots.after(0 if last is None else int(last.body.get("mark", 0))),
         made=None if active is None else log.versions.get(active).created,
-        below=None if rules.below is None else _below(ground, config, rules.below, trained, now),
-        drop=None
-        if rules.drop is None or active is None
-        else _dropped(ground, config, rules.drop, active=active, trained=trained, now=now),
         failures=len(failed),
         failed=max(failed, default=None),
         busy=any(each.status in {"waiting", "running"} for each in jobs),
         trainings=len(entries),
     )
+    if spoken_against(rules, facts, now) is not None:
+        return facts  # lists of a month are not counted for nothing
+    if rules.below is not None:
+        facts = facts._replace(below=_below(ground, config, rules.below, trained, now))
+    if rules.drop is not None and active is not None:
+        seen = _dropped(ground, config, rules.drop, active=active, trained=trained, now=now)
+        facts = facts._replace(drop=seen)
+    return facts
 
 
 def _below(

@@ -260,7 +260,7 @@ def due(rules: Retraining | None, facts: Facts, now: Instant) -> Due:
         >>> due(Retraining(every="6h"), Facts(trained=0, new_events=9), 5 * hour).yes
         False
     """
-    against = _against(rules, facts, now)
+    against = spoken_against(rules, facts, now)
     if against is not None or rules is None:
         return Due(False, (against or "",))
     n = counted(facts.new_events, "new event")
@@ -281,7 +281,7 @@ def due(rules: Retraining | None, facts: Facts, now: Instant) -> Due:
     return Due(False, (f"{_long(since)} since the last training, {n}: no rule asks for it",))
 
 
-def _against(rules: Retraining | None, facts: Facts, now: Instant) -> str | None:
+def spoken_against(rules: Retraining | None, facts: Facts, now: Instant) -> str | None:
     """Return why nothing is due, whatever the rules say."""
     if rules is None:
         return "The placement has no rules of retraining"

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from threading import Event, Thread
 from typing import TYPE_CHECKING, final
 from uuid import uuid4
@@ -23,7 +24,6 @@ from siamrec.lifecycle.people import People
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import timedelta
 
     from siamrec.lifecycle._ground import Ground
     from siamrec.lifecycle.jobs import Jobs
@@ -120,10 +120,11 @@ class Unattended(People):
         names = list(self.jobs.kinds) if kinds is None else check.many("kinds", kinds)
         for name in names:
             check.one_of("kind of job", name, self.jobs.kinds)
-        if isinstance(until, int):
-            end: Instant | None = check.instant("until", until)
-        else:
-            end = None if until is None else self._ground.now() + duration("until", until)
+        end: Instant | None = None
+        if isinstance(until, str | timedelta):
+            end = self._ground.now() + duration("until", until)
+        elif until is not None:
+            end = check.instant("until", until)
         alone = self._ground.store.alone
         if check.count("threads", threads) > 1 and alone:
             expected = "1: a database in memory is of one thread"
