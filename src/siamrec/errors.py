@@ -31,6 +31,7 @@ __all__ = [
     "RejectedDataError",
     "SiamrecError",
     "StaleWriteError",
+    "StoppedError",
     "StorageError",
     "TrainingDivergedError",
     "UnknownNameError",
@@ -208,6 +209,10 @@ class StorageError(SiamrecError, OSError):
 
 class StaleWriteError(StorageError):
     """Somebody else changed the value first; read it again and decide anew."""
+
+
+class StoppedError(SiamrecError, InterruptedError):
+    """A worker was told to stop while it had a job, which waits for another worker now."""
 
 
 class PluginError(SiamrecError, RuntimeError):

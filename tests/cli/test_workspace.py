@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +14,7 @@ from typer.testing import CliRunner
 
 from siamrec import Workspace
 from siamrec.cli import app
-from siamrec.lifecycle import Placement
+from siamrec.lifecycle import Placement, Retraining
 from siamrec.simulation import World
 
 if TYPE_CHECKING:
@@ -83,3 +86,42 @@ def test_a_mistyped_database_is_not_made(tmp_path: Path) -> None:
     done = run(tmp_path / "no.db", "status")
     assert (done.exit_code, "There is no database" in done.output) == (2, True)
     assert not (tmp_path / "no.db").exists()
+
+
+def test_a_worker_trains_what_is_due_and_tells_what_it_did(db: Path) -> None:
+    with Workspace(f"sqlite:///{db}") as ws:
+        ws.place(
+            Placement(name="due", arms={"top": "popularity"}, retraining=Retraining(every="6h"))
+        )
+        left = ws.store.jobs.start("of-a-newer-release", key="x")
+    worked = run(db, "work", "--once", "--json")
+    assert worked.exit_code == 0, worked.output
+    rows = {row["what"]: row["n"] for row in json.loads(worked.output)["rows"]}
+    assert (rows["started"], rows["done"]) == (1, 1)
+    assert "No new event" in run(db, "status").output
+    told = [json.loads(line) for line in run(db, "jobs", "--json").output.splitlines()]
+    assert [(each["kind"], each["status"]) for each in told if each["id"] != left.id] == [
+        ("retrain", "done")
+    ]
+    assert "of-a-newer-release wait for a handler" in run(db, "work", "--once").output
+    assert run(db, "jobs", "--status", "waiting").output.count("waiting") == 1
+    for words in (("work", "--kind", "retrian", "--once"), ("jobs", "--status", "runing")):
+        refused = run(db, *words)
+        assert refused.exit_code == 2
+        assert "Did you mean" in refused.output
+
+
+def test_a_worker_ends_when_it_is_told_to(db: Path) -> None:
+    command = [sys.executable, "-m", "siamrec", "work", "--db", str(db), "--pause", "60s"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
+        with Workspace(f"sqlite:///{db}") as ws:
+            job = ws.jobs.start("settle", key="told")
+            for _ in range(600):
+                if ws.jobs.get(job.id).status == "done":
+                    break
+                Event().wait(0.1)
+            assert ws.jobs.get(job.id).status == "done"
+        worker.terminate()
+        out, _ = worker.communicate(timeout=30)
+    assert worker.returncode == 0
+    assert "1 job done" in out

@@ -5,13 +5,17 @@ from __future__ import annotations
 import multiprocessing
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import create_engine
 
 from siamrec import Placement, Workspace
-from siamrec._core.clock import DAY, ManualClock
+from siamrec._core.clock import DAY, HOUR, ManualClock
+from siamrec.data import Feedback
+from siamrec.lifecycle import Retraining
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,3 +112,27 @@ def test_pages_guests_and_previews(ws: Workspace) -> None:
     assert ws.page("person", {"hero": 3, "home": 5}, request="p") == page
     assert ws.store.erase("person").n_aliases == 1
     ws.verify()
+
+
+def test_three_workers_of_a_server_train_what_is_due_once(
+    ws: Workspace, url: str, tmp_path: Path, clock: ManualClock
+) -> None:
+    ws.place(replace(ws.placement("home").config, retraining=Retraining(every="6h")))
+    before = len(ws.diary("home"))
+    for n in (1, 2):
+        ws.feedback.write(
+            Feedback.of(user=["person-0001"], item=[f"new-{n}"], kind="click", time=[clock.now()])
+        )
+        clock.advance(6 * HOUR)
+        together = Barrier(3)
+
+        def work(_: int, together: Barrier = together) -> int:
+            with Workspace(url, blobs=tmp_path / "models", clock=clock) as worker:
+                together.wait()
+                return worker.work().done
+
+        with ThreadPoolExecutor(3) as pool:
+            assert sum(pool.map(work, range(3))) == 1
+        assert [job.status for job in ws.jobs.list()] == ["done"] * n
+        trained = [each for each in ws.diary("home")[before:] if each.what == "trained"]
+        assert len(trained) == n

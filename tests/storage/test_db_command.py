@@ -46,7 +46,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_upgrade_makes_and_keeps(tmp_path: Path, url: str) -> None:
     done = db("upgrade", "--db", url)
-    assert (done.exit_code, "revision 0008" in done.output) == (0, True)
+    assert (done.exit_code, "revision 0009" in done.output) == (0, True)
     assert db("upgrade", "--db", url).output == done.output
     assert inspected(url).state == "current"
 
@@ -55,14 +55,14 @@ def test_check_changes_nothing(path: Path) -> None:
     before = path.read_bytes()
     done = db("check", "--db", path)
     assert done.exit_code == 0
-    assert "revision 0008 is up to date" in done.output
+    assert "revision 0009 is up to date" in done.output
     assert ["event", "11"] in [line.split() for line in done.output.splitlines()]
     assert path.read_bytes() == before
     with sqlite3.connect(path) as base:
         base.execute("UPDATE siamrec_schema SET version_num = '0001'")
     base.close()
     done = db("check", "--db", path)
-    assert (done.exit_code, "is older than 0008" in done.output) == (1, True)
+    assert (done.exit_code, "is older than 0009" in done.output) == (1, True)
     with sqlite3.connect(path) as base:
         base.execute("UPDATE siamrec_schema SET version_num = '9999'")
     base.close()

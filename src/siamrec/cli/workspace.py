@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from threading import Event
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -30,6 +33,7 @@ _Placement = Annotated[
     str | None, typer.Option(help="Which placement; not needed where there is one.")
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+_FOR_EVER = 2**62
 _Since = Annotated[str | None, typer.Option(help="How far back to look, such as 7d.")]
 
 
@@ -118,6 +122,65 @@ def status(
     console = Console()
     with one_line(console), _opened(db, schema, blobs) as workspace:
         _tell(console, workspace, as_json=as_json)
+
+
+def work(
+    db: _Db = "siamrec.db",
+    schema: _Schema = None,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option("--kind", help="Kind of jobs to do, such as retrain; may be repeated."),
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Jobs that are done at once.")] = 1,
+    pause: Annotated[str, typer.Option(help="Rest when there is nothing to do.")] = "10s",
+    blobs: _Blobs = None,
+    *,
+    once: Annotated[
+        bool, typer.Option("--once", help="End when nothing is left to do, as under cron.")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    """Train what is due, let bandits learn, and do the jobs that wait, until told to stop."""
+    console, stop = Console(), Event()
+    with one_line(console), _told_by(stop), _opened(db, schema, blobs) as workspace:
+        until = None if once else _FOR_EVER
+        worked = workspace.work(until, kinds=kinds, threads=threads, pause=pause, stop=stop)
+        _tell(console, worked, as_json=as_json)
+
+
+@contextmanager
+def _told_by(stop: Event) -> Iterator[None]:
+    """Let the signals that end a process say so to a worker, which ends when its step is done."""
+    signals = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(each, lambda *_: stop.set()) for each in signals]
+    try:
+        yield
+    finally:
+        for each, handler in zip(signals, before, strict=True):
+            signal.signal(each, handler)
+
+
+def jobs(
+    db: _Db = "siamrec.db",
+    schema: _Schema = None,
+    status: Annotated[str | None, typer.Option(help="Such as waiting, running, failed.")] = None,
+    n: Annotated[int, typer.Option("-n", help="Most jobs, the newest first.")] = 100,
+    blobs: _Blobs = None,
+    *,
+    as_json: _Json = False,
+) -> None:
+    """Show the newest jobs: what they do, how far they are, and why they failed."""
+    console = Console()
+    with one_line(console), _opened(db, schema, blobs) as workspace:
+        from siamrec.lifecycle.jobs import jobs_table
+
+        found = workspace.jobs.list(status=cast("Any", status), n=n)
+        if as_json:
+            for job in found:
+                typer.echo(json.dumps(asdict(job)))
+        else:
+            for line in str(jobs_table(found, workspace.jobs.title())).splitlines():
+                say(console, line)
 
 
 def versions(

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from siamrec._core import check
 from siamrec._core.table import Shown, Table
+from siamrec.lifecycle._facts import due_now
 from siamrec.lifecycle._trying import begun, ended
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from siamrec.lifecycle.placement import Placement
     from siamrec.lifecycle.recommendation import Recommendation
     from siamrec.lifecycle.release import Release
+    from siamrec.lifecycle.retraining import Due
     from siamrec.lifecycle.wishes import Wishes
     from siamrec.typing import Id, Instant
 
@@ -80,6 +82,15 @@ class LivePlacement(Shown):
         self._ground.keep(changed, expect=state.heads.placement)
         self._ground.store.diary.write(self.name, "switched", {"mode": mode})
         return changed
+
+    def due(self, now: Instant | None = None) -> Due:
+        """Return whether a training is due by `Placement.retraining`, and why; nothing is begun.
+
+        Args:
+            now: The instant that is asked about; the clock's when absent.
+        """
+        now = self._ground.now() if now is None else check.instant("now", now)
+        return due_now(self._ground, self._ground.config(self.name), now)[0]
 
     def test(self, experiment: Experiment, variants: Mapping[str, Mapping[str, Any]]) -> Placement:
         """Start an experiment here; return the placement with it.

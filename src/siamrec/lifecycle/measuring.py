@@ -15,12 +15,13 @@ from siamrec._core import check
 from siamrec._core.clock import SECOND
 from siamrec._core.table import Shown, Table, counted
 from siamrec.data import FeedbackKind, Rankings, Vocabulary
-from siamrec.errors import InvalidParameterError, MissingInputError, UnknownNameError
+from siamrec.errors import MissingInputError, UnknownNameError
+from siamrec.lifecycle._figure_names import ONLINE, require_metric
 from siamrec.lifecycle._groups import ITEM, POPULARITY, item_groups
 from siamrec.lifecycle._searching import unit_of
 from siamrec.lifecycle._settlement import earned, events_by_list, rewards_of
 from siamrec.lifecycle.recommendation import Recommendation
-from siamrec.metrics import METRICS, Suite, online
+from siamrec.metrics import Suite
 from siamrec.metrics.online.events import KINDS, Events
 
 if TYPE_CHECKING:
@@ -31,18 +32,8 @@ if TYPE_CHECKING:
     from siamrec.storage import StoredList
     from siamrec.typing import FloatArray, Instant, IntArray
 
-_ONLINE: Mapping[str, Callable[[Events], Any]] = {
-    name: getattr(online, name)
-    for name in (
-        "bad_rating_share", "click_share", "ctr", "good_rating_share", "rating_conversion",
-        "rating_rate", "revenue", "thumbs_ratio",
-    )
-}  # fmt: skip
-"""Metrics of events, by name."""
 _OF_LIST = ("placement", "experiment", "variant", "allocation", "version", "day")
 _LEVELS = (*_OF_LIST, "arm", "model")
-_AT_HAND = frozenset({"catalog_size", "embeddings", "n_users", "popularity", "quality"})
-"""What metrics of lists may need: releases know it."""
 _CONTEXT = "context."
 _NONE = "none"
 _KIND_OF = {
@@ -234,10 +225,10 @@ def measured(
     """Return metrics of what was seen, by slice; see `Workspace.measure`."""
     wanted = check.many("metrics", metrics, what="names of metrics")
     for name in wanted:
-        _known(name)
+        require_metric(name)
     events, stray = events_of(ground, placement, since, until)
     by = tuple(check.many("by", by, what="names of columns"))
-    needed = set(wanted) - set(_ONLINE) or POPULARITY in by
+    needed = set(wanted) - set(ONLINE) or POPULARITY in by
     known = _known_items(events, release, age) if needed else None
     slices = _slices(events, _columns(ground, events, by, known))
     rows: list[Any] = []
@@ -245,27 +236,14 @@ def measured(
         part = events.where(rows_of)
         n_lists = len(np.unique(part.columns["list"]))
         for name in wanted:
-            if name in _ONLINE:
-                found = _ONLINE[name](part).estimate()
+            if name in ONLINE:
+                found = ONLINE[name](part).estimate()
                 rows.append((levels, name, float(found.mean), found.interval, n_lists))
             else:
                 rows.append((levels, name, _of_lists(part, name, known), None, n_lists))
     every = ground.store.recommendations.between(placement, since, until)
     unseen = sum(row.opened is None for row in every)
     return Measured(by=by, rows=tuple(rows), n_unseen=unseen, n_stray=stray)
-
-
-def _known(name: str) -> None:
-    plain = name.partition("@")[0]
-    if name not in _ONLINE and plain not in METRICS:
-        raise UnknownNameError("metric", name, [*_ONLINE, *METRICS.names()])
-    made = () if name in _ONLINE else Suite([name]).metrics.values()
-    missing = sorted({need for metric in made for need in metric.needs} - _AT_HAND)
-    if missing:
-        raise InvalidParameterError(
-            "metric", name, f"one of what was shown and done: it needs {', '.join(missing)}, "
-            "which a log does not have (siamrec.metrics.Suite measures it on held-out events)",
-        )  # fmt: skip
 
 
 def _columns(

@@ -27,6 +27,7 @@ from siamrec.lifecycle._recipes import arm_config, step_config, with_encoders, w
 from siamrec.lifecycle.meaning import Meaning, Settles
 from siamrec.lifecycle.promotion import Promotion
 from siamrec.lifecycle.recommendation import NOBODYS
+from siamrec.lifecycle.retraining import Retraining
 from siamrec.lifecycle.rules import Rule, check_rules
 from siamrec.lifecycle.seen import Seen
 from siamrec.models.recommenders import RECOMMENDERS
@@ -70,6 +71,7 @@ class Placement(Record):
         mode: `"bandit"`, or `"static"` for a draw by the weights.
         confirm: Whether a list counts as seen when it is served, or when somebody says so.
         promotion: When what was trained takes the place of what serves.
+        retraining: When it is trained anew by whoever works for it; only by hand when absent.
         where: Filter on the columns of the catalogue, such as
             `"stock > 0 and 'kids' not in genres and released > now() - days(730)"`; see
             `siamrec.expressions.Expression`. An item that lacks a column which is read, and not
@@ -117,6 +119,7 @@ class Placement(Record):
     mode: Literal["bandit", "static"] = "bandit"
     confirm: Literal["on_serve", "on_seen"] = "on_serve"
     promotion: Promotion = field(default_factory=Promotion)
+    retraining: Retraining | None = None
     where: str | None = None
     too_few: Literal["short", "relax", "fallback"] = "short"
     seen: Seen = field(default_factory=Seen)
@@ -135,7 +138,7 @@ class Placement(Record):
         check.text("name", self.name, longest=64)
         self._take_parts()
         for name, kind in {**_ENCODED, **_WRITTEN}.items():
-            if name != "meaning" or self.meaning is not None:
+            if name not in _OPTIONAL or getattr(self, name) is not None:
                 check.kind(name, getattr(self, name), kind)
         self._take_wishes()
         for name in ("k", "n_arms", "history", "candidates"):
@@ -374,9 +377,12 @@ class Placement(Record):
 
 _ENCODED: dict[str, Any] = {"limits": Limits, "promotion": Promotion, "reward": SuccessRule}
 """Values that are written by their fields."""
-_WRITTEN: dict[str, Any] = {"context": Context, "meaning": Meaning, "seen": Seen}
+_WRITTEN: dict[str, Any] = {
+    "context": Context, "meaning": Meaning, "retraining": Retraining, "seen": Seen,
+}  # fmt: skip
 """Values that write themselves."""
-_FIXED = ("experiment", "name", "variant", "variants")
+_OPTIONAL = ("meaning", "retraining")
+_FIXED = ("experiment", "name", "retraining", "variant", "variants")
 _WORDS = {
     "blend": ("draft", "weights"),
     "mode": ("bandit", "static"),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from siamrec.lifecycle._ground import Ground
     from siamrec.lifecycle.release import Release
+    from siamrec.typing import Instant
 
 _COLUMNS = ("arm", "item", "version", "placement")
 
@@ -109,6 +110,7 @@ class Tracker(Shown):
         window: str | timedelta | float = "30d",
         min_per_item: int = 5,
         by: Sequence[str] = ("arm",),
+        since: Instant | None = None,
     ) -> Tracked:
         """Return how shown items turned out that people rated or gave a thumb.
 
@@ -119,6 +121,7 @@ class Tracker(Shown):
             window: How far back lists are looked at.
             min_per_item: Fewest judgements of an item that counts.
             by: Columns to slice by: `"arm"`, `"item"`, `"version"`, `"placement"`.
+            since: The first instant of the window, in the place of its length.
 
         Raises:
             siamrec.errors.UnknownNameError: If a column is not known.
@@ -127,7 +130,8 @@ class Tracker(Shown):
         columns = tuple(check.many("by", by, what="names of columns"))
         for name in columns:
             check.one_of("column", name, _COLUMNS)
-        since = self._ground.now() - duration("window", window)
+        length = duration("window", window)
+        since = self._ground.now() - length if since is None else check.instant("since", since)
         judged = self._judged(since)
         counts: dict[Any, int] = {}
         for each in judged:

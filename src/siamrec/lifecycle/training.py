@@ -26,14 +26,16 @@ from siamrec.lifecycle._comparing import (
 )
 from siamrec.lifecycle._evaluate import paired
 from siamrec.lifecycle._recipes import references
+from siamrec.lifecycle._run import begun_now
 from siamrec.lifecycle.promotion import judge
 from siamrec.lifecycle.release import Release, fitted_release, loaded_release, registered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from siamrec.data import Catalog, Feedback
     from siamrec.lifecycle._ground import Ground
+    from siamrec.lifecycle._run import Run
     from siamrec.lifecycle.holdout import HeldOut
     from siamrec.lifecycle.placement import Placement
     from siamrec.lifecycle.registry import ModelRegistry
@@ -116,12 +118,21 @@ class TrainingData:
     catalog: Catalog
 
     @classmethod
-    def of(cls, ground: Ground, feedback: Feedback | None = None) -> TrainingData:
-        """Return what there is now; `feedback` in the place of all of the log, where it is given.
+    def of(
+        cls, ground: Ground, feedback: Feedback | None = None, *, last: int | None = None
+    ) -> TrainingData:
+        """Return what there is now, or was when an event was the newest.
+
+        Args:
+            ground: The workspace.
+            feedback: Events in the place of all of the log.
+            last: Number of the newest event to read.
 
         Raises:
             siamrec.errors.InvalidDataError: If the log is empty.
         """
+        if feedback is None and last is not None:
+            feedback = ground.store.feedback.read_all(last=last)
         if feedback is not None:
             name = feedback.fingerprint()
         else:
@@ -148,6 +159,7 @@ def train(
     serves_as: Placement | None = None,
     data: TrainingData,
     encoders: Mapping[str, tuple[str, SiameseEncoder]] | None = None,
+    run: Run | None = None,
 ) -> Trained:
     """Fit the arms of a placement and let the result serve if it is better than what does.
 
@@ -158,16 +170,19 @@ def train(
         serves_as: The placement as it serves now, where the one to train differs from it.
         data: What to learn from, which the diary names before anything else is done.
         encoders: Version and encoder of references that are at hand; others are loaded.
+        run: What is held fixed where another worker may have begun it; as of now when absent.
     """
     watch = Stopwatch()
+    run = begun_now(ground, placement) if run is None else run
     ground.store.diary.write(placement.name, "training", data.named())
     feedback = data.feedback
+    run.step(10, f"read {len(feedback):,} events")
     if isinstance(placement.settles, SuccessRule):
         placement.settles.require_scale(feedback)
     split = held_out(ground.salt, feedback)
     fitted, versions = _fitted(ground, placement, data, split, encoders or {})
-    active = ground.registry.active(placement.alias)
-    serving, gone = _serving(active, ground.registry)
+    run.step(60, f"fitted {len(fitted.arms)} arms")
+    serving, gone = _serving(run.serving, ground.registry)
     there = placement if serves_as is None else serves_as
     measured, guarded = measured_beside(
         split, (placement, fitted), None if serving is None else (there, serving)
@@ -177,6 +192,7 @@ def train(
         for name, values in measured.items()
         if np.isfinite(values).any()
     }
+    run.step(80, "measured")
     release = registered(
         fitted,
         placement,
@@ -185,23 +201,16 @@ def train(
         metrics=_by_part(placement, means),
         encoders=versions,
     )
-    against = SERVING if serving is not None else POPULAR
-    compared = paired(_listed(measured.get(against)), _listed(measured.get(CANDIDATE)))
-    good, reasons = judge(
-        compared,
-        placement.promotion,
-        serves=serving is not None,
-        same_recipe=serving is not None
-        and _recipe_of(ground, serving) == placement.recipe
-        and shown_arms(there, serving) == shown_arms(placement, fitted),
-        guarded=guarded,
+    run.step(90, f"registered {release.id[:12]}")
+    compared, good, reasons = _judged(
+        ground, (placement, fitted), (there, serving), measured, guarded
     )
     if gone:
         reasons = (f"What serves cannot be loaded ({gone}). {reasons[0]}", *reasons[1:])
     if always is not None:
         good, reasons = True, (f"{always}: {reasons[0]}",)
     verdict, reasons = _decided(
-        ground.registry, placement, release.id, active, good=good, reasons=reasons,
+        ground.registry, placement, release.id, run.serving, good=good, reasons=reasons,
         at_once=always is not None or serving is None,
     )  # fmt: skip
     trained = Trained(
@@ -215,9 +224,57 @@ def train(
         comparison=compared,
         n_users=0 if split is None else len(split.profile.users),
     )
+    run.step(95, verdict)
     entry = _entry(trained, data, placement, watch.seconds())
+    entry |= {"mark": run.mark, "job": run.job}
     ground.store.diary.write(placement.name, "trained", entry)
+    run.step(99, "written down")
     return trained
+
+
+def _judged(
+    ground: Ground,
+    candidate: tuple[Placement, Release],
+    serves: tuple[Placement, Release | None],
+    measured: Mapping[str, FloatArray],
+    guarded: Mapping[str, tuple[float, float]],
+) -> tuple[dict[str, Any], bool, tuple[str, ...]]:
+    """Return the comparison with what serves (popularity, where nothing does), and the verdict."""
+    (placement, fitted), (there, serving) = candidate, serves
+    against = SERVING if serving is not None else POPULAR
+    compared = paired(_listed(measured.get(against)), _listed(measured.get(CANDIDATE)))
+    same = (
+        serving is not None
+        and _recipe_of(ground, serving) == placement.recipe
+        and shown_arms(there, serving) == shown_arms(placement, fitted)
+    )
+    good, reasons = judge(
+        compared,
+        placement.promotion,
+        serves=serving is not None,
+        same_recipe=same,
+        guarded=guarded,
+    )
+    return compared, good, reasons
+
+
+def train_variants(
+    placement: Placement,
+    trained: Trained,
+    one: Callable[[Placement, str | None], Trained],
+) -> None:
+    """Train the variants of a placement that was promoted: a test compares recipes, not ages.
+
+    Args:
+        placement: The placement.
+        trained: Its training.
+        one: Trains a variant, and lets it serve for the reason that is told.
+    """
+    if trained.verdict == "promoted":
+        for variant in placement.variants.items():
+            changed = placement.of_variant(*variant)
+            if changed.alias != placement.alias:
+                one(changed, "as new as the control")
 
 
 def _fitted(
@@ -303,6 +360,7 @@ def _entry(
         "versions": dict(trained.versions),
         "metrics": {name: _number(value) for name, value in trained.metrics.items()},
         "comparison": dict(trained.comparison),
+        "variant": placement.variant,
         "settings": {"arms": dict(placement.arms), "fallback": placement.fallback},
         **data.named(),
         "from": int(known.min()) if known.size else None,

@@ -14,12 +14,14 @@ from siamrec.errors import InvalidParameterError, MissingInputError, SiamrecErro
 from siamrec.experiments import Mean, Plan, analyze
 from siamrec.experiments.analysis import Check
 from siamrec.lifecycle import _encoders
+from siamrec.lifecycle._facts import told_due
 from siamrec.lifecycle._ground import Ground, blobs_of
 from siamrec.lifecycle._server import Servers
 from siamrec.lifecycle._settlement import settled
 from siamrec.lifecycle.catalog import WorkspaceCatalog
 from siamrec.lifecycle.comments import Comments
 from siamrec.lifecycle.feedback import WorkspaceFeedback
+from siamrec.lifecycle.jobs import Jobs
 from siamrec.lifecycle.live import LivePlacement
 from siamrec.lifecycle.measuring import (
     Measured,
@@ -27,11 +29,11 @@ from siamrec.lifecycle.measuring import (
     measured,
     outcomes_of,
 )
-from siamrec.lifecycle.people import People
 from siamrec.lifecycle.placement import LIVE, Placement
 from siamrec.lifecycle.release import loaded_release
 from siamrec.lifecycle.tracking import Tracker
-from siamrec.lifecycle.training import Trained, TrainingData, train
+from siamrec.lifecycle.training import Trained, TrainingData, train, train_variants
+from siamrec.lifecycle.unattended import Unattended
 from siamrec.lifecycle.what_if import what_if
 from siamrec.storage import Store
 
@@ -58,7 +60,7 @@ _PORTION = 500
 
 
 @final
-class Workspace(People):
+class Workspace(Unattended):
     """Event log, catalogue, versions, placements and what was served, in one database.
 
     Opening it needs nothing but the URL. Threads and processes may share it; each process opens
@@ -113,6 +115,7 @@ class Workspace(People):
         self.feedback = WorkspaceFeedback(self._ground)
         self.catalog = WorkspaceCatalog(self._ground)
         self.comments = Comments(self._ground)
+        self.jobs = Jobs(self._ground)
         self.tracker = Tracker(
             self._ground, lambda version: loaded_release(version, self.registry)
         )
@@ -129,11 +132,12 @@ class Workspace(People):
             try:
                 config = self._ground.config(name)
             except SiamrecError as error:  # of a plugin that is gone, or of a newer release
-                rows.append((name, None, f"cannot be read: {error}", None))
+                rows.append((name, None, f"cannot be read: {error}", None, None))
                 continue
             active = self.store.versions.active(config.alias)
-            rows.append((name, len(config.arms), config.mode, active and active[:12]))
-        head = ("placement", "arms", "mode", "release")
+            serves, due = active and active[:12], told_due(self._ground, config)
+            rows.append((name, len(config.arms), config.mode, serves, due))
+        head = ("placement", "arms", "mode", "release", "retraining")
         return Table(head=head, rows=tuple(rows), title=self.title())
 
     def __enter__(self) -> Self:
@@ -215,11 +219,11 @@ class Workspace(People):
         config = self._ground.config(placement)
         data = TrainingData.of(self._ground)
         trained = train(self._ground, config, data=data)
-        if trained.verdict == "promoted":
-            for one in config.variants.items():  # a test compares recipes, not ages of data
-                changed = config.of_variant(*one)
-                if changed.alias != config.alias:
-                    train(self._ground, changed, data=data, always="as new as the control")
+        train_variants(
+            config,
+            trained,
+            lambda each, always: train(self._ground, each, data=data, always=always),
+        )
         return trained
 
     def activate(self, placement: str, version: str, *, reason: str) -> Activation | None:

@@ -16,6 +16,7 @@ from siamrec.storage.feedback import FeedbackLog, Receipt
 from siamrec.storage.identity import IdentityLog, Whose
 from siamrec.storage.incoming import Written
 from siamrec.storage.inspection import Inspection, inspected
+from siamrec.storage.jobs import Claim, Job, JobLog
 from siamrec.storage.persons import PersonLog
 from siamrec.storage.recommendations import Heads, Looked, RecommendationLog, StoredList
 from siamrec.storage.snapshots import Snapshots, TrainingSnapshot
@@ -32,6 +33,7 @@ __all__ = [
     "Backup",
     "BlockLog",
     "CatalogLog",
+    "Claim",
     "Copies",
     "DecisionLog",
     "Diary",
@@ -46,6 +48,8 @@ __all__ = [
     "IdentityLog",
     "Imported",
     "Inspection",
+    "Job",
+    "JobLog",
     "Looked",
     "Past",
     "PersonLog",

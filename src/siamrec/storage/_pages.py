@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from itertools import chain
+from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
@@ -143,8 +143,16 @@ class Pages:
         return table.slice(first, max(end - first, 0))
 
 
-def whole_log(engine: Engine, archive: Archive, connection: Connection) -> Feedback:
+def whole_log(
+    engine: Engine, archive: Archive, connection: Connection, *, last: int | None = None
+) -> Feedback:
     """Return every event as one value, as the transaction of a connection sees the log.
+
+    Args:
+        engine: The database.
+        archive: Sealed files.
+        connection: In a transaction.
+        last: Number of the newest event to read; all when absent.
 
     Raises:
         siamrec.errors.InvalidDataError: If there is none.
@@ -155,7 +163,11 @@ def whole_log(engine: Engine, archive: Archive, connection: Connection) -> Feedb
         parts = list(iter(lambda: pages.next(_EVERY), None))
         if not parts:
             raise InvalidDataError("The log has no event yet.")
-        return feedback_of({name: [*chain(*(part[name] for part in parts))] for name in parts[0]})
+        joined = {name: [*chain(*(part[name] for part in parts))] for name in parts[0]}
+        if last is not None:
+            told = [seq <= last for seq in joined["seq"]]
+            joined = {name: [*compress(column, told)] for name, column in joined.items()}
+        return feedback_of(joined)
 
 
 def end_of(slices: Sequence[Any]) -> int:

@@ -20,6 +20,7 @@ from siamrec.storage._events import erased_key
 from siamrec.storage._sqlite import emptied_log
 from siamrec.storage.archive import retried, segment_row
 from siamrec.storage.identity import above, below, forget
+from siamrec.storage.jobs import forget_in_jobs
 from siamrec.storage.schema import (
     blocked,
     event,
@@ -53,7 +54,7 @@ OfDecisions = Literal["detach", "delete"]
 
 _OF_PERSONS = (
     "event", "decision", "reward", "sticky", "spent", "recommendation", "recommendation_item",
-    "blocked", "retracted", "identity",
+    "blocked", "retracted", "identity", "job",
 )  # fmt: skip
 """Tables that hold a person."""
 
@@ -258,7 +259,8 @@ def _trained(
 
 
 def _from_beside(connection: Connection, user: str | int) -> list[str]:
-    """Let go of what was kept from a user, and of retracted events; return their keys."""
+    """Let go of what was kept from a user, of jobs, and of retracted events; return their keys."""
+    forget_in_jobs(connection, user)
     whole = [1, 3] if isinstance(user, int) else [0, 2]
     c, r = blocked.c, retracted.c
     connection.execute(delete(blocked).where(c.user == str(user), c.whole_ids.in_(whole)))

@@ -194,8 +194,11 @@ class FeedbackLog(OnDatabase):
                 return
             yield batch
 
-    def read_all(self) -> Feedback:
+    def read_all(self, *, last: int | None = None) -> Feedback:
         """Return every event as one value: one state of the log, whatever is written meanwhile.
+
+        Args:
+            last: Number of the newest event to read (see `Snapshots.mark`); all when absent.
 
         Raises:
             siamrec.errors.InvalidDataError: If the log is empty.
@@ -203,7 +206,7 @@ class FeedbackLog(OnDatabase):
 
         def work() -> Feedback:
             with _engine.reading(self._engine) as connection:
-                return whole_log(self._engine, self._archive, connection)
+                return whole_log(self._engine, self._archive, connection, last=last)
 
         return retried(work)
 

@@ -305,3 +305,30 @@ identity = Table(
 )
 Index("identity_alias", identity.c.alias, identity.c.seq)
 Index("identity_person", identity.c.person)
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("placement", Text),
+    Column("arguments", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    Column("not_before", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("most", Integer, nullable=False),  # attempts
+    Column("progress", Integer, nullable=False),
+    Column("line", Text, nullable=False),
+    Column("checkpoint", Text, nullable=False),
+    Column("result", Text),
+    Column("error", Text),
+    # Who holds it, until when; a holder whose number is no longer the newest writes nothing.
+    Column("owner", Text),
+    Column("fence", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+Index("job_status", job.c.status, job.c.kind, job.c.not_before)

@@ -157,13 +157,30 @@ class Snapshots(OnDatabase):
                 raise UnknownNameError("snapshot", id_, connection.execute(select(c.id)).scalars())
         return TrainingSnapshot(**found)
 
+    def mark(self) -> int:
+        """Return the number of the newest event: whatever comes later has a greater one."""
+
+        def work(connection: Connection) -> int:
+            # On PostgreSQL a number is drawn before its row is seen: writers are waited for.
+            _engine.lock(connection, "event")
+            newest = connection.execute(select(func.max(event.c.seq))).scalar() or 0
+            return max(int(newest), int(last_given(connection)))
+
+        return _engine.transact(self._engine, work)
+
+    def after(self, mark: int) -> int:
+        """Return how many events of the table came after a mark."""
+        query = select(func.count()).select_from(event).where(event.c.seq > mark)
+        with _engine.reading(self._engine) as connection:
+            return int(connection.execute(query).scalar_one())
+
     def _found(
         self, connection: Connection, since: Instant | None, until: Instant | None
     ) -> _Found:
         sums = [_segments.fingerprint(counted := _Counted(_hot(connection, since, until)))]
         segments = self._archive.segments(connection)
         last = connection.execute(select(func.max(event.c.seq))).scalar() or 0
-        last = max(last, _last_given(connection))
+        last = max(last, last_given(connection))
         n_events = counted.n
         for segment in segments:
             if (since is not None and segment.last < since) or (
@@ -243,9 +260,10 @@ def _hot(
         yield from (tuple(row) for row in part)
 
 
-def _last_given(connection: Connection) -> Any:
+def last_given(connection: Connection) -> Any:
     """Return the greatest number that an event ever had: those of moved events stay used."""
     if connection.dialect.name == "postgresql":
-        return connection.exec_driver_sql("SELECT last_value FROM event_seq_seq").scalar_one()
+        given = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM event_seq_seq"
+        return connection.exec_driver_sql(given).scalar_one()
     found = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'event'")
     return found.scalar() or 0

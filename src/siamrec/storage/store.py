@@ -28,6 +28,7 @@ from siamrec.storage.erasure import erase
 from siamrec.storage.experiments import StoredExperiments, StoredSticky
 from siamrec.storage.feedback import FeedbackLog
 from siamrec.storage.identity import IdentityLog
+from siamrec.storage.jobs import JobLog
 from siamrec.storage.persons import PersonLog
 from siamrec.storage.recommendations import RecommendationLog
 from siamrec.storage.snapshots import Snapshots
@@ -118,6 +119,7 @@ class Store(OnDatabase):
         )
         self.values = StoredValues(self._engine, clock)
         self.diary = Diary(self._engine, clock)
+        self.jobs = JobLog(self._engine, clock)
         self.copies = Copies(self._engine, clock, self._archive, self.feedback, self.catalog)
         self._clock = clock
         self._bandits: dict[str, StoredBandit[Any]] = {}
@@ -131,6 +133,11 @@ class Store(OnDatabase):
     def file(self) -> Path | None:
         """The file of a SQLite database; None for one in memory, and for a server."""
         return _engine.file_of(self._engine.url)
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is a SQLite database in memory, which no other thread can share."""
+        return self._engine.dialect.name == "sqlite" and self.file is None
 
     def bandit(
         self,
@@ -280,7 +287,7 @@ class Store(OnDatabase):
                 in memory, where every thread has its own.
             siamrec.errors.MissingInputError: If spilling has no file.
         """
-        if self._engine.dialect.name == "sqlite" and _engine.file_of(self._engine.url) is None:
+        if self.alone:
             raise InvalidParameterError("url", self.url, "a database that threads can share")
         return FeedbackWriter(
             self.feedback,
