@@ -40,6 +40,7 @@ def test_a_workspace_in_a_schema_by_the_command(postgres_url: str, tmp_path: Pat
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP SCHEMA public CASCADE")
         connection.exec_driver_sql("DROP SCHEMA IF EXISTS shop CASCADE")
+        connection.exec_driver_sql("DROP SCHEMA IF EXISTS copy CASCADE")
         connection.exec_driver_sql("CREATE SCHEMA public")
     with Workspace(postgres_url, blobs=tmp_path / "files", salt="t", schema="shop") as ws:
         ws.feedback.write(Feedback.of(user=["a", "b"], item=["x", "y"], kind="click", time=9))
@@ -48,6 +49,10 @@ def test_a_workspace_in_a_schema_by_the_command(postgres_url: str, tmp_path: Pat
     where = ["--db", postgres_url, "--schema", "shop"]
     for given in (
         ["recommend", "a", "--blobs", str(tmp_path / "files"), *where],
+        ["export", str(tmp_path / "out"), "--archive", str(tmp_path / "sealed"), *where],
+        ["import", str(tmp_path / "out" / "feedback.parquet"), *where],
+        ["backup", str(tmp_path / "all.backup"), "--archive", str(tmp_path / "sealed"), *where],
+        ["restore", str(tmp_path / "all.backup"), *where[:3], "copy"],
         ["status", "--blobs", str(tmp_path / "files"), *where],
         ["db", "check", *where],
         ["db", "verify", "--archive", str(tmp_path / "sealed"), *where],

@@ -464,6 +464,41 @@ def test_numbers_and_texts_are_not_one_id(tmp_path: Path) -> None:
     assert reasons(loaded) == [(3, "user is no id: x")]
 
 
+MIXED = (
+    '{"user": "a", "item": "x"}\n{"user": true, "item": "x"}\n{"user": 1.5, "item": "x"}\n'
+    '{"user": ["a"], "item": "x"}\n{"user": "b", "item": "y"}\n'
+)
+
+
+@pytest.mark.parametrize("as_lines", [True, False])
+def test_a_value_of_another_kind_is_no_text_id(tmp_path: Path, *, as_lines: bool) -> None:
+    text = MIXED if as_lines else f"[{','.join(MIXED.splitlines())}]"
+    loaded = loaded_of(tmp_path, text, "a.jsonl" if as_lines else "a.json")
+    assert loaded.feedback.users.ids == ("a", "b")
+    assert reasons(loaded) == [
+        (2, "user is no id: true"),
+        (3, "user is no id: 1.5"),
+        (4, 'user is no id: ["a"]'),
+    ]
+
+
+def test_numbers_and_texts_are_not_one_id_within_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        '{"user": 1.0, "item": "x"}\n{"user": "1", "item": "y"}\n{"user": 1, "item": 2}'
+    )
+    with pytest.raises(InvalidDataError, match="texts in one place and whole numbers in another"):
+        FileFeedback(path=path).load()
+    loaded = FileFeedback(path=path, ids="text").load()
+    assert loaded.feedback.users.ids == ("1",)
+    path.write_text(
+        '{"user": 1.0, "item": "x"}\n{"user": true, "item": "y"}\n{"user": 1, "item": "x"}'
+    )
+    loaded = FileFeedback(path=path).load()
+    assert loaded.feedback.users.ids == (1,)
+    assert reasons(loaded) == [(2, "user is no id: true")]
+
+
 # --- what columns mean ---------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from siamrec.errors import (
     ModelLoadError,
     StaleWriteError,
     StorageError,
+    UnknownNameError,
 )
 from siamrec.lifecycle import Lineage, ModelRegistry
 from siamrec.lifecycle._files import checked
@@ -29,6 +30,7 @@ from siamrec.storage import FolderBlobs, Store
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from siamrec.lifecycle import Workspace
     from siamrec.storage import Activation
 
 
@@ -379,6 +381,35 @@ def test_verify_names_what_is_gone_and_what_was_changed(tmp_path: Path) -> None:
         files[f"[{n}]".encode()].unlink()
     with pytest.raises(ModelLoadError, match=", and 2 more: restore"):
         registry.verify()
+
+
+def test_a_workspace_verifies_files_of_versions(shop: Workspace) -> None:
+    assert shop.verify().files == len(shop.registry.versions()) > 0
+    assert shop.store.file is not None
+    folder = shop.store.file.with_name("app.db.models") / "sha256"
+    changed = next(path for path in sorted(folder.rglob("*")) if path.is_file())
+    changed.write_bytes(changed.read_bytes() + b" ")
+    with pytest.raises(ModelLoadError, match="was changed"):
+        shop.verify()
+
+
+@pytest.mark.parametrize(("durability", "waits"), [("power", 4), ("process", 0)])
+def test_what_a_blob_survives_is_said(
+    durability: Literal["power", "process"],
+    waits: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited: list[int] = []
+    monkeypatch.setattr(os, "fsync", waited.append)
+    blobs = FolderBlobs(tmp_path, durability=durability)
+    blobs.put("one", b"1")
+    blobs.put("one", b"1")
+    blobs.put_many({"two": b"2", "three": b"3", "four": b"4"})
+    assert len(waited) == waits
+    assert list(blobs.keys()) == ["four", "one", "three", "two"]
+    with pytest.raises(UnknownNameError, match="power, process"):
+        FolderBlobs(tmp_path, durability="disk")  # type: ignore[arg-type]
 
 
 def test_drafts_of_killed_writers_are_swept_and_no_other(tmp_path: Path) -> None:

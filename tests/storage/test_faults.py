@@ -88,6 +88,62 @@ def test_thirty_kills_with_overlapping_retries(url: str) -> None:
     store.close()
 
 
+KEEPER = """
+import sys
+from siamrec.storage import Store
+store = Store(sys.argv[1], archive=sys.argv[2])
+last = int(sys.argv[4])
+print("ready", flush=True)
+for batch in range(int(sys.argv[3]), 100_000):
+    if batch <= last:
+        print("erased", batch, store.erase(f"{batch}-0").n_events, flush=True)
+    print("sealed", store.archive(batch + 2, segment_rows=60).n_events, flush=True)
+"""
+
+
+def test_kills_while_events_are_sealed_and_people_erased(url: str, tmp_path: Path) -> None:
+    """A writer and one who seals and erases are killed anywhere; each goes on where it was."""
+    sealed = tmp_path / "sealed"
+    Store(url, archive=sealed).close()
+    rng = np.random.default_rng(1)
+    acknowledged, erased, rewarded = {-1}, {-1}, set()
+    for _ in range(8):
+        # Retries overlap with what is written; a person is erased once nobody writes of them.
+        first, stable = max(0, max(acknowledged) - 3), max(acknowledged) - 4
+        with (
+            _started(WRITER, url, first) as writer,
+            _started(KEEPER, url, sealed, max(erased) + 1, stable) as keeper,
+        ):
+            assert writer.stdout is not None
+            assert keeper.stdout is not None
+            for _ in range(int(rng.integers(4, 14))):
+                batch, decision = writer.stdout.readline().split()
+                acknowledged.add(int(batch))
+                rewarded.add(decision)
+            for _ in range(int(rng.integers(1, 9))):
+                assert keeper.stdout.readline()
+            writer.kill()
+            keeper.kill()
+            told = keeper.communicate()[0]
+            erased |= {int(line.split()[1]) for line in told.splitlines() if "erased" in line}
+    store = Store(url, archive=sealed)
+    bandit = store.bandit("home", BetaThompson(), ARMS)
+    found = store.feedback.read_all()
+    users = found.users.decode(found.user)
+    assert len(users) == len(set(users))
+    gone = {f"{batch}-0" for batch in erased}
+    assert not gone & set(users)
+    expected = {f"{batch}-{row}" for batch in acknowledged - {-1} for row in range(50)}
+    untold = expected - gone - set(users)  # erased, and killed before it was said
+    assert len(untold) <= 8
+    assert untold <= {f"{batch}-0" for batch in range(max(acknowledged) - 3)}
+    assert store.verify().archived > 0
+    known = store.decisions.rewards("home").by_decision()
+    assert rewarded <= set(known)
+    assert bandit.sums()["wins"].sum() == len(known)
+    store.close()
+
+
 EIGHT = """
 import sys
 from siamrec.data import Feedback

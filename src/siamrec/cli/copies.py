@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from siamrec.cli.door import one_line, show, url_of
+from siamrec.cli.door import SchemaOption, one_line, show, url_of
 from siamrec.cli.files import paths_of, reads_files, source_of
 from siamrec.errors import InvalidParameterError
 
@@ -51,35 +51,37 @@ def _files_of(blobs: Path | None, db: str) -> Any:
     return FolderBlobs.beside(Path(url.removeprefix("sqlite:///")), "models")
 
 
-def _require_there(db: str) -> str:
+def _require_there(db: str, schema: str | None) -> str:
     """Return the URL of a workspace that is there; a mistyped name would make a new one."""
     from siamrec.storage import inspected  # SQLAlchemy takes its time
 
     url = url_of(db)
-    found = inspected(url)
+    found = inspected(url, schema=schema)
     if found.state == "empty":
         raise InvalidParameterError("--db", found.url, "a workspace that is there")
     return url
 
 
 @contextmanager
-def _store(db: str, archive: Path | None) -> Iterator[Store]:
+def _store(db: str, schema: str | None, archive: Path | None) -> Iterator[Store]:
     from siamrec.storage import Store
 
-    with closing(Store(_require_there(db), archive=archive)) as store:
+    url = _require_there(db, schema)
+    with closing(Store(url, archive=archive, schema=schema)) as store:
         yield store
 
 
 def export(
     folder: Annotated[Path, typer.Argument(help="Folder for feedback.parquet, catalog.parquet.")],
     db: _Db = "siamrec.db",
+    schema: SchemaOption = None,
     archive: _Archive = None,
     *,
     as_json: _Json = False,
 ) -> None:
     """Write all events and items to Parquet files, which `siamrec import` reads."""
     console = Console()
-    with one_line(console), _store(db, archive) as store:
+    with one_line(console), _store(db, schema, archive) as store:
         _tell(console, store.copies.export(folder), as_json=as_json)
 
 
@@ -87,6 +89,7 @@ def export(
 def import_files(
     feedback: Annotated[list[str], typer.Argument(help="Files of events, folders or patterns.")],
     db: _Db = "siamrec.db",
+    schema: SchemaOption = None,
     items: Annotated[Path | None, typer.Option(help="File of items.")] = None,
     items_id: Annotated[str | None, typer.Option(help="Column of item ids in --items.")] = None,
     text: Annotated[
@@ -105,13 +108,13 @@ def import_files(
         from siamrec.feedback import read_catalog
         from siamrec.lifecycle import Workspace  # torch takes its time
 
-        url = _require_there(db)
+        url = _require_there(db, schema)
         source = source_of(files, written)
         catalog = None
         if items is not None:
             catalog = read_catalog(items, item=items_id, text=text or (), ids=source.ids)
         loaded = source.load()
-        with Workspace(url) as workspace:
+        with Workspace(url, schema=schema) as workspace:
             told = workspace.feedback.load(loaded, catalog=catalog, dry_run=dry_run)
         _tell(console, told, as_json=as_json)
 
@@ -119,6 +122,7 @@ def import_files(
 def backup(
     file: Annotated[Path, typer.Argument(help="The new file.")],
     db: _Db = "siamrec.db",
+    schema: SchemaOption = None,
     blobs: _Blobs = None,
     archive: _Archive = None,
     *,
@@ -129,7 +133,7 @@ def backup(
 ) -> None:
     """Write one consistent copy of everything to a file, also while others serve."""
     console = Console()
-    with one_line(console), _store(db, archive) as store:
+    with one_line(console), _store(db, schema, archive) as store:
         kept = _files_of(blobs, db) if with_blobs else None
         _tell(console, store.copies.backup(file, blobs=kept), as_json=as_json)
 
@@ -137,6 +141,7 @@ def backup(
 def restore(
     file: Annotated[Path, typer.Argument(help="The backup.")],
     db: _Db = "siamrec.db",
+    schema: SchemaOption = None,
     blobs: _Blobs = None,
     archive: _Archive = None,
     *,
@@ -149,4 +154,5 @@ def restore(
 
         url = url_of(db)
         where = _files_of(blobs, db) if blobs or url.startswith("sqlite:///") else None
-        _tell(console, restored(file, url, blobs=where, archive=archive), as_json=as_json)
+        told = restored(file, url, blobs=where, archive=archive, schema=schema)
+        _tell(console, told, as_json=as_json)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from siamrec.typing import BoolArray, FloatArray
 
 _BITS_64 = 2**63
+_EXACT = 2**53
 
 
 class Ids(NamedTuple):
@@ -94,7 +95,7 @@ def _without_extension(column: Any) -> Any:
 
 
 def ids(column: Any, name: str) -> Ids:
-    """Return a column of ids as texts or whole numbers; whole floats are whole numbers.
+    """Return a column of ids as texts or whole numbers; whole floats below 2**53 are exact.
 
     Raises:
         InvalidDataError: If the column is of a kind that is no id: truths, times, lists.
@@ -118,7 +119,12 @@ def ids(column: Any, name: str) -> Ids:
     if types.is_floating(kind) or types.is_decimal(kind):
         values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         missing = np.isnan(values)
-        whole = (values == np.floor(values)) & (np.abs(values) < _BITS_64)
+        # Of floats beyond this size several whole numbers are one: two people would be.
+        exact = np.abs(values) < (_EXACT if types.is_floating(kind) else _BITS_64)
+        is_whole = values == np.floor(values)
+        if types.is_decimal(kind):
+            is_whole = mask(pc.equal(pc.floor(column), column))
+        whole = is_whole & exact
         bad = ~missing & ~whole
         kept = pc.if_else(pa.array(missing | bad), None, column)
         return Ids(kept.cast(pa.int64()), bad)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from siamrec.typing import BoolArray, CodeArray, FloatArray, IdArray, IntArray
 
+_IDS = "texts or whole numbers within 64 bits (below 2**53 as floats)"
+
 
 NO_TIME = times.NO_TIME
 """The instant of an event whose time is not known."""
@@ -114,7 +116,7 @@ def codes_of(column: Any, name: str) -> tuple[Vocabulary, CodeArray]:
 def optional_codes_of(column: Any, name: str = "id") -> tuple[Vocabulary, CodeArray]:
     """Return the vocabulary of a column that may hold nulls; a null has the code -1."""
     found = cells.ids(column, name)
-    _all_good(found.bad, column, name, "texts or whole numbers within 64 bits")
+    _all_good(found.bad, column, name, _IDS)
     encoded = found.column.dictionary_encode()
     codes = encoded.indices.fill_null(UNKNOWN).to_numpy(zero_copy_only=False).astype(np.int32)
     return Vocabulary(tuple(encoded.dictionary.to_pylist())), codes
@@ -184,7 +186,7 @@ def decisions_of(column: Any, name: str) -> IdArray:
         InvalidDataError: If one is neither.
     """
     found = cells.ids(column, name)
-    _all_good(found.bad, column, name, "texts or whole numbers within 64 bits")
+    _all_good(found.bad, column, name, _IDS)
     ids = found.column
     if ids.null_count:
         ids = ids.cast("string").fill_null("")

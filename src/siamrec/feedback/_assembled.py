@@ -11,6 +11,7 @@ from siamrec.data.feedback import Feedback, FeedbackKind
 from siamrec.data.times import NANOSECONDS, NO_TIME
 from siamrec.data.vocabulary import UNKNOWN, Vocabulary
 from siamrec.errors import InvalidDataError
+from siamrec.feedback._meaning import mixed_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -88,10 +89,7 @@ def _of_one_kind(parts: list[Any], name: str) -> list[Any]:
     """Return the parts in one type; a part of nulls alone has that of the others."""
     kinds = {part.type for part in parts if part.null_count < len(part)}
     if len(kinds) > 1:
-        raise InvalidDataError(
-            f"Ids of the {name} are texts in one place and whole numbers in another; read them "
-            "alike: ids='text' or ids='number' (--ids text)."
-        )
+        raise InvalidDataError(mixed_ids(name))
     kind = kinds.pop() if kinds else parts[0].type
     return [part.cast(kind) for part in parts]
 

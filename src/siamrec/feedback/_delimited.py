@@ -28,7 +28,7 @@ from siamrec.feedback._quotes import (
 from siamrec.feedback._records import Block, Records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from siamrec.feedback._contents import Content
     from siamrec.feedback._records import Layout
@@ -191,8 +191,8 @@ class _Reader:
     names: tuple[str, ...]
     headed: bool
 
-    def blocks(self, wanted: Sequence[str]) -> Iterator[Block]:
-        """Yield blocks of the columns asked for.
+    def blocks(self, wanted: Sequence[str], _ids: Mapping[str, bool]) -> Iterator[Block]:
+        """Yield blocks of the columns asked for; a column is of one kind, whatever it holds.
 
         Raises:
             InvalidDataError: If a quote is left open, or the file is not of its encoding.

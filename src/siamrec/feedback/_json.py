@@ -10,12 +10,13 @@ from __future__ import annotations
 import io
 import json
 from itertools import chain
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import numpy as np
 
 from siamrec.errors import InvalidDataError
 from siamrec.feedback._contents import BLOCK, said
+from siamrec.feedback._meaning import mixed_ids
 from siamrec.feedback._records import Block, Records
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ _MANY = 20_000
 _LEAST, _GREATEST = -(2**63), 2**63 - 1
 
 
+_Asked: TypeAlias = "tuple[Sequence[str], Mapping[str, bool]]"
+"""Columns that are wanted, and which are ids; whether texts and numbers may stand in one."""
 _LISTS = {b"[{", b"[[", b"[\n", b"[\r", b"[ "}
 
 
@@ -70,11 +73,11 @@ def json_records(content: Content, layout: Layout, head: bytes) -> Records:
     rows = _rows_of_document(content, encoding)
     kinds = _kinds(rows[:_SAMPLE])
 
-    def blocks(wanted: Sequence[str]) -> Iterator[Block]:
+    def blocks(wanted: Sequence[str], ids: Mapping[str, bool]) -> Iterator[Block]:
         for start in range(0, len(rows), _MANY):
             part = rows[start : start + _MANY]
             numbers = range(start + 1, start + 1 + len(part))
-            yield _block_of_rows(zip(numbers, part, strict=True), wanted)
+            yield _block_of_rows(zip(numbers, part, strict=True), wanted, ids)
 
     return Records(tuple(kinds), blocks, {"written as": "a JSON document", **told})
 
@@ -187,7 +190,7 @@ class _Lines:
         self._content, self._encoding = content, encoding
         self._kinds, self._dotted = kinds, dotted
 
-    def blocks(self, wanted: Sequence[str]) -> Iterator[Block]:
+    def blocks(self, wanted: Sequence[str], ids: Mapping[str, bool]) -> Iterator[Block]:
         """Yield blocks of the columns asked for.
 
         Raises:
@@ -202,7 +205,7 @@ class _Lines:
                 raise InvalidDataError(f"{self._content.name}, line {line:,} has no end.")
             whole, rest = data[:end], data[end:]
             if whole.strip():
-                yield from self._read(whole, line, wanted, schema)
+                yield from self._read(whole, line, (wanted, ids), schema)
             line += whole.count(b"\n")
 
     def _schema(self, wanted: Sequence[str]) -> Any:
@@ -230,19 +233,19 @@ class _Lines:
 
         return pa.schema(made(tree))
 
-    def _read(self, data: bytes, line: int, wanted: Sequence[str], schema: Any) -> Iterator[Block]:
-        table = None if schema is None else _by_arrow(data, wanted, schema)
+    def _read(self, data: bytes, line: int, asked: _Asked, schema: Any) -> Iterator[Block]:
+        table = None if schema is None else _by_arrow(data, asked[0], schema)
         n_lines = data.count(b"\n") + (not data.endswith(b"\n"))
         if table is not None and table.num_rows == n_lines:
             yield Block(table, np.arange(line, line + n_lines), [])
             return
         middle = data.find(b"\n", len(data) // 2) + 1
         if schema is None or len(data) <= _SMALL or not 0 < middle < len(data):
-            yield _by_line(data, line, wanted)
+            yield _by_line(data, line, *asked)
             return
-        yield from self._read(data[:middle], line, wanted, schema)
+        yield from self._read(data[:middle], line, asked, schema)
         second = line + data.count(b"\n", 0, middle)
-        yield from self._read(data[middle:], second, wanted, schema)
+        yield from self._read(data[middle:], second, asked, schema)
 
 
 _ARROW: Mapping[frozenset[type], str] = {
@@ -294,7 +297,7 @@ def _may_be_rounded(column: Any) -> bool:
     return greatest is not None and greatest >= 2**53
 
 
-def _by_line(data: bytes, line: int, wanted: Sequence[str]) -> Block:
+def _by_line(data: bytes, line: int, wanted: Sequence[str], ids: Mapping[str, bool]) -> Block:
     rows: list[tuple[int, Any]] = []
     broken: list[tuple[int, str]] = []
     # each line alone, so that one may fail: only where pyarrow did not take them together
@@ -311,7 +314,7 @@ def _by_line(data: bytes, line: int, wanted: Sequence[str]) -> Block:
             broken.append((number, f"no JSON: {said(error)}"))
         else:
             rows.append((number, row))
-    block = _block_of_rows(rows, wanted)
+    block = _block_of_rows(rows, wanted, ids)
     return Block(block.table, block.rows, sorted([*broken, *block.broken]))
 
 
@@ -324,7 +327,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
-def _block_of_rows(rows: Iterable[tuple[int, Any]], wanted: Sequence[str]) -> Block:
+def _block_of_rows(
+    rows: Iterable[tuple[int, Any]], wanted: Sequence[str], ids: Mapping[str, bool]
+) -> Block:
     """Return records that Python has read as columns."""
     import pyarrow as pa
 
@@ -336,11 +341,17 @@ def _block_of_rows(rows: Iterable[tuple[int, Any]], wanted: Sequence[str]) -> Bl
             continue
         cells = [_at(row, path) for path in wanted]
         reason = next(filter(None, map(_odd, wanted, cells)), None)
+        reason = reason or _no_id(wanted, cells, ids)
         if reason is None:
             kept.append((number, cells))
         else:
             broken.append((number, reason))
-    columns = [_column([cells[place] for _, cells in kept]) for place in range(len(wanted))]
+    columns = []
+    for place, path in enumerate(wanted):
+        listed = [_whole(cells[place]) if path in ids else cells[place] for _, cells in kept]
+        if not ids.get(path, True) and {int, str} <= set(map(type, listed)):
+            raise InvalidDataError(mixed_ids(path))
+        columns.append(_column(listed))
     numbers = np.fromiter((number for number, _ in kept), dtype=np.int64, count=len(kept))
     return Block(pa.table(columns, names=list(wanted)), numbers, broken)
 
@@ -357,6 +368,21 @@ def _odd(path: str, cell: Any) -> str | None:
         except UnicodeEncodeError:
             return f"{path} is no valid Unicode"
     return None
+
+
+def _no_id(wanted: Sequence[str], cells: Sequence[Any], ids: Mapping[str, bool]) -> str | None:
+    """Why a record's ids are none: one is neither text nor a whole number."""
+    for path, cell in zip(wanted, cells, strict=True):
+        if path in ids and isinstance(_whole(cell), bool | float | list):
+            return f"{path} is no id: {json.dumps(cell)[:200]}"
+    return None
+
+
+def _whole(cell: Any) -> Any:
+    """A number that is whole as one, however it is written: 1.0 is the id 1."""
+    if isinstance(cell, float) and cell.is_integer() and _LEAST <= cell < -_LEAST:
+        return int(cell)
+    return cell
 
 
 def _column(cells: list[Any]) -> Any:

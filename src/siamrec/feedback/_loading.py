@@ -103,7 +103,7 @@ def loaded_from(files: Sequence[Opened]) -> LoadedFeedback:
     rows, blocks = _Rows(), []
     for file in files:
         name = file.content.name if len(files) > 1 else ""
-        for block in file.records.blocks(file.meaning.wanted):
+        for block in file.records.blocks(file.meaning.wanted, file.meaning.id_columns):
             events = events_of(block, file.meaning, shown=max(0, _SHOWN - len(rows.rejected)))
             blocks.append(events.columns)
             rows.add(name, events)

@@ -175,6 +175,14 @@ def _remedy(role: str) -> str:
     return f"Name it with --{role} (columns={{'{role}': …}} from Python)."
 
 
+def mixed_ids(name: str) -> str:
+    """Return why texts and whole numbers in one column of ids are refused, and what to do."""
+    return (
+        f"Ids of the {name} are texts in one place and whole numbers in another; read them "
+        "alike: ids='text' or ids='number' (--ids text)."
+    )
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
@@ -220,6 +228,12 @@ class Meaning:
         names = [*self.roles.values(), *(name for name, *_ in self.marks), *self.context]
         names += [*self.wide, *(self.where.names if self.where else ())]
         return list(dict.fromkeys(names))
+
+    @property
+    def id_columns(self) -> dict[str, bool]:
+        """The columns of ids, and whether texts and numbers may stand in one."""
+        roles = ("user", "item", "decision")
+        return {self.roles[role]: self.ids != "written" for role in roles if role in self.roles}
 
 
 def number_in(cell: Any) -> Any:

@@ -11,7 +11,7 @@ from siamrec.feedback._contents import FREE, RATIO, said
 from siamrec.feedback._records import Block, Records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from siamrec.feedback._contents import Content
 
@@ -55,8 +55,8 @@ class _Typed:
         self._is_file = head[:6] == b"ARROW1"
         self.said = "Parquet" if head[:4] == b"PAR1" else "Arrow"
 
-    def blocks(self, wanted: Sequence[str]) -> Iterator[Block]:
-        """Yield blocks of the columns asked for.
+    def blocks(self, wanted: Sequence[str], _ids: Mapping[str, bool]) -> Iterator[Block]:
+        """Yield blocks of the columns asked for; a column is of one kind, whatever it holds.
 
         Raises:
             InvalidDataError: If the file is damaged.

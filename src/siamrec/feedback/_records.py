@@ -32,12 +32,13 @@ class Records:
 
     Attributes:
         names: Names of its columns.
-        blocks: Yields blocks of the columns asked for.
+        blocks: Yields blocks of the columns asked for; it is told which hold ids, and whether
+            texts and numbers may stand in one, where the format has kinds of its own a cell.
         told: How the file is written, for the report.
     """
 
     names: tuple[str, ...]
-    blocks: Callable[[Sequence[str]], Iterator[Block]]
+    blocks: Callable[[Sequence[str], Mapping[str, bool]], Iterator[Block]]
     told: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -111,7 +111,7 @@ def _columns(path: str | Path) -> tuple[tuple[str, ...], dict[str, Any]]:
 
     (content,) = contents_of([path])
     records = records_of(content, None, content.head())
-    blocks = list(records.blocks(records.names))
+    blocks = list(records.blocks(records.names, {}))
     broken = [each for block in blocks for each in block.broken]
     if broken:
         row, reason = broken[0]

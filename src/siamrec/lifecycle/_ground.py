@@ -110,6 +110,14 @@ class Ground:
             raise MissingInputError("blobs", "Workspace(url, blobs='models'), a folder of files")
         return ModelRegistry(self.store, self._blobs)
 
+    def files_verified(self) -> int | None:
+        """Hash the files of all versions and count these; None where their place is not known.
+
+        Raises:
+            siamrec.errors.ModelLoadError: If some are gone or were changed.
+        """
+        return None if self._blobs is None else self.registry.verify()
+
     def encoder(self, alias: str) -> tuple[str, SiameseEncoder]:
         """Return version and encoder behind a reference such as `"encoder@live"`.
 

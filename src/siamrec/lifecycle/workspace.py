@@ -426,16 +426,17 @@ class Workspace(Unattended):
         return replace(report, checks=(*report.checks, note))
 
     def verify(self) -> Verification:
-        """Check that every belief of a placement is the fold of the log, and sealed files.
+        """Check that every belief is the fold of the log, sealed files, and files of versions.
 
         Raises:
+            siamrec.errors.ModelLoadError: If files of versions are gone or were changed.
             siamrec.errors.StorageError: If sums differ from the log.
         """
         for name in self.placements():
             config = self._ground.config(name)
             for each in self._ground.every(config):
                 self._ground.bandit(each)
-        return self.store.verify()
+        return replace(self.store.verify(), files=self._ground.files_verified())
 
     def _known(self, placement: str | None) -> None:
         if placement is not None:

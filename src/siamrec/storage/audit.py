@@ -45,6 +45,7 @@ class Verification(Record):
         archived: Number of events in the archive, each file as it was sealed.
         events: Number of events in the table, each as it was written.
         versions: Number of versions whose manifest is what was registered.
+        files: Number of versions whose files are, too; None where they were not looked at.
     """
 
     checked: Mapping[str, int]
@@ -52,6 +53,7 @@ class Verification(Record):
     archived: int = 0
     events: int = 0
     versions: int = 0
+    files: int | None = None
 
     @override
     def title(self) -> str:

@@ -13,11 +13,14 @@ from uuid import uuid4
 
 from typing_extensions import override
 
+from siamrec._core import check
 from siamrec._core.table import Shown, Table
 from siamrec.errors import InvalidParameterError, StorageError, UnknownNameError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from siamrec.storage._sqlite import Durability
 
 _AT_ONCE = 16
 _DRAFTS = ".drafts"
@@ -37,6 +40,11 @@ class FolderBlobs(Shown):
 
     Args:
         folder: Where the blobs lie; made on the first write.
+        durability: What a blob that was put survives, as of `Store`: a power cut (`"power"`), for
+            which every new one waits for the disk, or only the end of the process (`"process"`).
+
+    Raises:
+        siamrec.errors.UnknownNameError: If the durability is not known.
 
     Examples:
         >>> from tempfile import mkdtemp
@@ -46,8 +54,9 @@ class FolderBlobs(Shown):
         (b'hello', ['greetings/one'])
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, durability: Durability = "power") -> None:
         self._folder = Path(folder)
+        self._waits = check.one_of("durability", durability, ("process", "power")) == "power"
 
     @classmethod
     def beside(cls, database: Path, what: str) -> FolderBlobs:
@@ -92,9 +101,9 @@ class FolderBlobs(Shown):
                 place.mkdir(exist_ok=True)
                 drafts.append((place / uuid4().hex, path))
                 drafts[-1][0].write_bytes(data)
-            if len(drafts) < 2:
+            if len(drafts) < 2 and self._waits:
                 [*map(_rested, drafts)]
-            else:
+            elif self._waits:
                 with ThreadPoolExecutor(min(_AT_ONCE, len(drafts))) as pool:
                     [*pool.map(_rested, drafts)]
             if drafts:

@@ -17,6 +17,7 @@ from siamrec.errors import StaleWriteError, UnknownNameError
 from siamrec.storage import _bulk, _engine
 from siamrec.storage._events import json_of, storable
 from siamrec.storage._on_database import OnDatabase
+from siamrec.storage._prepared import Prepared
 from siamrec.storage.schema import alias as alias_table
 from siamrec.storage.schema import alias_log, model_version
 
@@ -101,8 +102,11 @@ class VersionTable(OnDatabase):
         # Made once: to put a statement together takes longer than to run it.
         c = model_version.c
         self._ids = select(c.id).limit(_COMPARED)
-        self._every = select(*(c[column] for column in _COLUMNS)).order_by(c.name, c.number)
-        self._named = self._every.where(c.name == bindparam("name"))
+        every = select(*(c[column] for column in _COLUMNS)).order_by(c.name, c.number)
+        self._every = Prepared(every)
+        self._named = Prepared(every.where(c.name == bindparam("name")))
+        newest = select(func.max(c.number)).where(c.name == bindparam("name"))
+        self._newest = Prepared(newest)
         mine = alias_table.c.name == bindparam("alias")
         self._active = select(alias_table.c.version).where(mine)
         self._forget = delete(alias_table).where(mine)
@@ -131,14 +135,14 @@ class VersionTable(OnDatabase):
             _engine.lock(connection, "model_version")
             ids = [id_ for id_, _, _ in versions]
             found = {row[0]: _stored(row) for row in _rows(connection, "id", ids)}
-            c = model_version.c
-            names = sorted({name for _, name, _ in versions})
-            newest = select(c.name, func.max(c.number)).where(c.name.in_(names)).group_by(c.name)
-            numbers = {name: int(number) for name, number in connection.execute(newest)}
+            numbers = {
+                name: self._newest.rows(connection, name=name)[0][0] or 0
+                for name in sorted({name for _, name, _ in versions})
+            }
             now, new = self._clock.now(), []
             for (id_, name, _), text in zip(versions, texts, strict=True):
                 if id_ not in found:
-                    numbers[name] = numbers.get(name, 0) + 1
+                    numbers[name] += 1
                     new.append((id_, name, numbers[name], now, text))
                     found[id_] = _stored(new[-1])
             _bulk.insert(connection, model_version, _COLUMNS, new, skip=False)
@@ -161,10 +165,12 @@ class VersionTable(OnDatabase):
 
     def all(self, name: str | None = None) -> list[StoredVersion]:
         """Return all versions by name, or those of one name, oldest first."""
-        query = self._every if name is None else self._named
         with _engine.reading(self._engine) as connection, _bulk.many_rows():
-            given = {} if name is None else {"name": name}
-            return [*map(_stored, _bulk.fetched(connection.execute(query, given)))]
+            if name is None:
+                found = self._every.rows(connection)
+            else:
+                found = self._named.rows(connection, name=name)
+            return [*map(_stored, found)]
 
     def active(self, alias: str) -> str | None:
         """Return the version id that an alias points at, None where it points at nothing."""
