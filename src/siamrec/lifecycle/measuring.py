@@ -19,6 +19,7 @@ from siamrec.errors import InvalidParameterError, MissingInputError, UnknownName
 from siamrec.lifecycle._groups import ITEM, POPULARITY, item_groups
 from siamrec.lifecycle._searching import unit_of
 from siamrec.lifecycle._settlement import earned, events_by_list, rewards_of
+from siamrec.lifecycle._starving import SERVED, served_shares
 from siamrec.lifecycle.recommendation import Recommendation
 from siamrec.metrics import METRICS, Suite, online
 from siamrec.metrics.online.events import KINDS, Events
@@ -235,12 +236,16 @@ def measured(
     wanted = check.many("metrics", metrics, what="names of metrics")
     for name in wanted:
         _known(name)
-    events, stray = events_of(ground, placement, since, until)
     by = tuple(check.many("by", by, what="names of columns"))
-    needed = set(wanted) - set(_ONLINE) or POPULARITY in by
-    known = _known_items(events, release, age) if needed else None
-    slices = _slices(events, _columns(ground, events, by, known))
+    served, wanted = _parted(wanted)
     rows: list[Any] = []
+    if served:
+        lists = [(each, _told_of(each)) for each, _ in lists_of(ground, placement, since, until)]
+        rows += served_shares(served, lists, by)
+    events, stray = events_of(ground, placement, since, until)
+    needed = set(wanted) - set(_ONLINE) or (wanted and POPULARITY in by)
+    known = _known_items(events, release, age) if needed else None
+    slices = _slices(events, _columns(ground, events, by, known)) if wanted else []
     for levels, rows_of in slices:
         part = events.where(rows_of)
         n_lists = len(np.unique(part.columns["list"]))
@@ -255,11 +260,22 @@ def measured(
     return Measured(by=by, rows=tuple(rows), n_unseen=unseen, n_stray=stray)
 
 
+def _parted(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the metrics of what was served, and those of what was seen."""
+    served = [name for name in names if name in SERVED]
+    return served, [name for name in names if name not in SERVED]
+
+
+def _told_of(each: Recommendation) -> dict[str, str]:
+    return _levels_of(each) | {f"{_CONTEXT}{name}": each.context[name] for name in each.context}
+
+
 def _known(name: str) -> None:
     plain = name.partition("@")[0]
-    if name not in _ONLINE and plain not in METRICS:
-        raise UnknownNameError("metric", name, [*_ONLINE, *METRICS.names()])
-    made = () if name in _ONLINE else Suite([name]).metrics.values()
+    at_once = {**_ONLINE, **SERVED}
+    if name not in at_once and plain not in METRICS:
+        raise UnknownNameError("metric", name, [*at_once, *METRICS.names()])
+    made = () if name in at_once else Suite([name]).metrics.values()
     missing = sorted({need for metric in made for need in metric.needs} - _AT_HAND)
     if missing:
         raise InvalidParameterError(
