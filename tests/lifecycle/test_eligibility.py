@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -302,7 +302,7 @@ def test_ids_of_another_kind_are_refused_wherever_items_are_named(shelf: LivePla
 def test_whole_numbers_of_numpy_are_ids_at_every_door(
     tmp_path: Path, shop_clock: ManualClock
 ) -> None:
-    one, two, three = np.arange(1, 4)
+    one, two, three = (cast("Any", each) for each in np.arange(1, 4))
     with Workspace(f"sqlite:///{tmp_path}/whole.db", clock=shop_clock) as ws:
         ws.catalog.write(Catalog(items=Vocabulary((1, 2, 3, 4))))
         events = Feedback.of(user=[7, 8, 9], item=[1, 2, 3], kind="click", time=NOW - DAY)
