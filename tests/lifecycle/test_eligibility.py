@@ -8,14 +8,15 @@ import threading
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pytest
 
 from siamrec._core.clock import DAY, HOUR, ManualClock
 from siamrec.data import Catalog, Feedback, Vocabulary
 from siamrec.errors import InvalidParameterError, UnknownNameError
-from siamrec.lifecycle import LivePlacement, Placement, Withheld, Workspace
+from siamrec.lifecycle import LivePlacement, Pin, Placement, Rule, Seen, Withheld, Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,6 +137,30 @@ def test_a_filter_is_let_go_of_from_its_end(shop: Workspace) -> None:
     assert set(wish.items) == {"i0", "i1", "i2"}
     assert home.recommend("new", request="same", k=3) == home.recommend("new", request="same")
     assert three.filtered["where"] > 0
+
+
+def test_starvation_is_a_figure_of_all_lists_that_were_served(shop: Workspace) -> None:
+    home = placed(shop)
+    calm = ws_place(shop, "calm")
+    home.recommend("a")
+    home.recommend("b", among=["i1", "i2", "i3"])  # three places of six
+    home.recommend("c", among=[], confirm="on_seen")  # empty: nobody can ever see it
+    calm.recommend("a")
+    found = shop.measure(["starved_share", "fallback_share", "ctr"], by=("placement",))
+    assert found.value("starved_share", placement="home") == pytest.approx(2 / 3)
+    assert found.value("fallback_share", placement="home") == 0  # the arms knew all three
+    assert found.value("starved_share", placement="calm") == 0
+    assert found.value("fallback_share", placement="calm") == 1  # nothing was trained there
+    assert shop.measure(["starved_share"]).value("starved_share") == 0.5
+    assert shop.measure(["starved_share"], by=("context.segment",)).rows[0][4] >= 1
+    with pytest.raises(UnknownNameError, match="column of lists is named 'arm'.*placement"):
+        shop.measure(["starved_share"], by=("arm",))
+    with pytest.raises(UnknownNameError, match="Did you mean 'starved_share'"):
+        shop.measure(["starvd_share"])
+
+
+def ws_place(ws: Workspace, name: str) -> LivePlacement:
+    return ws.place(replace(ws.placement("home").config, name=name))
 
 
 def test_what_a_column_lacks_excludes_unless_it_is_asked_after(shop: Workspace) -> None:
@@ -272,3 +297,23 @@ def test_ids_of_another_kind_are_refused_wherever_items_are_named(shelf: LivePla
         named: dict[str, Any] = {name: [5]}
         with pytest.raises(InvalidParameterError, match=f"{name} must be texts, like the others"):
             shelf.recommend("u1", **named)
+
+
+def test_whole_numbers_of_numpy_are_ids_at_every_door(
+    tmp_path: Path, shop_clock: ManualClock
+) -> None:
+    one, two, three = (cast("Any", each) for each in np.arange(1, 4))
+    with Workspace(f"sqlite:///{tmp_path}/whole.db", clock=shop_clock) as ws:
+        ws.catalog.write(Catalog(items=Vocabulary((1, 2, 3, 4))))
+        events = Feedback.of(user=[7, 8, 9], item=[1, 2, 3], kind="click", time=NOW - DAY)
+        ws.feedback.write(events)
+        assert ws.catalog.hide(one, reason="recalled").n == ws.block(np.int64(7), two).n == 1
+        home = ws.place(Placement(name="home", arms={"top": "popularity"}, seen=Seen({})))
+        home = ws.place(replace(home.config, rules=(Rule("first", then=Pin(three, 1)),)))
+        ws.activate("home", ws.train("home").release, reason="for tests")
+        assert home.recommend(np.int64(7)).items == (3, 4)
+        assert home.recommend(7, among=[two, three], exclude=[three]).items == ()
+        assert (ws.catalog.unhide(one), ws.unblock(7, two), ws.catalog.remove(three)) == (1, 1, 1)
+        assert sorted(home.recommend(7).items) == [1, 2, 4]
+        assert ws.identify(np.int64(70), np.int64(7))
+        assert ws.unidentify(np.int64(70))

@@ -148,6 +148,43 @@ def test_a_changed_meaning_is_a_belief_beside_the_old(
     shop.verify()
 
 
+def test_an_old_log_is_reread_on_purpose_into_a_belief_beside_the_old(
+    shop: Workspace, shop_clock: ManualClock
+) -> None:
+    home = placed(shop, meaning=Meaning({"click": 1.0}), k=1)
+    old, lists = home.config.belief, [home.recommend(f"p{n}") for n in range(6)]
+    for shown in lists[:4]:
+        shop.feedback.click(shown, shown.items[0])
+    unseen = home.recommend("later", confirm="on_seen")
+    shop_clock.advance(2 * DAY)
+    shop.settle()
+    fresh = home.recommend("fresh")  # its window is not over
+    before = shop.store.roster(old), shop._ground.bandit(home.config).sums()
+    assert before[1]["wins"].sum() == 4
+    home = placed(shop, meaning=Meaning({"click": 0.25}), k=1)
+    assert shop._ground.bandit(home.config).sums()["wins"].sum() == 0  # no silent change
+    assert [home.reread(), home.reread()] == [6, 6]
+    sums = shop._ground.bandit(home.config).sums()
+    assert (sums["wins"].sum(), sums["losses"].sum()) == pytest.approx((1.0, 5.0))
+    # What is told later is corrected by the next call; nothing counts twice.
+    shop.feedback.seen(unseen)
+    shop.feedback.click(unseen, unseen.items[0])
+    shop.feedback.click(fresh, fresh.items[0])
+    shop_clock.advance(2 * DAY)
+    assert [home.reread(), home.reread()] == [8, 8]
+    sums = shop._ground.bandit(home.config).sums()
+    assert (sums["wins"].sum(), sums["losses"].sum()) == pytest.approx((1.5, 6.5))
+    told = [each.body for each in shop.diary("home") if each.what == "reread"]
+    assert told[-1] == {"belief": home.config.belief, "lists": 8}
+    shop.verify()
+    home = placed(shop, meaning=Meaning({"click": 1.0}), k=1)
+    assert home.config.belief == old
+    kept = shop._ground.bandit(home.config).sums()
+    assert all((kept[name] == value).all() for name, value in before[1].items())
+    shop.store.erase("p0", decisions="delete")
+    shop.verify()
+
+
 def test_a_success_rule_keeps_the_name_of_its_belief() -> None:
     plain = Placement(name="home", arms=TOP)
     config = plain.to_config()
@@ -162,7 +199,7 @@ def test_a_meaning_survives_json_in_its_order() -> None:
     meaning = Meaning(TABLE, combine="sum", window="3h", learn="at_once")
     home = Placement(name="home", arms=TOP, meaning=meaning)
     assert Placement.from_json(home.to_json()) == home
-    turned = Meaning(dict(reversed(TABLE.items())), combine="sum", window="3h", learn="at_once")
+    turned = Meaning({"convert": 1.0, **TABLE}, combine="sum", window="3h", learn="at_once")
     assert turned != meaning
     assert turned.version != meaning.version
 
@@ -178,6 +215,16 @@ def test_a_meaning_that_cannot_be_is_refused() -> None:
         Meaning({"thumb_up>3": 1.0})
     with pytest.raises(InvalidParameterError, match="one or more"):
         Meaning({})
+    for table in (
+        {"rating": 0.0, "rating>=4": 1.0},
+        {"thumb": 0.5, "thumb_down": 0.0},
+        {"dwell>=3": 1.0, "dwell>3": 0.5},
+        {"convert": 1.0, "conversion": 0.5},
+    ):
+        narrow = list(table)[1]
+        with pytest.raises(InvalidParameterError, match=f"all speak, got \"'{narrow}' after"):
+            Meaning(table)
+    Meaning({"dwell>3": 0.5, "dwell>=3": 1.0, "rating>=4": 1.0, "rating<=2": 0.0, "rating": 0.5})
     with pytest.raises(UnknownNameError, match="combine"):
         Meaning({"click": 1.0}, combine="most")  # type: ignore[arg-type]
     with pytest.raises(InvalidParameterError, match="window"):

@@ -461,7 +461,7 @@ def test_what_is_no_page_is_refused_by_name(shop: Workspace, rows: dict[str, int
             shop.page("new", {"home": 3, "hero": k})  # type: ignore[dict-item]
     with pytest.raises(InvalidParameterError, match="rows"):
         shop.page("new", ["home"])  # type: ignore[list-item]
-    with pytest.raises(InvalidParameterError, match="rows"):
+    with pytest.raises(InvalidParameterError, match="pairs of a placement and a length, such as"):
         shop.page("new", "home")  # type: ignore[arg-type]
     with pytest.raises(InvalidParameterError, match="users"):
         shop.page(3, {"home": 3})

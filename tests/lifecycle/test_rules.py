@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from siamrec._core.clock import DAY, ManualClock
-from siamrec.data import Catalog, Vocabulary
+from siamrec.data import Catalog, Feedback, Vocabulary
 from siamrec.errors import InvalidParameterError, MissingInputError, UnknownNameError
 from siamrec.lifecycle import (
     Boost,
@@ -214,6 +214,25 @@ def test_rules_survive_json_and_old_ones_may_have_ended(
         placed(shop, Rule("g", then=Never("stock > 3"), until="2024-10-04"))
 
 
+def test_a_quota_may_count_the_tail_which_every_catalogue_knows(
+    tmp_path: Path, shop_clock: ManualClock
+) -> None:
+    with Workspace(f"sqlite:///{tmp_path}/tail.db", clock=shop_clock, salt="tail") as ws:
+        ws.catalog.write(Catalog(items=Vocabulary(tuple(f"i{n}" for n in range(12)))))
+        events = [(f"u{user}", f"i{item}") for user in range(40) for item in range(12)
+                  if user % (1 + item) == 0]  # fmt: skip
+        users, items = zip(*events, strict=True)
+        ws.feedback.write(Feedback.of(user=users, item=items, kind="click", time=1))
+        home = ws.place(Placement(name="home", arms={"top": "popularity"}, k=6))
+        ws.activate("home", ws.train("home").release, reason="for tests")
+        tail = set(home.recommend("new", k=12, where="long_tail").items)
+        quota = Rule("mix", then=Quota("long_tail", most=1))
+        shown = ws.place(replace(home.config, rules=(quota,))).recommend("new", k=2)
+        assert len(set(shown.items) & tail) == 1
+        with pytest.raises(UnknownNameError, match="Did you mean 'long_tail'"):
+            ws.place(replace(home.config, rules=(Rule("mix", then=Quota("long_tial", 3)),)))
+
+
 def test_rules_that_cannot_hold_are_refused(shop: Workspace) -> None:
     one = Rule("one", then=Pin("i1", 1))
     with pytest.raises(InvalidParameterError, match="'one' and 'two' pin one place"):
@@ -244,7 +263,7 @@ def test_rules_that_cannot_hold_are_refused(shop: Workspace) -> None:
         Rule("few", then=Never("stock > 3"), until=datetime(2030, 1, 1))  # noqa: DTZ001
     with pytest.raises(InvalidParameterError, match="no zone"):
         Rule("few", then=Never("stock > 3"), until="2030-01-01T10:00")
-    with pytest.raises(InvalidParameterError, match="after since"):
+    with pytest.raises(InvalidParameterError, match=r"after since, 2030-01-01T.*got '2029-01-01T"):
         Rule("few", then=Never("stock > 3"), since="2030-01-01", until="2029-01-01")
     with pytest.raises(MissingInputError, match="then of the rule few"):
         Rule("few")

@@ -126,7 +126,7 @@ def status(
 
 def work(
     db: _Db = "siamrec.db",
-    schema: _Schema = None,
+    schema: SchemaOption = None,
     kinds: Annotated[
         list[str] | None,
         typer.Option("--kind", help="Kind of jobs to do, such as retrain; may be repeated."),
@@ -162,7 +162,7 @@ def _told_by(stop: Event) -> Iterator[None]:
 
 def jobs(
     db: _Db = "siamrec.db",
-    schema: _Schema = None,
+    schema: SchemaOption = None,
     status: Annotated[str | None, typer.Option(help="Such as waiting, running, failed.")] = None,
     n: Annotated[int, typer.Option("-n", help="Most jobs, the newest first.")] = 100,
     blobs: _Blobs = None,

@@ -277,8 +277,7 @@ class Ground:
         """
         if user is None:
             return None
-        whole = isinstance(user, int | np.integer) and not isinstance(user, bool)
-        plain: Any = int(user) if whole else user  # type: ignore[call-overload]
+        (plain,) = _plain([user])
         self._one_kind("users", [plain])
         known: str | int = plain
         return known
@@ -289,8 +288,18 @@ class Ground:
         Raises:
             siamrec.errors.InvalidParameterError: If they are of another kind than the items.
         """
-        listed: list[Any] = list(check.many(name, ids))
+        listed = _plain(check.many(name, ids))
         self._one_kind("items", listed, name)
+        return listed
+
+    def items(self, ids: Iterable[Any]) -> list[Any]:
+        """Return ids of items as the workspace knows them; the first that come decide the kind.
+
+        Raises:
+            siamrec.errors.InvalidParameterError: If they are of another kind, or of two.
+        """
+        listed = _plain(ids)
+        self.require_kinds(items=listed)
         return listed
 
     def alike(self, *, users: Iterable[Any] = (), items: Iterable[Any] = ()) -> None:
@@ -323,7 +332,7 @@ class Ground:
                 self._kinds[what] = str(found.body["kind"])
         wanted = self._kinds.get(what)
         kind = None
-        for id_ in ids:
+        for id_ in _plain(ids):
             if isinstance(id_, bool) or not isinstance(id_, str | int):
                 raise InvalidParameterError(name or what, id_, "texts or whole numbers")
             kind = "text" if isinstance(id_, str) else "whole"
@@ -348,6 +357,14 @@ class Ground:
             except StaleWriteError:
                 continue  # another process has made it
         raise InvalidDataError("The salt of the workspace cannot be read.")
+
+
+def _plain(ids: Iterable[Any]) -> list[Any]:
+    """Return ids, whole numbers of NumPy and of enumerations as Python's own."""
+    whole = (int, np.integer)
+    return [
+        int(id_) if isinstance(id_, whole) and not isinstance(id_, bool) else id_ for id_ in ids
+    ]
 
 
 def blobs_of(blobs: BlobStore | str | Path | None, store: Store) -> BlobStore | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from siamrec._core import check
@@ -77,9 +77,16 @@ def _once(
     return done
 
 
+def _pairs(rows: object) -> list[Any]:
+    what = "pairs of a placement and a length"
+    if isinstance(rows, str):
+        raise InvalidParameterError("rows", rows, f"{what}, such as {{{rows!r:.40}: 10}}")
+    return check.many("rows", rows, what=what)
+
+
 def _lengths(rows: object) -> dict[str, int]:
     """Return the length of each row, checked."""
-    pairs = list(rows.items()) if isinstance(rows, Mapping) else check.many("rows", rows)
+    pairs = list(rows.items()) if isinstance(rows, Mapping) else _pairs(rows)
     for pair in pairs:
         if not isinstance(pair, tuple) or len(pair) != 2:
             raise InvalidParameterError("rows", pair, "pairs of a placement and a length")

@@ -75,6 +75,16 @@ class Word:
             raise InvalidParameterError(name, text, f"{word!r} alone, or 'thumb' with a bound")
         return cls(kind, _COMPARES[sign], float(bound))
 
+    def covers(self, other: Word) -> bool:
+        """Whether every event that another word means is meant by this one too."""
+        bounds = np.array([self.bound, other.bound])
+        # Words are half-lines, points or all values: what holds around the bounds holds for all.
+        near = np.concatenate([
+            bounds, np.nextafter(bounds, -np.inf), np.nextafter(bounds, np.inf), [-np.inf, np.inf],
+        ])  # fmt: skip
+        more = other.compare(near, other.bound) & ~self.compare(near, self.bound)
+        return self.kind == other.kind and not more.any()
+
     def meant(self, events: Feedback) -> BoolArray:
         """Return which events are meant."""
         right: BoolArray = (events.kind == self.kind) & self.compare(events.value, self.bound)

@@ -60,17 +60,15 @@ class WorkspaceCatalog(Shown):
             siamrec.errors.InvalidParameterError: If ids are of another kind than the workspace's,
                 or the reason says nothing.
         """
-        self._ground.require_kinds(items=items)
+        named = self._ground.items(items)
         log = self._ground.store.catalog
-        unknown = log.lacks(*items)
-        return Withheld.of(log.hide(*items, reason=reason), unknown, log)
+        unknown = log.lacks(*named)
+        return Withheld.of(log.hide(*named, reason=reason), unknown, log)
 
     def unhide(self, *items: Item) -> int:
         """Let items be shown again; return how many were hidden."""
-        self._ground.require_kinds(items=items)
-        return self._ground.store.catalog.unhide(*items)
+        return self._ground.store.catalog.unhide(*self._ground.items(items))
 
     def remove(self, *items: Item) -> int:
         """Take items out of the catalogue and of every list; return how many changed."""
-        self._ground.require_kinds(items=items)
-        return self._ground.store.catalog.remove(*items)
+        return self._ground.store.catalog.remove(*self._ground.items(items))

@@ -9,6 +9,7 @@ from typing_extensions import override
 from siamrec._core import check
 from siamrec._core.table import Shown, Table
 from siamrec.lifecycle._facts import due_now
+from siamrec.lifecycle._rereading import reread
 from siamrec.lifecycle._trying import begun, ended
 
 if TYPE_CHECKING:
@@ -91,6 +92,17 @@ class LivePlacement(Shown):
         """
         now = self._ground.now() if now is None else check.instant("now", now)
         return due_now(self._ground, self._ground.config(self.name), now)[0]
+
+    def reread(self) -> int:
+        """Let the belief of now learn from older lists, by the meaning of now; return how many.
+
+        A placement with another meaning (or policy) begins a belief that knows nothing of what
+        was served before: each list is settled by the meaning of its time. This settles the lists
+        of the older beliefs once more, into the belief of now; the older ones stay as they are.
+        Lists that nobody has seen, whose window is not over, or whose context had other factors
+        are left out. Called again it learns what has come since, and nothing twice.
+        """
+        return reread(self._ground, self.config)
 
     def test(self, experiment: Experiment, variants: Mapping[str, Mapping[str, Any]]) -> Placement:
         """Start an experiment here; return the placement with it.

@@ -46,8 +46,8 @@ class Meaning(RewardRule):
 
     Raises:
         siamrec.errors.UnknownNameError: If there is no such kind of event.
-        siamrec.errors.InvalidParameterError: If a reward is out of range, the table is empty, or
-            the window is no duration.
+        siamrec.errors.InvalidParameterError: If a reward is out of range, the table is empty, an
+            entry can never speak after an earlier one, or the window is no duration.
 
     Examples:
         >>> from siamrec.data import Feedback
@@ -65,11 +65,16 @@ class Meaning(RewardRule):
     _words: tuple[tuple[Word, float, bool], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        words = []
+        words: list[tuple[Word, float, bool]] = []
         for name, reward in check.kind("table", self.table, Mapping).items():
             blocks = isinstance(reward, Block)
             value = 0.0 if isinstance(reward, Block) else check.share(f"reward of {name}", reward)
-            words.append((Word.of("table", name), float(value), blocks))
+            word = Word.of("table", name)
+            for before, (each, _, _) in zip(self.table, words, strict=False):
+                if each.covers(word):
+                    said = f"{name!r} after {before!r}, which speaks first"
+                    raise InvalidParameterError("table", said, "entries that can all speak")
+            words.append((word, float(value), blocks))
         if not words:
             raise InvalidParameterError("table", self.table, "one or more kinds of events")
         object.__setattr__(self, "table", dict(self.table))

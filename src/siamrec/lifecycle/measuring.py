@@ -20,6 +20,7 @@ from siamrec.lifecycle._figure_names import ONLINE, require_metric
 from siamrec.lifecycle._groups import ITEM, POPULARITY, item_groups
 from siamrec.lifecycle._searching import unit_of
 from siamrec.lifecycle._settlement import earned, events_by_list, rewards_of
+from siamrec.lifecycle._starving import SERVED, served_shares
 from siamrec.lifecycle.recommendation import Recommendation
 from siamrec.metrics import Suite
 from siamrec.metrics.online.events import KINDS, Events
@@ -225,13 +226,18 @@ def measured(
     """Return metrics of what was seen, by slice; see `Workspace.measure`."""
     wanted = check.many("metrics", metrics, what="names of metrics")
     for name in wanted:
-        require_metric(name)
-    events, stray = events_of(ground, placement, since, until)
+        if name not in SERVED:
+            require_metric(name, besides=tuple(SERVED))
     by = tuple(check.many("by", by, what="names of columns"))
-    needed = set(wanted) - set(ONLINE) or POPULARITY in by
-    known = _known_items(events, release, age) if needed else None
-    slices = _slices(events, _columns(ground, events, by, known))
+    served, wanted = _parted(wanted)
     rows: list[Any] = []
+    if served:
+        lists = [(each, _told_of(each)) for each, _ in lists_of(ground, placement, since, until)]
+        rows += served_shares(served, lists, by)
+    events, stray = events_of(ground, placement, since, until)
+    needed = set(wanted) - set(ONLINE) or (wanted and POPULARITY in by)
+    known = _known_items(events, release, age) if needed else None
+    slices = _slices(events, _columns(ground, events, by, known)) if wanted else []
     for levels, rows_of in slices:
         part = events.where(rows_of)
         n_lists = len(np.unique(part.columns["list"]))
@@ -244,6 +250,16 @@ def measured(
     every = ground.store.recommendations.between(placement, since, until)
     unseen = sum(row.opened is None for row in every)
     return Measured(by=by, rows=tuple(rows), n_unseen=unseen, n_stray=stray)
+
+
+def _parted(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the metrics of what was served, and those of what was seen."""
+    served = [name for name in names if name in SERVED]
+    return served, [name for name in names if name not in SERVED]
+
+
+def _told_of(each: Recommendation) -> dict[str, str]:
+    return _levels_of(each) | {f"{_CONTEXT}{name}": each.context[name] for name in each.context}
 
 
 def _columns(

@@ -8,11 +8,13 @@ from datetime import UTC, date, datetime
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
+import numpy as np
+
 from siamrec._core import check
 from siamrec._core.clock import isoformat
 from siamrec.errors import InvalidParameterError, MissingInputError, UnknownNameError
 from siamrec.expressions import Expression
-from siamrec.lifecycle.eligibility import check_expression
+from siamrec.lifecycle.eligibility import LONG_TAIL, check_expression
 
 if TYPE_CHECKING:
     from siamrec.data import Catalog
@@ -30,6 +32,8 @@ class Pin:
     place: int
 
     def __post_init__(self) -> None:
+        if isinstance(self.item, np.integer):
+            object.__setattr__(self, "item", self.item.item())
         if isinstance(self.item, bool) or not isinstance(self.item, str | int):
             raise InvalidParameterError("item", self.item, "an id, a text or a whole number")
         check.count("place", self.place)
@@ -161,7 +165,8 @@ class Rule:
             given = getattr(self, name)
             object.__setattr__(self, name, None if given is None else _instant(name, given))
         if self.starts >= self.ends:
-            raise InvalidParameterError("until", self.until, f"after since, {self.since}")
+            ends, starts = isoformat(self.ends), isoformat(self.starts)
+            raise InvalidParameterError("until", ends, f"after since, {starts}")
         if self.owner is not None:
             check.text("owner", self.owner)
 
@@ -276,7 +281,7 @@ def check_against(
             if then.item not in catalog.items:
                 raise UnknownNameError("pinned item", then.item, catalog.items.ids)
         elif isinstance(then, Quota):
-            check.one_of("column", then.column, catalog.attributes)
+            check.one_of("column", then.column, {*catalog.attributes, LONG_TAIL})
         elif then is not None:
             check_expression(Expression(then.where), catalog)
 

@@ -71,8 +71,7 @@ def unblocked(ground: Ground, user: Id, items: Sequence[Id]) -> int:
 
 
 def _checked(ground: Ground, user: Id, items: Sequence[Id]) -> tuple[Item, list[Item]]:
-    listed: list[Any] = list(items)
-    ground.require_kinds(items=listed)
+    listed = ground.items(items)
     whom = ground.user(user)
     if whom is None:
         raise InvalidParameterError("user", user, "the id of a person")

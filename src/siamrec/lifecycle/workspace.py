@@ -342,7 +342,9 @@ class Workspace(Unattended):
         Args:
             metrics: Metrics of events such as `"ctr"`, `"thumbs_ratio"`, `"revenue"`, and of
                 lists as `siamrec.metrics.Suite` knows them, such as `"coverage"`, `"gini"`,
-                `"long_tail_share"`, `"ild"` (of the longest list, or `"gini@10"`).
+                `"long_tail_share"`, `"ild"` (of the longest list, or `"gini@10"`). And, of all
+                lists that were served, `"starved_share"` (too few items were left, see
+                `Recommendation.too_few`) and `"fallback_share"` (the fallback filled places).
             by: Columns of `events` to slice by, such as `("arm", "variant", "day")`; and groups
                 of items: `"item.popularity"` (head or tail, as in `long_tail_share`) or `item.`
                 and an attribute of the catalogue. An item of several genres counts in each.

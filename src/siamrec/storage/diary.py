@@ -34,7 +34,7 @@ class DiaryEntry(Record):
         placement: Where it happened.
         time: When.
         what: What happened: `"training"` (it began, with the name of what it reads), `"trained"`,
-            `"promoted"`, `"rolled_back"` or `"switched"`.
+            `"promoted"`, `"rolled_back"`, `"switched"` or `"reread"`.
         body: Its settings and numbers, as JSON values.
     """
 
