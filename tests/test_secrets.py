@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import traceback
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,7 @@ from siamrec.cli import app
 from siamrec.data import Feedback
 from siamrec.errors import SiamrecError
 from siamrec.lifecycle import ImprovementLoop, Workspace
-from siamrec.storage import Store, inspected
+from siamrec.storage import Store, inspected, restored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,8 +48,19 @@ URLS = [
     f"postgresql+psycopg://127.0.0.1:1/db?options=-c%20x={SECRET}",
 ]
 
+
+def _restored(url: str) -> None:
+    """Restore a backup of an empty store."""
+    with TemporaryDirectory() as folder:
+        store = Store("sqlite://")
+        store.copies.backup(f"{folder}/b.zip")
+        store.close()
+        restored(f"{folder}/b.zip", url)
+
+
 DOORS: dict[str, Callable[[str], Any]] = {
     "siamrec.storage.Store": Store,
+    "siamrec.storage.restored": _restored,
     "siamrec.storage.inspected": inspected,
     "siamrec.lifecycle.Workspace": Workspace,
 }

@@ -239,7 +239,7 @@ class Server:
             raise InvalidParameterError("request", asked.id, "of one user: it was another's")
         if shown.query != asked.query:
             raise InvalidParameterError(
-                "request", asked.id, f"of one query: it was that of {shown.query!r}"
+                "request", asked.id, f"of one query: it was {shown.query!r}"
             )
         shown = replace(shown, pager=self)
         return state.still_shown(shown, users=known.ids, blocked=known.blocked, now=asked.time)

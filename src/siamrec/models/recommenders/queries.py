@@ -54,6 +54,18 @@ def normalised(query: str) -> str:
 
 
 @final
+class Ready:
+    """Returns an encoder that is at hand; unlike a function made on the spot it can be copied."""
+
+    def __init__(self, encoder: SiameseEncoder) -> None:
+        self._encoder = encoder
+
+    def __call__(self) -> SiameseEncoder:
+        """Return the encoder."""
+        return self._encoder
+
+
+@final
 class QueryReader(Shown):
     """Reads queries as unit vectors with an encoder, and remembers the newest; threads share it.
 

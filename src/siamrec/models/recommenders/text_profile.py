@@ -17,7 +17,7 @@ from siamrec.models.recommenders._files import load_arm, save_arm
 from siamrec.models.recommenders.base import FittedRecommender, RecommenderRecipe
 from siamrec.models.recommenders.capability import Capability
 from siamrec.models.recommenders.histories import Histories
-from siamrec.models.recommenders.queries import QueryReader
+from siamrec.models.recommenders.queries import QueryReader, Ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ class TextProfile(RecommenderRecipe):
         texts = [text for text in aligned.text if text is not None]
         vectors[written] = encoder.encode(texts, kind="document")
         fitted = self.with_vectors(feedback, items, vectors, written)
-        return fitted.answering(lambda: encoder)
+        return fitted.answering(Ready(encoder))
 
     def with_vectors(
         self, feedback: Feedback, items: Vocabulary, vectors: Float32Array, written: BoolArray
