@@ -25,7 +25,10 @@ KIND = FeedbackKind
 
 def test_every_kind_has_a_voice() -> None:
     assert {kind.name for kind in KIND if voice(np.array([kind]))[0] == 2} == {"RATING", "THUMB"}
-    assert {kind.name for kind in KIND if voice(np.array([kind]))[0] == 0} == {"VIEW"}
+    assert {kind.name for kind in KIND if voice(np.array([kind]))[0] == 0} == {
+        "IMPRESSION",
+        "VIEW",
+    }
 
 
 def test_the_strongest_and_latest_speaks_in_any_order_of_rows() -> None:

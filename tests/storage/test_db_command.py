@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 from siamrec.bandits import BetaThompson
 from siamrec.cli import app
 from siamrec.data import Feedback
-from siamrec.lifecycle import ModelRegistry
 from siamrec.storage import FolderBlobs, Store, inspected
 from siamrec.testing.feedback import sample_feedback
 
@@ -127,10 +126,11 @@ def test_a_mistyped_name_makes_no_database(tmp_path: Path, command: str) -> None
 
 
 def test_verify_looks_at_the_files_of_versions(path: Path, tmp_path: Path) -> None:
+    lifecycle = pytest.importorskip("siamrec.lifecycle", exc_type=ImportError)  # needs torch
     assert "files of versions: none" in db("verify", "--db", path).output
     files = FolderBlobs.beside(path, "models")
     with closing(Store(f"sqlite:///{path}")) as store:
-        ModelRegistry(store, files).register("m", {"w.json": b"[1]"})
+        lifecycle.ModelRegistry(store, files).register("m", {"w.json": b"[1]"})
     assert "files of versions: as registered" in db("verify", "--db", path).output
     done = db("verify", "--db", path, "--blobs", tmp_path / "elsewhere")
     assert (done.exit_code, "is gone" in done.output) == (2, True)

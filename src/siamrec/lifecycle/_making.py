@@ -24,7 +24,7 @@ from siamrec.lifecycle._ruling import Ruling
 from siamrec.lifecycle._searching import answering
 from siamrec.lifecycle.context import context_of
 from siamrec.lifecycle.eligibility import Gate, Shelf, Wish
-from siamrec.lifecycle.recommendation import Recommendation
+from siamrec.lifecycle.recommendation import FALLBACK, Recommendation
 from siamrec.lifecycle.seen import Seen
 
 if TYPE_CHECKING:
@@ -396,6 +396,9 @@ def _listed(
         quotas = " and ".join(filled.relaxed)
         said = f"let go of the quota of the rule {quotas}: too few items within it"
         head = replace(head, too_few="; ".join(filter(None, (head.too_few, said))))
+    # A list that nothing else has filled either is short, and `too_few` says so.
+    filled_up = not picks or any(pick.source == FALLBACK for pick in picks)
+    told = not filled.enough and (filled_up or trouble or head.too_few is None)
     shares = tuple(pick.shares for pick in picks)
     return replace(
         head,
@@ -403,7 +406,7 @@ def _listed(
         scores=tuple(pick.score for pick in picks),
         sources=tuple(pick.source for pick in picks),
         shares=shares if any(shares) else (),
-        fallback=None if filled.enough else f"{reason}{trouble}",
+        fallback=f"{reason}{trouble}" if told else None,
         rules=filled.rules,
     )
 
