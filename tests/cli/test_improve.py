@@ -156,7 +156,7 @@ def test_bad_arguments(files: tuple[Path, Path], tmp_path: Path) -> None:
     assert_one_line(improve(*both, *out, "--strategy", "lora:rnk=4"), "Did you mean 'rank'")
     assert_one_line(improve(*both, *out, "--user", "usr"), "column for user is named 'usr'")
     assert_one_line(improve(*both, *out, "--text", "plot"), "column for text is named 'plot'")
-    assert_one_line(improve(*both, *out, "--db", "nonsense"), "url must be a database URL")
+    assert_one_line(improve(*both, *out, "--db", "ftp://x"), "url must be a database URL")
     assert_one_line(improve(*both, *out, "--serving", "magic"), "serving must be one of the arms")
     assert_one_line(improve(*both, *out, "--scale", "5..1"), "scale must be")
     assert_one_line(improve(*both, *out, "--scale", "5"), "two numbers such as 1..10")
