@@ -9,34 +9,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from siamrec.cli.door import SchemaOption, one_line, show, url_of
+from siamrec.cli.door import (
+    BlobsOption,
+    JsonOption,
+    SchemaOption,
+    WorkspaceOption,
+    one_line,
+    tell,
+    url_of,
+    url_there,
+)
 from siamrec.cli.files import paths_of, reads_files, source_of
 from siamrec.errors import InvalidParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from siamrec._core.table import Shown
     from siamrec.storage import Store
 
-_Db = Annotated[
-    str, typer.Option("--db", envvar="SIAMREC_DB", help="Workspace: a URL, or a SQLite file.")
-]
-_Blobs = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the files of versions.", show_default="beside a SQLite file"),
-]
 _Archive = Annotated[
     Path | None, typer.Option(help="Folder of sealed files.", show_default="beside a SQLite file")
 ]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
-
-
-def _tell(console: Console, result: Shown, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(result.to_json())
-    else:
-        show(console, result)
 
 
 def _files_of(blobs: Path | None, db: str) -> Any:
@@ -51,44 +44,33 @@ def _files_of(blobs: Path | None, db: str) -> Any:
     return FolderBlobs.beside(Path(url.removeprefix("sqlite:///")), "models")
 
 
-def _require_there(db: str, schema: str | None) -> str:
-    """Return the URL of a workspace that is there; a mistyped name would make a new one."""
-    from siamrec.storage import inspected  # SQLAlchemy takes its time
-
-    url = url_of(db)
-    found = inspected(url, schema=schema)
-    if found.state == "empty":
-        raise InvalidParameterError("--db", found.url, "a workspace that is there")
-    return url
-
-
 @contextmanager
 def _store(db: str, schema: str | None, archive: Path | None) -> Iterator[Store]:
     from siamrec.storage import Store
 
-    url = _require_there(db, schema)
+    url = url_there(db, schema)
     with closing(Store(url, archive=archive, schema=schema)) as store:
         yield store
 
 
 def export(
     folder: Annotated[Path, typer.Argument(help="Folder for feedback.parquet, catalog.parquet.")],
-    db: _Db = "siamrec.db",
+    db: WorkspaceOption = "siamrec.db",
     schema: SchemaOption = None,
     archive: _Archive = None,
     *,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write all events and items to Parquet files, which `siamrec import` reads."""
     console = Console()
     with one_line(console), _store(db, schema, archive) as store:
-        _tell(console, store.copies.export(folder), as_json=as_json)
+        tell(console, store.copies.export(folder), as_json=as_json)
 
 
 @reads_files
 def import_files(
     feedback: Annotated[list[str], typer.Argument(help="Files of events, folders or patterns.")],
-    db: _Db = "siamrec.db",
+    db: WorkspaceOption = "siamrec.db",
     schema: SchemaOption = None,
     items: Annotated[Path | None, typer.Option(help="File of items.")] = None,
     items_id: Annotated[str | None, typer.Option(help="Column of item ids in --items.")] = None,
@@ -99,7 +81,7 @@ def import_files(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only count what would be stored.")
     ] = False,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
     written: dict[str, Any],
 ) -> None:
     """Store events and items of files, all or nothing; told again they are counted as there."""
@@ -108,7 +90,7 @@ def import_files(
         from siamrec.feedback import read_catalog
         from siamrec.lifecycle import Workspace  # torch takes its time
 
-        url = _require_there(db, schema)
+        url = url_there(db, schema)
         source = source_of(files, written)
         catalog = None
         if items is not None:
@@ -116,36 +98,36 @@ def import_files(
         loaded = source.load()
         with Workspace(url, schema=schema) as workspace:
             told = workspace.feedback.load(loaded, catalog=catalog, dry_run=dry_run)
-        _tell(console, told, as_json=as_json)
+        tell(console, told, as_json=as_json)
 
 
 def backup(
     file: Annotated[Path, typer.Argument(help="The new file.")],
-    db: _Db = "siamrec.db",
+    db: WorkspaceOption = "siamrec.db",
     schema: SchemaOption = None,
-    blobs: _Blobs = None,
+    blobs: BlobsOption = None,
     archive: _Archive = None,
     *,
     with_blobs: Annotated[
         bool, typer.Option("--with-blobs", help="The files of versions too.")
     ] = False,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write one consistent copy of everything to a file, also while others serve."""
     console = Console()
     with one_line(console), _store(db, schema, archive) as store:
         kept = _files_of(blobs, db) if with_blobs else None
-        _tell(console, store.copies.backup(file, blobs=kept), as_json=as_json)
+        tell(console, store.copies.backup(file, blobs=kept), as_json=as_json)
 
 
 def restore(
     file: Annotated[Path, typer.Argument(help="The backup.")],
-    db: _Db = "siamrec.db",
+    db: WorkspaceOption = "siamrec.db",
     schema: SchemaOption = None,
-    blobs: _Blobs = None,
+    blobs: BlobsOption = None,
     archive: _Archive = None,
     *,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Fill an empty database from a backup, all of it or nothing."""
     console = Console()
@@ -155,4 +137,4 @@ def restore(
         url = url_of(db)
         where = _files_of(blobs, db) if blobs or url.startswith("sqlite:///") else None
         told = restored(file, url, blobs=where, archive=archive, schema=schema)
-        _tell(console, told, as_json=as_json)
+        tell(console, told, as_json=as_json)

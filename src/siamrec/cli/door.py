@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +16,6 @@ from siamrec.errors import InvalidParameterError, SiamrecError, spelt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from siamrec._core.table import Shown
 
@@ -40,6 +40,22 @@ def show(console: Console, result: Shown) -> None:
         say(console, line)
 
 
+def tell(console: Console, result: Shown, *, as_json: bool) -> None:
+    """Print a result as its table, or as JSON for other programs."""
+    if as_json:
+        typer.echo(result.to_json())
+    else:
+        show(console, result)
+
+
+WorkspaceOption = Annotated[
+    str, typer.Option("--db", envvar="SIAMREC_DB", help="Workspace: a URL, or a SQLite file.")
+]
+BlobsOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the files of versions.", show_default="beside a SQLite file"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 SchemaOption = Annotated[
     str | None,
     typer.Option(
@@ -61,6 +77,21 @@ def url_of(db: str) -> str:
         expected = "a URL such as postgresql://user@host/name, or a SQLite file"
         raise InvalidParameterError("--db", masked(db), expected)
     return f"sqlite:///{db}"
+
+
+def url_there(db: str, schema: str | None) -> str:
+    """Return the URL of a workspace that is there; a mistyped name would make a new one.
+
+    Raises:
+        siamrec.errors.InvalidParameterError: If there is none.
+    """
+    from siamrec.storage import inspected  # SQLAlchemy takes its time
+
+    url = url_of(db)
+    found = inspected(url, schema=schema)
+    if found.state == "empty":
+        raise InvalidParameterError("--db", found.url, "a workspace that is there")
+    return url
 
 
 @contextmanager

@@ -6,33 +6,33 @@ import json
 import signal
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
 
-from siamrec.cli.door import SchemaOption, one_line, say, show, url_of
+from siamrec.cli.door import (
+    BlobsOption,
+    JsonOption,
+    SchemaOption,
+    WorkspaceOption,
+    one_line,
+    say,
+    tell,
+    url_there,
+)
 from siamrec.errors import InvalidParameterError, MissingInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from siamrec._core.table import Shown
     from siamrec.lifecycle import Workspace
 
-_Db = Annotated[
-    str, typer.Option("--db", envvar="SIAMREC_DB", help="Workspace: a URL, or a SQLite file.")
-]
-_Blobs = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the files of versions.", show_default="beside a SQLite file"),
-]
 _Placement = Annotated[
     str | None, typer.Option(help="Which placement; not needed where there is one.")
 ]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 _FOR_EVER = 2**62
 _Since = Annotated[str | None, typer.Option(help="How far back to look, such as 7d.")]
 
@@ -41,13 +41,8 @@ _Since = Annotated[str | None, typer.Option(help="How far back to look, such as 
 def _opened(db: str, schema: str | None, blobs: Path | None) -> Iterator[Workspace]:
     """Open a workspace that is there; one that is not would be made by a mistyped name."""
     from siamrec.lifecycle import Workspace  # torch takes its time
-    from siamrec.storage import inspected
 
-    url = url_of(db)
-    found = inspected(url, schema=schema)
-    if found.state == "empty":
-        raise InvalidParameterError("--db", found.url, "a workspace that is there")
-    with Workspace(url, blobs=blobs, schema=schema) as workspace:
+    with Workspace(url_there(db, schema), blobs=blobs, schema=schema) as workspace:
         yield workspace
 
 
@@ -57,13 +52,6 @@ def _named(workspace: Workspace, placement: str | None) -> str:
         known = ", ".join(names) or "none yet"
         raise MissingInputError("--placement", f"--placement NAME; placements here: {known}")
     return names[0] if placement is None else placement
-
-
-def _tell(console: Console, result: Shown, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(result.to_json())
-    else:
-        show(console, result)
 
 
 def _user(workspace: Workspace, text: str) -> Any:
@@ -79,14 +67,14 @@ def _user(workspace: Workspace, text: str) -> Any:
 
 def recommend(
     users: Annotated[list[str], typer.Argument(help="Ids of users.")],
-    db: _Db = "siamrec.db",
+    db: WorkspaceOption = "siamrec.db",
     placement: _Placement = None,
     k: Annotated[int | None, typer.Option(help="Length of the lists.")] = None,
     request: Annotated[str | None, typer.Option(help="Id of the request.")] = None,
-    blobs: _Blobs = None,
+    blobs: BlobsOption = None,
     *,
     schema: SchemaOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Serve a list to each user, and log it; nobody has seen it until somebody says so."""
     console = Console()
@@ -94,38 +82,38 @@ def recommend(
         home = workspace.placement(_named(workspace, placement))
         people = [_user(workspace, user) for user in users]
         for shown in home.recommend_many(people, k=k, request=request):
-            _tell(console, shown, as_json=as_json)
+            tell(console, shown, as_json=as_json)
 
 
 def train(
-    db: _Db = "siamrec.db",
+    db: WorkspaceOption = "siamrec.db",
     placement: _Placement = None,
-    blobs: _Blobs = None,
+    blobs: BlobsOption = None,
     *,
     schema: SchemaOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Fit a placement's arms, measure them beside what serves, and promote on evidence."""
     console = Console()
     with one_line(console), _opened(db, schema, blobs) as workspace:
-        _tell(console, workspace.train(_named(workspace, placement)), as_json=as_json)
+        tell(console, workspace.train(_named(workspace, placement)), as_json=as_json)
 
 
 def status(
-    db: _Db = "siamrec.db",
-    blobs: _Blobs = None,
+    db: WorkspaceOption = "siamrec.db",
+    blobs: BlobsOption = None,
     *,
     schema: SchemaOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show every placement and what serves there."""
     console = Console()
     with one_line(console), _opened(db, schema, blobs) as workspace:
-        _tell(console, workspace, as_json=as_json)
+        tell(console, workspace, as_json=as_json)
 
 
 def work(
-    db: _Db = "siamrec.db",
+    db: WorkspaceOption = "siamrec.db",
     schema: SchemaOption = None,
     kinds: Annotated[
         list[str] | None,
@@ -133,19 +121,19 @@ def work(
     ] = None,
     threads: Annotated[int, typer.Option(help="Jobs that are done at once.")] = 1,
     pause: Annotated[str, typer.Option(help="Rest when there is nothing to do.")] = "10s",
-    blobs: _Blobs = None,
+    blobs: BlobsOption = None,
     *,
     once: Annotated[
         bool, typer.Option("--once", help="End when nothing is left to do, as under cron.")
     ] = False,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train what is due, let bandits learn, and do the jobs that wait, until told to stop."""
     console, stop = Console(), Event()
     with one_line(console), _told_by(stop), _opened(db, schema, blobs) as workspace:
         until = None if once else _FOR_EVER
         worked = workspace.work(until, kinds=kinds, threads=threads, pause=pause, stop=stop)
-        _tell(console, worked, as_json=as_json)
+        tell(console, worked, as_json=as_json)
 
 
 @contextmanager
@@ -161,13 +149,13 @@ def _told_by(stop: Event) -> Iterator[None]:
 
 
 def jobs(
-    db: _Db = "siamrec.db",
+    db: WorkspaceOption = "siamrec.db",
     schema: SchemaOption = None,
     status: Annotated[str | None, typer.Option(help="Such as waiting, running, failed.")] = None,
     n: Annotated[int, typer.Option("-n", help="Most jobs, the newest first.")] = 100,
-    blobs: _Blobs = None,
+    blobs: BlobsOption = None,
     *,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the newest jobs: what they do, how far they are, and why they failed."""
     console = Console()
@@ -184,12 +172,12 @@ def jobs(
 
 
 def versions(
-    db: _Db = "siamrec.db",
+    db: WorkspaceOption = "siamrec.db",
     placement: _Placement = None,
-    blobs: _Blobs = None,
+    blobs: BlobsOption = None,
     *,
     schema: SchemaOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the releases of a placement; the one in use has a mark."""
     console = Console()
@@ -215,51 +203,51 @@ def versions(
 
 def rollback(
     reason: Annotated[str, typer.Option(help="Why; kept with the change.")],
-    db: _Db = "siamrec.db",
+    db: WorkspaceOption = "siamrec.db",
     placement: _Placement = None,
-    blobs: _Blobs = None,
+    blobs: BlobsOption = None,
     *,
     schema: SchemaOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Return to the release that served before, in every process at its next request."""
     console = Console()
     with one_line(console), _opened(db, schema, blobs) as workspace:
         change = workspace.rollback(_named(workspace, placement), reason=reason)
-        _tell(console, change, as_json=as_json)
+        tell(console, change, as_json=as_json)
 
 
 def measure(
     metrics: Annotated[list[str], typer.Argument(help="Such as ctr, coverage, gini@10.")],
-    db: _Db = "siamrec.db",
+    db: WorkspaceOption = "siamrec.db",
     by: Annotated[
         list[str] | None, typer.Option(help="Column to slice by, such as arm; may be repeated.")
     ] = None,
     placement: _Placement = None,
     since: _Since = None,
-    blobs: _Blobs = None,
+    blobs: BlobsOption = None,
     *,
     schema: SchemaOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show metrics of what was seen, whole or by slice."""
     console = Console()
     with one_line(console), _opened(db, schema, blobs) as workspace:
         found = workspace.measure(metrics, by=by or (), placement=placement, since=since)
-        _tell(console, found, as_json=as_json)
+        tell(console, found, as_json=as_json)
 
 
 def what_if(
     policy: Annotated[
         str, typer.Argument(help="A policy such as beta-thompson, or weights: svd=0.7,top=0.3.")
     ],
-    db: _Db = "siamrec.db",
+    db: WorkspaceOption = "siamrec.db",
     placement: _Placement = None,
     since: _Since = None,
-    blobs: _Blobs = None,
+    blobs: BlobsOption = None,
     *,
     schema: SchemaOption = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what another policy would have earned on the lists that were seen."""
     console = Console()
@@ -268,7 +256,7 @@ def what_if(
         asked: Any = policy
         if "=" in policy and ":" not in policy:
             asked = _weights(policy)
-        _tell(console, workspace.what_if(asked, placement=name, since=since), as_json=as_json)
+        tell(console, workspace.what_if(asked, placement=name, since=since), as_json=as_json)
 
 
 def _weights(text: str) -> dict[str, float]:
