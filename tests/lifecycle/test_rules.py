@@ -149,6 +149,21 @@ def test_what_must_be_included_takes_the_lowest_places(shop: Workspace) -> None:
     assert none.recommend("new").rules == {"none": ()}
 
 
+def test_what_must_be_included_takes_the_place_that_a_full_quota_has_for_it(
+    shop: Workspace,
+) -> None:
+    mix = Rule("mix", then=Quota("language", most=3))
+    home = placed(shop, mix, Rule("fresh", then=Include("stock >= 40", least=2)))
+    for n in range(12):
+        shown = home.recommend(f"u{n}", request=f"r{n}")
+        fresh = [item for item in shown.items if int(str(item)[1:]) >= 35]
+        assert (len(shown.items), len(fresh), len(set(shown.items))) == (6, 2, 6)
+        assert Counter(int(str(item)[1:]) % 2 for item in shown.items) == {0: 3, 1: 3}
+        assert set(shown.rules["fresh"]) == set(fresh)
+        assert not set(shown.rules["mix"]) & set(shown.items)
+        assert shown.too_few is None
+
+
 def test_a_list_of_pins_alone(shop: Workspace) -> None:
     home = placed(shop, *(Rule(f"r{n}", then=Pin(f"i{n}", n + 1)) for n in range(6)))
     shown = home.recommend("new")

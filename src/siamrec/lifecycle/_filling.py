@@ -123,21 +123,12 @@ class Filling:
         ranked = self._gate.shelf.n_ranked
         newest = np.flatnonzero(open_[ranked:])[::-1] + ranked  # no arm knows them yet
         for item in [*pool.item.tolist(), *newest.tolist()][: max(missing * _MORE, 1)]:
-            if missing == 0 or not quotas.take(item):
+            if missing == 0:
+                return
+            fits = len(picks) < n and quotas.take(item)
+            if not fits and not _made_room(item, wanted, picks, quotas):
                 continue
-            pick = Pick(item, 0.0, RULE, {})
-            if len(picks) < n:
-                picks.append(pick)
-            else:
-                places = [
-                    place
-                    for place, each in enumerate(picks)
-                    if each.source != RULE and not wanted.where[each.item]
-                ]
-                if not places:
-                    return
-                quotas.drop(picks.pop(places[-1]).item)
-                picks.append(pick)
+            picks.append(Pick(item, 0.0, RULE, {}))
             self._ruling.moved[wanted.rule][item] = None
             missing -= 1
 
@@ -153,3 +144,13 @@ class Filling:
             else:
                 whole += islice(rest, 1)
         return whole
+
+
+def _made_room(item: int, wanted: Wanted, picks: list[Pick], quotas: Quotas) -> bool:
+    """Take out the lowest pick in whose stead an item fits; return whether there is one."""
+    for place in reversed(range(len(picks))):
+        each = picks[place]
+        if each.source != RULE and not wanted.where[each.item] and quotas.swap(each.item, item):
+            del picks[place]
+            return True
+    return False

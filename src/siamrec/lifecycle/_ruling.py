@@ -76,6 +76,16 @@ class Quotas:
             for value in self._values(column, item):
                 self._counts[name, value] -= 1
 
+    def swap(self, old: int, new: int) -> bool:
+        """Count one item out and another in; False where a quota is full even so."""
+        self.drop(old)
+        if not self.take(new):
+            self.count(old)
+            return False
+        for refused in self.refused.values():
+            refused.pop(new, None)
+        return True
+
     def relax(self) -> str | None:
         """Let go of the last quota and return its rule; None where none is left."""
         return self._quotas.pop()[0] if self._quotas else None
