@@ -90,7 +90,8 @@ def url_there(db: str, schema: str | None) -> str:
     url = url_of(db)
     found = inspected(url, schema=schema)
     if found.state == "empty":
-        raise InvalidParameterError("--db", found.url, "a workspace that is there")
+        expected = "a workspace that is there (siamrec db upgrade makes one)"
+        raise InvalidParameterError("--db", found.url, expected)
     return url
 
 

@@ -229,7 +229,7 @@ def read_only(url: str, schema: str | None = None) -> Engine:
     if file is None:
         return in_schema(connect(url, "process"), schema)
     if not file.is_file():
-        raise StorageError(f"There is no database at {file}.")
+        raise StorageError(f"There is no database at {file}; siamrec db upgrade makes one.")
     assert parsed is not None
     engine = create_engine(
         parsed, creator=lambda: _sqlite.opened_to_read(file), hide_parameters=True
