@@ -189,3 +189,12 @@ def test_links_lead_to_the_project() -> None:
     assert all(links[name].startswith(source) for name in ("Homepage", "Issues", "Changelog"))
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f'repository-code: "{source}"' in citation
+
+
+def test_pages_use_what_everybody_may_use() -> None:
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        private = [
+            line for line in lines if line.startswith((">>>", "...")) and "siamrec._" in line
+        ]
+        assert not private, path
